@@ -1,0 +1,58 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# The Lambda runtime is 3.13; the laptop may have any Python from 3.11 on.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := dev core streaming agents
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: setup
+setup: .venv/.ready ## Create .venv with everything that is pinned in requirements/dev.txt
+
+# The lock names every package with its hashes, so --no-deps: pip has nothing left to resolve.
+.venv/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "agentrun needs Python 3.11 or newer; try: make setup PYTHON=python3.13"; exit 1; }
+	@echo "Setting up .venv (once, a minute or two) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: dev
+dev: setup ## Run the whole stack on this machine and print a ready curl line
+	@$(BIN)/agentrun dev $(ARGS)
+
+.PHONY: test
+test: setup ## Run the tests, fast ones first; offline
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/lint-imports --no-cache
+
+.PHONY: check
+check: lint test lock-check template-check ## Everything that CI checks
+
+.PHONY: template-check
+template-check: setup
+	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(BIN)/sam validate --lint
+
+.PHONY: lock
+lock: setup ## Compile the hashed requirement files from pyproject.toml
+	@$(BIN)/python requirements/lock.py
+
+.PHONY: lock-check
+lock-check: setup
+	@$(BIN)/python requirements/lock.py --check
+
+.PHONY: clean
+clean: ## Remove what the targets above have made
+	@rm -rf .venv .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

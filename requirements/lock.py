@@ -1,0 +1,58 @@
+"""Compile the hashed requirement files from pyproject.toml; `--check` fails when they are stale."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# `dev` is compiled first and constrains the others, so that what is tested is what is shipped.
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "dev": ("dev",),
+    "core": (),
+    "streaming": ("streaming",),
+    "agents": ("agents",),
+}
+
+
+def compile_lock(name: str, output: Path, constraints: Path | None) -> None:
+    """Resolve one set of extras into `output`, keeping the pins that it already holds."""
+    extras = [flag for extra in EXTRAS[name] for flag in ("--extra", extra)]
+    command = [
+        *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"),
+        *("--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),
+        *("--no-emit-index-url", "--no-header", "--no-annotate"),
+        *extras,
+        *(("--constraint", str(constraints)) if constraints else ()),
+        *("--output-file", str(output), "pyproject.toml"),
+    ]
+    subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - fixed arguments
+
+
+def main() -> int:
+    """Write the requirement files, or compare them with a fresh resolution."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    folder = ROOT / "requirements"
+    stale = []
+    for name in EXTRAS:
+        committed = folder / f"{name}.txt"
+        constraints = None if name == "dev" else folder / "dev.txt"
+        if not check:
+            compile_lock(name, committed, constraints)
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            fresh = Path(scratch) / committed.name
+            fresh.write_bytes(committed.read_bytes())
+            compile_lock(name, fresh, constraints)
+            if fresh.read_bytes() != committed.read_bytes():
+                stale.append(committed.name)
+    if stale:
+        sys.stderr.write(f"out of step with pyproject.toml, run `make lock`: {', '.join(stale)}\n")
+    return bool(stale)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
