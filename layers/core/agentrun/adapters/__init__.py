@@ -1,0 +1,1 @@
+"""The adapters: ports filled with a technology (DynamoDB, JWT)."""

@@ -1,0 +1,30 @@
+"""An agent as its callers see it."""
+
+from agentrun.domain.model import Model
+
+
+class AgentTool(Model):
+    """A tool that an agent may call."""
+
+    name: str
+    description: str
+    requires_approval: bool = False
+
+
+class Agent(Model):
+    """
+    What an agent is and takes; how it is run is the engine's business.
+
+    `model` is the one used by default, `models` are those a request may choose, `media` the MIME
+    types that it accepts, `custom_system_prompt` whether a request may replace its instructions.
+    """
+
+    id: str
+    name: str
+    description: str
+    model: str
+    models: tuple[str, ...]
+    active: bool = True
+    tools: tuple[AgentTool, ...] = ()
+    media: tuple[str, ...] = ()
+    custom_system_prompt: bool = False

@@ -1,0 +1,162 @@
+"""What happens during a run, as a closed union of typed events."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, TypeAdapter
+
+from agentrun.domain.model import Model
+
+
+class EventType(StrEnum):
+    """The names of the events on the wire."""
+
+    START = "START"
+    REASONING_DELTA = "REASONING_DELTA"
+    CONTENT_DELTA = "CONTENT_DELTA"
+    TOOL_START = "TOOL_START"
+    TOOL_END = "TOOL_END"
+    TOOL_ERROR = "TOOL_ERROR"
+    METRICS = "METRICS"
+    STOP = "STOP"
+    ERROR = "ERROR"
+    PAUSED = "PAUSED"
+    CANCELLED = "CANCELLED"
+
+
+class Start(Model):
+    """The run is durable; always first, before any model call."""
+
+    event: Literal[EventType.START] = EventType.START
+    run_id: str
+    session_id: str
+    agent_id: str
+
+
+class ReasoningDelta(Model):
+    """The next fragment of the model's reasoning."""
+
+    event: Literal[EventType.REASONING_DELTA] = EventType.REASONING_DELTA
+    text: str
+
+
+class ContentDelta(Model):
+    """The next fragment of the answer; all fragments concatenated are the answer."""
+
+    event: Literal[EventType.CONTENT_DELTA] = EventType.CONTENT_DELTA
+    text: str
+
+
+class ToolStart(Model):
+    """A tool is about to run."""
+
+    event: Literal[EventType.TOOL_START] = EventType.TOOL_START
+    id: str
+    name: str
+    arguments: JsonValue
+
+
+class ToolEnd(Model):
+    """A tool has given its result."""
+
+    event: Literal[EventType.TOOL_END] = EventType.TOOL_END
+    id: str
+    name: str
+    result: JsonValue
+
+
+class ToolError(Model):
+    """A tool has failed; the model sees the error and the run goes on."""
+
+    event: Literal[EventType.TOOL_ERROR] = EventType.TOOL_ERROR
+    id: str
+    name: str
+    error: str
+
+
+class Metrics(Model):
+    """What the run has used; a figure that is not known is None and absent on the wire."""
+
+    event: Literal[EventType.METRICS] = EventType.METRICS
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    total_tokens: int | None = None
+    llm_calls: int | None = None
+    model: str | None = None
+    cost_usd: float | None = None
+    duration_ms: int | None = None
+
+
+class Stop(Model):
+    """Terminal: the run is COMPLETED; `followups` is None unless they were asked for."""
+
+    event: Literal[EventType.STOP] = EventType.STOP
+    run_id: str
+    status: Literal["COMPLETED"] = "COMPLETED"
+    followups: tuple[str, ...] | None = None
+
+
+class Error(Model):
+    """Terminal: the run is FAILED; the message is safe to show."""
+
+    event: Literal[EventType.ERROR] = EventType.ERROR
+    message: str
+
+
+class PendingApproval(Model):
+    """One tool call that waits for a human's decision."""
+
+    id: str
+    tool: str
+    tool_name: str
+    arguments: JsonValue
+
+
+class Paused(Model):
+    """Terminal for this stream: the run waits for approvals."""
+
+    event: Literal[EventType.PAUSED] = EventType.PAUSED
+    approval_id: str
+    approvals: tuple[PendingApproval, ...] = Field(min_length=1)
+
+
+class Cancelled(Model):
+    """Terminal: the run is CANCELLED."""
+
+    event: Literal[EventType.CANCELLED] = EventType.CANCELLED
+    reason: str
+
+
+EngineEvent = ReasoningDelta | ContentDelta | ToolStart | ToolEnd | ToolError | Metrics
+"""What an engine yields; everything else is said by the executor."""
+
+TerminalEvent = Stop | Error | Paused | Cancelled
+"""Exactly one of these ends a stream."""
+
+RunEvent = Annotated[
+    Start
+    | ReasoningDelta
+    | ContentDelta
+    | ToolStart
+    | ToolEnd
+    | ToolError
+    | Metrics
+    | Stop
+    | Error
+    | Paused
+    | Cancelled,
+    Field(discriminator="event"),
+]
+
+
+class RecordedEvent(Model):
+    """An event with its place in the run: ids count from 1 without gaps."""
+
+    id: int = Field(ge=1)
+    timestamp_ms: int
+    event: RunEvent
+
+
+RECORDED_EVENTS: TypeAdapter[tuple[RecordedEvent, ...]] = TypeAdapter(tuple[RecordedEvent, ...])
+"""Dumps and loads a segment of the log as JSON."""

@@ -1,0 +1,43 @@
+"""Who is asking, as their verified token says."""
+
+from agentrun.domain.errors import ForbiddenError
+from agentrun.domain.model import Model
+
+DEFAULT_TENANT = "default"
+
+
+class Principal(Model):
+    """A verified caller; the tenant is never taken from anything but the token."""
+
+    tenant: str
+    user_id: str
+    scopes: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller sees all of the tenant's runs."""
+        return "admin" in self.roles
+
+    def may_see(self, owner: str) -> bool:
+        """Tell whether what `owner` has in this tenant is visible to the caller."""
+        return self.is_admin or owner == self.user_id
+
+    def acting_for(self, org_id: str | None, user_id: str | None) -> str:
+        """
+        Give the user in whose name a request acts.
+
+        Args:
+            org_id: The organisation that the request names, if any; it never widens anything.
+            user_id: The user that the request names, if any.
+
+        Raises:
+            ForbiddenError: Another tenant, or another user without `runs:impersonate`.
+        """
+        if org_id is not None and org_id != self.tenant:
+            raise ForbiddenError("The token is for another organisation than orgId.")
+        if user_id is None or user_id == self.user_id:
+            return self.user_id
+        if "runs:impersonate" not in self.scopes:
+            raise ForbiddenError("Acting for another userId needs the scope runs:impersonate.")
+        return user_id

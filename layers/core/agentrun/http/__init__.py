@@ -1,0 +1,1 @@
+"""The wire: Server-Sent Events, problem+json, authentication of requests."""
