@@ -19,17 +19,19 @@ Everything that can go wrong with a request or a run, as one tree.
 Messages are sentences for the caller: no secrets, no prompts, no names of classes or tables.
 """
 
+from collections.abc import Sequence
+
 
 class AgentrunError(Exception):
     """Any fact of the tree above; `str()` of it is safe to show."""
 
 
 class InvalidRequestError(AgentrunError):
-    """The request breaks a rule of the API."""
+    """The request breaks a rule of the API; `params` name each field at fault and why."""
 
-    def __init__(self, message: str, *, param: str | None = None) -> None:
+    def __init__(self, message: str, *, params: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
-        self.param = param
+        self.params = tuple(params)
 
 
 class UnauthenticatedError(AgentrunError):

@@ -149,7 +149,7 @@ class RunStore(Protocol):
             at: Aware UTC instant, stored in milliseconds.
 
         Returns:
-            The run as stored after the write; its own earlier write counts as success.
+            The run as stored, without input and output; its own earlier write counts as success.
 
         Raises:
             FencedError: Another executor owns the run or it has ended; do not retry.
@@ -162,7 +162,7 @@ class RunStore(Protocol):
         Fail a RUNNING run with `LEASE_EXPIRED` if its lease is still exactly the one in `seen`.
 
         Returns:
-            The run as stored afterwards, whoever changed it.
+            The run as stored afterwards, whoever changed it, without input and output.
 
         Raises:
             RunNotFoundError: The run is gone.

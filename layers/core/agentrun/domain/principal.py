@@ -4,6 +4,8 @@ from agentrun.domain.errors import ForbiddenError
 from agentrun.domain.model import Model
 
 DEFAULT_TENANT = "default"
+TOKEN_LEEWAY_S = 60
+"""How far the clocks of issuer and verifier may differ."""
 
 
 class Principal(Model):

@@ -1,12 +1,13 @@
 """A run of an agent: its identity, its state and the ways it may change."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
 from agentrun.domain.events import Cancelled, Error, Metrics, Paused, Stop, TerminalEvent
-from agentrun.domain.model import Instant, Model
+from agentrun.domain.model import Instant, Model, to_milliseconds
 
 
 class RunStatus(StrEnum):
@@ -127,25 +128,52 @@ def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:
             return Cancelled(reason=outcome.reason)
 
 
-def finished(run: AgentRun, outcome: Outcome, at: Instant) -> AgentRun:
-    """Give the run as it is once `outcome` is stored; the lease ends with it."""
-    figures = outcome.metrics.model_dump(exclude={"event", "llm_calls", "model"}, by_alias=False)
+def changes_at_end(outcome: Outcome, at: datetime) -> dict[str, object]:
+    """Give the fields of a run that its end sets, by their Python names; absent stays unchanged."""
+    figures = outcome.metrics.model_dump(exclude={"event", "llm_calls"}, by_alias=False)
     changes: dict[str, object] = {
         **{name: value for name, value in figures.items() if value is not None},
         "status": outcome.status,
         "output": outcome.output,
-        "updated_at": at,
-        "completed_at": at,
+        "updated_at": to_milliseconds(at),
+        "completed_at": to_milliseconds(at),
         "last_event_id": outcome.last_event_id,
-        "version": run.version + 1,
     }
-    if outcome.metrics.model is not None:
-        changes["model"] = outcome.metrics.model
     match outcome:
         case Completed():
-            changes["followups"] = outcome.followups
+            changes |= {"followups": outcome.followups} if outcome.followups is not None else {}
         case Failed():
             changes |= {"error_type": outcome.error_type, "error_message": outcome.error_message}
         case CancelledByRequest():
             pass
-    return run.model_copy(update=changes)
+    return changes
+
+
+LEASE_EXPIRED = "LEASE_EXPIRED"
+LEASE_GRACE_S = 2.0
+LEASE_EXPIRED_ID_GAP = 1_000_000
+"""Puts the ERROR of an expired lease beyond every id that was sent but never stored."""
+
+
+def lease_has_lapsed(run: AgentRun, now: datetime) -> bool:
+    """Tell whether a RUNNING run's executor has been silent for longer than lease and grace."""
+    if run.status is not RunStatus.RUNNING or run.lease is None:
+        return False
+    return (now - run.lease.until).total_seconds() > LEASE_GRACE_S
+
+
+def expired(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentRun:
+    """Give a run as it is once its executor is taken for dead."""
+    duration = at - run.started_at if run.started_at else None
+    return run.model_copy(
+        update={
+            "status": RunStatus.FAILED,
+            "error_type": LEASE_EXPIRED,
+            "error_message": "The run stopped without finishing: its executor is gone.",
+            "updated_at": to_milliseconds(at),
+            "completed_at": to_milliseconds(at),
+            "duration_ms": int(duration.total_seconds() * 1000) if duration else None,
+            "last_event_id": last_stored_event_id + LEASE_EXPIRED_ID_GAP,
+            "version": run.version + 1,
+        }
+    )

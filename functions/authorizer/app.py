@@ -1,0 +1,45 @@
+"""The authorizer: a bearer token becomes a policy and an identity."""
+
+from typing import Any
+
+from agentrun.adapters.jwt_verifier import verifier_from
+from agentrun.domain.errors import UnauthenticatedError
+from agentrun.http.bearer import authorizer_context, bearer_token
+from agentrun.settings import Settings
+from agentrun.telemetry import logger
+
+verifier = verifier_from(Settings.from_environment())
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """
+    Answer API Gateway's question about one token.
+
+    Returns:
+        A policy that allows the whole stage, since the gateway caches it for the caller's next
+        paths too, and the identity as context.
+
+    Raises:
+        Exception: With the message "Unauthorized", which the gateway turns into 401 (source: "Use
+            API Gateway Lambda authorizers" in the API Gateway developer guide).
+    """
+    try:
+        verified = verifier.verify(bearer_token([event["authorizationToken"]]))
+    except UnauthenticatedError as error:
+        logger.info("token refused", extra={"reason": str(error)})
+        raise Exception("Unauthorized") from None
+    api_and_stage = "/".join(event["methodArn"].split("/")[:2])
+    return {
+        "principalId": f"{verified.principal.tenant}/{verified.principal.user_id}",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Action": "execute-api:Invoke",
+                    "Effect": "Allow",
+                    "Resource": f"{api_and_stage}/*",
+                }
+            ],
+        },
+        "context": authorizer_context(verified),
+    }

@@ -1,0 +1,80 @@
+"""The status function: agents, and runs as they are."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, Query, Response
+from mangum import Mangum
+
+from agent_catalog import load_catalog
+from agentrun.adapters.dynamo_client import dynamo_client
+from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.system_clock import SystemClock
+from agentrun.domain.principal import Principal
+from agentrun.http.authentication import by_gateway
+from agentrun.http.bodies import agent_body, json_answer, run_body
+from agentrun.http.cors import with_cors
+from agentrun.http.problems import install_problem_handlers
+from agentrun.service.list_agents import find_agent, list_agents
+from agentrun.service.run_status import distinct_run_ids, get_run, get_runs
+from agentrun.settings import Settings
+from agentrun.telemetry import log_as_json
+
+settings = Settings.from_environment()
+log_as_json()
+clock = SystemClock()
+catalog = load_catalog(settings.model)
+store = DynamoRunStore(dynamo_client(retry_mode="standard"), settings.table)
+
+api = FastAPI(title="Agentrun: agents and runs", openapi_url=None)
+install_problem_handlers(api)
+Caller = Annotated[Principal, Depends(by_gateway(clock))]
+
+
+@api.get("/api/v1/health")
+def health() -> Response:
+    """Tell that the function answers."""
+    return json_answer({"status": "UP"})
+
+
+@api.get("/api/agents")
+def get_agents(
+    _caller: Caller, include_inactive: Annotated[bool, Query(alias="includeInactive")] = False
+) -> Response:
+    """List the agents that can be run."""
+    found = list_agents(catalog, include_inactive=include_inactive)
+    return json_answer([agent_body(agent) for agent in found])
+
+
+@api.get("/api/agents/{agent_id}")
+def get_agent(_caller: Caller, agent_id: str) -> Response:
+    """Show one agent."""
+    return json_answer(agent_body(find_agent(catalog, agent_id)))
+
+
+@api.get("/api/agents/{agent_id}/runs/status")
+def get_status_of_many(
+    caller: Caller,
+    agent_id: str,
+    run_ids: Annotated[list[str], Query(alias="runIds")],
+    fields: Annotated[Literal["full", "summary"], Query()] = "full",
+) -> Response:
+    """Show up to 100 runs at once."""
+    runs = get_runs(
+        caller,
+        agent_id,
+        distinct_run_ids(run_ids),
+        with_text=fields == "full",
+        store=store,
+        clock=clock,
+    )
+    return json_answer([run_body(run) for run in runs])
+
+
+@api.get("/api/agents/{agent_id}/runs/{run_id}")
+def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
+    """Show one run whole."""
+    return json_answer(run_body(get_run(caller, agent_id, run_id, store=store, clock=clock)))
+
+
+app = with_cors(api, settings.cors_origins)
+handler = Mangum(app, lifespan="off")

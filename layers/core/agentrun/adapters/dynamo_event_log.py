@@ -1,0 +1,59 @@
+"""The event log in DynamoDB: one item for each segment."""
+
+import zlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from agentrun.adapters.dynamo_client import unavailable_when_failing
+from agentrun.adapters.dynamo_items import event_sk, run_pk
+from agentrun.domain.events import RECORDED_EVENTS, RecordedEvent
+from agentrun.domain.runs import RunKey
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+RETENTION = timedelta(hours=24)
+
+
+class DynamoEventLog:
+    """The port `EventLog` on the project's table; events are replayable for 24 hours."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
+        """Store consecutive events as one segment; see the port."""
+        with unavailable_when_failing():
+            self._client.put_item(
+                TableName=self._table,
+                Item={
+                    "pk": {"S": run_pk(key)},
+                    "sk": {"S": event_sk(events[-1].id)},
+                    "first": {"N": str(events[0].id)},
+                    "events": {"B": zlib.compress(RECORDED_EVENTS.dump_json(tuple(events)))},
+                    "ttl": {"N": str(int((at + RETENTION).timestamp()))},
+                },
+            )
+
+    def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:
+        """Give the stored events with ids above `after`; see the port."""
+        with unavailable_when_failing():
+            # One page is at most 1 MB (Query API reference); the caller goes on from its last id.
+            page = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                ExpressionAttributeValues={
+                    ":pk": {"S": run_pk(key)},
+                    ":first": {"S": event_sk(after + 1)},
+                    ":last": {"S": "EV#~"},
+                },
+                ConsistentRead=True,
+            )
+        return [
+            event
+            for item in page["Items"]
+            for event in RECORDED_EVENTS.validate_json(zlib.decompress(item["events"]["B"]))
+            if event.id > after
+        ]

@@ -1,0 +1,83 @@
+"""The transaction that makes a run durable: header, request, session and its pointer."""
+
+from typing import Any
+
+from agentrun.adapters.dynamo_items import (
+    RUNNING_HEADER_BYTES,
+    header_item,
+    request_sk,
+    run_pk,
+    session_pk,
+    size_bytes,
+)
+from agentrun.adapters.text_chunks import compress, to_chunks
+from agentrun.domain.model import epoch_ms, iso_milliseconds
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun
+
+TITLE_CHARACTERS = 80
+HEADER, SESSION = 0, 1
+"""Where the two writes that can be refused stand, in the transaction and in its reasons."""
+
+
+def start_transaction(table: str, run: AgentRun, request: RunRequest) -> list[dict[str, Any]]:
+    """Give the writes of a new run; the header and the session come first, in this order."""
+    header = header_item(run)
+    chunks: list[bytes] = []
+    if size_bytes(header) > RUNNING_HEADER_BYTES:
+        chunks = to_chunks(request.message)
+        del header["input"]
+        header["inputChunks"] = {"N": str(len(chunks))}
+    return [
+        {
+            "Put": {
+                "TableName": table,
+                "Item": header,
+                "ConditionExpression": "attribute_not_exists(pk)",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        },
+        {"Update": _session_update(table, run, request)},
+        {"Put": {"TableName": table, "Item": _pointer_item(run)}},
+        *({"Put": {"TableName": table, "Item": i}} for i in _request_items(run, request, chunks)),
+    ]
+
+
+def _session_update(table: str, run: AgentRun, request: RunRequest) -> dict[str, Any]:
+    used_at = f"{iso_milliseconds(run.created_at)}#{run.session_id}"
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": session_pk(run.org_id, run.session_id)}, "sk": {"S": "META"}},
+        "ConditionExpression": "attribute_not_exists(pk) OR (userId = :user AND agentId = :agent)",
+        "UpdateExpression": (
+            "SET userId = :user, agentId = :agent, updatedAt = :at, gsi1pk = :list, gsi1sk = :used,"
+            " createdAt = if_not_exists(createdAt, :at), title = if_not_exists(title, :title)"
+        ),
+        "ExpressionAttributeValues": {
+            ":user": {"S": run.user_id},
+            ":agent": {"S": run.agent_id},
+            ":at": {"N": str(epoch_ms(run.created_at))},
+            ":list": {"S": f"ORG#{run.org_id}#USER#{run.user_id}"},
+            ":used": {"S": used_at},
+            ":title": {"S": " ".join(request.message.split())[:TITLE_CHARACTERS]},
+        },
+    }
+
+
+def _pointer_item(run: AgentRun) -> dict[str, Any]:
+    return {
+        "pk": {"S": session_pk(run.org_id, run.session_id)},
+        "sk": {"S": f"RUN#{iso_milliseconds(run.created_at)}#{run.id}"},
+    }
+
+
+def _request_items(run: AgentRun, request: RunRequest, chunks: list[bytes]) -> list[dict[str, Any]]:
+    """Give the request as it was, its message in `chunks` where the header has no room for it."""
+    pk = {"S": run_pk(run.key)}
+    first: dict[str, Any] = {"pk": pk, "sk": {"S": request_sk(0)}}
+    first["request"] = {"B": compress(request.model_dump_json(exclude={"message"}))}
+    if not chunks:
+        return [first]
+    first["text"] = {"B": chunks[0]}
+    rest = enumerate(chunks[1:], start=1)
+    return [first, *({"pk": pk, "sk": {"S": request_sk(n)}, "text": {"B": c}} for n, c in rest)]

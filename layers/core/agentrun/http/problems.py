@@ -1,0 +1,141 @@
+"""Errors as problem+json (RFC 9457): the one table from error to status."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from agentrun.domain import errors
+
+RETRY_AFTER_S = 2
+
+log = logging.getLogger(__name__)
+
+PROBLEMS: dict[type[errors.AgentrunError], tuple[int, str]] = {
+    errors.InvalidRequestError: (400, "invalid-request"),
+    errors.UnauthenticatedError: (401, "unauthorized"),
+    errors.ForbiddenError: (403, "forbidden"),
+    errors.NotFoundError: (404, "resource-not-found"),
+    errors.ConflictError: (409, "conflict"),
+    errors.PayloadTooLargeError: (413, "payload-too-large"),
+    errors.RunFailedError: (502, "run-failed"),
+    errors.StoreUnavailableError: (503, "unavailable"),
+    errors.FencedError: (500, "internal-error"),
+    errors.EngineError: (502, "run-failed"),
+}
+"""Status and type of each branch of the tree; a test proves that no branch is missing."""
+
+TITLES = {
+    "invalid-request": "The request is not valid",
+    "unauthorized": "Authentication is needed",
+    "forbidden": "Not allowed",
+    "resource-not-found": "Not found",
+    "method-not-allowed": "Method not allowed",
+    "conflict": "Conflict",
+    "payload-too-large": "The request is too large",
+    "unsupported-media-type": "Unsupported media type",
+    "internal-error": "Internal error",
+    "run-failed": "The run failed",
+    "unavailable": "Temporarily unavailable",
+}
+_TYPE_OF_STATUS = {
+    404: "resource-not-found",
+    405: "method-not-allowed",
+    413: "payload-too-large",
+    415: "unsupported-media-type",
+}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
+_INTERNAL = "Something went wrong on our side."
+
+
+def problem(request: Request, status: int, kind: str, detail: str, **members: object) -> Response:
+    """Write one problem; `members` are added to it as they are."""
+    body = {
+        "type": f"urn:problem-type:{kind}",
+        "title": TITLES[kind],
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        **members,
+    }
+    return Response(
+        to_json(body),
+        status_code=status,
+        headers=_HEADERS.get(status),
+        media_type="application/problem+json",
+    )
+
+
+def status_and_type(error: errors.AgentrunError) -> tuple[int, str]:
+    """Find an error, or the branch that it grows on, in the table."""
+    return next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
+
+
+def of_agentrun_error(request: Request, error: Exception) -> Response:
+    """Answer an error of the domain's tree."""
+    assert isinstance(error, errors.AgentrunError)  # noqa: S101 - as registered below
+    status, kind = status_and_type(error)
+    if status == 500:
+        return of_unexpected_error(request, error)
+    members: dict[str, object] = {}
+    if isinstance(error, errors.InvalidRequestError) and error.params:
+        members["invalidParams"] = [{"name": name, "reason": why} for name, why in error.params]
+    if isinstance(error, errors.RunFailedError):
+        members["runId"] = error.run_id
+    return problem(request, status, kind, str(error), **members)
+
+
+def of_invalid_parameters(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI refused about a path or a query."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered below
+    return of_agentrun_error(request, invalid_request(error.errors()))
+
+
+def invalid_request(found: Iterable[Any]) -> errors.InvalidRequestError:
+    """Turn pydantic's findings into one error that names each field at fault."""
+    params = [(_field(finding["loc"]), _reason(finding["msg"])) for finding in found]
+    return errors.InvalidRequestError(
+        "; ".join(f"{name}: {why}" if name else why for name, why in params),
+        params=[(name or "body", why) for name, why in params],
+    )
+
+
+def _field(location: Sequence[str | int]) -> str:
+    parts = [str(part) for part in location]
+    return ".".join(parts[1:] if parts[:1] in (["body"], ["query"], ["path"]) else parts)
+
+
+def _reason(message: str) -> str:
+    reason = message.removeprefix("Value error, ")
+    return reason[:1].lower() + reason[1:]
+
+
+def of_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router refused: an unknown path or method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - as registered below
+    kind = _TYPE_OF_STATUS.get(error.status_code)
+    if kind is None:
+        return of_unexpected_error(request, error)
+    details = {404: "There is nothing at this path.", 405: f"{request.method} is not allowed here."}
+    detail = details.get(error.status_code, str(error.detail))
+    response = problem(request, error.status_code, kind, detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def of_unexpected_error(request: Request, error: Exception) -> Response:
+    """Answer anything else; its cause is in the log only."""
+    log.error("request failed", exc_info=error, extra={"path": request.url.path})
+    return problem(request, 500, "internal-error", _INTERNAL)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every error that an app answers a problem."""
+    app.add_exception_handler(errors.AgentrunError, of_agentrun_error)
+    app.add_exception_handler(RequestValidationError, of_invalid_parameters)
+    app.add_exception_handler(HTTPException, of_http_exception)
+    app.add_exception_handler(Exception, of_unexpected_error)

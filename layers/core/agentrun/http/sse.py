@@ -1,0 +1,110 @@
+"""
+A run's events as Server-Sent Events.
+
+Source of the format: "Server-sent events" in the HTML standard. Only this module knows that the
+wire's `data` is a string.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import assert_never
+
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from agentrun.domain.events import (
+    Cancelled,
+    ContentDelta,
+    Error,
+    Metrics,
+    Paused,
+    ReasoningDelta,
+    RecordedEvent,
+    RunEvent,
+    Start,
+    Stop,
+    ToolEnd,
+    ToolError,
+    ToolStart,
+)
+from agentrun.domain.runs import AgentRun
+
+RETRY = b"retry: 1000\n\n"
+PING = b": ping\n\n"
+PING_AFTER_S = 10.0
+"""Proxies and API Gateway drop connections that stay silent."""
+
+HEADERS = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+MEDIA_TYPE = "text/event-stream; charset=utf-8"
+
+# JSON allows these characters raw, but readers that split lines by Unicode's rules break on them.
+_LINE_SEPARATORS = {
+    "\u0085".encode(): b"\\u0085",
+    "\u2028".encode(): b"\\u2028",
+    "\u2029".encode(): b"\\u2029",
+}
+
+
+def stream_headers(run: AgentRun) -> dict[str, str]:
+    """Give the headers of a run's stream, its content type excepted."""
+    return HEADERS | {"X-Run-Id": run.id, "X-Session-Id": run.session_id}
+
+
+def encode_frame(recorded: RecordedEvent) -> bytes:
+    """Write one event: an `id:` line, a `data:` line with JSON, a blank line."""
+    event = recorded.event
+    body = to_json(
+        {"event": event.event, "data": wire_data(event), "timestamp": recorded.timestamp_ms}
+    )
+    for raw, escaped in _LINE_SEPARATORS.items():
+        if raw in body:
+            body = body.replace(raw, escaped)
+    return b"id: %d\ndata: %b\n\n" % (recorded.id, body)
+
+
+def wire_data(event: RunEvent) -> str:
+    """Give what `data` holds: a text, or an object's JSON."""
+    match event:
+        case ReasoningDelta() | ContentDelta():
+            return event.text
+        case Start() | ToolStart() | ToolEnd() | ToolError() | Metrics() | Stop():
+            return event.model_dump_json(exclude={"event"}, exclude_none=_omits_none(event))
+        case Error():
+            return event.message
+        case Cancelled():
+            return event.reason
+        case Paused():
+            return to_json(paused_object(event)).decode()
+        case _:
+            assert_never(event)
+
+
+def _omits_none(event: RunEvent) -> bool:
+    # A tool's result may be null, and null is not absent.
+    return isinstance(event, Metrics | Stop)
+
+
+def paused_object(event: Paused) -> dict[str, JsonValue]:
+    """Give a pause as the API shows it; its flat fields repeat the first approval."""
+    approvals = [approval.model_dump(mode="json") for approval in event.approvals]
+    first = approvals[0]
+    return {
+        "type": "TOOL_APPROVAL",
+        "approvalId": event.approval_id,
+        "approvals": list(approvals),
+        "tool": first["tool"],
+        "toolName": first["toolName"],
+        "arguments": first["arguments"],
+    }
+
+
+async def encode_stream(
+    batches: AsyncIterator[Sequence[RecordedEvent]],
+) -> AsyncGenerator[bytes, None]:
+    """Write batches of events as they come, and a comment for an empty one: nothing happened."""
+    opening = RETRY
+    async for batch in batches:
+        yield opening + (b"".join(map(encode_frame, batch)) if batch else PING)
+        opening = b""

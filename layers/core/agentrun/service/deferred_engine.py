@@ -1,0 +1,31 @@
+"""An engine that is loaded by its first run, after that run's START has gone out."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from agentrun.domain.events import EngineEvent
+from agentrun.domain.ports import AgentEngine, AgentTask
+
+
+class DeferredEngine:
+    """
+    The port `AgentEngine`, loaded when first needed.
+
+    Importing an agent framework takes longer than everything else in a cold start; a client need
+    not wait for it to learn that its run exists.
+    """
+
+    def __init__(self, load: Callable[[], AgentEngine]) -> None:
+        self._load = load
+        self._loading: asyncio.Future[AgentEngine] | None = None
+
+    async def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+        """Load the engine if nobody has, then run one turn; see the port."""
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(self._load))
+        # Shielded: one run that is cancelled must not take the engine from the others.
+        engine = await asyncio.shield(self._loading)
+        async with aclosing(engine.run(task)) as events:
+            async for event in events:
+                yield event

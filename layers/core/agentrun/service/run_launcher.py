@@ -1,0 +1,76 @@
+"""Begin runs and keep their executions going, whoever listens."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from agentrun.domain.ports import AgentDirectory, AgentEngine
+from agentrun.domain.principal import Principal
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_recorder import RecordingPace
+from agentrun.service.start_run import start_run
+
+
+class RunLauncher:
+    """Starts runs and executes each in a task of its own, detached from the request."""
+
+    def __init__(
+        self,
+        agents: AgentDirectory,
+        engine: AgentEngine,
+        ports: RunPorts,
+        *,
+        new_id: Callable[[], str],
+        on_ended: Callable[[AgentRun, Outcome | None], None],
+        pace: RecordingPace | None = None,
+    ) -> None:
+        self._agents = agents
+        self._engine = engine
+        self._ports = ports
+        self._new_id = new_id
+        self._on_ended = on_ended
+        self._pace = pace
+        self._executing: set[asyncio.Task[None]] = set()
+
+    async def begin(
+        self,
+        principal: Principal,
+        agent_id: str,
+        request: RunRequest,
+        *,
+        deadline: datetime | None,
+    ) -> RunExecution:
+        """
+        Make a run durable and begin to execute it.
+
+        Args:
+            principal: The verified caller.
+            agent_id: The agent that is to run.
+            request: The validated body.
+            deadline: When the process will be stopped, if that is known.
+
+        Returns:
+            The execution, under way; its `live` events tell what happens.
+
+        Raises:
+            AgentrunError: The request was refused and nothing started; see `start_run`.
+        """
+        run, task = await start_run(
+            principal,
+            agent_id,
+            request,
+            agents=self._agents,
+            ports=self._ports,
+            new_id=self._new_id,
+        )
+        execution = RunExecution(run, task, engine=self._engine, ports=self._ports, pace=self._pace)
+        executing = asyncio.create_task(self._execute(execution, deadline))
+        self._executing.add(executing)
+        executing.add_done_callback(self._executing.discard)
+        return execution
+
+    async def _execute(self, execution: RunExecution, deadline: datetime | None) -> None:
+        self._on_ended(execution.run, await execution.execute(deadline=deadline))

@@ -1,0 +1,142 @@
+"""Read runs: one, or many at once; whoever reads a dead run declares it so."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from agentrun.domain.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    RunNotFoundError,
+    StoreUnavailableError,
+)
+from agentrun.domain.model import ID_PATTERN
+from agentrun.domain.ports import Clock, RunStore
+from agentrun.domain.principal import Principal
+from agentrun.domain.runs import AgentRun, RunKey, expired, lease_has_lapsed
+
+MAX_BATCH = 100
+"""BatchGetItem's limit."""
+MAX_REPAIRS = 10
+"""Bounds the writes that one batch may cause; the next reader repairs the rest."""
+READ_SCOPES = frozenset({"runs:read", "runs:write"})
+
+log = logging.getLogger(__name__)
+
+
+def get_run(
+    principal: Principal, agent_id: str, run_id: str, *, store: RunStore, clock: Clock
+) -> AgentRun:
+    """
+    Read one run whole, as it is at this moment.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        RunNotFoundError: There is none, or it is not the caller's to see; both look the same.
+        StoreUnavailableError: Retrying is safe.
+    """
+    check_may_read(principal)
+    if not ID_PATTERN.fullmatch(run_id):
+        raise RunNotFoundError(run_id)
+    run = store.get(RunKey(tenant=principal.tenant, run_id=run_id))
+    if not _is_visible(run, principal, agent_id):
+        raise RunNotFoundError(run_id)
+    if not lease_has_lapsed(run, clock.now()):
+        return run
+    texts = {"input": run.input, "output": run.output}
+    return store.expire(run, at=clock.now()).model_copy(update=texts)
+
+
+def get_runs(
+    principal: Principal,
+    agent_id: str,
+    run_ids: Sequence[str],
+    *,
+    with_text: bool,
+    store: RunStore,
+    clock: Clock,
+) -> list[AgentRun]:
+    """
+    Read many runs in the order asked for; those not there or not visible are left out.
+
+    Args:
+        principal: The verified caller.
+        agent_id: The agent whose runs these are.
+        run_ids: What `distinct_run_ids` gave.
+        with_text: Whether `input` and `output` are wanted, cut to 4096 bytes each.
+        store: Where the runs are.
+        clock: What leases are compared with.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        StoreUnavailableError: Not all answers came in time; retrying is safe.
+    """
+    check_may_read(principal)
+    keys = [
+        RunKey(tenant=principal.tenant, run_id=run_id)
+        for run_id in run_ids
+        if ID_PATTERN.fullmatch(run_id)
+    ]
+    found = store.get_many(keys, with_text=with_text) if keys else {}
+    runs = [found[key] for key in keys if key in found]
+    visible = [run for run in runs if _is_visible(run, principal, agent_id)]
+    return _with_the_dead_declared(visible, store, clock)
+
+
+def distinct_run_ids(values: Iterable[str]) -> list[str]:
+    """
+    Read the parameter `runIds`: comma separated or repeated, empty ones and duplicates dropped.
+
+    Raises:
+        InvalidRequestError: More than 100 distinct ids.
+    """
+    ids = [part.strip() for value in values for part in value.split(",")]
+    distinct = list(dict.fromkeys(part for part in ids if part))
+    if len(distinct) > MAX_BATCH:
+        raise InvalidRequestError(
+            f"At most {MAX_BATCH} run ids can be asked for at once, not {len(distinct)}.",
+            params=[("runIds", f"holds {len(distinct)} ids")],
+        )
+    return distinct
+
+
+def check_may_read(principal: Principal) -> None:
+    """
+    Let through who may read runs.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+    """
+    if not principal.is_admin and not principal.scopes & READ_SCOPES:
+        raise ForbiddenError("Reading runs needs the scope runs:read.")
+
+
+def _is_visible(run: AgentRun, principal: Principal, agent_id: str) -> bool:
+    return run.agent_id == agent_id and principal.may_see(run.user_id)
+
+
+def _with_the_dead_declared(
+    runs: Sequence[AgentRun], store: RunStore, clock: Clock
+) -> list[AgentRun]:
+    """Report every lapsed run as failed, and write down a bounded number of them."""
+    repairs = 0
+    reported: list[AgentRun] = []
+    for run in runs:
+        if not lease_has_lapsed(run, clock.now()):
+            reported.append(run)
+        elif repairs < MAX_REPAIRS:
+            repairs += 1
+            reported.append(_declared_dead(run, store, clock))
+        else:
+            reported.append(expired(run, last_stored_event_id=0, at=clock.now()))
+    return reported
+
+
+def _declared_dead(run: AgentRun, store: RunStore, clock: Clock) -> AgentRun:
+    texts = run.model_dump(
+        include={"input", "input_truncated", "output", "output_truncated"}, by_alias=False
+    )
+    try:
+        return store.expire(run, at=clock.now()).model_copy(update=texts)
+    except (StoreUnavailableError, RunNotFoundError) as error:
+        log.warning("lapsed run not repaired: %s", error, extra={"runId": run.id})
+        return expired(run, last_stored_event_id=0, at=clock.now())

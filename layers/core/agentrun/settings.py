@@ -1,0 +1,51 @@
+"""What a deployment decides, read once from the environment."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """The parameters of the template, as each function gets them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str = ""
+    model: str = "demo"
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwks_url: str = ""
+    jwks: dict[str, Any] | None = None
+    org_claim: str = "org_id"
+    cors_origins: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """
+        Read the variables `AGENTRUN_…`; those absent or empty keep their defaults.
+
+        Raises:
+            ValueError: `AGENTRUN_JWKS` is not JSON.
+        """
+        found = {
+            name: value
+            for name in cls.model_fields
+            if (value := environment.get(f"AGENTRUN_{name.upper()}", ""))
+        }
+        origins = found.pop("cors_origins", "")
+        jwks = found.pop("jwks", "")
+        return cls.model_validate(
+            {
+                **found,
+                "jwks": json.loads(jwks) if jwks else None,
+                "cors_origins": tuple(o.strip() for o in origins.split(",") if o.strip()),
+            }
+        )
+
+    @property
+    def effective_jwks_url(self) -> str:
+        """Where the issuer publishes its keys unless the deployment says otherwise."""
+        return self.jwks_url or f"{self.jwt_issuer.rstrip('/')}/.well-known/jwks.json"

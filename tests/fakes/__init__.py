@@ -1,0 +1,1 @@
+"""Stand-ins for the ports, simple enough to be believed."""

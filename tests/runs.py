@@ -1,0 +1,57 @@
+"""Runs, requests and outcomes to test with."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from agentrun.domain.events import ContentDelta, Metrics, RecordedEvent
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, Completed, Failed, Lease, RunStatus
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+SESSION = "5f0a4c3e-8f3e-4d61-9d0c-2f1a7c9f0b11"
+EXECUTOR = "executor-1"
+
+
+def a_run(run_id: str = "run-1", **changes: Any) -> AgentRun:
+    fields: dict[str, Any] = {
+        "id": run_id,
+        "agent_id": "echo",
+        "session_id": SESSION,
+        "user_id": "ana",
+        "org_id": "acme",
+        "status": RunStatus.RUNNING,
+        "input": "hello",
+        "created_at": AT,
+        "updated_at": AT,
+        "started_at": AT,
+        "model": "demo",
+        "lease": Lease(executor=EXECUTOR, until=AT + timedelta(seconds=15)),
+    }
+    return AgentRun(**(fields | changes))
+
+
+def a_request(message: str = "hello") -> RunRequest:
+    return RunRequest(message=message)
+
+
+def completed(output: str = "hi", last_event_id: int = 4, **changes: Any) -> Completed:
+    return Completed(
+        output=output, metrics=Metrics(total_tokens=7), last_event_id=last_event_id, **changes
+    )
+
+
+def failed(last_event_id: int = 3) -> Failed:
+    return Failed(
+        output="so far",
+        metrics=Metrics(duration_ms=12, cost_usd=0.00125),
+        last_event_id=last_event_id,
+        error_type="MODEL_ERROR",
+        error_message="The model failed.",
+    )
+
+
+def deltas(first: int, last: int) -> list[RecordedEvent]:
+    return [
+        RecordedEvent(id=number, timestamp_ms=1_000 + number, event=ContentDelta(text=f"{number} "))
+        for number in range(first, last + 1)
+    ]
