@@ -1,0 +1,45 @@
+"""The table from error to status."""
+
+import inspect
+
+import pytest
+
+from agentrun.domain import errors
+from agentrun.http.problems import PROBLEMS, TITLES, invalid_request, status_and_type
+
+TREE = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.AgentrunError) and kind is not errors.AgentrunError
+]
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_every_error_of_the_tree_has_a_status(kind: type[errors.AgentrunError]) -> None:
+    status, problem_type = status_and_type(kind.__new__(kind))
+    assert 400 <= status <= 599
+    assert problem_type in TITLES
+
+
+def test_the_tree_drawn_in_the_docstring_is_complete() -> None:
+    drawn = errors.__doc__ or ""
+    assert [kind.__name__ for kind in TREE if kind.__name__ not in drawn] == []
+
+
+def test_the_table_names_only_the_trees_own() -> None:
+    assert set(PROBLEMS) <= set(TREE)
+
+
+def test_each_field_at_fault_is_named_without_its_value() -> None:
+    error = invalid_request(
+        [
+            {"loc": ("options", "temperature"), "msg": "Input should be less than 2"},
+            {"loc": ("message",), "msg": "Value error, must not be only white space"},
+            {"loc": (), "msg": "Invalid JSON: expected value at line 1 column 1"},
+        ]
+    )
+    assert error.params == (
+        ("options.temperature", "input should be less than 2"),
+        ("message", "must not be only white space"),
+        ("body", "invalid JSON: expected value at line 1 column 1"),
+    )
