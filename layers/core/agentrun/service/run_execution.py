@@ -167,7 +167,10 @@ class RunExecution:
                 self._emit(event)
 
     def _outcome_of(self, consuming: asyncio.Task[None]) -> Outcome:
-        error = consuming.exception()
+        # An engine that is cancelled from within has failed: nobody here has asked for it.
+        error = (
+            EngineError("The agent broke off.") if consuming.cancelled() else consuming.exception()
+        )
         match error:
             case None:
                 return Completed(**self._ending())

@@ -1,0 +1,387 @@
+"""Executing a run: what is streamed, what is recorded, and how it ends."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from agentrun.domain.agents import Agent
+from agentrun.domain.errors import EngineError, StoreUnavailableError
+from agentrun.domain.events import (
+    ContentDelta,
+    EngineEvent,
+    EventType,
+    Metrics,
+    ReasoningDelta,
+    RecordedEvent,
+    ToolEnd,
+    ToolStart,
+)
+from agentrun.domain.ports import AgentTask
+from agentrun.domain.runs import AgentRun, Lease, Outcome, RunKey, RunStatus
+from agentrun.service import run_execution
+from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_recorder import RecordingPace
+from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.runs import AT, EXECUTOR, a_request, a_run
+
+pytestmark = pytest.mark.anyio
+
+QUICK = RecordingPace(flush_interval_s=0.005, heartbeat_interval_s=0.01, retry_pause_s=0.001)
+PATIENT = RecordingPace(flush_interval_s=60, heartbeat_interval_s=60, retry_pause_s=0.001)
+AGENT = Agent(id="echo", name="Echo", description="Echoes", model="demo", models=("demo",))
+Script = Callable[[], AsyncGenerator[EngineEvent, None]]
+
+
+class Engine:
+    """The port `AgentEngine`, as one generator function."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+        return self._script()
+
+
+class Stage:
+    """A started run with everything that an execution needs, and what came of it."""
+
+    def __init__(self) -> None:
+        self.log = InMemoryEventLog()
+        self.store = InMemoryRunStore(self.log)
+        self.clock = FixedClock(AT)
+        self.streamed: list[RecordedEvent] = []
+        self.threads = ThreadPoolExecutor(1)
+        self.store.start(a_run(), a_request())
+
+    def execution(self, script: Script, pace: RecordingPace = PATIENT) -> RunExecution:
+        run = a_run()
+        task = AgentTask(
+            run_id=run.id,
+            session_id=run.session_id,
+            tenant=run.org_id,
+            user_id=run.user_id,
+            agent=AGENT,
+            message="hello",
+        )
+        ports = RunPorts(store=self.store, log=self.log, threads=self.threads, clock=self.clock)
+        return RunExecution(run, task, engine=Engine(script), ports=ports, pace=pace)
+
+    async def run(
+        self, script: Script, pace: RecordingPace = PATIENT, **options: Any
+    ) -> Outcome | None:
+        execution = self.execution(script, pace)
+        executing = asyncio.create_task(execution.execute(**options))
+        async for batch in execution.live.batches(idle_s=60):
+            self.streamed += batch
+        return await executing
+
+    @property
+    def types(self) -> list[EventType]:
+        return [recorded.event.event for recorded in self.streamed]
+
+    @property
+    def logged(self) -> list[RecordedEvent]:
+        return list(self.log.read(a_run().key, after=0))
+
+    @property
+    def stored(self) -> AgentRun:
+        return self.store.get(a_run().key)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+async def answer() -> AsyncGenerator[EngineEvent, None]:
+    yield ReasoningDelta(text="think")
+    yield ToolStart(id="c", name="calc", arguments={"x": 1})
+    yield ToolEnd(id="c", name="calc", result=2)
+    yield ContentDelta(text="a")
+    yield ContentDelta(text="b")
+    yield Metrics(total_tokens=7, model="demo")
+
+
+async def forever() -> AsyncGenerator[EngineEvent, None]:
+    yield ContentDelta(text="so far")
+    await asyncio.Event().wait()
+
+
+async def test_a_run_streams_and_records_the_same_events_with_ids_from_one(stage: Stage) -> None:
+    await stage.run(answer)
+    assert stage.types == [
+        "START",
+        "REASONING_DELTA",
+        "TOOL_START",
+        "TOOL_END",
+        "CONTENT_DELTA",
+        "CONTENT_DELTA",
+        "METRICS",
+        "STOP",
+    ]
+    assert [recorded.id for recorded in stage.streamed] == list(range(1, 9))
+    assert stage.logged == stage.streamed
+    assert (stage.stored.status, stage.stored.output) == (RunStatus.COMPLETED, "ab")
+    assert (stage.stored.last_event_id, stage.stored.total_tokens) == (8, 7)
+
+
+async def test_start_is_said_before_the_engine_begins(stage: Stage) -> None:
+    seen_before: list[EventType] = []
+    execution: RunExecution
+
+    async def look() -> AsyncGenerator[EngineEvent, None]:
+        seen_before.extend(r.event.event for r in execution.live._ready)
+        yield ContentDelta(text="a")
+
+    execution = stage.execution(look)
+    await execution.execute()
+    assert seen_before == ["START"]
+
+
+async def test_the_end_is_said_only_once_it_is_durable(stage: Stage) -> None:
+    real_finish = stage.store.finish
+    said_at_commit: list[EventType] = []
+
+    def finish(*args: Any, **kwargs: Any) -> AgentRun:
+        said_at_commit.extend(stage.types)
+        return real_finish(*args, **kwargs)
+
+    stage.store.finish = finish  # type: ignore[method-assign]
+    await stage.run(answer)
+    assert EventType.STOP in stage.types
+    assert said_at_commit
+    assert {EventType.METRICS, EventType.STOP}.isdisjoint(said_at_commit)
+
+
+async def test_an_agents_failure_is_told_in_its_own_words(stage: Stage) -> None:
+    async def fail() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="so far")
+        yield Metrics(total_tokens=3)
+        raise EngineError("The model is overloaded.", error_type="MODEL_THROTTLED")
+
+    await stage.run(fail)
+    assert stage.types == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
+    assert stage.streamed[-1].event.model_dump()["message"] == "The model is overloaded."
+    run = stage.stored
+    assert (run.status, run.error_type, run.output, run.total_tokens) == (
+        RunStatus.FAILED,
+        "MODEL_THROTTLED",
+        "so far",
+        3,
+    )
+
+
+async def test_an_unexpected_failure_tells_nothing_internal(stage: Stage) -> None:
+    async def fail() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="so far")
+        raise KeyError("secret")
+
+    await stage.run(fail)
+    assert stage.stored.error_type == "INTERNAL_ERROR"
+    assert "secret" not in str(stage.streamed[-1])
+    assert "KeyError" not in str(stage.stored)
+
+
+async def test_an_engine_that_breaks_off_by_itself_has_failed(stage: Stage) -> None:
+    async def break_off() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="so far")
+        raise asyncio.CancelledError
+
+    await stage.run(break_off)
+    assert stage.types == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
+    assert stage.stored.error_type == "AGENT_ERROR"
+
+
+async def test_a_run_ends_itself_before_its_deadline(stage: Stage) -> None:
+    deadline = AT + run_execution.DEADLINE_RESERVE + timedelta(milliseconds=10)
+    await stage.run(forever, deadline=deadline)
+    assert stage.types == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
+    assert (stage.stored.error_type, stage.stored.output) == ("DEADLINE_EXCEEDED", "so far")
+
+
+async def test_an_answer_past_the_limit_fails_with_what_it_had(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_execution, "MAX_OUTPUT_BYTES", 3)
+
+    async def long() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="é")
+        yield ContentDelta(text="ab")
+        yield ContentDelta(text="never")
+
+    await stage.run(long)
+    assert (stage.stored.error_type, stage.stored.output) == ("OUTPUT_TOO_LARGE", "éab")
+
+
+async def test_events_are_flushed_while_the_run_goes_on(stage: Stage) -> None:
+    flushed = asyncio.Event()
+    real_append = stage.log.append
+    loop = asyncio.get_running_loop()
+
+    def append(*args: Any, **kwargs: Any) -> None:
+        real_append(*args, **kwargs)
+        loop.call_soon_threadsafe(flushed.set)
+
+    stage.log.append = append  # type: ignore[method-assign]
+
+    async def wait_for_flush() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="a")
+        await flushed.wait()
+        yield ContentDelta(text="b")
+
+    await stage.run(wait_for_flush, QUICK)
+    assert stage.stored.status is RunStatus.COMPLETED
+    assert stage.logged == stage.streamed
+
+
+async def test_a_burst_is_flushed_by_its_size(stage: Stage) -> None:
+    pace = PATIENT.model_copy(update={"flush_characters": 10})
+    flushed = asyncio.Event()
+    real_append = stage.log.append
+    loop = asyncio.get_running_loop()
+
+    def append(*args: Any, **kwargs: Any) -> None:
+        real_append(*args, **kwargs)
+        loop.call_soon_threadsafe(flushed.set)
+
+    stage.log.append = append  # type: ignore[method-assign]
+
+    async def burst() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="x" * 10)
+        await flushed.wait()
+
+    await stage.run(burst, pace)
+    assert stage.stored.status is RunStatus.COMPLETED
+
+
+async def test_a_cancel_request_comes_back_with_the_heartbeat(stage: Stage) -> None:
+    closed = asyncio.Event()
+    real_heartbeat = stage.store.heartbeat
+
+    def heartbeat(*args: Any, **kwargs: Any) -> AgentRun:
+        beaten = real_heartbeat(*args, **kwargs)
+        return beaten.model_copy(update={"cancel_requested": True})
+
+    stage.store.heartbeat = heartbeat  # type: ignore[method-assign]
+
+    async def watched() -> AsyncGenerator[EngineEvent, None]:
+        try:
+            yield ContentDelta(text="so far")
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    await stage.run(watched, QUICK)
+    assert closed.is_set()
+    assert stage.types == ["START", "CONTENT_DELTA", "METRICS", "CANCELLED"]
+    assert (stage.stored.status, stage.stored.output) == (RunStatus.CANCELLED, "so far")
+
+
+async def test_a_fenced_execution_stops_at_once_and_says_no_end(stage: Stage) -> None:
+    async def taken_over() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="a")
+        stolen = a_run(lease=Lease(executor="executor-2", until=AT))
+        stage.store._runs[stolen.key] = stolen
+        await asyncio.Event().wait()
+
+    assert await stage.run(taken_over, QUICK) is None
+    assert stage.types == ["START", "CONTENT_DELTA"]
+    assert stage.stored.status is RunStatus.RUNNING
+
+
+async def test_a_run_that_lost_its_lease_at_the_end_says_no_end(stage: Stage) -> None:
+    async def expired_meanwhile() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="a")
+        stage.store.expire(stage.stored, at=AT)
+
+    assert await stage.run(expired_meanwhile) is None
+    assert stage.types == ["START", "CONTENT_DELTA"]
+    assert stage.stored.error_type == "LEASE_EXPIRED"
+
+
+class Flaky:
+    """Fails the first calls of a method."""
+
+    def __init__(self, real: Callable[..., Any], failures: int) -> None:
+        self._real = real
+        self.failures = failures
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailableError("away")
+        return self._real(*args, **kwargs)
+
+
+async def test_a_store_that_is_away_for_a_while_loses_nothing(stage: Stage) -> None:
+    append, finish = Flaky(stage.log.append, 3), Flaky(stage.store.finish, 3)
+    stage.log.append = append  # type: ignore[method-assign]
+    stage.store.finish = finish  # type: ignore[method-assign]
+
+    async def pause_between() -> AsyncGenerator[EngineEvent, None]:
+        for number in range(20):
+            yield ContentDelta(text=f"{number} ")
+            await asyncio.sleep(0.002)
+
+    await stage.run(pause_between, QUICK)
+    assert (append.failures, finish.failures) == (0, 0)
+    assert stage.logged == stage.streamed
+    assert stage.stored.status is RunStatus.COMPLETED
+
+
+async def test_a_store_that_stays_away_leaves_the_end_to_the_lease(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_execution, "FINISH_PATIENCE", timedelta(seconds=0.01))
+    stage.store.finish = Flaky(stage.store.finish, 10_000)  # type: ignore[method-assign]
+    assert await stage.run(answer) is None
+    assert EventType.STOP not in stage.types
+    assert stage.stored.status is RunStatus.RUNNING
+
+
+async def test_a_run_outlives_its_listener(stage: Stage) -> None:
+    heard = asyncio.Event()
+
+    async def wait_until_alone() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="a")
+        await heard.wait()
+        yield ContentDelta(text="b")
+
+    execution = stage.execution(wait_until_alone)
+    executing = asyncio.create_task(execution.execute())
+    listener = execution.live.batches(idle_s=60)
+    await anext(listener)
+    await listener.aclose()
+    heard.set()
+    await executing
+    assert stage.stored.output == "ab"
+    assert len(stage.logged) == 5
+
+
+async def test_the_lease_is_renewed_while_the_run_goes_on(stage: Stage) -> None:
+    renewals: list[datetime] = []
+    real_heartbeat = stage.store.heartbeat
+    enough = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def heartbeat(key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
+        renewals.append(lease_until)
+        if len(renewals) == 3:
+            loop.call_soon_threadsafe(enough.set)
+        return real_heartbeat(key, executor, lease_until=lease_until)
+
+    stage.store.heartbeat = heartbeat  # type: ignore[method-assign]
+
+    async def until_renewed() -> AsyncGenerator[EngineEvent, None]:
+        await enough.wait()
+        yield ContentDelta(text="a")
+
+    await stage.run(until_renewed, QUICK)
+    assert renewals[:3] == [AT + timedelta(seconds=15)] * 3
+    assert stage.stored.lease == Lease(executor=EXECUTOR, until=AT + timedelta(seconds=15))

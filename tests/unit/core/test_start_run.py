@@ -1,0 +1,141 @@
+"""Starting a run: what is refused, and what is stored."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from uuid import UUID
+
+import pytest
+
+from agentrun.domain.agents import Agent
+from agentrun.domain.errors import AgentNotFoundError, ForbiddenError, InvalidRequestError
+from agentrun.domain.ports import AgentTask
+from agentrun.domain.principal import Principal
+from agentrun.domain.requests import Media, RunOptions, RunRequest
+from agentrun.domain.runs import AgentRun, Lease
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.start_run import LEASE_DURATION, start_run
+from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.runs import AT, SESSION
+
+pytestmark = pytest.mark.anyio
+
+WRITE = frozenset({"runs:write"})
+ANA = Principal(tenant="acme", user_id="ana", scopes=WRITE)
+ECHO = Agent(
+    id="echo",
+    name="Echo",
+    description="Echoes",
+    model="demo",
+    models=("demo", "bedrock:x"),
+    media=("image/png",),
+)
+RETIRED = ECHO.model_copy(update={"id": "retired", "active": False})
+
+
+class Agents:
+    def agents(self) -> list[Agent]:
+        return [ECHO, RETIRED]
+
+    def agent(self, agent_id: str) -> Agent:
+        for agent in self.agents():
+            if agent.id == agent_id:
+                return agent
+        raise AgentNotFoundError(agent_id)
+
+
+class Starting:
+    def __init__(self) -> None:
+        self.log = InMemoryEventLog()
+        self.store = InMemoryRunStore(self.log)
+        self.ids = count(1)
+
+    async def start(
+        self, request: RunRequest, *, principal: Principal = ANA, agent_id: str = "echo"
+    ) -> tuple[AgentRun, AgentTask]:
+        ports = RunPorts(self.store, self.log, ThreadPoolExecutor(1), FixedClock(AT))
+        return await start_run(
+            principal,
+            agent_id,
+            request,
+            agents=Agents(),
+            ports=ports,
+            new_id=lambda: f"id-{next(self.ids)}",
+        )
+
+
+@pytest.fixture
+def starting() -> Starting:
+    return Starting()
+
+
+async def test_a_started_run_is_durable_and_leased(starting: Starting) -> None:
+    run, task = await starting.start(RunRequest(message="hello"))
+    assert starting.store.get(run.key) == run
+    assert run.lease == Lease(executor="id-3", until=AT + LEASE_DURATION)
+    assert (run.id, run.session_id, run.started_at, run.model) == ("id-1", "id-2", AT, "demo")
+    assert (task.run_id, task.message, task.agent) == (run.id, "hello", ECHO)
+
+
+async def test_a_session_that_is_asked_for_is_used(starting: Starting) -> None:
+    run, _ = await starting.start(RunRequest(message="hello", session_id=UUID(SESSION)))
+    assert run.session_id == SESSION
+
+
+async def test_the_tenant_is_the_tokens(starting: Starting) -> None:
+    run, _ = await starting.start(RunRequest(message="hello", org_id="acme", user_id="ana"))
+    assert (run.org_id, run.user_id) == ("acme", "ana")
+
+
+async def test_another_organisation_is_forbidden(starting: Starting) -> None:
+    with pytest.raises(ForbiddenError):
+        await starting.start(RunRequest(message="hello", org_id="umbrella"))
+
+
+async def test_acting_for_another_user_needs_its_own_scope(starting: Starting) -> None:
+    request = RunRequest(message="hello", user_id="bob")
+    with pytest.raises(ForbiddenError):
+        await starting.start(request)
+    backend = ANA.model_copy(update={"scopes": WRITE | {"runs:impersonate"}})
+    run, _ = await starting.start(request, principal=backend)
+    assert run.user_id == "bob"
+
+
+async def test_starting_needs_the_scope(starting: Starting) -> None:
+    reader = ANA.model_copy(update={"scopes": frozenset({"runs:read"})})
+    with pytest.raises(ForbiddenError):
+        await starting.start(RunRequest(message="hello"), principal=reader)
+
+
+@pytest.mark.parametrize("agent_id", ["nobody", "retired"])
+async def test_only_active_agents_are_run(starting: Starting, agent_id: str) -> None:
+    with pytest.raises(AgentNotFoundError):
+        await starting.start(RunRequest(message="hello"), agent_id=agent_id)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (RunRequest(message="m", options=RunOptions(model="gpt")), "options.model"),
+        (RunRequest(message="m", options=RunOptions(system_prompt="p")), "options.systemPrompt"),
+        (
+            RunRequest(
+                message="m",
+                media=(Media(type="image/png", data="x"), Media(type="video/mp4", data="x")),
+            ),
+            "media.1.type",
+        ),
+    ],
+)
+async def test_what_an_agent_does_not_take_is_refused_by_name(
+    starting: Starting, request_: RunRequest, field: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        await starting.start(request_)
+    assert [name for name, _ in refused.value.params] == [field]
+
+
+async def test_a_model_on_the_list_is_used_and_recorded(starting: Starting) -> None:
+    request = RunRequest(message="m", options=RunOptions(model="bedrock:x"))
+    run, task = await starting.start(request)
+    assert (run.model, task.options.model) == ("bedrock:x", "bedrock:x")
