@@ -53,6 +53,14 @@ lock: setup ## Compile the hashed requirement files from pyproject.toml
 lock-check: setup
 	@$(BIN)/python requirements/lock.py --check
 
+.PHONY: build
+build: setup ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
+	@SAM_CLI_TELEMETRY=0 $(BIN)/sam build
+
+.PHONY: bench
+bench: setup ## Measure, and print tables; nothing passes or fails
+	@$(BIN)/python -m bench $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what the targets above have made
 	@rm -rf .venv .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

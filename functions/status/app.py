@@ -19,6 +19,9 @@ from agentrun.service.run_status import distinct_run_ids, get_run, get_runs
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json
 
+# Any other type leaves as base64, which API Gateway would hand on undecoded.
+TEXT_TYPES = ["application/json", "application/problem+json", "text/"]
+
 settings = Settings.from_environment()
 log_as_json()
 clock = SystemClock()
@@ -77,4 +80,4 @@ def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
 
 
 app = with_cors(api, settings.cors_origins)
-handler = Mangum(app, lifespan="off")
+handler = Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)

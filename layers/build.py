@@ -1,0 +1,213 @@
+"""Build a layer or a function the way Lambda wants it; `sam build` comes here by the Makefiles."""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ROOT / "layers"
+LOCKS = ROOT / "requirements"
+# Package and further files, beside the Makefile, that each layer holds besides its requirements.
+CONTENTS = {
+    "core": ("agentrun",),
+    "agents": ("agent_catalog",),
+    "streaming": ("lambda_asgi", "bootstrap"),
+}
+# The runtime is Amazon Linux 2023, glibc 2.34, so that wheels up to manylinux_2_34 run on it.
+PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
+RUNTIME = (3, 13)
+# What docs_assistant searches, and where it looks; in a checkout it reads them where they are.
+DOCUMENTS = ("README.md", "CHANGELOG.md", "docs")
+DOCUMENTS_FOLDER = "knowledge"
+# botocore describes every service of AWS, 25 MB of them; these are the ones that are called.
+BOTOCORE_SERVICES = frozenset(
+    {"bedrock-runtime", "dynamodb", "secretsmanager", "sqs", "ssm", "sts"}
+)
+# Scripts carry the path of the interpreter that installed them, and RECORD their hashes.
+LEFT_OUT = (
+    "bin",
+    ".lock",
+    "*/testsuite",
+    "*.dist-info/RECORD",
+    "*.dist-info/INSTALLER",
+    "*.dist-info/REQUESTED",
+)
+
+
+def without(lock: str, provided: str) -> str:
+    """
+    Leave out of a hashed requirement file what another one already installs.
+
+    Raises:
+        ValueError: The two pin different versions of a package.
+    """
+    pins = {_name(block): _pin(block) for block in _blocks(provided)}
+    kept = []
+    for block in _blocks(lock):
+        pin = pins.get(_name(block))
+        if pin is None:
+            kept.append(block)
+        elif pin != _pin(block):
+            raise ValueError(f"{_pin(block)} and {pin} cannot be layered; run `make lock`")
+    return "".join(kept)
+
+
+def _blocks(lock: str) -> Iterator[str]:
+    """Each requirement with the lines of its hashes."""
+    return (match[0] for match in re.finditer(r"^\w.*\n(?:[ \t].*\n)*", lock, re.MULTILINE))
+
+
+def _name(block: str) -> str:
+    return re.split(r"[\[=; ]", block, maxsplit=1)[0]
+
+
+def _pin(block: str) -> str:
+    return block.splitlines()[0].rstrip(" \\")
+
+
+def layer_lock(name: str) -> str:
+    """The requirements of a layer that the core layer, attached beside it, does not bring."""
+    lock = (LOCKS / f"{name}.txt").read_text()
+    return lock if name == "core" else without(lock, (LOCKS / "core.txt").read_text())
+
+
+def install(lock: str, target: Path, platform: str) -> None:
+    """
+    Unpack the wheels of a lock into `target`, for the Lambda platform whatever this machine is.
+
+    uv and not pip, which evaluates a requirement's markers for the interpreter that it runs on.
+    """
+    if find_spec("uv") is None:
+        sys.exit(f"{sys.executable} has no uv; run `make setup` first, it puts one into .venv")
+    with tempfile.TemporaryDirectory() as scratch:
+        requirements = Path(scratch) / "requirements.txt"
+        requirements.write_text(lock)
+        command = [
+            *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable),
+            *("--python-platform", platform, "--python-version", ".".join(map(str, RUNTIME))),
+            *("--only-binary", ":all:", "--require-hashes", "--no-deps", "--link-mode", "copy"),
+            *("--target", str(target), "--requirements", str(requirements)),
+        ]
+        subprocess.run(command, check=True)  # noqa: S603 - fixed arguments
+
+
+def prune(target: Path) -> None:
+    """Remove what differs from one machine to the next, and what no function ever reads."""
+    services = (path for path in target.glob("botocore/data/*") if path.is_dir())
+    unused = (path for path in services if path.name not in BOTOCORE_SERVICES)
+    _remove(unused)
+    for pattern in LEFT_OUT:
+        _remove(target.glob(pattern))
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a package, without the caches of this machine's Python."""
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    else:
+        shutil.copy(source, target)
+
+
+def copy_documents(target: Path) -> None:
+    """Bring along the documentation, which is no part of the package in a checkout."""
+    target.mkdir()
+    for document in DOCUMENTS:
+        if (ROOT / document).exists():
+            copy(ROOT / document, target / document)
+
+
+def compile_sources(root: Path, deployed_at: str) -> None:
+    """
+    Write the .pyc files, which Lambda cannot write itself because its code is mounted read-only.
+
+    The paths in them are the deployed ones, and the hash seed is fixed: two builds are alike. They
+    are never checked against their sources at run time, which saves a stat and a read of each.
+    """
+    python = runtime_python()
+    if python is None:
+        version = ".".join(map(str, RUNTIME))
+        # sam build shows a Makefile's standard output and swallows its standard error.
+        sys.stdout.write(
+            f"No Python {version} on PATH or under pyenv: built without .pyc files, so that every"
+            f" cold start compiles its imports, about 2 s. Install one (`pyenv install {version}`)"
+            " and build again.\n"
+        )
+        return
+    command = [
+        *(python, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"),
+        *("-s", str(root), "-p", deployed_at, str(root)),
+    ]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    subprocess.run(command, check=True, env=environment)  # noqa: S603 - fixed arguments
+
+
+def runtime_python() -> str | None:
+    """An interpreter of the runtime's minor version: it loads .pyc files of no other."""
+    name = "python{}.{}".format(*RUNTIME)
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    installed = sorted(pyenv.glob("{}.{}.*/bin/python".format(*RUNTIME)))
+    for python in (sys.executable, shutil.which(name), *map(str, installed)):
+        if python and _version(python) == RUNTIME:
+            return python
+    return None
+
+
+def _version(python: str) -> tuple[int, ...] | None:
+    """Minor version of an interpreter; None where it does not start, like an unset pyenv shim."""
+    command = [python, "-c", "import sys; print(*sys.version_info[:2])"]
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    return tuple(map(int, answer.stdout.split())) if answer.returncode == 0 else None
+
+
+def build_layer(name: str, artifacts: Path, architecture: str) -> None:
+    """Requirements and package under `python/`, which is on the path in /opt."""
+    python = artifacts / "python"
+    python.mkdir(parents=True)
+    install(layer_lock(name), python, PLATFORMS[architecture])
+    prune(python)
+    package, *files = CONTENTS[name]
+    copy(LAYERS / name / package, python / package)
+    for file in files:
+        copy(LAYERS / name / file, artifacts / file)
+    if name == "agents":
+        copy_documents(python / package / DOCUMENTS_FOLDER)
+    compile_sources(artifacts, "/opt")
+
+
+def build_function(name: str, artifacts: Path) -> None:
+    """The handler's module alone: everything else comes from the layers."""
+    copy(ROOT / "functions" / name / "app.py", artifacts / "app.py")
+    compile_sources(artifacts, "/var/task")
+
+
+def main() -> None:
+    """Build what the command line names into the folder that `sam build` packs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=["layer", "function"])
+    parser.add_argument("name")
+    parser.add_argument("artifacts", type=Path)
+    parser.add_argument("--architecture", choices=sorted(PLATFORMS), default="arm64")
+    arguments = parser.parse_args()
+    if arguments.kind == "layer":
+        build_layer(arguments.name, arguments.artifacts, arguments.architecture)
+    else:
+        build_function(arguments.name, arguments.artifacts)
+
+
+if __name__ == "__main__":
+    main()

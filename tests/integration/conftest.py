@@ -1,0 +1,55 @@
+"""The functions' own modules, wired as on Lambda, on a table in this process."""
+
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from tests.contract.test_token_verifier import JWKS, token
+from tests.tables import TABLE, client_of, create_table
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+ENVIRONMENT = {
+    "AGENTRUN_TABLE": TABLE,
+    "AGENTRUN_MODEL": "demo",
+    "AGENTRUN_JWT_ISSUER": "https://issuer.test",
+    "AGENTRUN_JWT_AUDIENCE": "agentrun",
+    "AGENTRUN_JWKS": json.dumps(JWKS),
+    "AGENTRUN_ORG_CLAIM": "org",
+    "AGENTRUN_CORS_ORIGINS": "https://app.example",
+    "AGENTRUN_DEMO_DELAY_MS": "0",
+    "POWERTOOLS_SERVICE_NAME": "test",
+}
+Bearer = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def app_module() -> Iterator[Callable[[str], ModuleType]]:
+    """Import a function's `app` afresh, with the settings above and an empty table."""
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        create_table(client_of())
+        yield lambda name: importlib.reload(importlib.import_module(f"functions.{name}.app"))
+
+
+@pytest.fixture(scope="session")
+def bearer() -> Bearer:
+    """Give the header of a fresh token with these claims."""
+    return lambda **claims: {"Authorization": f"Bearer {token(**claims)}"}
+
+
+def event_file(name: str, **claims: Any) -> dict[str, Any]:
+    """Read an event with a fresh token, and the identity that the authorizer makes of it."""
+    text = (EVENTS / name).read_text().replace("${TOKEN}", token(**claims))
+    event: dict[str, Any] = json.loads(text)
+    identity = event.get("requestContext", {}).get("authorizer")
+    if identity is not None:
+        identity["exp"] = str(int(time.time()) + 600)
+    return event

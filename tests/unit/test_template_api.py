@@ -1,0 +1,139 @@
+"""The REST API of the template: routes, who may pass, what the gateway answers by itself."""
+
+import json
+from typing import Any
+
+import pytest
+
+from agentrun.http import cors, problems
+from tests.translated_template import ROOT, of_type, openapi, operations, properties, routes, stack
+
+STREAMED = (("/api/agents/{agentId}/runs/stream", "post"), ("/api/agents/{agentId}/runs", "post"))
+EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+REST_EVENTS = [name for name in EVENTS if name not in {"authorizer", "stream-run"}]
+# API Gateway's response types (source: "Gateway response types" in its developer guide), each with
+# the status and the problem type that clients rely on.
+ANSWERS = {
+    "UNAUTHORIZED": (401, "unauthorized"),
+    "ACCESS_DENIED": (403, "forbidden"),
+    "WAF_FILTERED": (403, "forbidden"),
+    "MISSING_AUTHENTICATION_TOKEN": (404, "resource-not-found"),
+    "RESOURCE_NOT_FOUND": (404, "resource-not-found"),
+    "REQUEST_TOO_LARGE": (413, "payload-too-large"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "unsupported-media-type"),
+    "THROTTLED": (429, "too-many-runs"),
+    "QUOTA_EXCEEDED": (429, "too-many-runs"),
+    "BAD_REQUEST_BODY": (400, "invalid-request"),
+    "BAD_REQUEST_PARAMETERS": (400, "invalid-request"),
+    "DEFAULT_4XX": (400, "invalid-request"),
+    "AUTHORIZER_FAILURE": (500, "internal-error"),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, "internal-error"),
+    "API_CONFIGURATION_ERROR": (500, "internal-error"),
+    "DEFAULT_5XX": (500, "internal-error"),
+    "INTEGRATION_FAILURE": (503, "unavailable"),
+    "INTEGRATION_TIMEOUT": (503, "unavailable"),
+}
+
+
+def integration_uri(operation: dict[str, Any]) -> str:
+    uri: str = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+    return uri
+
+
+def event(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("route", STREAMED)
+def test_runs_are_streamed_for_as_long_as_the_function_may_take(route: tuple[str, str]) -> None:
+    operation = routes()[route]
+    assert integration_uri(operation).endswith(
+        "path/2021-11-15/functions/${StreamFunction.Arn}/response-streaming-invocations"
+    )
+    integration = operation["x-amazon-apigateway-integration"]
+    assert integration["responseTransferMode"] == "STREAM"
+    timeout_s = properties("StreamFunction")["Timeout"]
+    assert integration["timeoutInMillis"] == timeout_s * 1000
+
+
+def test_every_route_but_health_asks_the_authorizer() -> None:
+    protected = {key for key, found in routes().items() if "BearerToken" in str(found)}
+    assert set(routes()) - protected == {("/api/v1/health", "get")}
+    scheme = openapi()["components"]["securitySchemes"]["BearerToken"]
+    assert (scheme["in"], scheme["name"]) == ("header", "Authorization")
+    authorizer = scheme["x-amazon-apigateway-authorizer"]
+    assert (authorizer["type"], authorizer["authorizerResultTtlInSeconds"]) == ("token", 300)
+    assert "AuthorizerFunction" in str(authorizer["authorizerUri"])
+
+
+def test_preflights_need_no_token_and_allow_the_headers_that_the_functions_allow() -> None:
+    preflights = {path: found for (path, m), found in operations().items() if m == "options"}
+    assert set(preflights) == {path for path, _ in routes()}
+    for preflight in preflights.values():
+        assert "BearerToken" not in str(preflight)
+        default = preflight["x-amazon-apigateway-integration"]["responses"]["default"]
+        allowed = default["responseParameters"][
+            "method.response.header.Access-Control-Allow-Headers"
+        ]
+        assert set(allowed.strip("'").split(",")) == set(cors.REQUEST_HEADERS)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_the_gateway_answers_with_problems(kind: str) -> None:
+    status, name = ANSWERS[kind]
+    configured = openapi()["x-amazon-apigateway-gateway-responses"]
+    answer = configured.get(kind) or configured["DEFAULT_4XX" if status < 500 else "DEFAULT_5XX"]
+    (template,) = answer["responseTemplates"].values()
+    body = json.loads(template)
+    assert (body["type"], body["status"]) == (f"urn:problem-type:{name}", status)
+    assert body["title"] == problems.TITLES.get(name, body["title"])
+    assert body["detail"]
+    assert set(body) == {"type", "title", "status", "detail", "instance"}
+    assert answer["statusCode"] == str(status)
+    headers = {k.rpartition(".")[2]: v for k, v in answer["responseParameters"].items()}
+    assert headers["Content-Type"] == "'application/problem+json'"
+    assert headers["Access-Control-Allow-Origin"] == "'*'"
+    assert ("WWW-Authenticate" in headers) == (status == 401)
+    assert ("Retry-After" in headers) == (status in {429, 503})
+
+
+def test_the_answers_table_leaves_out_no_configured_answer() -> None:
+    assert set(openapi()["x-amazon-apigateway-gateway-responses"]) <= set(ANSWERS)
+
+
+@pytest.mark.parametrize("name", REST_EVENTS)
+def test_each_event_arrives_by_a_route_of_the_template(name: str) -> None:
+    payload = event(name)
+    route = (payload["resource"], payload["httpMethod"].lower())
+    assert route in routes()
+    parameters = payload["pathParameters"] or {}
+    assert payload["resource"].format(**parameters) == payload["path"]
+    protected = "BearerToken" in str(routes()[route])
+    assert ("authorizer" in payload["requestContext"]) == protected
+
+
+def test_every_route_has_an_event() -> None:
+    named = [(event(name)["resource"], event(name)["httpMethod"].lower()) for name in REST_EVENTS]
+    assert sorted(named) == sorted(routes())
+
+
+def test_the_function_url_streams_what_the_rest_api_routes_to_the_same_function() -> None:
+    url = properties("StreamFunctionUrl")
+    assert (url["AuthType"], url["InvokeMode"]) == ("NONE", "RESPONSE_STREAM")
+    # The function sends the headers itself; Lambda's would come twice.
+    assert "Cors" not in url
+    path = event("stream-run")["rawPath"]
+    assert path.replace("docs_assistant", "{agentId}") in {path for path, _ in STREAMED}
+
+
+def test_the_access_log_is_json() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage")
+    assert "status" in json.loads(stage["AccessLogSetting"]["Format"])
+
+
+def test_the_base_url_names_the_stage() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage")
+    assert stack()["Outputs"]["RestApiBaseUrl"]["Value"]["Fn::Sub"].endswith(
+        f"/{stage['StageName']}"
+    )
