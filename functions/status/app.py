@@ -1,5 +1,6 @@
 """The status function: agents, and runs as they are."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Query, Response
@@ -7,6 +8,7 @@ from mangum import Mangum
 
 from agent_catalog import load_catalog
 from agentrun.adapters.dynamo_client import dynamo_client
+from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.principal import Principal
@@ -14,7 +16,9 @@ from agentrun.http.authentication import by_gateway
 from agentrun.http.bodies import agent_body, json_answer, run_body
 from agentrun.http.cors import with_cors
 from agentrun.http.problems import install_problem_handlers
+from agentrun.service.cancel_run import cancel_run
 from agentrun.service.list_agents import find_agent, list_agents
+from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import distinct_run_ids, get_run, get_runs
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json
@@ -26,7 +30,13 @@ settings = Settings.from_environment()
 log_as_json()
 clock = SystemClock()
 catalog = load_catalog(settings.model)
-store = DynamoRunStore(dynamo_client(retry_mode="standard"), settings.table)
+client = dynamo_client(retry_mode="standard")
+ports = RunPorts(
+    store=DynamoRunStore(client, settings.table),
+    log=DynamoEventLog(client, settings.table),
+    threads=ThreadPoolExecutor(1),
+    clock=clock,
+)
 
 api = FastAPI(title="Agentrun: agents and runs", openapi_url=None)
 install_problem_handlers(api)
@@ -67,8 +77,7 @@ def get_status_of_many(
         agent_id,
         distinct_run_ids(run_ids),
         with_text=fields == "full",
-        store=store,
-        clock=clock,
+        ports=ports,
     )
     return json_answer([run_body(run) for run in runs])
 
@@ -76,7 +85,14 @@ def get_status_of_many(
 @api.get("/api/agents/{agent_id}/runs/{run_id}")
 def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
     """Show one run whole."""
-    return json_answer(run_body(get_run(caller, agent_id, run_id, store=store, clock=clock)))
+    return json_answer(run_body(get_run(caller, agent_id, run_id, ports=ports)))
+
+
+@api.delete("/api/agents/{agent_id}/runs/{run_id}", status_code=204)
+def delete_run(caller: Caller, agent_id: str, run_id: str) -> Response:
+    """Cancel one run; what it had stays."""
+    cancel_run(caller, agent_id, run_id, ports=ports)
+    return Response(status_code=204)
 
 
 app = with_cors(api, settings.cors_origins)

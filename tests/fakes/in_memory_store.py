@@ -1,7 +1,7 @@
 """Runs and events in dictionaries."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from agentrun.adapters.text_chunks import cut_utf8
 from agentrun.domain.errors import (
@@ -11,6 +11,7 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.events import RecordedEvent
+from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import (
     AgentRun,
@@ -44,23 +45,43 @@ class InMemoryRunStore:
         self._log = log
         self._runs: dict[RunKey, AgentRun] = {}
         self._sessions: dict[tuple[str, str], tuple[str, str]] = {}
+        self._claims: dict[tuple[str, str], tuple[IdempotencyClaim, AgentRun]] = {}
 
-    def start(self, run: AgentRun, request: RunRequest) -> None:
+    def start(
+        self, run: AgentRun, request: RunRequest, claim: IdempotencyClaim | None = None
+    ) -> str:
         stored = self._runs.get(run.key)
         if stored is not None:
             if stored.lease == run.lease:
-                return
+                return run.id
             raise ConflictError(f"There is a run '{run.id}' already.")
+        first = self._claimed(run, claim) if claim else None
+        if first is not None:
+            return first
         session, owner = (run.org_id, run.session_id), (run.user_id, run.agent_id)
         if self._sessions.setdefault(session, owner) != owner:
             raise SessionNotFoundError(run.session_id)
         self._runs[run.key] = run
+        if claim:
+            self._claims[run.org_id, claim.key_hash] = (claim, run)
+        return run.id
+
+    def _claimed(self, run: AgentRun, claim: IdempotencyClaim) -> str | None:
+        first, earlier = self._claims.get((run.org_id, claim.key_hash), (None, run))
+        if first is None or run.created_at - earlier.created_at > timedelta(hours=24):
+            return None
+        if first.fingerprint != claim.fingerprint:
+            raise ConflictError("The Idempotency-Key stands for another request.")
+        return earlier.id
 
     def get(self, key: RunKey) -> AgentRun:
         try:
             return self._runs[key]
         except KeyError:
             raise RunNotFoundError(key.run_id) from None
+
+    def get_state(self, key: RunKey) -> AgentRun:
+        return _without_texts(self.get(key))
 
     def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
         found = {key: self._runs[key] for key in keys if key in self._runs}
@@ -90,6 +111,11 @@ class InMemoryRunStore:
         version = run.version + 1 if ends else run.version
         self._runs[key] = run.model_copy(update=changes | {"version": version})
         return _without_texts(self._runs[key])
+
+    def request_cancel(self, key: RunKey, *, at: datetime) -> None:
+        run = self._runs.get(key)
+        if run is not None and run.status is RunStatus.RUNNING:
+            self._runs[key] = run.model_copy(update={"cancel_requested": True})
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         stored = self.get(seen.key)

@@ -1,5 +1,6 @@
 """Reading runs: who sees what, and what becomes of the dead."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from agentrun.domain.errors import ForbiddenError, InvalidRequestError, RunNotFoundError
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
+from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import MAX_REPAIRS, distinct_run_ids, get_run, get_runs
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
@@ -23,8 +25,10 @@ STRANGERS = {
 
 class Reading:
     def __init__(self) -> None:
-        self.store = InMemoryRunStore(InMemoryEventLog())
+        self.log = InMemoryEventLog()
+        self.store = InMemoryRunStore(self.log)
         self.clock = FixedClock(AT)
+        self.ports = RunPorts(self.store, self.log, ThreadPoolExecutor(1), self.clock)
 
     def start(self, run_id: str = "run-1", **changes: Any) -> AgentRun:
         run = a_run(run_id, **changes)
@@ -32,10 +36,10 @@ class Reading:
         return run
 
     def one(self, principal: Principal = ANA, agent: str = "echo", run: str = "run-1") -> AgentRun:
-        return get_run(principal, agent, run, store=self.store, clock=self.clock)
+        return get_run(principal, agent, run, ports=self.ports)
 
     def many(self, ids: list[str], principal: Principal = ANA) -> list[AgentRun]:
-        return get_runs(principal, "echo", ids, with_text=True, store=self.store, clock=self.clock)
+        return get_runs(principal, "echo", ids, with_text=True, ports=self.ports)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ class Starting:
         self, request: RunRequest, *, principal: Principal = ANA, agent_id: str = "echo"
     ) -> tuple[AgentRun, AgentTask]:
         ports = RunPorts(self.store, self.log, ThreadPoolExecutor(1), FixedClock(AT))
-        return await start_run(
+        started = await start_run(
             principal,
             agent_id,
             request,
@@ -62,6 +62,9 @@ class Starting:
             ports=ports,
             new_id=lambda: f"id-{next(self.ids)}",
         )
+        assert started.run is not None
+        assert started.task is not None
+        return started.run, started.task
 
 
 @pytest.fixture

@@ -44,6 +44,10 @@ class DynamoRunReader:
         }
         return run_from_header(item).model_copy(update=texts)
 
+    def get_state(self, key: RunKey) -> AgentRun:
+        """Read one run without its texts, with all that was written before; see the port."""
+        return without_texts(run_from_header(self.read_header(key)))
+
     def read_header(self, key: RunKey) -> Item:
         """Read a run's header with all that was written before; errors as in `get`."""
         with unavailable_when_failing():
@@ -76,8 +80,7 @@ class DynamoRunReader:
             for item in self._batch.read([header_key(key) for key in keys])
         }
         if not with_text:
-            none = {"input": None, "output": None}
-            return {key: run.model_copy(update=none) for key, (run, _) in items.items()}
+            return {key: without_texts(run) for key, (run, _) in items.items()}
         previews = self._read_previews({key: item for key, (_, item) in items.items()})
         return {
             key: run.model_copy(update=_cut_texts(run) | previews.get(key, {}))
@@ -99,6 +102,11 @@ class DynamoRunReader:
             texts[name] = decompress(item["text"]["B"])
             texts[f"{name}_truncated"] = was_cut or None
         return previews
+
+
+def without_texts(run: AgentRun) -> AgentRun:
+    """Leave out what a header may or may not hold."""
+    return run.model_copy(update={"input": None, "output": None})
 
 
 def _cut_texts(run: AgentRun) -> dict[str, object]:

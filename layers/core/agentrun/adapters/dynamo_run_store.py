@@ -1,5 +1,6 @@
 """Runs in DynamoDB; condition expressions decide races."""
 
+import contextlib
 from datetime import datetime
 from typing import Any, Literal
 
@@ -17,8 +18,8 @@ from agentrun.adapters.dynamo_items import (
     run_pk,
     size_bytes,
 )
-from agentrun.adapters.dynamo_run_reader import DynamoRunReader
-from agentrun.adapters.dynamo_start import HEADER, SESSION, start_transaction
+from agentrun.adapters.dynamo_run_reader import DynamoRunReader, without_texts
+from agentrun.adapters.dynamo_start import CLAIM, HEADER, SESSION, start_transaction
 from agentrun.adapters.text_chunks import to_chunks
 from agentrun.domain.errors import (
     ConflictError,
@@ -26,6 +27,7 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
     StoreUnavailableError,
 )
+from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import epoch_ms
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Outcome, RunKey, RunStatus, changes_at_end, expired
@@ -46,29 +48,41 @@ _CONDITION_FAILED = "ConditionalCheckFailed"
 class DynamoRunStore(DynamoRunReader):
     """The port `RunStore` on the project's table."""
 
-    def start(self, run: AgentRun, request: RunRequest) -> None:
+    def start(
+        self, run: AgentRun, request: RunRequest, claim: IdempotencyClaim | None = None
+    ) -> str:
         """Store a new RUNNING run, all or nothing; see the port."""
+        writes: Any = start_transaction(self._table, run, request, claim)
         try:
             with unavailable_when_failing():
                 self._client.transact_write_items(
-                    TransactItems=start_transaction(self._table, run, request),  # type: ignore[arg-type] # built as plain dicts
+                    TransactItems=writes,
                     # The same token makes a retry of ours a no-op for 10 minutes (API reference).
                     ClientRequestToken=run.id[:36],
                 )
         except ClientError as error:
             if error_code(error) != "TransactionCanceledException":
                 raise
-            self._explain_refused_start(run, error)
+            return self._stored_instead(run, claim, error)
+        return run.id
 
-    def _explain_refused_start(self, run: AgentRun, error: ClientError) -> None:
+    def _stored_instead(
+        self, run: AgentRun, claim: IdempotencyClaim | None, error: ClientError
+    ) -> str:
+        """Find the run that was there already, or say why there is none."""
         reasons: Any = error.response.get("CancellationReasons", [])
-        codes = [reason.get("Code") for reason in reasons]
-        if codes[HEADER] == _CONDITION_FAILED:
+        refused = [reason.get("Code") == _CONDITION_FAILED for reason in reasons]
+        if refused[HEADER]:
             stored = reasons[HEADER].get("Item") or self.read_header(run.key)
             if run.lease and stored.get("executor", {}).get("S") == run.lease.executor:
-                return
+                return run.id
             raise ConflictError(f"There is a run '{run.id}' already.") from error
-        if codes[SESSION] == _CONDITION_FAILED:
+        if claim and refused[CLAIM]:
+            first = reasons[CLAIM]["Item"]
+            if first["fingerprint"]["S"] == claim.fingerprint:
+                return str(first["runId"]["S"])
+            raise ConflictError("The Idempotency-Key stands for another request.") from error
+        if refused[SESSION]:
             raise SessionNotFoundError(run.session_id) from error
         raise StoreUnavailableError("The store is busy with this session.") from error
 
@@ -93,7 +107,7 @@ class DynamoRunStore(DynamoRunReader):
                 outcome.status,
                 outcome.last_event_id,
             ):
-                return _without_texts(stored)
+                return without_texts(stored)
             raise fenced
 
     def _put_output(self, key: RunKey, output: str) -> int:
@@ -108,7 +122,7 @@ class DynamoRunStore(DynamoRunReader):
     def _update_owned(self, key: RunKey, executor: str, changes: dict[str, Any]) -> AgentRun:
         operands = {":executor": {"S": executor}}
         stored = self._update_if(key, _OWNED, operands, changes, returning="ALL_NEW")
-        return _without_texts(run_from_header(stored))
+        return without_texts(run_from_header(stored))
 
     def _update_if(
         self,
@@ -141,10 +155,16 @@ class DynamoRunStore(DynamoRunReader):
             raise
         return answer.get("Attributes", {})
 
+    def request_cancel(self, key: RunKey, *, at: datetime) -> None:
+        """Ask the executor of a RUNNING run to end it; see the port."""
+        changes = {"cancelRequestedAt": {"N": str(epoch_ms(at))}}
+        with contextlib.suppress(FencedError):
+            self._update_if(key, "#status = :running", {}, changes, returning="NONE")
+
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         """Fail a RUNNING run whose lease is still the one seen; see the port."""
         if seen.lease is None:
-            return _without_texts(run_from_header(self.read_header(seen.key)))
+            return without_texts(run_from_header(self.read_header(seen.key)))
         end = expired(seen, last_stored_event_id=self._last_stored_event_id(seen.key), at=at)
         lease = {
             ":executor": {"S": seen.lease.executor},
@@ -156,8 +176,8 @@ class DynamoRunStore(DynamoRunReader):
             # The status function may name few attributes, so it may not ask for all of them back.
             self._update_if(seen.key, condition, lease, changes, returning="NONE")
         except FencedError:
-            return _without_texts(run_from_header(self.read_header(seen.key)))
-        return _without_texts(end)
+            return without_texts(run_from_header(self.read_header(seen.key)))
+        return without_texts(end)
 
     def _last_stored_event_id(self, key: RunKey) -> int:
         with unavailable_when_failing():
@@ -171,7 +191,3 @@ class DynamoRunStore(DynamoRunReader):
                 ConsistentRead=True,
             )
         return int(answer["Items"][0]["sk"]["S"].removeprefix("EV#")) if answer["Items"] else 0
-
-
-def _without_texts(run: AgentRun) -> AgentRun:
-    return run.model_copy(update={"input": None, "output": None})

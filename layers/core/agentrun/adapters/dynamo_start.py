@@ -1,5 +1,6 @@
 """The transaction that makes a run durable: header, request, session and its pointer."""
 
+from datetime import timedelta
 from typing import Any
 
 from agentrun.adapters.dynamo_items import (
@@ -11,17 +12,21 @@ from agentrun.adapters.dynamo_items import (
     size_bytes,
 )
 from agentrun.adapters.text_chunks import compress, to_chunks
+from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import epoch_ms, iso_milliseconds
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 
 TITLE_CHARACTERS = 80
-HEADER, SESSION = 0, 1
-"""Where the two writes that can be refused stand, in the transaction and in its reasons."""
+CLAIM_RETENTION = timedelta(hours=24)
+HEADER, SESSION, CLAIM = 0, 1, 2
+"""Where the writes that can be refused stand, in the transaction and in its reasons."""
 
 
-def start_transaction(table: str, run: AgentRun, request: RunRequest) -> list[dict[str, Any]]:
-    """Give the writes of a new run; the header and the session come first, in this order."""
+def start_transaction(
+    table: str, run: AgentRun, request: RunRequest, claim: IdempotencyClaim | None
+) -> list[dict[str, Any]]:
+    """Give the writes of a new run; those that can be refused come first, in the order above."""
     header = header_item(run)
     chunks: list[bytes] = []
     if size_bytes(header) > RUNNING_HEADER_BYTES:
@@ -38,6 +43,7 @@ def start_transaction(table: str, run: AgentRun, request: RunRequest) -> list[di
             }
         },
         {"Update": _session_update(table, run, request)},
+        *([{"Put": _claim_put(table, run, claim)}] if claim else []),
         {"Put": {"TableName": table, "Item": _pointer_item(run)}},
         *({"Put": {"TableName": table, "Item": i}} for i in _request_items(run, request, chunks)),
     ]
@@ -61,6 +67,25 @@ def _session_update(table: str, run: AgentRun, request: RunRequest) -> dict[str,
             ":used": {"S": used_at},
             ":title": {"S": " ".join(request.message.split())[:TITLE_CHARACTERS]},
         },
+    }
+
+
+def _claim_put(table: str, run: AgentRun, claim: IdempotencyClaim) -> dict[str, Any]:
+    forgotten_at = run.created_at + CLAIM_RETENTION
+    return {
+        "TableName": table,
+        "Item": {
+            "pk": {"S": f"ORG#{run.org_id}#IDEM#{claim.key_hash}"},
+            "sk": {"S": "IDEM"},
+            "runId": {"S": run.id},
+            "fingerprint": {"S": claim.fingerprint},
+            "ttl": {"N": str(int(forgotten_at.timestamp()))},
+        },
+        # DynamoDB deletes what has outlived its `ttl` only within days.
+        "ConditionExpression": "attribute_not_exists(pk) OR #ttl < :now",
+        "ExpressionAttributeNames": {"#ttl": "ttl"},
+        "ExpressionAttributeValues": {":now": {"N": str(int(run.created_at.timestamp()))}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.events import EngineEvent, RecordedEvent
+from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import Model
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import Media, RunOptions, RunRequest
@@ -90,15 +91,26 @@ class AgentEngine(Protocol):
 class RunStore(Protocol):
     """Keeps runs; every method blocks, and conditions decide races."""
 
-    def start(self, run: AgentRun, request: RunRequest) -> None:
+    def start(
+        self, run: AgentRun, request: RunRequest, claim: IdempotencyClaim | None = None
+    ) -> str:
         """
         Store a new RUNNING run with its request and its place in its session, all or nothing.
 
         Calling it again with the same run is safe: it finds its own work and succeeds.
 
+        Args:
+            run: The run, with the lease of whoever is about to execute it.
+            request: What was asked for.
+            claim: Makes the start idempotent for 24 hours.
+
+        Returns:
+            The id of the run that is stored: `run`'s, or that of the first run with this claim,
+            in which case nothing was written.
+
         Raises:
             SessionNotFoundError: The session belongs to another user or another agent.
-            ConflictError: Another run has this id.
+            ConflictError: Another run has this id, or the claim's key stands for another request.
             StoreUnavailableError: Nothing is known of the outcome; retrying is safe.
         """
         ...
@@ -106,6 +118,16 @@ class RunStore(Protocol):
     def get(self, key: RunKey) -> AgentRun:
         """
         Read one run whole, with all that was written before the call.
+
+        Raises:
+            RunNotFoundError: No run has this key.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def get_state(self, key: RunKey) -> AgentRun:
+        """
+        Read one run without input and output, with all that was written before the call.
 
         Raises:
             RunNotFoundError: No run has this key.
@@ -153,6 +175,15 @@ class RunStore(Protocol):
 
         Raises:
             FencedError: Another executor owns the run or it has ended; do not retry.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def request_cancel(self, key: RunKey, *, at: datetime) -> None:
+        """
+        Ask the executor of a RUNNING run to end it; a run in any other status stays as it is.
+
+        Raises:
             StoreUnavailableError: Retrying is safe.
         """
         ...

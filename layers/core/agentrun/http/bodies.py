@@ -12,9 +12,11 @@ from agentrun.http.sse import paused_object
 from agentrun.service.run_result import RunResult
 
 
-def json_answer(body: Mapping[str, Any] | Sequence[Any]) -> Response:
+def json_answer(
+    body: Mapping[str, Any] | Sequence[Any], *, headers: Mapping[str, str] | None = None
+) -> Response:
     """Answer 200 with a JSON body."""
-    return Response(to_json(body), media_type="application/json")
+    return Response(to_json(body), headers=headers, media_type="application/json")
 
 
 def agent_body(agent: Agent) -> dict[str, Any]:

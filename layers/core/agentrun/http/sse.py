@@ -26,17 +26,12 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
-from agentrun.domain.runs import AgentRun
 
 RETRY = b"retry: 1000\n\n"
 PING = b": ping\n\n"
 PING_AFTER_S = 10.0
 """Proxies and API Gateway drop connections that stay silent."""
 
-HEADERS = {
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-}
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
 
 # JSON allows these characters raw, but readers that split lines by Unicode's rules break on them.
@@ -45,11 +40,6 @@ _LINE_SEPARATORS = {
     "\u2028".encode(): b"\\u2028",
     "\u2029".encode(): b"\\u2029",
 }
-
-
-def stream_headers(run: AgentRun) -> dict[str, str]:
-    """Give the headers of a run's stream, its content type excepted."""
-    return HEADERS | {"X-Run-Id": run.id, "X-Session-Id": run.session_id}
 
 
 def encode_frame(recorded: RecordedEvent) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
@@ -84,6 +85,10 @@ class RunExecution:
         self._output: list[str] = []
         self._output_bytes = 0
         self._metrics = Metrics()
+
+    def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
+        """Give the events as they happen; see `LiveEvents.batches`."""
+        return self.live.batches(idle_s=idle_s)
 
     async def execute(self, *, deadline: datetime | None = None) -> Outcome | None:
         """

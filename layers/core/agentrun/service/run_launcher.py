@@ -1,17 +1,33 @@
 """Begin runs and keep their executions going, whoever listens."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
+from agentrun.domain.events import RecordedEvent
 from agentrun.domain.ports import AgentDirectory, AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.service.attach import replay_from_start
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace
-from agentrun.service.start_run import start_run
+from agentrun.service.start_run import Idempotency, start_run
+
+
+class RunStream(Protocol):
+    """A run and its events, live from its execution or read from its log."""
+
+    @property
+    def run(self) -> AgentRun:
+        """The run as it was when the stream began."""
+        ...
+
+    def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        """Give the events as they come; an empty batch after `idle_s` of silence."""
+        ...
 
 
 class RunLauncher:
@@ -41,32 +57,39 @@ class RunLauncher:
         agent_id: str,
         request: RunRequest,
         *,
+        idempotency: Idempotency | None = None,
         deadline: datetime | None,
-    ) -> RunExecution:
+    ) -> RunStream:
         """
-        Make a run durable and begin to execute it.
+        Make a run durable and begin to execute it, or follow the one that the key stands for.
 
         Args:
             principal: The verified caller.
             agent_id: The agent that is to run.
             request: The validated body.
+            idempotency: The caller's key, and the body as it came.
             deadline: When the process will be stopped, if that is known.
 
         Returns:
-            The execution, under way; its `live` events tell what happens.
+            The execution, under way; a follower where the run had been started before.
 
         Raises:
             AgentrunError: The request was refused and nothing started; see `start_run`.
         """
-        run, task = await start_run(
+        started = await start_run(
             principal,
             agent_id,
             request,
+            idempotency=idempotency,
             agents=self._agents,
             ports=self._ports,
             new_id=self._new_id,
         )
-        execution = RunExecution(run, task, engine=self._engine, ports=self._ports, pace=self._pace)
+        if started.run is None or started.task is None:
+            return await replay_from_start(started.key, self._ports)
+        execution = RunExecution(
+            started.run, started.task, engine=self._engine, ports=self._ports, pace=self._pace
+        )
         executing = asyncio.create_task(self._execute(execution, deadline))
         self._executing.add(executing)
         executing.add_done_callback(self._executing.discard)

@@ -24,7 +24,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.model import Model
 from agentrun.domain.runs import RunStatus
-from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_launcher import RunStream
 
 
 class ToolCall(Model):
@@ -134,15 +134,15 @@ _STATUS_AFTER = {
 }
 
 
-async def collect_result(execution: RunExecution) -> RunResult:
+async def collect_result(stream: RunStream) -> RunResult:
     """
-    Follow an execution to its end.
+    Follow a run to its end.
 
     Raises:
         RunFailedError: The run has failed.
     """
     builder = RunResultBuilder()
-    async with aclosing(execution.live.batches(idle_s=60)) as batches:
+    async with aclosing(stream.batches(idle_s=60)) as batches:
         async for batch in batches:
             for recorded in batch:
                 builder.add(recorded)

@@ -10,9 +10,9 @@ from agentrun.domain.errors import (
     StoreUnavailableError,
 )
 from agentrun.domain.model import ID_PATTERN
-from agentrun.domain.ports import Clock, RunStore
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunKey, expired, lease_has_lapsed
+from agentrun.service.run_ports import RunPorts
 
 MAX_BATCH = 100
 """BatchGetItem's limit."""
@@ -23,9 +23,7 @@ READ_SCOPES = frozenset({"runs:read", "runs:write"})
 log = logging.getLogger(__name__)
 
 
-def get_run(
-    principal: Principal, agent_id: str, run_id: str, *, store: RunStore, clock: Clock
-) -> AgentRun:
+def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> AgentRun:
     """
     Read one run whole, as it is at this moment.
 
@@ -34,16 +32,47 @@ def get_run(
         RunNotFoundError: There is none, or it is not the caller's to see; both look the same.
         StoreUnavailableError: Retrying is safe.
     """
+    run = ports.store.get(_key(principal, run_id))
+    _check_visible(run, principal, agent_id)
+    if not lease_has_lapsed(run, ports.clock.now()):
+        return run
+    texts = {"input": run.input, "output": run.output}
+    return ports.store.expire(run, at=ports.clock.now()).model_copy(update=texts)
+
+
+def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
+    """Read one run without its texts; otherwise, and in its errors, like `get_run`."""
+    run = ports.store.get_state(_key(principal, run_id))
+    _check_visible(run, principal, agent_id)
+    return _settled(run, ports)
+
+
+def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
+    """
+    Read one run without its texts, whoever it belongs to; a dead one is declared so.
+
+    Raises:
+        RunNotFoundError: There is none.
+        StoreUnavailableError: Retrying is safe.
+    """
+    return _settled(ports.store.get_state(key), ports)
+
+
+def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
+    now = ports.clock.now()
+    return ports.store.expire(run, at=now) if lease_has_lapsed(run, now) else run
+
+
+def _key(principal: Principal, run_id: str) -> RunKey:
     check_may_read(principal)
     if not ID_PATTERN.fullmatch(run_id):
         raise RunNotFoundError(run_id)
-    run = store.get(RunKey(tenant=principal.tenant, run_id=run_id))
+    return RunKey(tenant=principal.tenant, run_id=run_id)
+
+
+def _check_visible(run: AgentRun, principal: Principal, agent_id: str) -> None:
     if not _is_visible(run, principal, agent_id):
-        raise RunNotFoundError(run_id)
-    if not lease_has_lapsed(run, clock.now()):
-        return run
-    texts = {"input": run.input, "output": run.output}
-    return store.expire(run, at=clock.now()).model_copy(update=texts)
+        raise RunNotFoundError(run.id)
 
 
 def get_runs(
@@ -52,8 +81,7 @@ def get_runs(
     run_ids: Sequence[str],
     *,
     with_text: bool,
-    store: RunStore,
-    clock: Clock,
+    ports: RunPorts,
 ) -> list[AgentRun]:
     """
     Read many runs in the order asked for; those not there or not visible are left out.
@@ -63,8 +91,7 @@ def get_runs(
         agent_id: The agent whose runs these are.
         run_ids: What `distinct_run_ids` gave.
         with_text: Whether `input` and `output` are wanted, cut to 4096 bytes each.
-        store: Where the runs are.
-        clock: What leases are compared with.
+        ports: Where the runs are, and what time it is.
 
     Raises:
         ForbiddenError: The token lacks the scope.
@@ -76,10 +103,10 @@ def get_runs(
         for run_id in run_ids
         if ID_PATTERN.fullmatch(run_id)
     ]
-    found = store.get_many(keys, with_text=with_text) if keys else {}
+    found = ports.store.get_many(keys, with_text=with_text) if keys else {}
     runs = [found[key] for key in keys if key in found]
     visible = [run for run in runs if _is_visible(run, principal, agent_id)]
-    return _with_the_dead_declared(visible, store, clock)
+    return _with_the_dead_declared(visible, ports)
 
 
 def distinct_run_ids(values: Iterable[str]) -> list[str]:
@@ -114,29 +141,27 @@ def _is_visible(run: AgentRun, principal: Principal, agent_id: str) -> bool:
     return run.agent_id == agent_id and principal.may_see(run.user_id)
 
 
-def _with_the_dead_declared(
-    runs: Sequence[AgentRun], store: RunStore, clock: Clock
-) -> list[AgentRun]:
+def _with_the_dead_declared(runs: Sequence[AgentRun], ports: RunPorts) -> list[AgentRun]:
     """Report every lapsed run as failed, and write down a bounded number of them."""
     repairs = 0
     reported: list[AgentRun] = []
     for run in runs:
-        if not lease_has_lapsed(run, clock.now()):
+        if not lease_has_lapsed(run, ports.clock.now()):
             reported.append(run)
         elif repairs < MAX_REPAIRS:
             repairs += 1
-            reported.append(_declared_dead(run, store, clock))
+            reported.append(_declared_dead(run, ports))
         else:
-            reported.append(expired(run, last_stored_event_id=0, at=clock.now()))
+            reported.append(expired(run, last_stored_event_id=0, at=ports.clock.now()))
     return reported
 
 
-def _declared_dead(run: AgentRun, store: RunStore, clock: Clock) -> AgentRun:
+def _declared_dead(run: AgentRun, ports: RunPorts) -> AgentRun:
     texts = run.model_dump(
         include={"input", "input_truncated", "output", "output_truncated"}, by_alias=False
     )
     try:
-        return store.expire(run, at=clock.now()).model_copy(update=texts)
+        return ports.store.expire(run, at=ports.clock.now()).model_copy(update=texts)
     except (StoreUnavailableError, RunNotFoundError) as error:
         log.warning("lapsed run not repaired: %s", error, extra={"runId": run.id})
-        return expired(run, last_stored_event_id=0, at=clock.now())
+        return expired(run, last_stored_event_id=0, at=ports.clock.now())

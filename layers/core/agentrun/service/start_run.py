@@ -1,19 +1,50 @@
 """Start a run: check what is asked for, then make it durable."""
 
+import asyncio
+import random
 from collections.abc import Callable
 from datetime import timedelta
 
+from pydantic import JsonValue
+
 from agentrun.domain.agents import Agent
-from agentrun.domain.errors import AgentNotFoundError, ForbiddenError, InvalidRequestError
+from agentrun.domain.errors import (
+    AgentNotFoundError,
+    ForbiddenError,
+    InvalidRequestError,
+    StoreUnavailableError,
+)
+from agentrun.domain.idempotency import IdempotencyClaim, idempotency_claim
+from agentrun.domain.model import Model
 from agentrun.domain.ports import AgentDirectory, AgentTask
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.blocking import in_thread
 from agentrun.service.run_ports import RunPorts
 
 LEASE_DURATION = timedelta(seconds=15)
 WRITE_SCOPE = "runs:write"
+RETRY_PAUSES_S = (0.05, 0.2)
+
+
+class Idempotency(Model):
+    """A caller's Idempotency-Key, and the body that came with it as plain JSON."""
+
+    key: str
+    body: JsonValue
+
+    def claim(self, user_id: str, agent_id: str) -> IdempotencyClaim:
+        """Give what the key stands for."""
+        return idempotency_claim(user_id, self.key, agent_id=agent_id, body=self.body)
+
+
+class StartedRun(Model):
+    """A durable run; `run` and `task` are set only for the one who is to execute it."""
+
+    key: RunKey
+    run: AgentRun | None = None
+    task: AgentTask | None = None
 
 
 async def start_run(
@@ -21,29 +52,32 @@ async def start_run(
     agent_id: str,
     request: RunRequest,
     *,
+    idempotency: Idempotency | None = None,
     agents: AgentDirectory,
     ports: RunPorts,
     new_id: Callable[[], str],
-) -> tuple[AgentRun, AgentTask]:
+) -> StartedRun:
     """
-    Make a new RUNNING run durable.
+    Make a new RUNNING run durable, or find the one that the same request has started before.
 
     Args:
         principal: The verified caller.
         agent_id: The agent that is to run.
         request: The validated body.
+        idempotency: The caller's key, and the body as it came.
         agents: Which agents there are.
         ports: Where the run is kept.
         new_id: Gives a fresh id for the run, its executor and, where none was asked for, its
             session.
 
     Returns:
-        The run as stored, and what its engine is to do.
+        The run's key; what to execute, unless somebody else has started it.
 
     Raises:
         ForbiddenError: The token lacks the scope, or is for another tenant or user.
         AgentNotFoundError: There is no such active agent.
         InvalidRequestError: The agent does not take these options or this media.
+        ConflictError: The Idempotency-Key stands for another request.
         SessionNotFoundError: The session is somebody else's or another agent's.
         StoreUnavailableError: Nothing was started; retrying is safe.
     """
@@ -67,8 +101,23 @@ async def start_run(
         model=request.options.model or agent.model,
         lease=Lease(executor=new_id(), until=now + LEASE_DURATION),
     )
-    await in_thread(ports.threads, ports.store.start, run, request)
-    return run, _task(run, agent, request)
+    claim = idempotency.claim(user_id, agent.id) if idempotency else None
+    stored_id = await _store(ports, run, request, claim)
+    if stored_id != run.id:
+        return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))
+    return StartedRun(key=run.key, run=run, task=_task(run, agent, request))
+
+
+async def _store(
+    ports: RunPorts, run: AgentRun, request: RunRequest, claim: IdempotencyClaim | None
+) -> str:
+    """Store the run; one that collides with another write of the session or key goes again."""
+    for pause_s in RETRY_PAUSES_S:
+        try:
+            return await in_thread(ports.threads, ports.store.start, run, request, claim)
+        except StoreUnavailableError:
+            await asyncio.sleep(random.uniform(0.5, 1) * pause_s)  # noqa: S311 - only spreads load
+    return await in_thread(ports.threads, ports.store.start, run, request, claim)
 
 
 def _acting_user(principal: Principal, request: RunRequest) -> str:

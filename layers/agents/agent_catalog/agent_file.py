@@ -1,0 +1,54 @@
+"""What an agent's file may say: pydantic-ai's agent spec, and what a service needs beyond it."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+MODEL_ID_PATTERN = r"^(demo|test|[a-z0-9/-]+:\S+)$"
+"""`demo`, or `<provider>:<name>` as pydantic-ai writes it."""
+
+ModelId = Annotated[str, Field(pattern=MODEL_ID_PATTERN)]
+MimeType = Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(_Closed):
+    """What one run may use at most, named as in pydantic-ai's `UsageLimits`; money in USD."""
+
+    request_limit: int = Field(default=25, ge=1)
+    tool_calls_limit: int | None = Field(default=None, ge=0)
+    input_tokens_limit: int | None = Field(default=None, ge=1)
+    output_tokens_limit: int | None = Field(default=None, ge=1)
+    total_tokens_limit: int | None = Field(default=None, ge=1)
+    cost_limit: Decimal | None = Field(default=None, gt=0)
+
+
+class AgentFile(_Closed):
+    """
+    One agent as written down; the file's stem is its id.
+
+    The first block has the names and meanings of pydantic-ai's `AgentSpec`, the second is ours.
+    `instructions` is plain text, not a template. `retries` is how often in a row a tool may be
+    called with arguments that do not fit before the run ends, `tool_timeout` is in seconds.
+    """
+
+    name: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    instructions: str = ""
+    model: ModelId | None = None
+    model_settings: dict[str, JsonValue] = {}
+    retries: int = Field(default=2, ge=0)
+    tool_timeout: float | None = Field(default=None, gt=0)
+    capabilities: tuple[str | dict[str, JsonValue], ...] = ()
+
+    models: tuple[ModelId, ...] = ()
+    media: tuple[MimeType, ...] = ()
+    tools: tuple[str, ...] = ()
+    approval: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    allow_system_prompt: bool = False
+    active: bool = True

@@ -1,0 +1,1 @@
+"""The demo model's rules: pure functions, without pydantic-ai."""

@@ -1,0 +1,91 @@
+"""How the demo model says what its tools have found; it adds nothing to it."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from agent_catalog.demo.step import ToolResult
+
+_ORDER = re.compile(r"\b(buy|sell|order|trade)\b", re.IGNORECASE)
+
+
+def answer(message: str, results: Sequence[ToolResult]) -> str:
+    """Put the results of a message's tool calls into sentences."""
+    sentences = [_sentence(result) for result in results]
+    if _ORDER.search(message) and any(result.call.name == "get_quote" for result in results):
+        sentences.append("I cannot place orders.")
+    return "\n\n".join(sentences)
+
+
+def _sentence(result: ToolResult) -> str:
+    if result.failed:
+        return f"The tool {result.call.name} could not help: {result.content}"
+    return _PHRASES.get(result.call.name, _anything)(result)
+
+
+def _anything(result: ToolResult) -> str:
+    content = json.dumps(result.content, ensure_ascii=False, indent=2, default=str)
+    return f"The tool {result.call.name} has answered:\n\n```json\n{content}\n```"
+
+
+def _passages(result: ToolResult) -> str:
+    if not result.content:
+        return "I have found nothing about this in the documentation."
+    return "This is what the documentation says.\n\n" + "\n\n".join(
+        f"{passage['source']}, “{passage['heading']}”:\n\n{_quoted(passage['text'])}"
+        for passage in result.content
+    )
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
+def _calculated(result: ToolResult) -> str:
+    return f"{result.call.arguments['expression']} = {result.content}"
+
+
+def _converted(result: ToolResult) -> str:
+    given = result.call.arguments
+    value, unit = result.content["value"], result.content["unit"]
+    return f"{given['value']:.12g} {given['from_unit']} = {value:.12g} {unit}"
+
+
+def _shifted(result: ToolResult) -> str:
+    given = result.call.arguments
+    return f"{given['start']} {given['amount']:+d} {given['unit']} is {result.content}."
+
+
+def _days(result: ToolResult) -> str:
+    given = result.call.arguments
+    return f"From {given['start']} to {given['end']} it is {result.content} days."
+
+
+def _portfolio(result: ToolResult) -> str:
+    holdings = result.content
+    lines = [
+        f"- {position['shares']} {position['symbol']} at {position['price']:.2f}: "
+        f"{position['value']:.2f}"
+        for position in holdings["positions"]
+    ]
+    worth = (
+        f"The portfolio is worth {holdings['total']:.2f} {holdings['currency']}, "
+        f"{holdings['cash']:.2f} of it in cash. {holdings['note']}"
+    )
+    return "\n".join([worth, *lines])
+
+
+def _quote(result: ToolResult) -> str:
+    quote = result.content
+    return f"{quote['symbol']} is at {quote['price']:.2f} {quote['currency']}. {quote['note']}"
+
+
+_PHRASES: dict[str, Callable[[ToolResult], str]] = {
+    "search_docs": _passages,
+    "calculate": _calculated,
+    "convert_units": _converted,
+    "shift_date": _shifted,
+    "days_between": _days,
+    "get_portfolio": _portfolio,
+    "get_quote": _quote,
+}

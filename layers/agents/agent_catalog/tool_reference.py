@@ -1,0 +1,60 @@
+"""References to tools, `package.module:function`, read without running the module."""
+
+import ast
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+
+from agentrun.domain.agents import AgentTool
+
+_REFERENCE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<function>[A-Za-z_]\w*)")
+
+
+class ToolReferenceError(ValueError):
+    """A reference that leads to no function; the message says where it ends."""
+
+
+def describe_tool(reference: str) -> AgentTool:
+    """
+    Tell a tool's name and what it does, the first line of its docstring.
+
+    The source is parsed rather than imported: whoever only lists agents must not pay for, or fail
+    on, what a tool's module imports.
+
+    Raises:
+        ToolReferenceError: The reference is malformed, or there is no such module or function, or
+            the function has no docstring: a model could not know what the tool is for.
+    """
+    module, function = split_reference(reference)
+    documented = _functions(module)
+    if function not in documented:
+        raise ToolReferenceError(f"the module '{module}' defines no function '{function}'")
+    if not documented[function]:
+        raise ToolReferenceError(f"the function '{function}' has no docstring")
+    return AgentTool(name=function, description=documented[function])
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Give module and function name, or raise ToolReferenceError."""
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise ToolReferenceError(f"'{reference}' is not of the form 'package.module:function'")
+    return match["module"], match["function"]
+
+
+@cache
+def _functions(module: str) -> dict[str, str]:
+    """Map the functions that a module defines to the first line of their docstrings."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise ToolReferenceError(f"there is no module '{module}'")
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    return {
+        node.name: (ast.get_docstring(node) or "").partition("\n")[0]
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }

@@ -1,0 +1,160 @@
+"""Attach to a run: replay its events after a cursor, then follow it to its end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
+
+from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
+from agentrun.domain.events import Cancelled, Error, EventType, RecordedEvent, Start, TerminalEvent
+from agentrun.domain.model import epoch_ms
+from agentrun.domain.principal import Principal
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.service.blocking import in_thread
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_status import settled_state, visible_state
+
+EVENTS_KEPT = timedelta(hours=24)
+SHORTEST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 1.0
+STATE_AGE_S = 2.0
+"""How old the known state may get while events keep coming; a lapsed lease shows only there."""
+
+
+class RunFollower:
+    """A reader of one run's log; any number of them may follow a run."""
+
+    def __init__(
+        self, run: AgentRun, cursor: int, ports: RunPorts, *, is_replay: bool = False
+    ) -> None:
+        self.run = run
+        self.is_replay = is_replay
+        self._cursor = cursor
+        self._ports = ports
+
+    async def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        """
+        Give the events after the cursor as they are found, in order; an empty list after silence.
+
+        Ends after the run's last event. A store that is not available is asked again.
+        """
+        loop = asyncio.get_running_loop()
+        pause_s, spoke_at, state_at = SHORTEST_PAUSE_S, loop.time(), loop.time()
+        if (start := self._derived_start()) is not None:
+            self._cursor = start.id
+            yield [start]
+        while True:
+            found = await self._read()
+            if found:
+                self._cursor = found[-1].id
+                pause_s, spoke_at = SHORTEST_PAUSE_S, loop.time()
+                yield found
+            if self._has_ended():
+                if found:
+                    continue
+                if (end := self._derived_end()) is not None:
+                    yield [end]
+                return
+            if not found or loop.time() - state_at > STATE_AGE_S:
+                await self._refresh()
+                state_at = loop.time()
+                if self._has_ended():
+                    continue
+            if loop.time() - spoke_at >= idle_s:
+                spoke_at = loop.time()
+                yield []
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+
+    def _has_ended(self) -> bool:
+        return self.run.status.is_terminal or self.run.status is RunStatus.PAUSED
+
+    async def _read(self) -> Sequence[RecordedEvent]:
+        try:
+            stored = await in_thread(
+                self._ports.threads, self._ports.log.read, self.run.key, after=self._cursor
+            )
+        except StoreUnavailableError:
+            return []
+        if self._has_ended():
+            # A zombie's late segment may lie above; it was never said.
+            return [event for event in stored if event.id <= self.run.last_event_id]
+        return _without_unconfirmed_end(stored)
+
+    async def _refresh(self) -> None:
+        try:
+            self.run = await in_thread(
+                self._ports.threads, settled_state, self.run.key, self._ports
+            )
+        except StoreUnavailableError:
+            return
+
+    def _derived_start(self) -> RecordedEvent | None:
+        """START as it was said: the run's own state holds all of it, before the log does."""
+        run = self.run
+        if self._cursor > 0 or run.started_at is None:
+            return None
+        start = Start(run_id=run.id, session_id=run.session_id, agent_id=run.agent_id)
+        return RecordedEvent(id=1, timestamp_ms=epoch_ms(run.started_at), event=start)
+
+    def _derived_end(self) -> RecordedEvent | None:
+        """Give the end of a run that somebody else than its executor has ended."""
+        run = self.run
+        if self._cursor >= run.last_event_id or run.completed_at is None:
+            return None
+        end: TerminalEvent
+        if run.status is RunStatus.CANCELLED:
+            end = Cancelled(reason=run.error_message or "The run was cancelled on request.")
+        else:
+            end = Error(message=run.error_message or "The run failed.")
+        at = epoch_ms(run.completed_at)
+        return RecordedEvent(id=run.last_event_id, timestamp_ms=at, event=end)
+
+
+def _without_unconfirmed_end(stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    """
+    Hold METRICS and what follows back while the run is not known to have ended.
+
+    The executor writes them before it commits the end. In a continued run they are followed by
+    another START and stand for an earlier, committed pause.
+    """
+    for index in range(len(stored) - 1, max(-1, len(stored) - 3), -1):
+        if stored[index].event.event is EventType.METRICS:
+            return stored[:index]
+    return stored
+
+
+async def attach(
+    principal: Principal, agent_id: str, run_id: str, *, cursor: int, ports: RunPorts
+) -> RunFollower | None:
+    """
+    Begin to follow a run after the event with the id `cursor`; 0 is from the start.
+
+    Returns:
+        A follower; None when the run has ended and nothing comes after the cursor.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        RunNotFoundError: There is none, it is not the caller's to see, or it ended so long ago
+            that its events are gone.
+        StoreUnavailableError: Retrying is safe.
+    """
+    run = await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
+    follower = RunFollower(run, cursor, ports)
+    if run.status.is_terminal or run.status is RunStatus.PAUSED:
+        if cursor >= run.last_event_id:
+            return None
+        if run.completed_at and ports.clock.now() - run.completed_at > EVENTS_KEPT:
+            raise RunNotFoundError(run_id)
+    return follower
+
+
+async def replay_from_start(key: RunKey, ports: RunPorts) -> RunFollower:
+    """
+    Follow a run that the same request of the same caller has started before.
+
+    Raises:
+        RunNotFoundError: The run is gone.
+        StoreUnavailableError: Retrying is safe.
+    """
+    run = await in_thread(ports.threads, settled_state, key, ports)
+    return RunFollower(run, 0, ports, is_replay=True)

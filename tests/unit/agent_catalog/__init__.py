@@ -1,0 +1,1 @@
+"""The agents, their tools and their engine."""

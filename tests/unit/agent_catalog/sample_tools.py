@@ -1,0 +1,62 @@
+"""Tools to try an engine with."""
+
+import asyncio
+from dataclasses import dataclass
+
+from agent_catalog.session import Session
+from agent_catalog.tools.errors import ToolInputError
+
+calls: list[str] = []
+hanging = asyncio.Event()
+
+
+@dataclass
+class Point:
+    x: int
+    y: float
+
+
+def add(left: int, right: int) -> int:
+    """Add two integers."""
+    return left + right
+
+
+async def locate(name: str) -> list[Point]:
+    """Locate something."""
+    return [Point(len(name), float("inf"))]
+
+
+def whose(session: Session, greeting: str = "hello") -> str:
+    """Say whose session it is."""
+    return f"{greeting} {session.tenant}/{session.user_id}/{session.session_id}"
+
+
+def refuse(reason: str) -> str:
+    """Refuse with a reason."""
+    raise ToolInputError(f"No: {reason}.")
+
+
+def crash() -> str:
+    """Crash with a secret."""
+    raise RuntimeError("password=hunter2")
+
+
+async def hang() -> str:
+    """Hang until it is cancelled."""
+    hanging.set()
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        calls.append("cancelled")
+        raise
+    return "never"
+
+
+def launch() -> str:
+    """Launch the rocket."""
+    calls.append("launched")
+    return "launched"
+
+
+def undocumented() -> None:
+    raise AssertionError

@@ -1,0 +1,261 @@
+"""The demo model, alone and as the model of the shipped agents."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic_ai import Agent as AiAgent
+
+from agent_catalog import load_catalog
+from agent_catalog.demo.echo import echo
+from agent_catalog.demo.rules import next_step
+from agent_catalog.demo.step import split_tokens
+from agent_catalog.demo_model import demo_model
+from agent_catalog.engine import PydanticAiEngine
+from agent_catalog.models import create_model
+from agent_catalog.passages import PassageIndex, split_passages
+from agent_catalog.tools import search
+from agentrun.domain.errors import EngineError
+from agentrun.domain.events import (
+    ContentDelta,
+    EngineEvent,
+    ReasoningDelta,
+    ToolEnd,
+    ToolError,
+    ToolStart,
+)
+from agentrun.domain.ports import AgentTask
+
+pytestmark = pytest.mark.anyio
+
+ANALYST = {"calculate", "convert_units", "shift_date", "days_between"}
+AWKWARD = "naïve 🙂 \U0001f9d1‍🚀 \r\n line\u2028separator \u0000 tab\t «»  "
+
+
+class Chat:
+    """Talks to one shipped agent through the engine."""
+
+    def __init__(self) -> None:
+        self.catalog = load_catalog("demo")
+        self.engine = PydanticAiEngine(self.catalog, lambda _: demo_model(delay_s=0))
+
+    def stream(self, agent: str, message: str) -> AsyncIterator[EngineEvent]:
+        return self.engine.run(
+            AgentTask(
+                run_id="run-1",
+                session_id="session-1",
+                tenant="acme",
+                user_id="ana",
+                agent=self.catalog.agent(agent),
+                message=message,
+            )
+        )
+
+    async def ask(self, agent: str, message: str) -> tuple[str, list[EngineEvent]]:
+        """Give the answer, and the events other than its fragments."""
+        events = [event async for event in self.stream(agent, message)]
+        text = "".join(event.text for event in events if isinstance(event, ContentDelta))
+        return text, [event for event in events if not isinstance(event, ContentDelta)]
+
+
+@pytest.fixture
+def chat() -> Chat:
+    return Chat()
+
+
+def tool_names(events: list[EngineEvent]) -> list[str]:
+    return [event.name for event in events if isinstance(event, ToolStart)]
+
+
+async def test_the_analyst_asks_its_calculator(chat: Chat) -> None:
+    answer, events = await chat.ask("analyst", "What is 17 * 23?")
+    assert answer == "17 * 23 = 391"
+    assert isinstance(events[0], ReasoningDelta)
+    calls = [event for event in events if isinstance(event, ToolStart | ToolEnd)]
+    assert calls == [
+        ToolStart(id="demo_1_1", name="calculate", arguments={"expression": "17 * 23"}),
+        ToolEnd(id="demo_1_1", name="calculate", result=391),
+    ]
+
+
+async def test_the_analyst_uses_several_tools_at_once(chat: Chat) -> None:
+    message = "Convert 5 miles to km, then 2 plus 2; what is 3 weeks after 2026-01-31?"
+    answer, events = await chat.ask("analyst", message)
+    assert tool_names(events) == ["shift_date", "convert_units", "calculate"]
+    assert answer.split("\n\n") == [
+        "2026-01-31 +3 weeks is 2026-02-21.",
+        "5 miles = 8.04672 kilometer",
+        "2 + 2 = 4",
+    ]
+
+
+async def test_the_answer_tells_of_a_tool_that_failed(chat: Chat) -> None:
+    answer, events = await chat.ask("analyst", "What is 1 / 0?")
+    assert any(isinstance(event, ToolError) for event in events)
+    assert answer == "The tool calculate could not help: The expression divides by zero."
+
+
+async def test_any_tool_can_be_called_by_a_command(chat: Chat) -> None:
+    message = '/call days_between {"start": "2026-01-01", "end": "2026-01-08"}'
+    answer, _ = await chat.ask("analyst", message)
+    assert answer == "From 2026-01-01 to 2026-01-08 it is 7 days."
+
+
+async def test_a_message_without_a_rule_is_answered_honestly(chat: Chat) -> None:
+    answer, events = await chat.ask("analyst", "Tell me a joke.")
+    assert "demo model" in answer
+    assert "calculate" in answer
+    assert tool_names(events) == []
+
+
+async def test_the_docs_assistant_quotes_its_sources(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = PassageIndex(split_passages("docs/zoo.md", "# Zebras\nStriped.\n\nAnd fast."))
+    monkeypatch.setattr(search, "_index", lambda: index)
+    answer, events = await chat.ask("docs_assistant", "What are zebras?")
+    assert tool_names(events) == ["search_docs"]
+    assert answer.endswith("docs/zoo.md, “Zebras”:\n\n> Striped.\n>\n> And fast.")
+    answer, _ = await chat.ask("docs_assistant", "What is a quagga?")
+    assert answer == "I have found nothing about this in the documentation."
+
+
+async def test_the_finance_agent_shows_the_sessions_portfolio(chat: Chat) -> None:
+    answer, events = await chat.ask("finance_agent", "What is in my portfolio?")
+    assert tool_names(events) == ["get_portfolio"]
+    assert "Demo data" in answer
+    assert (await chat.ask("finance_agent", "Show my holdings"))[0] == answer
+
+
+async def test_the_finance_agent_places_no_orders(chat: Chat) -> None:
+    answer, events = await chat.ask("finance_agent", "Buy 10 shares of AMZN")
+    assert tool_names(events) == ["get_quote"]
+    assert answer.startswith("AMZN is at 201.25 USD.")
+    assert answer.endswith("I cannot place orders.")
+
+
+@pytest.mark.parametrize("message", [AWKWARD, "/emit", "/emit x", "/failed", "/think", " /emit 3x"])
+async def test_echo_answers_with_the_message_itself(chat: Chat, message: str) -> None:
+    answer, events = await chat.ask("echo", message)
+    assert answer == message
+    assert len(events) == 1
+
+
+async def test_echo_streams_as_many_deltas_as_asked_for(chat: Chat) -> None:
+    events = [event async for event in chat.stream("echo", "/emit 250")]
+    deltas = [event for event in events if isinstance(event, ContentDelta)]
+    assert len(deltas) == 250
+    assert deltas[-1].text == "250 "
+
+
+async def test_echo_thinks_first_when_told_to(chat: Chat) -> None:
+    answer, events = await chat.ask("echo", "/think one two\nthree")
+    reasoning = [event.text for event in events if isinstance(event, ReasoningDelta)]
+    assert "".join(reasoning) == answer == "one two\nthree"
+
+
+async def test_echo_fails_in_mid_answer_when_told_to(chat: Chat) -> None:
+    run = chat.stream("echo", "/fail")
+    assert isinstance(await anext(run), ContentDelta)
+    with pytest.raises(EngineError, match="has failed"):
+        async for _ in run:
+            pass
+
+
+@pytest.mark.parametrize("message", ["/emit 0", "/emit 100001", "/emit 5 every 60001"])
+def test_echo_refuses_what_is_beyond_its_limits(message: str) -> None:
+    step = echo(message)
+    assert "".join(step.tokens).startswith("/emit takes 1 to 100000")
+    assert step.pace_s is None
+
+
+def test_echo_paces_its_deltas() -> None:
+    assert echo("/emit 3").pace_s == 0
+    assert echo("/emit 3 every 250").pace_s == 0.25
+
+
+@given(st.text())
+def test_tokens_joined_are_the_text(text: str) -> None:
+    tokens = split_tokens(text)
+    assert "".join(tokens) == text
+    assert all(0 < len(token) <= 16 for token in tokens)
+
+
+ECHOING = Chat()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(min_size=1).filter(lambda text: "/" not in text))
+async def test_deltas_joined_are_the_text(text: str) -> None:
+    answer, _ = await ECHOING.ask("echo", text)
+    assert answer == text
+
+
+@pytest.mark.parametrize(
+    ("message", "calls"),
+    [
+        ("17*23", [("calculate", {"expression": "17*23"})]),
+        ("Is it (2 + 3) * 4?", [("calculate", {"expression": "(2 + 3) * 4"})]),
+        ("Sum up (see 3 + 4)", [("calculate", {"expression": "3 + 4"})]),
+        ("6 times 7", [("calculate", {"expression": "6 * 7"})]),
+        ("12 divided by 5", [("calculate", {"expression": "12 / 5"})]),
+        ("sqrt(16)", [("calculate", {"expression": "sqrt(16)"})]),
+        ("I was born in 1990", []),
+        ("Today is 2026-01-31", []),
+        (
+            "100 fahrenheit in celsius?",
+            [
+                (
+                    "convert_units",
+                    {"value": 100.0, "from_unit": "fahrenheit", "to_unit": "celsius"},
+                )
+            ],
+        ),
+        (
+            "90 km/h to m/s",
+            [("convert_units", {"value": 90.0, "from_unit": "km/h", "to_unit": "m/s"})],
+        ),
+        (
+            "2 months before 2026-03-31",
+            [("shift_date", {"start": "2026-03-31", "amount": -2, "unit": "months"})],
+        ),
+        (
+            "2026-03-31 + 1 day",
+            [("shift_date", {"start": "2026-03-31", "amount": 1, "unit": "days"})],
+        ),
+        (
+            "How many days from 2024-01-01 to 2024-03-01?",
+            [("days_between", {"start": "2024-01-01", "end": "2024-03-01"})],
+        ),
+        ('/call calculate {"expression": "1"}', [("calculate", {"expression": "1"})]),
+        ("/call calculate", [("calculate", {})]),
+        ("/call calculate {broken}", []),
+        ("/call unknown {}", []),
+    ],
+)
+def test_the_rules_find_what_a_message_asks_for(message: str, calls: list[Any]) -> None:
+    step = next_step(message, ANALYST, [])
+    assert [(call.name, call.arguments) for call in step.calls] == calls
+
+
+async def test_the_demo_model_answers_without_streaming_too() -> None:
+    agent = AiAgent(demo_model(delay_s=0), name="analyst")
+
+    @agent.tool_plain
+    def calculate(expression: str) -> int:
+        return len(expression)
+
+    result = await agent.run("What is 17 * 23?")
+    assert result.output == "17 * 23 = 7"
+
+
+def test_the_pause_between_tokens_is_set_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AGENTRUN_DEMO_DELAY_MS", "0")
+    assert create_model("demo").model_name == "demo"
+    monkeypatch.setenv("AGENTRUN_DEMO_DELAY_MS", "soon")
+    with pytest.raises(EngineError):
+        create_model("demo")

@@ -1,0 +1,238 @@
+"""From what a model streams to the events of a run."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart, UserPromptPart
+from pydantic_ai.models.function import (
+    AgentInfo,
+    DeltaThinkingPart,
+    DeltaToolCall,
+    StreamFunctionDef,
+)
+from pydantic_ai.usage import RunUsage
+
+from agent_catalog.engine_events import metrics
+from agentrun.domain.events import (
+    ContentDelta,
+    EngineEvent,
+    Metrics,
+    ReasoningDelta,
+    ToolEnd,
+    ToolError,
+    ToolStart,
+)
+from agentrun.domain.requests import Media, RunOptions
+from tests.unit.agent_catalog import sample_tools
+from tests.unit.agent_catalog.conftest import Bench
+
+pytestmark = pytest.mark.anyio
+
+MakeBench = Callable[[StreamFunctionDef], Bench]
+
+
+def calling(*calls: tuple[str, Any], then: str = "done") -> StreamFunctionDef:
+    """A model that makes all calls at once, and answers when it has their results."""
+
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+        if len(messages) > 1:
+            yield then
+            return
+        yield {
+            number: DeltaToolCall(
+                name=name,
+                json_args=arguments if isinstance(arguments, str) else json.dumps(arguments),
+                tool_call_id=f"call-{number}",
+            )
+            for number, (name, arguments) in enumerate(calls)
+        }
+
+    return stream
+
+
+def without_metrics(events: list[EngineEvent]) -> list[EngineEvent]:
+    return [event for event in events if not isinstance(event, Metrics)]
+
+
+async def test_text_and_reasoning_become_deltas_and_none_is_empty(bench: MakeBench) -> None:
+    async def stream(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[Any]:
+        yield {0: DeltaThinkingPart(content="Hm")}
+        yield {0: DeltaThinkingPart(content="", signature="signed")}
+        yield {0: DeltaThinkingPart(content=", well")}
+        for text in ("", " He", "", "llo\r\n"):
+            yield text
+
+    assert without_metrics(await bench(stream).run()) == [
+        ReasoningDelta(text="Hm"),
+        ReasoningDelta(text=", well"),
+        ContentDelta(text=" He"),
+        ContentDelta(text="llo\r\n"),
+    ]
+
+
+async def test_a_tool_call_has_a_start_and_an_end_in_json(bench: MakeBench) -> None:
+    events = await bench(calling(("add", {"left": 2, "right": 3}))).run()
+    assert without_metrics(events) == [
+        ToolStart(id="call-0", name="add", arguments={"left": 2, "right": 3}),
+        ToolEnd(id="call-0", name="add", result=5),
+        ContentDelta(text="done"),
+    ]
+
+
+async def test_a_result_of_any_type_is_json(bench: MakeBench) -> None:
+    events = await bench(calling(("locate", {"name": "abc"}))).run()
+    assert events[1] == ToolEnd(id="call-0", name="locate", result=[{"x": 3, "y": "Infinity"}])
+
+
+async def test_calls_in_parallel_each_have_one_start_and_one_end(bench: MakeBench) -> None:
+    calls = [("add", {"left": n, "right": n}) for n in range(5)]
+    events = await bench(calling(*calls)).run()
+    starts = [event.id for event in events if isinstance(event, ToolStart)]
+    results = {event.id: event.result for event in events if isinstance(event, ToolEnd)}
+    assert starts == [f"call-{n}" for n in range(5)]
+    assert results == {f"call-{n}": 2 * n for n in range(5)}
+
+
+async def test_a_tool_is_given_the_session_and_the_model_does_not_see_it(bench: MakeBench) -> None:
+    schemas: list[dict[str, Any]] = []
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        schemas.extend(
+            tool.parameters_json_schema for tool in info.function_tools if tool.name == "whose"
+        )
+        async for delta in calling(("whose", {}))(messages, info):
+            yield delta
+
+    events = await bench(stream).run()
+    assert events[1] == ToolEnd(id="call-0", name="whose", result="hello acme/ana/session-1")
+    assert list(schemas[0]["properties"]) == ["greeting"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error"),
+    [
+        ("refuse", {"reason": "not today"}, "No: not today."),
+        ("crash", {}, "The tool has failed."),
+        ("add", {"left": 1}, "right: Field required"),
+        ("launch", {}, "'launch' needs an approval that cannot be asked for here."),
+    ],
+)
+async def test_a_failing_tool_is_an_event_and_the_run_goes_on(
+    bench: MakeBench, name: str, arguments: Any, error: str
+) -> None:
+    rig = bench(calling((name, arguments)))
+    events = without_metrics(await rig.run())
+    assert events[1:] == [
+        ToolError(id="call-0", name=name, error=error),
+        ContentDelta(text="done"),
+    ]
+    assert rig.error is None
+    assert "launched" not in sample_tools.calls
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("nothing", {}), ("add", "{not json")])
+async def test_a_call_that_makes_no_sense_is_a_tool_error(
+    bench: MakeBench, name: str, arguments: Any
+) -> None:
+    events = without_metrics(await bench(calling((name, arguments))).run())
+    assert [type(event) for event in events] == [ToolStart, ToolError, ContentDelta]
+
+
+async def test_the_model_sees_what_a_tool_refused(bench: MakeBench) -> None:
+    seen: list[object] = []
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        last = messages[-1]
+        assert isinstance(last, ModelRequest)
+        seen.extend(part.content for part in last.parts if isinstance(part, ToolReturnPart))
+        async for delta in calling(("refuse", {"reason": "no"}))(messages, info):
+            yield delta
+
+    await bench(stream).run()
+    assert seen == ["No: no."]
+
+
+async def test_an_unexpected_exception_is_seen_in_the_log_only(
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = await bench(calling(("crash", {}))).run()
+    assert "hunter2" in caplog.text
+    assert not any("hunter2" in event.model_dump_json() for event in events)
+
+
+async def test_options_and_instructions_reach_the_model(bench: MakeBench) -> None:
+    seen: list[AgentInfo] = []
+
+    async def stream(_: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        seen.append(info)
+        yield "ok"
+
+    rig = bench(stream)
+    await rig.run()
+    await rig.run(options=RunOptions(temperature=0.5, max_tokens=9, system_prompt="Be {{kind}}."))
+    assert seen[0].instructions == "Be {{terse}}."
+    assert not seen[0].model_settings
+    assert seen[1].instructions == "Be {{kind}}."
+    assert seen[1].model_settings == {"temperature": 0.5, "max_tokens": 9}
+
+
+async def test_media_goes_with_the_message(bench: MakeBench) -> None:
+    seen: list[Any] = []
+
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[str]:
+        (part,) = messages[0].parts
+        assert isinstance(part, UserPromptPart)
+        seen.extend(part.content)
+        yield "ok"
+
+    media = (
+        Media(type="image/png", data="aGk="),
+        Media(type="image/png", data="https://example.com/a"),
+        Media(type="application/pdf", data="https://example.com/b"),
+    )
+    await bench(stream).run("look", media=media)
+    assert seen[0] == "look"
+    assert seen[1].data == b"hi"
+    assert [(item.kind, item.media_type) for item in seen[2:]] == [
+        ("image-url", "image/png"),
+        ("document-url", "application/pdf"),
+    ]
+
+
+async def test_metrics_count_every_call_of_the_model(bench: MakeBench) -> None:
+    events = await bench(calling(("add", {"left": 2, "right": 3}))).run()
+    figures = events[-1]
+    assert isinstance(figures, Metrics)
+    assert (figures.llm_calls, figures.model, figures.cost_usd) == (2, "demo", None)
+    assert figures.input_tokens
+    assert figures.output_tokens
+    assert figures.total_tokens == figures.input_tokens + figures.output_tokens
+    assert figures.duration_ms is None
+
+
+def test_a_figure_that_the_provider_did_not_report_is_absent() -> None:
+    usage = RunUsage(requests=1, input_tokens=3, unmeasured_requests=1)
+    assert metrics(usage, "demo") == Metrics(llm_calls=1, model="demo")
+    assert metrics(RunUsage(), "demo") == Metrics(model="demo")
+
+
+def test_cost_and_reasoning_are_reported_where_they_are_known() -> None:
+    usage = RunUsage(
+        requests=1,
+        input_tokens=3,
+        output_tokens=4,
+        output_reasoning_tokens=2,
+        cost=Decimal("0.0125"),
+    )
+    assert metrics(usage, "m") == Metrics(
+        input_tokens=3,
+        output_tokens=4,
+        reasoning_tokens=2,
+        total_tokens=7,
+        llm_calls=1,
+        model="m",
+        cost_usd=0.0125,
+    )

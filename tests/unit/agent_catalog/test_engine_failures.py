@@ -1,0 +1,200 @@
+"""How a run of the engine fails, and how it is ended from outside."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from pydantic_ai import exceptions as ai
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models import Model
+from pydantic_ai.models.bedrock import BedrockConverseModel
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel, StreamFunctionDef
+
+from agent_catalog.engine import PydanticAiEngine
+from agent_catalog.engine_errors import engine_error
+from agent_catalog.models import create_model
+from agentrun.domain.errors import EngineError
+from agentrun.domain.events import ContentDelta, Metrics, ToolError, ToolStart
+from agentrun.domain.requests import Media, RunOptions
+from tests.unit.agent_catalog import sample_tools
+from tests.unit.agent_catalog.conftest import Bench
+
+pytestmark = pytest.mark.anyio
+
+MakeBench = Callable[[StreamFunctionDef], Bench]
+
+
+def tool_call(name: str, arguments: object, call_id: str) -> dict[int, DeltaToolCall]:
+    return {0: DeltaToolCall(name=name, json_args=json.dumps(arguments), tool_call_id=call_id)}
+
+
+async def test_a_model_that_breaks_off_leaves_its_text_and_an_error(bench: MakeBench) -> None:
+    async def stream(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[str]:
+        yield "so far"
+        raise ai.ModelHTTPError(500, "model-1", body={"secret": "arn:aws:iam::1"})
+
+    rig = bench(stream)
+    events = await rig.run()
+    assert events[0] == ContentDelta(text="so far")
+    assert [type(event) for event in events[1:]] == [Metrics]
+    assert rig.error is not None
+    assert rig.error.error_type == "MODEL_ERROR"
+    assert "arn" not in str(rig.error)
+    assert isinstance(rig.error.__cause__, ai.ModelHTTPError)
+
+
+async def test_a_run_over_its_limit_ends_with_what_it_used(bench: MakeBench) -> None:
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+        yield tool_call("refuse", {"reason": "no"}, f"call-{len(messages)}")
+
+    rig = bench(stream)
+    events = await rig.run()
+    assert rig.error is not None
+    assert rig.error.error_type == "USAGE_LIMIT"
+    assert isinstance(events[-1], Metrics)
+    assert events[-1].llm_calls == 4
+
+
+async def test_arguments_that_never_fit_end_the_run_and_every_call(bench: MakeBench) -> None:
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+        yield tool_call("add", {}, f"call-{len(messages)}")
+
+    rig = bench(stream)
+    events = await rig.run()
+    starts = [event.id for event in events if isinstance(event, ToolStart)]
+    ends = [event.id for event in events if isinstance(event, ToolError)]
+    assert starts == ends
+    assert len(starts) == 3
+    assert rig.error is not None
+    assert rig.error.error_type == "MODEL_ERROR"
+
+
+@pytest.mark.parametrize(
+    ("error", "error_type"),
+    [
+        (ai.ModelRateLimitError("m", "busy"), "MODEL_THROTTLED"),
+        (ai.ModelOverloadedError("m", "busy"), "MODEL_THROTTLED"),
+        (ai.ModelTimeoutError("m", "slow"), "MODEL_TIMEOUT"),
+        (ai.ModelConnectionError("m", "gone"), "MODEL_ERROR"),
+        (ai.ModelAuthenticationError("m", "key sk-123"), "MODEL_ERROR"),
+        (ai.UnexpectedModelBehavior("what", "body"), "MODEL_ERROR"),
+        (ai.UserError("wrong"), "AGENT_ERROR"),
+        (KeyError("oops"), "AGENT_ERROR"),
+    ],
+)
+def test_a_failure_is_classified_and_says_nothing_of_its_cause(
+    error: Exception, error_type: str
+) -> None:
+    result = engine_error(error)
+    assert result.error_type == error_type
+    assert str(result).endswith(".")
+    for secret in ("sk-123", "oops", "Error", "busy", "body"):
+        assert secret not in str(result)
+
+
+@pytest.mark.parametrize("model", ["nobody:model-1", "no-colon"])
+def test_a_model_that_is_not_set_up_is_an_engine_error(model: str) -> None:
+    with pytest.raises(EngineError, match="is not set up here") as caught:
+        create_model(model)
+    assert caught.value.error_type == "MODEL_ERROR"
+
+
+async def test_a_model_that_is_not_set_up_fails_the_run_cleanly(bench: MakeBench) -> None:
+    def refuse(model_id: str) -> Model:
+        raise EngineError(f"No {model_id}.", error_type="MODEL_ERROR") from KeyError("region")
+
+    rig = bench(silent)
+    rig.engine = PydanticAiEngine(rig.catalog, refuse)
+    events = await rig.run(options=RunOptions(model="nobody:model-1"))
+    assert events == [Metrics(model="nobody:model-1")]
+    assert rig.error is not None
+    assert str(rig.error) == "No nobody:model-1."
+    assert isinstance(rig.error.__cause__, KeyError)
+
+
+async def test_media_that_is_not_base64_fails_the_run(bench: MakeBench) -> None:
+    rig = bench(silent)
+    await rig.run(media=(Media(type="image/png", data="*"),))
+    assert rig.error is not None
+    assert rig.error.error_type == "INVALID_MEDIA"
+
+
+async def test_models_are_built_once_and_not_before_the_first_run(bench: MakeBench) -> None:
+    built = []
+
+    def factory(model_id: str) -> Model:
+        built.append(model_id)
+        return FunctionModel(stream_function=silent)
+
+    rig = bench(silent)
+    rig.engine = PydanticAiEngine(rig.catalog, factory)
+    assert built == []
+    for options in (RunOptions(), RunOptions(model="other:m"), RunOptions()):
+        await rig.run(options=options)
+    assert built == ["demo", "other:m"]
+
+
+def test_bedrock_has_time_outs_and_needs_no_credentials_to_be_built() -> None:
+    model = create_model("bedrock:us.anthropic.claude-haiku-4-5-20251001-v1:0")
+    assert isinstance(model, BedrockConverseModel)
+    config = model.client.meta.config
+    assert (config.connect_timeout, config.read_timeout) == (3.0, 120.0)
+    assert config.max_pool_connections == 64
+
+
+async def stalled(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+    """Says one word, waits for ever, and notes that it was closed."""
+    try:
+        yield "one"
+        await asyncio.Event().wait()
+    finally:
+        sample_tools.calls.append("model closed")
+
+
+async def silent(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+    yield "ok"
+
+
+async def hanging_tool(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+    yield tool_call("hang", {}, "call-1")
+
+
+@pytest.mark.parametrize(
+    ("stream", "closed"),
+    [(stalled, ["model closed"]), (hanging_tool, ["cancelled"])],
+)
+async def test_cancelling_the_reader_closes_what_the_run_waits_for(
+    bench: MakeBench, stream: StreamFunctionDef, closed: list[str]
+) -> None:
+    sample_tools.calls.clear()
+    sample_tools.hanging = asyncio.Event()
+    rig = bench(stream)
+
+    async def read() -> None:
+        async for event in rig.engine.run(rig.task("go")):
+            if isinstance(event, ContentDelta):
+                sample_tools.hanging.set()
+
+    reader = asyncio.create_task(read())
+    await sample_tools.hanging.wait()
+    reader.cancel()
+    async with asyncio.timeout(3):
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+    assert sample_tools.calls == closed
+
+
+@pytest.mark.parametrize("in_another_task", [True, False])
+async def test_closing_between_two_events_closes_the_model(
+    bench: MakeBench, in_another_task: bool
+) -> None:
+    sample_tools.calls.clear()
+    rig = bench(stalled)
+    run = rig.engine.run(rig.task("go"))
+    assert await anext(run) == ContentDelta(text="one")
+    async with asyncio.timeout(3):
+        await (asyncio.create_task(run.aclose()) if in_another_task else run.aclose())
+    assert sample_tools.calls == ["model closed"]
+    assert rig.error is None
