@@ -12,6 +12,7 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.events import ToolEnd, ToolStart
+from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.runs import LEASE_EXPIRED, Lease, RunKey, RunStatus
 from tests.contract.conftest import Stores
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed, deltas, failed
@@ -194,6 +195,61 @@ def test_an_expired_runs_executor_is_fenced(stores: Stores) -> None:
     with pytest.raises(FencedError):
         stores.runs.finish(a_run().key, EXECUTOR, completed(), at=LATER)
     assert stores.runs.get(a_run().key).error_type == LEASE_EXPIRED
+
+
+CLAIM = IdempotencyClaim(key_hash="k", fingerprint="f")
+
+
+def test_the_same_claim_leads_to_the_first_run(stores: Stores) -> None:
+    assert stores.runs.start(a_run(), a_request(), CLAIM) == "run-1"
+    assert stores.runs.start(a_run("run-2"), a_request(), CLAIM) == "run-1"
+    with pytest.raises(RunNotFoundError):
+        stores.runs.get(a_run("run-2").key)
+
+
+def test_starting_the_same_run_again_with_its_claim_is_safe(stores: Stores) -> None:
+    assert stores.runs.start(a_run(), a_request(), CLAIM) == "run-1"
+    assert stores.runs.start(a_run(), a_request(), CLAIM) == "run-1"
+
+
+def test_a_claim_for_another_request_is_a_conflict(stores: Stores) -> None:
+    stores.runs.start(a_run(), a_request(), CLAIM)
+    other = CLAIM.model_copy(update={"fingerprint": "g"})
+    with pytest.raises(ConflictError):
+        stores.runs.start(a_run("run-2"), a_request(), other)
+
+
+def test_another_tenants_claim_is_another_one(stores: Stores) -> None:
+    stores.runs.start(a_run(), a_request(), CLAIM)
+    theirs = a_run("run-2", org_id="umbrella")
+    assert stores.runs.start(theirs, a_request(), CLAIM) == "run-2"
+
+
+def test_a_claim_is_forgotten_after_a_day(stores: Stores) -> None:
+    stores.runs.start(a_run(), a_request(), CLAIM)
+    tomorrow = a_run("run-2", created_at=AT + timedelta(hours=24, seconds=2))
+    assert stores.runs.start(tomorrow, a_request(), CLAIM) == "run-2"
+
+
+def test_a_cancel_request_comes_back_with_the_next_heartbeat(stores: Stores) -> None:
+    stores.runs.start(a_run(), a_request())
+    stores.runs.request_cancel(a_run().key, at=LATER)
+    assert stores.runs.heartbeat(a_run().key, EXECUTOR, lease_until=LATER).cancel_requested
+
+
+def test_a_cancel_request_for_an_ended_or_missing_run_changes_nothing(stores: Stores) -> None:
+    stores.runs.request_cancel(a_run("nobody").key, at=LATER)
+    stores.runs.start(a_run(), a_request())
+    ended = stores.runs.finish(a_run().key, EXECUTOR, completed(), at=LATER)
+    stores.runs.request_cancel(a_run().key, at=LATER)
+    assert stores.runs.get_state(a_run().key) == ended
+
+
+def test_a_state_is_a_run_without_its_texts(stores: Stores) -> None:
+    stores.runs.start(a_run(), a_request())
+    assert stores.runs.get_state(a_run().key) == a_run(input=None)
+    with pytest.raises(RunNotFoundError):
+        stores.runs.get_state(a_run("nobody").key)
 
 
 def test_events_are_read_in_order_after_a_cursor(stores: Stores) -> None:

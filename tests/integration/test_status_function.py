@@ -54,14 +54,17 @@ class Gateway:
         } | identity
 
     def get(self, path: str, **query: list[str]) -> tuple[int, Any]:
-        event = event_file("get-run.json")
+        return self.send("GET", path, **query)
+
+    def send(self, method: str, path: str, **query: list[str]) -> tuple[int, Any]:
+        event = event_file("get-run.json") | {"httpMethod": method}
         event["path"] = event["requestContext"]["path"] = path
         event["multiValueQueryStringParameters"] = query or None
         event["queryStringParameters"] = {name: values[-1] for name, values in query.items()}
         event["requestContext"]["authorizer"] = self._identity
         answer = self._handler(event, None)
         self.headers = dict(answer["headers"])
-        return answer["statusCode"], json.loads(answer["body"])
+        return answer["statusCode"], json.loads(answer["body"] or "null")
 
 
 @pytest.fixture
@@ -148,6 +151,32 @@ def test_a_summary_leaves_the_texts_out(ana: Gateway, store: DynamoRunStore) -> 
     assert {"input", "output"}.isdisjoint(body[0])
 
 
+def test_cancelling_leaves_a_mark_for_the_executor_and_may_be_repeated(
+    handler: Handler, store: DynamoRunStore
+) -> None:
+    writer = Gateway(handler, scope="runs:read runs:write")
+    run = alive("cancelled", session_id="s10")
+    store.start(run, a_request())
+    assert writer.send("DELETE", "/api/agents/echo/runs/cancelled") == (204, None)
+    assert writer.send("DELETE", "/api/agents/echo/runs/cancelled") == (204, None)
+    assert store.get_state(run.key).cancel_requested
+    store.finish(run.key, EXECUTOR, completed(), at=SystemClock().now())
+    assert writer.send("DELETE", "/api/agents/echo/runs/cancelled") == (204, None)
+    assert store.get_state(run.key).status == "COMPLETED"
+
+
+def test_cancelling_needs_a_visible_run_and_the_scope(
+    ana: Gateway, handler: Handler, store: DynamoRunStore
+) -> None:
+    store.start(alive("kept", session_id="s11"), a_request())
+    path = "/api/agents/echo/runs/kept"
+    assert ana.send("DELETE", path)[0] == 403
+    bob = Gateway(handler, userId="bob", scope="runs:read runs:write")
+    assert bob.send("DELETE", path)[0] == 404
+    assert bob.send("DELETE", "/api/agents/echo/runs/nothing")[0] == 404
+    assert not store.get_state(alive("kept").key).cancel_requested
+
+
 @pytest.mark.parametrize("values", [[""], [",,"], ["", ","]])
 def test_a_batch_of_nothing_is_empty(ana: Gateway, values: list[str]) -> None:
     assert ana.get("/api/agents/echo/runs/status", runIds=values) == (200, [])
@@ -211,6 +240,7 @@ FILES = {
     "list-agents.json": 200,
     "get-agent.json": 200,
     "get-run.json": 404,
+    "cancel-run.json": 404,
     "batch-status.json": 200,
     "health.json": 200,
 }

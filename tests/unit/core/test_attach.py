@@ -1,0 +1,227 @@
+"""Attaching to runs: replay, follow, and the ends that nobody wrote down."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
+from agentrun.domain.events import (
+    ContentDelta,
+    Error,
+    Metrics,
+    RecordedEvent,
+    RunEvent,
+    Start,
+    Stop,
+)
+from agentrun.domain.model import epoch_ms
+from agentrun.domain.principal import Principal
+from agentrun.service import attach as attaching
+from agentrun.service.attach import RunFollower, attach
+from agentrun.service.run_ports import RunPorts
+from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.runs import AT, EXECUTOR, a_request, a_run, completed
+
+pytestmark = pytest.mark.anyio
+
+ANA = Principal(tenant="acme", user_id="ana", scopes=frozenset({"runs:read"}))
+START = Start(run_id="run-1", session_id=a_run().session_id, agent_id="echo")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attaching, "SHORTEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(attaching, "LONGEST_PAUSE_S", 0.002)
+
+
+def recorded(number: int, event: RunEvent) -> RecordedEvent:
+    return RecordedEvent(id=number, timestamp_ms=epoch_ms(AT), event=event)
+
+
+def a_whole_run() -> list[RecordedEvent]:
+    events: Sequence[RunEvent] = (
+        START,
+        ContentDelta(text="a"),
+        ContentDelta(text="b"),
+        Metrics(total_tokens=7),
+        Stop(run_id="run-1"),
+    )
+    return [recorded(number, event) for number, event in enumerate(events, start=1)]
+
+
+class Log:
+    """A started run and its log, written by hand."""
+
+    def __init__(self) -> None:
+        self.log = InMemoryEventLog()
+        self.store = InMemoryRunStore(self.log)
+        self.clock = FixedClock(AT)
+        self.ports = RunPorts(self.store, self.log, ThreadPoolExecutor(1), self.clock)
+        self.store.start(a_run(), a_request())
+
+    def write(self, *events: RecordedEvent) -> None:
+        self.log.append(a_run().key, events, at=AT)
+
+    def finish(self) -> None:
+        outcome = completed(last_event_id=5)
+        self.store.finish(a_run().key, EXECUTOR, outcome, at=self.clock.now())
+
+    async def attach(self, cursor: int = 0) -> RunFollower | None:
+        return await attach(ANA, "echo", "run-1", cursor=cursor, ports=self.ports)
+
+    async def read(self, cursor: int = 0) -> list[RecordedEvent]:
+        follower = await self.attach(cursor)
+        assert follower is not None
+        async with asyncio.timeout(5):
+            return [event async for batch in follower.batches(idle_s=60) for event in batch]
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.mark.parametrize("cursor", range(5))
+async def test_an_ended_run_is_replayed_after_the_cursor(log: Log, cursor: int) -> None:
+    log.write(*a_whole_run()[:3])
+    log.write(*a_whole_run()[3:])
+    log.finish()
+    assert await log.read(cursor) == a_whole_run()[cursor:]
+
+
+@pytest.mark.parametrize("cursor", [5, 6, 10**12])
+async def test_nothing_comes_after_the_end(log: Log, cursor: int) -> None:
+    log.write(*a_whole_run())
+    log.finish()
+    assert await log.attach(cursor) is None
+
+
+async def test_a_live_run_is_followed_to_its_end(log: Log) -> None:
+    log.write(*a_whole_run()[:2])
+    reading = asyncio.create_task(log.read())
+    for event in a_whole_run()[2:]:
+        await asyncio.sleep(0.003)
+        log.write(event)
+    log.finish()
+    assert await reading == a_whole_run()
+
+
+async def test_several_readers_see_the_same(log: Log) -> None:
+    readings = [asyncio.create_task(log.read(cursor)) for cursor in (0, 0, 3)]
+    await asyncio.sleep(0.003)
+    log.write(*a_whole_run())
+    log.finish()
+    seen = [await reading for reading in readings]
+    assert seen == [a_whole_run(), a_whole_run(), a_whole_run()[3:]]
+
+
+async def test_start_is_said_before_the_log_has_it(log: Log) -> None:
+    follower = await log.attach()
+    assert follower is not None
+    batches = follower.batches(idle_s=60)
+    assert await anext(batches) == a_whole_run()[:1]
+    await batches.aclose()
+
+
+async def test_an_end_that_is_written_but_not_committed_is_not_said(log: Log) -> None:
+    log.write(*a_whole_run())
+    follower = await log.attach()
+    assert follower is not None
+    seen: list[RecordedEvent] = []
+    committed_at = -1
+    async for batch in follower.batches(idle_s=0):
+        seen += batch
+        if not batch and committed_at < 0:
+            committed_at = len(seen)
+            log.finish()
+    assert committed_at == 3
+    assert seen == a_whole_run()
+
+
+async def test_a_zombies_late_segment_is_never_seen(log: Log) -> None:
+    log.write(*a_whole_run())
+    log.finish()
+    log.write(recorded(6, ContentDelta(text="too late")))
+    assert await log.read() == a_whole_run()
+
+
+@pytest.mark.parametrize("cursor", [0, 2, 3, 1_000_002])
+async def test_every_reader_of_a_dead_run_is_told_so_beyond_a_gap(log: Log, cursor: int) -> None:
+    log.write(*a_whole_run()[:3])
+    log.clock.advance(18)
+    seen = await log.read(cursor)
+    end = seen.pop()
+    assert seen == a_whole_run()[cursor:3]
+    assert end.id == 1_000_003
+    assert isinstance(end.event, Error)
+    assert await log.attach(1_000_003) is None
+
+
+async def test_a_run_that_dies_while_it_is_followed_ends_for_its_reader(log: Log) -> None:
+    log.write(*a_whole_run()[:2])
+    reading = asyncio.create_task(log.read())
+    await asyncio.sleep(0.005)
+    log.clock.advance(18)
+    assert [event.id for event in await reading] == [1, 2, 1_000_002]
+
+
+async def test_a_dead_run_without_any_event_still_has_a_start_and_an_end(log: Log) -> None:
+    log.clock.advance(18)
+    assert [event.id for event in await log.read()] == [1, 1_000_000]
+
+
+async def test_a_cursor_ahead_of_a_live_run_waits(log: Log) -> None:
+    log.write(*a_whole_run()[:2])
+    reading = asyncio.create_task(log.read(4))
+    await asyncio.sleep(0.005)
+    log.write(*a_whole_run()[2:])
+    log.finish()
+    assert await reading == a_whole_run()[4:]
+
+
+async def test_silence_is_told(log: Log) -> None:
+    follower = await log.attach(1)
+    assert follower is not None
+    batches = follower.batches(idle_s=0.005)
+    assert await anext(batches) == []
+    assert await anext(batches) == []
+    await batches.aclose()
+
+
+async def test_a_store_that_is_away_is_asked_again(log: Log) -> None:
+    log.write(*a_whole_run())
+    real_read, failures = log.log.read, [1, 2, 3]
+
+    def read(*args: Any, **kwargs: Any) -> Sequence[RecordedEvent]:
+        if failures:
+            failures.pop()
+            raise StoreUnavailableError("away")
+        return real_read(*args, **kwargs)
+
+    log.log.read = read  # type: ignore[method-assign]
+    reading = asyncio.create_task(log.read())
+    await asyncio.sleep(0.005)
+    log.finish()
+    assert await reading == a_whole_run()
+    assert not failures
+
+
+async def test_events_are_replayable_for_a_day(log: Log) -> None:
+    log.write(*a_whole_run())
+    log.finish()
+    log.clock.advance(timedelta(hours=24).total_seconds())
+    assert await log.read() == a_whole_run()
+    log.clock.advance(1)
+    with pytest.raises(RunNotFoundError):
+        await log.attach()
+
+
+async def test_a_strangers_run_is_missing(log: Log) -> None:
+    bob = ANA.model_copy(update={"user_id": "bob"})
+    with pytest.raises(RunNotFoundError):
+        await attach(bob, "echo", "run-1", cursor=0, ports=log.ports)
