@@ -1,0 +1,219 @@
+"""The functions under AWS's own emulator, driven with the events that the repository ships."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# samtranslator ships no types.
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.domain.runs import Lease
+from tests.integration import rie
+from tests.integration.conftest import ENVIRONMENT, EVENTS, event_file
+from tests.runs import EXECUTOR, a_request, a_run
+from tests.server_process import free_port, running_server
+from tests.tables import TABLE, client_of, create_table
+
+pytestmark = pytest.mark.skipif(not rie.AVAILABLE, reason="the emulator is a Linux binary")
+
+
+def events_of(function: str) -> list[str]:
+    """Name the events whose route the template gives to a function."""
+    template = yaml_parse((rie.ROOT / "template.yaml").read_text())
+    sources = template["Resources"][function]["Properties"]["Events"].values()
+    routes = {(source["Properties"]["Path"], source["Properties"]["Method"]) for source in sources}
+    events = {path.name: json.loads(path.read_text()) for path in sorted(EVENTS.glob("*.json"))}
+    return [n for n, e in events.items() if (e.get("resource"), e.get("httpMethod")) in routes]
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rie")
+
+
+@pytest.fixture(scope="module")
+def environment(scratch: Path) -> Iterator[dict[str, str]]:
+    """Give the functions' variables, with a DynamoDB behind them that has the table."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    variables = {"PATH": os.environ["PATH"]}
+    log = scratch / "moto.log"
+    with running_server(command, port, environment=variables, cwd=scratch, log=log):
+        url = f"http://127.0.0.1:{port}"
+        create_table(client_of(url))
+        yield {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": url}
+
+
+@pytest.fixture(scope="module")
+def store(environment: dict[str, str]) -> DynamoRunStore:
+    return DynamoRunStore(client_of(environment["AWS_ENDPOINT_URL_DYNAMODB"]), TABLE)
+
+
+@pytest.fixture(scope="module")
+def status(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
+    with rie.emulated(
+        "status", rie.MANAGED_RUNTIME, environment=environment, scratch=scratch
+    ) as invoke:
+        yield invoke
+
+
+@pytest.fixture(scope="module")
+def authorizer(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
+    with rie.emulated(
+        "authorizer", rie.MANAGED_RUNTIME, environment=environment, scratch=scratch
+    ) as invoke:
+        yield invoke
+
+
+@pytest.fixture(scope="module")
+def stream(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
+    with rie.emulated(
+        "stream", rie.EXEC_WRAPPER, environment=environment, scratch=scratch
+    ) as invoke:
+        yield invoke
+
+
+def answered(payload: bytes) -> tuple[int, Any]:
+    """Read the answer of a buffered function: status, and the JSON in its body."""
+    answer = json.loads(payload)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def streamed(payload: bytes) -> tuple[dict[str, Any], str]:
+    """Take a streamed answer apart at the eight NULs: prelude and body."""
+    prelude, body = payload.split(bytes(8), 1)
+    return json.loads(prelude), body.decode()
+
+
+def frames(body: str) -> list[dict[str, Any]]:
+    """Read the frames of a stream; their ids have to count from 1 without a gap."""
+    retry, *blocks = body.removesuffix("\n\n").split("\n\n")
+    assert retry == "retry: 1000"
+    found = []
+    for number, block in enumerate(blocks, 1):
+        identifier, data = block.split("\n")
+        assert identifier == f"id: {number}"
+        found.append(json.loads(data.removeprefix("data: ")))
+    return found
+
+
+def run_of(event: dict[str, Any]) -> str:
+    """Name the run that an event asks for."""
+    run_id: str = event["pathParameters"]["runId"]
+    return run_id
+
+
+def alive(run_id: str, **changes: Any) -> Any:
+    now = datetime.now(UTC)
+    lease = Lease(executor=EXECUTOR, until=now + timedelta(minutes=5))
+    return a_run(run_id, created_at=now, updated_at=now, started_at=now, lease=lease, **changes)
+
+
+@pytest.fixture(scope="module")
+def running(store: DynamoRunStore) -> str:
+    """Record the run that the status events ask for."""
+    event = event_file("get-run.json")
+    identity = event["requestContext"]["authorizer"]
+    agent_id = event["pathParameters"]["agentId"]
+    run = alive(run_of(event), agent_id=agent_id, user_id=identity["userId"])
+    store.start(run, a_request())
+    return run_of(event)
+
+
+@pytest.mark.parametrize("name", events_of("StatusFunction"))
+def test_the_status_function_answers_every_event_of_its(
+    status: rie.Invoke, running: str, name: str
+) -> None:
+    assert json.loads(status(event_file(name)))["statusCode"] < 300
+
+
+def test_a_recorded_run_is_found_alone_and_in_a_batch(status: rie.Invoke, running: str) -> None:
+    _, run = answered(status(event_file("get-run.json")))
+    assert (run["id"], run["status"]) == (running, "RUNNING")
+    _, runs = answered(status(event_file("batch-status.json")))
+    assert [found["id"] for found in runs] == [running]
+
+
+def test_the_agents_are_listed(status: rie.Invoke) -> None:
+    _, agents = answered(status(event_file("list-agents.json")))
+    assert {"docs_assistant", "analyst", "finance_agent", "echo"} <= {a["id"] for a in agents}
+
+
+def test_another_tenant_sees_nothing_of_the_run(status: rie.Invoke, running: str) -> None:
+    event = event_file("get-run.json")
+    event["requestContext"]["authorizer"]["orgId"] = "other"
+    code, problem = answered(status(event))
+    assert (code, problem["type"]) == (404, "urn:problem-type:resource-not-found")
+
+
+def test_the_authorizer_allows_the_stage(authorizer: rie.Invoke) -> None:
+    answer = json.loads(authorizer(event_file("authorizer.json")))
+    (statement,) = answer["policyDocument"]["Statement"]
+    method_arn: str = event_file("authorizer.json")["methodArn"]
+    assert statement["Effect"] == "Allow"
+    assert statement["Resource"] == method_arn.removesuffix("GET/api/agents") + "*"
+    assert (answer["context"]["userId"], answer["context"]["orgId"]) == ("ana", "acme")
+
+
+def test_what_the_authorizer_refuses_is_the_gateways_401(authorizer: rie.Invoke) -> None:
+    refused = json.loads(authorizer(event_file("authorizer.json", aud="somebody else")))
+    assert refused["errorMessage"] == "Unauthorized"
+
+
+@pytest.mark.parametrize("name", ["stream-run.json", "stream-run-rest.json"])
+def test_a_run_is_streamed_from_start_to_stop(stream: rie.Invoke, name: str) -> None:
+    prelude, body = streamed(stream(event_file(name)))
+    assert prelude["statusCode"] == 200
+    assert prelude["headers"]["content-type"] == "text/event-stream; charset=utf-8"
+    found = frames(body)
+    types = [frame["event"] for frame in found]
+    assert types[0] == "START"
+    assert types[-2:] == ["METRICS", "STOP"]
+    assert types.index("TOOL_START") < types.index("TOOL_END") < types.index("CONTENT_DELTA")
+    assert json.loads(found[0]["data"])["runId"] == prelude["headers"]["x-run-id"]
+
+
+def test_a_run_is_answered_once(stream: rie.Invoke) -> None:
+    prelude, body = streamed(stream(event_file("sync-run.json")))
+    assert prelude["statusCode"] == 200
+    result = json.loads(body)
+    assert result["status"] == "COMPLETED"
+    assert result["content"]
+
+
+def test_what_was_streamed_is_what_the_status_function_tells(
+    stream: rie.Invoke, status: rie.Invoke, authorizer: rie.Invoke
+) -> None:
+    prelude, body = streamed(stream(event_file("stream-run.json")))
+    deltas = [f["data"] for f in frames(body) if f["event"] == "CONTENT_DELTA"]
+    event = event_file("get-run.json")
+    event["path"] = event["path"].replace(run_of(event), prelude["headers"]["x-run-id"])
+    context = json.loads(authorizer(event_file("authorizer.json")))["context"]
+    event["requestContext"]["authorizer"] = context
+    _, run = answered(status(event))
+    assert (run["status"], run["output"]) == ("COMPLETED", "".join(deltas))
+
+
+def test_without_a_token_nothing_is_run(stream: rie.Invoke) -> None:
+    event = event_file("stream-run.json")
+    del event["headers"]["authorization"]
+    prelude, body = streamed(stream(event))
+    assert prelude["statusCode"] == 401
+    assert prelude["headers"]["www-authenticate"] == "Bearer"
+    assert json.loads(body)["type"] == "urn:problem-type:unauthorized"
+
+
+def test_an_agent_that_there_is_not_is_refused_before_the_first_byte(stream: rie.Invoke) -> None:
+    event = event_file("stream-run.json")
+    event["rawPath"] = event["rawPath"].replace("docs_assistant", "nobody")
+    prelude, body = streamed(stream(event))
+    assert prelude["statusCode"] == 404
+    assert prelude["headers"]["content-type"] == "application/problem+json"
+    assert json.loads(body)["type"] == "urn:problem-type:resource-not-found"
