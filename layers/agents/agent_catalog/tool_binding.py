@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from pydantic_ai import RunContext, Tool, ToolFailed
 
 from agent_catalog.session import Session
+from agent_catalog.tool_output import bounded
 from agent_catalog.tool_reference import split_reference
 from agent_catalog.tools.errors import ToolInputError
 
@@ -35,13 +36,13 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         async def call(context: RunContext[Session], **arguments: Any) -> Any:
             with _failures_shown(function.__name__):
-                return await function(*_leading(context), **arguments)
+                return bounded(await function(*_leading(context), **arguments))
     else:
 
         @wraps(function)
         def call(context: RunContext[Session], **arguments: Any) -> Any:
             with _failures_shown(function.__name__):
-                return function(*_leading(context), **arguments)
+                return bounded(function(*_leading(context), **arguments))
 
     takes_session = _takes_session(function)
 

@@ -345,6 +345,58 @@ async def test_a_store_that_stays_away_leaves_the_end_to_the_lease(
     assert stage.stored.status is RunStatus.RUNNING
 
 
+async def test_what_a_run_may_hold_in_memory_is_bounded(stage: Stage) -> None:
+    stage.log.append = Flaky(stage.log.append, 5)  # type: ignore[method-assign]
+    pace = PATIENT.model_copy(update={"flush_characters": 500, "buffer_characters": 2_000})
+
+    async def talk() -> AsyncGenerator[EngineEvent, None]:
+        for _ in range(50):
+            yield ContentDelta(text="x")
+
+    await stage.run(talk, pace)
+    assert (stage.stored.status, stage.stored.error_type) == (
+        RunStatus.FAILED,
+        "STORE_UNAVAILABLE",
+    )
+    assert stage.logged == stage.streamed
+    assert len(stage.stored.output or "") < 50
+
+
+async def test_a_long_buffer_is_written_in_segments(stage: Stage) -> None:
+    segments: list[int] = []
+    real_append = stage.log.append
+
+    def append(key: RunKey, events: list[RecordedEvent], *, at: datetime) -> None:
+        segments.append(len(events))
+        real_append(key, events, at=at)
+
+    stage.log.append = append  # type: ignore[method-assign, assignment]
+
+    async def talk() -> AsyncGenerator[EngineEvent, None]:
+        for _ in range(20):
+            yield ContentDelta(text="x" * 1_000)
+
+    pace = PATIENT.model_copy(update={"flush_characters": 5_000})
+    await stage.run(talk, pace)
+    assert stage.logged == stage.streamed
+    assert max(segments) <= 6
+
+
+async def test_the_lease_is_renewed_while_the_end_cannot_be_written(stage: Stage) -> None:
+    renewed: list[datetime] = []
+    real_heartbeat = stage.store.heartbeat
+
+    def heartbeat(key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
+        renewed.append(lease_until)
+        return real_heartbeat(key, executor, lease_until=lease_until)
+
+    stage.store.heartbeat = heartbeat  # type: ignore[method-assign]
+    stage.store.finish = Flaky(stage.store.finish, 3)  # type: ignore[method-assign]
+    await stage.run(answer)
+    assert len(renewed) == 3
+    assert stage.stored.status is RunStatus.COMPLETED
+
+
 async def test_a_run_outlives_its_listener(stage: Stage) -> None:
     heard = asyncio.Event()
 

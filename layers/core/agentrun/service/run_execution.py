@@ -29,27 +29,21 @@ from agentrun.domain.runs import (
     Outcome,
     terminal_event,
 )
+from agentrun.service.execution_limits import (
+    MAX_OUTPUT_BYTES,
+    OutputTooLargeError,
+    UnrecordedError,
+)
 from agentrun.service.live_events import LiveEvents
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import CancelRequested, RecordingPace, RunRecorder
 
-MAX_OUTPUT_BYTES = 5 * 1024 * 1024
-"""What one status answer can carry: Lambda's 6 MB response limit, less JSON's escapes."""
 DEADLINE_RESERVE = timedelta(seconds=5)
-FINISH_PATIENCE = timedelta(seconds=20)
+FINISH_PATIENCE = timedelta(seconds=60)
+"""How long the run's end is tried to be written where no deadline is known."""
 EVENT_OVERHEAD_CHARACTERS = 96
 
 log = logging.getLogger(__name__)
-
-
-class OutputTooLargeError(EngineError):
-    """The answer has grown past what one status answer can carry."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The answer grew past 5 MiB; what it had so far is kept.",
-            error_type="OUTPUT_TOO_LARGE",
-        )
 
 
 class RunExecution:
@@ -104,7 +98,7 @@ class RunExecution:
         try:
             self._emit(Start(**self._identity()), at=self.run.started_at or self._clock.now())
             outcome = await self._run_agent(deadline)
-            await self._finish(outcome)
+            await self._finish(outcome, self._patience(deadline))
         except (FencedError, StoreUnavailableError) as error:
             log.warning("run left to its lease: %s", error, extra={"runId": self.run.id})
             return None
@@ -159,6 +153,8 @@ class RunExecution:
                 self._take(event)
 
     def _take(self, event: EngineEvent) -> None:
+        if self._recorder.is_full:
+            raise UnrecordedError
         match event:
             case Metrics():
                 self._metrics = event
@@ -202,13 +198,19 @@ class RunExecution:
             "last_event_id": self._last_id + 2,
         }
 
-    async def _finish(self, outcome: Outcome) -> None:
+    def _patience(self, deadline: datetime | None) -> timedelta:
+        """Give the time that is left for the end, a second for saying it excepted."""
+        if deadline is None:
+            return FINISH_PATIENCE
+        return deadline - self._clock.now() - timedelta(seconds=1)
+
+    async def _finish(self, outcome: Outcome, patience: timedelta) -> None:
         at = self._clock.now()
         closing = [
             self._record(outcome.metrics, at=at),
             self._record(terminal_event(self.run.id, outcome), at=at),
         ]
-        await self._recorder.finish(outcome, at=at, give_up_after=FINISH_PATIENCE)
+        await self._recorder.finish(outcome, at=at, give_up_after=patience)
         for recorded in closing:
             self.live.publish(recorded)
 

@@ -1,6 +1,7 @@
 """Writes a run's events down while it runs, and keeps its lease alive."""
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 
 from agentrun.domain.errors import StoreUnavailableError
@@ -8,6 +9,7 @@ from agentrun.domain.events import RecordedEvent
 from agentrun.domain.model import Model
 from agentrun.domain.runs import AgentRun, Outcome
 from agentrun.service.blocking import in_thread
+from agentrun.service.event_buffer import EventBuffer
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.start_run import LEASE_DURATION
 
@@ -17,8 +19,11 @@ class RecordingPace(Model):
 
     flush_interval_s: float = 1.0
     flush_characters: int = 64 * 1024
-    heartbeat_interval_s: float = 3.0
+    # With the write that brings it back, a cancel request is seen within 3 s.
+    heartbeat_interval_s: float = 2.5
     retry_pause_s: float = 0.25
+    # What a run may hold in memory while the store is away.
+    buffer_characters: int = 8 * 1024 * 1024
 
 
 class CancelRequested(Exception):  # noqa: N818 - not an error: somebody asked for the end
@@ -44,8 +49,7 @@ class RunRecorder:
         self._executor = executor
         self._ports = ports
         self._pace = pace
-        self._buffer: list[RecordedEvent] = []
-        self._buffered_characters = 0
+        self._buffer = EventBuffer()
         self._wake = asyncio.Event()
         self._closing = False
         self._first_buffered_at: float | None = None
@@ -55,10 +59,14 @@ class RunRecorder:
         if not self._buffer:
             self._first_buffered_at = asyncio.get_running_loop().time()
             self._wake.set()
-        self._buffer.append(event)
-        self._buffered_characters += characters
-        if self._buffered_characters >= self._pace.flush_characters:
+        self._buffer.add(event, characters=characters)
+        if self._buffer.characters >= self._pace.flush_characters:
             self._wake.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more is buffered than a run may hold in memory."""
+        return self._buffer.characters > self._pace.buffer_characters
 
     async def record(self) -> None:
         """
@@ -86,7 +94,7 @@ class RunRecorder:
                 await asyncio.sleep(self._pace.retry_pause_s)
 
     def _flush_due_at(self) -> float:
-        if self._buffered_characters >= self._pace.flush_characters:
+        if self._buffer.characters >= self._pace.flush_characters:
             return 0.0
         if self._first_buffered_at is None:
             return float("inf")
@@ -116,19 +124,15 @@ class RunRecorder:
         if run.cancel_requested:
             raise CancelRequested
 
-    async def _flush(self) -> None:
-        events, characters = tuple(self._buffer), self._buffered_characters
-        if not events:
-            return
-        await in_thread(
-            self._ports.threads,
-            self._ports.log.append,
-            self._key,
-            events,
-            at=self._ports.clock.now(),
-        )
-        del self._buffer[: len(events)]
-        self._buffered_characters -= characters
+    async def _flush(self, *, whole: bool = False) -> None:
+        """Write a segment that an item of the table can hold; all of them where `whole`."""
+        while self._buffer:
+            segment = self._buffer.segment(characters=self._pace.flush_characters)
+            at = self._ports.clock.now()
+            await in_thread(self._ports.threads, self._ports.log.append, self._key, segment, at=at)
+            self._buffer.drop(len(segment))
+            if not whole:
+                break
         now = asyncio.get_running_loop().time()
         self._first_buffered_at = now if self._buffer else None
 
@@ -141,7 +145,8 @@ class RunRecorder:
         """
         Write what is buffered, the terminal event included, then the run's end.
 
-        To be called when `record` has ended: two writers would mix the order.
+        To be called when `record` has ended: two writers would mix the order. While the store is
+        away the lease is renewed whenever it can be, so that nobody takes the run for dead.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
@@ -149,19 +154,15 @@ class RunRecorder:
         """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + give_up_after.total_seconds()
+        threads, end = self._ports.threads, self._ports.store.finish
         while True:
             try:
-                await self._flush()
-                await in_thread(
-                    self._ports.threads,
-                    self._ports.store.finish,
-                    self._key,
-                    self._executor,
-                    outcome,
-                    at=at,
-                )
+                await self._flush(whole=True)
+                await in_thread(threads, end, self._key, self._executor, outcome, at=at)
                 return
             except StoreUnavailableError:
                 if loop.time() + self._pace.retry_pause_s >= give_up_at:
                     raise
                 await asyncio.sleep(self._pace.retry_pause_s)
+                with contextlib.suppress(StoreUnavailableError, CancelRequested):
+                    await self._heartbeat()

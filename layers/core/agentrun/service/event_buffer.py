@@ -1,0 +1,39 @@
+"""Events that are not stored yet, in order and with their sizes."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from agentrun.domain.events import RecordedEvent
+
+
+class EventBuffer:
+    """A queue of events that knows about how many characters it holds."""
+
+    def __init__(self) -> None:
+        self._events: deque[tuple[RecordedEvent, int]] = deque()
+        self.characters = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def add(self, event: RecordedEvent, *, characters: int) -> None:
+        """Append an event of about this size."""
+        self._events.append((event, characters))
+        self.characters += characters
+
+    def segment(self, *, characters: int) -> Sequence[RecordedEvent]:
+        """Give the first events that together have no more than this size; at least one."""
+        segment: list[RecordedEvent] = []
+        total = 0
+        for event, size in self._events:
+            total += size
+            if segment and total > characters:
+                break
+            segment.append(event)
+        return segment
+
+    def drop(self, count: int) -> None:
+        """Forget the first events: they are stored."""
+        for _ in range(count):
+            _, size = self._events.popleft()
+            self.characters -= size

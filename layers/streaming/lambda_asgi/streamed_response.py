@@ -1,0 +1,160 @@
+"""One streamed response: when which bytes leave."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import h11
+
+from lambda_asgi.asgi import Message
+from lambda_asgi.connection import Connection
+from lambda_asgi.errors import ErrorReport, RuntimeApiError
+from lambda_asgi.response import ResponseEncoder
+
+# Past this a burst is written, and other tasks get their turn: an app that never waits must not
+# stall the other streams of the process.
+_MAX_BURST_BYTES = 16 * 1024
+
+_logger = logging.getLogger(__name__)
+
+
+class StreamedResponse:
+    """
+    Sends an app's messages as chunks over a connection of their own.
+
+    The first body message of a loop turn leaves at once, together with the prelude if that is
+    still here; those that follow in the same turn leave in one chunk when it ends. A prelude
+    without a body message leaves when its turn ends.
+
+    Once the connection breaks, what the app sends is discarded and the app runs on, as it does
+    on Lambda when the client goes away.
+    """
+
+    def __init__(
+        self, method: str, head: h11.Request, connect: Callable[[], Awaitable[Connection]]
+    ) -> None:
+        """Take the request's method, the response's head, and how to open its connection."""
+        self.bytes_sent = False
+        self._head = head
+        self._encoder = ResponseEncoder(method)
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._turn_open = False
+        self._ended = False
+        self._finished = asyncio.Event()
+
+    @property
+    def started(self) -> bool:
+        """Whether the app has sent `http.response.start`."""
+        return self._encoder.started
+
+    @property
+    def complete(self) -> bool:
+        """Whether the app has sent its last byte."""
+        return self._encoder.complete
+
+    async def send(self, message: Message) -> None:
+        """Take one ASGI message; waits while the socket's buffer is full."""
+        was_started = self._encoder.started
+        payload = self._encoder.encode(message)
+        if payload:
+            self._pending.append(payload)
+            self._pending_bytes += len(payload)
+        if not was_started:
+            await self._open()
+        elif self._encoder.complete:
+            self._end([])
+        elif not self._turn_open:
+            self._flush()
+            self._close_turn_later()
+        elif self._pending_bytes >= _MAX_BURST_BYTES:
+            self._flush()
+            await asyncio.sleep(0)
+        if self._connection is not None and self._connection.congested:
+            await self._connection.drain()
+
+    async def wait_until_complete(self) -> None:
+        """Return once the app has sent its last byte."""
+        await self._finished.wait()
+
+    def end(self) -> None:
+        """End the body where the app has left it; nothing to do when it has ended it itself."""
+        self._encoder.complete = True
+        self._end([])
+
+    def fail(self, report: ErrorReport) -> None:
+        """Send what is there and end the body with error trailers."""
+        self._encoder.complete = True
+        self._end(report.trailers())
+
+    def discard(self) -> None:
+        """Drop the connection, and with it a response of which no byte was sent."""
+        self._pending.clear()
+        if self._connection is not None:
+            self._connection.close()
+
+    async def acknowledged(self) -> None:
+        """
+        Wait until the Runtime API has taken the whole response.
+
+        Raises:
+            RuntimeApiError: It refused it, or the connection broke; the response cannot be sent
+                again.
+        """
+        if self._connection is None:
+            raise RuntimeApiError("The Runtime API could not be reached for the response.")
+        try:
+            answer = await self._connection.answer()
+        finally:
+            self._connection.close()
+        if not 200 <= answer.status < 300:
+            raise RuntimeApiError(f"The Runtime API answered {answer.status} to the response.")
+
+    async def _open(self) -> None:
+        try:
+            self._connection = await self._connect()
+        except RuntimeApiError:
+            _logger.exception("The response cannot be sent.")
+            return
+        asyncio.get_running_loop().call_soon(self._close_turn)
+
+    def _close_turn_later(self) -> None:
+        self._turn_open = True
+        asyncio.get_running_loop().call_soon(self._close_turn)
+
+    def _close_turn(self) -> None:
+        self._turn_open = False
+        if self._pending:
+            self._flush()
+
+    def _take_pending(self) -> bytes:
+        payload = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        return payload
+
+    def _flush(self) -> None:
+        payload = self._take_pending()
+        if payload and (connection := self._writable_connection()) is not None:
+            connection.write_chunk(payload)
+
+    def _end(self, trailers: list[tuple[str, str]]) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._finished.set()
+        payload = self._take_pending()
+        connection = self._writable_connection()
+        if connection is not None:
+            connection.end_chunks(payload, trailers)
+
+    def _writable_connection(self) -> Connection | None:
+        if self._connection is None or self._connection.over:
+            return None
+        if not self.bytes_sent:
+            # Not before: once the Runtime API has seen a response begin, it takes no error for it.
+            self.bytes_sent = True
+            self._connection.begin(self._head)
+        return self._connection

@@ -1,0 +1,235 @@
+"""When which bytes of a response leave, on a transport that only records."""
+
+import asyncio
+import re
+
+import h11
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambda_asgi.connection import Connection
+from lambda_asgi.context import context_from_headers
+from lambda_asgi.errors import ErrorReport, RuntimeApiError
+from lambda_asgi.runtime_api import Invocation, RuntimeApi
+from lambda_asgi.streamed_response import StreamedResponse
+from tests.unit.lambda_asgi.fake_transport import RecordingTransport, connected, decode
+
+pytestmark = pytest.mark.anyio
+
+START = {"type": "http.response.start", "status": 200, "headers": []}
+PRELUDE = b'{"statusCode":200,"headers":{},"cookies":[]}' + bytes(8)
+HEAD = h11.Request(
+    method="POST", target="/r", headers=[("Host", "h"), ("Transfer-Encoding", "chunked")]
+)
+INVOCATION = Invocation(context_from_headers({"lambda-runtime-aws-request-id": "r"}), b"")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def body(data: bytes, *, more: bool = True) -> dict[str, object]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def opened() -> tuple[StreamedResponse, Connection, RecordingTransport]:
+    connection, transport = connected()
+
+    async def connect() -> Connection:
+        return connection
+
+    return StreamedResponse("GET", HEAD, connect), connection, transport
+
+
+def chunks(transport: RecordingTransport) -> list[bytes]:
+    """Return the payload of each write after the head; every write is one whole chunk."""
+    payloads = []
+    for write in transport.writes[1:]:
+        if write == b"0\r\n\r\n":
+            continue
+        match = re.fullmatch(rb"([0-9a-f]+)\r\n(.*?)\r\n(0\r\n\r\n)?", write, re.DOTALL)
+        assert match is not None
+        assert int(match[1], 16) == len(match[2])
+        payloads.append(match[2])
+    return payloads
+
+
+async def test_the_prelude_leaves_with_the_first_body_message() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    assert transport.writes == []
+    await response.send(body(b"first"))
+    assert chunks(transport) == [PRELUDE + b"first"]
+
+
+async def test_the_prelude_leaves_alone_when_the_turn_ends() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    await asyncio.sleep(0)
+    assert chunks(transport) == [PRELUDE]
+
+
+async def test_an_empty_first_message_releases_the_prelude() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    await response.send(body(b""))
+    assert chunks(transport) == [PRELUDE]
+
+
+async def test_a_message_in_a_turn_of_its_own_leaves_at_once() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    for part in (b"1", b"2", b"3"):
+        await response.send(body(part))
+        assert chunks(transport)[-1].endswith(part)
+        await asyncio.sleep(0)
+    assert chunks(transport) == [PRELUDE + b"1", b"2", b"3"]
+
+
+async def test_what_follows_in_the_same_turn_leaves_in_one_chunk() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    for part in (b"1", b"2", b"3"):
+        await response.send(body(part))
+    assert chunks(transport) == [PRELUDE + b"1"]
+    await asyncio.sleep(0)
+    assert chunks(transport) == [PRELUDE + b"1", b"23"]
+
+
+async def test_the_last_message_leaves_with_the_end_of_the_body() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    await response.send(body(b"1"))
+    await response.send(body(b"2"))
+    await response.send(body(b"3", more=False))
+    assert transport.writes[-1] == b"2\r\n23\r\n0\r\n\r\n"
+    assert response.complete
+
+
+async def test_a_burst_without_end_lets_other_tasks_run() -> None:
+    response, _, _ = opened()
+    await response.send(START)
+    others_ran = asyncio.Event()
+    asyncio.get_running_loop().call_soon(others_ran.set)
+    sent = 0
+    while not others_ran.is_set():
+        await response.send(body(b"x" * 1024))
+        sent += 1
+    assert sent <= 20
+
+
+async def test_send_waits_while_the_socket_is_full() -> None:
+    response, connection, transport = opened()
+    await response.send(START)
+    connection.pause_writing()
+    sending = asyncio.create_task(response.send(body(b"1")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not sending.done()
+    connection.resume_writing()
+    await sending
+    assert chunks(transport) == [PRELUDE, b"1"]
+
+
+async def test_a_sender_is_released_when_the_connection_breaks() -> None:
+    response, connection, transport = opened()
+    await response.send(START)
+    await response.send(body(b"1"))
+    connection.pause_writing()
+    sending = asyncio.create_task(response.send(body(b"2")))
+    await asyncio.sleep(0)
+    connection.connection_lost(None)
+    await sending
+    written = len(transport.writes)
+    await response.send(body(b"3", more=False))
+    assert len(transport.writes) == written
+    with pytest.raises(RuntimeApiError, match="broke off"):
+        await response.acknowledged()
+
+
+async def test_nothing_is_sent_before_the_first_byte_so_that_an_error_still_can_be() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    assert not response.bytes_sent
+    response.discard()
+    await asyncio.sleep(0)
+    assert transport.writes == []
+    assert transport.aborted
+
+
+async def test_a_failure_ends_the_body_with_trailers() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    await response.send(body(b"1"))
+    await response.send(body(b"2"))
+    response.fail(ErrorReport("ValueError", "m"))
+    payload, trailers = decode(transport.written)
+    assert payload == PRELUDE + b"12"
+    assert trailers[b"lambda-runtime-function-error-type"] == b"ValueError"
+
+
+async def test_an_app_that_only_starts_gets_a_whole_response() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    response.end()
+    assert decode(transport.written) == (PRELUDE, {})
+
+
+async def test_an_early_answer_ends_the_writing_and_is_the_result() -> None:
+    response, connection, transport = opened()
+    await response.send(START)
+    await response.send(body(b"1"))
+    connection.data_received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+    written = len(transport.writes)
+    await response.send(body(b"2", more=False))
+    assert len(transport.writes) == written
+    with pytest.raises(RuntimeApiError, match="413"):
+        await response.acknowledged()
+
+
+async def test_without_a_connection_the_app_runs_on() -> None:
+    async def refuse() -> Connection:
+        raise RuntimeApiError("nobody there")
+
+    response = StreamedResponse("GET", HEAD, refuse)
+    await response.send(START)
+    await response.send(body(b"1"))
+    await response.send(body(b"2", more=False))
+    assert response.complete
+    with pytest.raises(RuntimeApiError, match="could not be reached"):
+        await response.acknowledged()
+
+
+async def _stream(parts: list[tuple[bytes, bool]], *, ended_by_app: bool) -> bytes:
+    response, _, transport = opened()
+    await response.send(START)
+    for data, turn_ends in parts:
+        await response.send(body(data))
+        if turn_ends:
+            await asyncio.sleep(0)
+    if ended_by_app:
+        await response.send(body(b"", more=False))
+    response.end()
+    await asyncio.sleep(0)
+    assert b"" not in chunks(transport)
+    return decode(transport.written)[0]
+
+
+@settings(deadline=None)
+@given(
+    parts=st.lists(st.tuples(st.binary(max_size=40_000), st.booleans()), max_size=8),
+    ended_by_app=st.booleans(),
+)
+def test_any_split_of_a_body_gives_the_same_bytes(
+    parts: list[tuple[bytes, bool]], *, ended_by_app: bool
+) -> None:
+    payload = asyncio.run(_stream(parts, ended_by_app=ended_by_app))
+    assert payload == PRELUDE + b"".join(data for data, _ in parts)
+
+
+def test_the_head_of_a_response_declares_its_trailers() -> None:
+    declared = dict(RuntimeApi("127.0.0.1:1").response_head(INVOCATION).headers)[b"trailer"]
+    sent = {name for name, _ in ErrorReport("E", "m").trailers()}
+    assert set(declared.decode().split(", ")) == sent
