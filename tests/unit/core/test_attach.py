@@ -172,7 +172,7 @@ async def test_a_run_that_dies_while_it_is_followed_ends_for_its_reader(log: Log
 
 async def test_a_dead_run_without_any_event_still_has_a_start_and_an_end(log: Log) -> None:
     log.clock.advance(18)
-    assert [event.id for event in await log.read()] == [1, 1_000_000]
+    assert [event.id for event in await log.read()] == [1, 1_000_001]
 
 
 async def test_a_cursor_ahead_of_a_live_run_waits(log: Log) -> None:

@@ -173,7 +173,8 @@ def expired(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentR
             "updated_at": to_milliseconds(at),
             "completed_at": to_milliseconds(at),
             "duration_ms": int(duration.total_seconds() * 1000) if duration else None,
-            "last_event_id": last_stored_event_id + LEASE_EXPIRED_ID_GAP,
+            # START, event 1, was said as soon as the run was stored, before any segment.
+            "last_event_id": max(1, last_stored_event_id) + LEASE_EXPIRED_ID_GAP,
             "version": run.version + 1,
         }
     )
