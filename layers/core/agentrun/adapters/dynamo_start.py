@@ -97,12 +97,18 @@ def _pointer_item(run: AgentRun) -> dict[str, Any]:
 
 
 def _request_items(run: AgentRun, request: RunRequest, chunks: list[bytes]) -> list[dict[str, Any]]:
-    """Give the request as it was, its message in `chunks` where the header has no room for it."""
-    pk = {"S": run_pk(run.key)}
-    first: dict[str, Any] = {"pk": pk, "sk": {"S": request_sk(0)}}
-    first["request"] = {"B": compress(request.model_dump_json(exclude={"message"}))}
-    if not chunks:
-        return [first]
-    first["text"] = {"B": chunks[0]}
-    rest = enumerate(chunks[1:], start=1)
-    return [first, *({"pk": pk, "sk": {"S": request_sk(n)}, "text": {"B": c}} for n, c in rest)]
+    """
+    Give what the header does not hold of a request: its options and media, a long message.
+
+    Most requests are a short message and nothing else, and cost no item of their own.
+    """
+    in_header = {"message", "session_id", "user_id", "org_id"}
+    rest = request.model_dump_json(exclude=in_header, exclude_defaults=True)
+    texts: list[dict[str, Any]] = [{"text": {"B": chunk}} for chunk in chunks]
+    if rest != "{}":
+        texts = texts or [{}]
+        texts[0]["request"] = {"B": compress(rest)}
+    return [
+        {"pk": {"S": run_pk(run.key)}, "sk": {"S": request_sk(number)}} | item
+        for number, item in enumerate(texts)
+    ]

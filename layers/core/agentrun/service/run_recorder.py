@@ -17,10 +17,10 @@ from agentrun.service.start_run import LEASE_DURATION
 class RecordingPace(Model):
     """How often the recorder writes; each write is paid for."""
 
-    flush_interval_s: float = 1.0
+    flush_interval_s: float = 1.2
     flush_characters: int = 64 * 1024
     # With the write that brings it back, a cancel request is seen within 3 s.
-    heartbeat_interval_s: float = 2.5
+    heartbeat_interval_s: float = 2.75
     retry_pause_s: float = 0.25
     # What a run may hold in memory while the store is away.
     buffer_characters: int = 8 * 1024 * 1024

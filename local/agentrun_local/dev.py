@@ -1,0 +1,125 @@
+"""`agentrun dev`: the stack in the foreground."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentrun_local.console import Console
+from agentrun_local.function_url import FunctionUrlDoor
+from agentrun_local.reload import reload_on_change
+from agentrun_local.rest_api import RestApiDoor
+from agentrun_local.stack import RunningStack, StackOptions, running_stack, start_functions
+from agentrun_local.web_server import listen, serving, url_of
+
+_BANNER = """
+  REST API      {rest_api}
+  Function URL  {function_url}
+  DynamoDB      {dynamodb}
+
+Paste this into another terminal; X-Run-Id in the answer is the run's id:
+
+TOKEN={token}
+curl -iN {rest_api}/api/agents/docs_assistant/runs/stream \\
+  -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
+  -d '{{"message":"How do I re-attach to a run?"}}'
+
+Then ask what became of it:
+
+curl "{rest_api}/api/agents/docs_assistant/runs/$RUN_ID" -H "Authorization: Bearer $TOKEN"
+
+More tokens: agentrun token --help. Ctrl-C ends everything.
+"""
+
+
+@dataclass(frozen=True)
+class DevOptions:
+    """The command's options beside those of the stack; a port of 0 takes any free one."""
+
+    port: int
+    url_port: int
+    ready_file: Path | None
+
+
+async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
+    """
+    Run until SIGINT or SIGTERM, then end every process that was started.
+
+    Raises:
+        LocalStackError: A port is taken, or the stack cannot start.
+    """
+    _end_on_signal()
+    console = Console()
+    async with contextlib.AsyncExitStack() as cleanup:
+        rest_listener = cleanup.enter_context(listen(options.port))
+        url_listener = cleanup.enter_context(listen(options.url_port))
+        stack = await cleanup.enter_async_context(running_stack(stack_options, console))
+        await start_functions(stack)
+        await cleanup.enter_async_context(_doors(stack, rest_listener, url_listener, console))
+        # Before the doors close: what is streaming then breaks off, and nobody waits for it.
+        cleanup.push_async_callback(stack.stop)
+        facts = _facts(stack, rest_listener, url_listener)
+        if options.ready_file is not None:
+            pids = stack.supervisor.pids
+            cleanup.enter_context(_announced(options.ready_file, {**facts, "pids": pids}))
+        print(_BANNER.format(**facts), flush=True)
+        await reload_on_change(stack.pools, stack_options.template, console.source("reload"))
+
+
+def _end_on_signal() -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def end() -> None:
+        # The next signal ends this process at once, and the reaper the others.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+
+
+@contextlib.asynccontextmanager
+async def _doors(
+    stack: RunningStack, rest_listener: socket.socket, url_listener: socket.socket, console: Console
+) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as cleanup:
+        if stack.definition.rest_api is not None:
+            rest_door = RestApiDoor(
+                stack.definition.rest_api, stack.pools, log=console.source("rest api")
+            )
+            await cleanup.enter_async_context(serving(rest_door, rest_listener))
+        url = stack.definition.function_url
+        if url is not None:
+            url_door = FunctionUrlDoor(url, stack.pools[url.function], log=console.source("url"))
+            await cleanup.enter_async_context(serving(url_door, url_listener))
+        yield
+
+
+def _facts(
+    stack: RunningStack, rest_listener: socket.socket, url_listener: socket.socket
+) -> dict[str, str]:
+    return {
+        "rest_api": url_of(rest_listener),
+        "function_url": url_of(url_listener),
+        "dynamodb": stack.dynamodb_url,
+        "token": stack.identity.token(),
+    }
+
+
+@contextlib.contextmanager
+def _announced(path: Path, facts: Mapping[str, object]) -> Iterator[None]:
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text(json.dumps(facts), encoding="utf-8")
+    # Whoever waits for the file must never see half of it.
+    draft.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

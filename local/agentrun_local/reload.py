@@ -1,0 +1,41 @@
+"""New processes when the code changes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import watchfiles
+
+from agentrun_local.function_pool import FunctionPool
+from agentrun_local.invocation import FunctionError
+
+
+async def reload_on_change(
+    pools: Mapping[str, FunctionPool], template: Path, log: Callable[[str], None]
+) -> None:
+    """Replace the processes of a function whenever one of its files, or of its layers', changes."""
+    folders = {folder for pool in pools.values() for folder in _folders(pool)}
+    existing = [folder for folder in folders if folder.is_dir()]
+    async for changes in watchfiles.awatch(*existing, template, recursive=True):
+        paths = [Path(path) for _, path in changes]
+        if template in paths:
+            log(f"{template.name} has changed; start again to use it.")
+        for name, pool in pools.items():
+            changed = [path for path in paths if _concerns(pool, path)]
+            if changed:
+                log(f"{changed[0].name} has changed; {name} gets new processes.")
+                await _replace(pool, log)
+
+
+async def _replace(pool: FunctionPool, log: Callable[[str], None]) -> None:
+    try:
+        await pool.replace()
+    except FunctionError as error:
+        log(f"{pool.function.name} does not start: {error}")
+
+
+def _folders(pool: FunctionPool) -> list[Path]:
+    return [pool.function.code_dir, *pool.function.layer_dirs]
+
+
+def _concerns(pool: FunctionPool, path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in _folders(pool))

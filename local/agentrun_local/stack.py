@@ -1,0 +1,119 @@
+"""The whole stack in one place: functions, DynamoDB, doors."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentrun_local.cloudformation import declared_parameters
+from agentrun_local.console import Console
+from agentrun_local.dev_identity import AUDIENCE, ISSUER, DevIdentity
+from agentrun_local.dynamodb import create_tables, start_moto_server
+from agentrun_local.errors import LocalStackError
+from agentrun_local.function_pool import FunctionPool
+from agentrun_local.invocation import FunctionError
+from agentrun_local.model_credentials import model_environment
+from agentrun_local.processes import ProcessSupervisor
+from agentrun_local.template import Stack, read_stack
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What the developer chooses; `parameters` win over everything else the stack sets."""
+
+    template: Path
+    model: str
+    dynamodb_url: str | None
+    parameters: Mapping[str, str]
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the dev key pair lives, beside the template."""
+        return self.template.resolve().parent / ".agentrun"
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """Functions that can be invoked, and the DynamoDB that they use."""
+
+    definition: Stack
+    pools: Mapping[str, FunctionPool]
+    dynamodb_url: str
+    identity: DevIdentity
+    supervisor: ProcessSupervisor
+
+    async def stop(self) -> None:
+        """End the functions' processes; what is in flight fails."""
+        await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
+
+
+@asynccontextmanager
+async def running_stack(options: StackOptions, console: Console) -> AsyncIterator[RunningStack]:
+    """
+    Run DynamoDB and hold the functions ready to be started; everything ends with the context.
+
+    Raises:
+        LocalStackError: The template, DynamoDB or the model's credentials are not in order.
+    """
+    identity = DevIdentity(options.state_folder)
+    async with AsyncExitStack() as cleanup:
+        supervisor = await cleanup.enter_async_context(ProcessSupervisor())
+        # Both take about a second; the one is another process, the other a thread.
+        starting_dynamodb = asyncio.ensure_future(_dynamodb(options, supervisor, console))
+        try:
+            definition = await asyncio.to_thread(
+                read_stack, options.template, _parameters(options, identity)
+            )
+        finally:
+            await asyncio.wait((starting_dynamodb,))
+        dynamodb_url = starting_dynamodb.result()
+        await asyncio.to_thread(create_tables, dynamodb_url, definition.tables)
+        environment = {
+            "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+            **await asyncio.to_thread(model_environment, options.model),
+        }
+        pools = {
+            name: FunctionPool(
+                function,
+                supervisor=supervisor,
+                extra_environment=environment,
+                log=console.source(name),
+            )
+            for name, function in definition.functions.items()
+        }
+        stack = RunningStack(definition, pools, dynamodb_url, identity, supervisor)
+        cleanup.push_async_callback(stack.stop)
+        yield stack
+
+
+async def start_functions(stack: RunningStack) -> None:
+    """
+    Start one process of every function.
+
+    Raises:
+        LocalStackError: One cannot be loaded; its log says why.
+    """
+    outcomes = await asyncio.gather(
+        *(pool.start() for pool in stack.pools.values()), return_exceptions=True
+    )
+    for name, outcome in zip(stack.pools, outcomes, strict=True):
+        if isinstance(outcome, FunctionError):
+            raise LocalStackError(f"{name} does not start. {outcome}") from outcome
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _dynamodb(options: StackOptions, supervisor: ProcessSupervisor, console: Console) -> str:
+    return options.dynamodb_url or await start_moto_server(supervisor, console.source("dynamodb"))
+
+
+def _parameters(options: StackOptions, identity: DevIdentity) -> dict[str, str]:
+    ours = {
+        "Model": options.model,
+        "Issuer": ISSUER,
+        "Audience": AUDIENCE,
+        "Jwks": identity.jwks,
+    }
+    declared = declared_parameters(options.template)
+    return {k: v for k, v in ours.items() if k in declared} | dict(options.parameters)
