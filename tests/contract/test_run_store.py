@@ -266,6 +266,13 @@ def test_the_same_segment_again_changes_nothing(stores: Stores) -> None:
     assert stores.log.read(a_run().key, after=0) == deltas(1, 4)
 
 
+def test_segments_that_overlap_are_read_once(stores: Stores) -> None:
+    for first, last in ((1, 4), (1, 6), (5, 9)):
+        stores.log.append(a_run().key, deltas(first, last), at=AT)
+    assert stores.log.read(a_run().key, after=0) == deltas(1, 9)
+    assert stores.log.read(a_run().key, after=4) == deltas(5, 9)
+
+
 def test_tool_events_keep_their_json_exactly(stores: Stores) -> None:
     value = {"n": 1, "x": 0.1, "none": None, "list": [True, "é\u2028"], "text": "a\r\nb"}
     start, end = deltas(1, 2)

@@ -51,9 +51,12 @@ class DynamoEventLog:
                 },
                 ConsistentRead=True,
             )
-        return [
-            event
-            for item in page["Items"]
-            for event in RECORDED_EVENTS.validate_json(zlib.decompress(item["events"]["B"]))
-            if event.id > after
-        ]
+        events: list[RecordedEvent] = []
+        last = after
+        for item in page["Items"]:
+            for event in RECORDED_EVENTS.validate_json(zlib.decompress(item["events"]["B"])):
+                # A segment whose reply was lost is written again, with more behind it.
+                if event.id > last:
+                    events.append(event)
+                    last = event.id
+        return events
