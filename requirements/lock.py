@@ -14,18 +14,23 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "streaming": ("streaming",),
     "agents": ("agents",),
 }
+# Tools that run in environments of their own, with no part of the project in them.
+GROUPS = ("checkov", "ministack")
 
 
 def compile_lock(name: str, output: Path, constraints: Path | None) -> None:
-    """Resolve one set of extras into `output`, keeping the pins that it already holds."""
-    extras = [flag for extra in EXTRAS[name] for flag in ("--extra", extra)]
+    """Resolve a group or a set of extras into `output`, keeping the pins that it already holds."""
+    if name in GROUPS:
+        sources = ["--group", name]
+    else:
+        extras = [flag for extra in EXTRAS[name] for flag in ("--extra", extra)]
+        sources = [*extras, "pyproject.toml"]
     command = [
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"),
         *("--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),
         *("--no-emit-index-url", "--no-header", "--no-annotate"),
-        *extras,
         *(("--constraint", str(constraints)) if constraints else ()),
-        *("--output-file", str(output), "pyproject.toml"),
+        *("--output-file", str(output), *sources),
     ]
     subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - fixed arguments
 
@@ -37,9 +42,9 @@ def main() -> int:
     check = parser.parse_args().check
     folder = ROOT / "requirements"
     stale = []
-    for name in EXTRAS:
+    for name in (*EXTRAS, *GROUPS):
         committed = folder / f"{name}.txt"
-        constraints = None if name == "dev" else folder / "dev.txt"
+        constraints = None if name in {"dev", *GROUPS} else folder / "dev.txt"
         if not check:
             compile_lock(name, committed, constraints)
             continue

@@ -22,6 +22,7 @@ AVAILABLE = sys.platform == "linux" and BINARY.exists()
 Invoke = Callable[[Mapping[str, Any]], bytes]
 """Hands an event to the function; gives the payload that came back, or the error's JSON."""
 
+FUNCTIONS = ROOT / "functions"
 MANAGED_RUNTIME = (sys.executable, "-m", "awslambdaric", "app.handler")
 # What Lambda makes of AWS_LAMBDA_EXEC_WRAPPER: the wrapper, then its own command.
 EXEC_WRAPPER = (str(ROOT / "layers" / "streaming" / "bootstrap"), *MANAGED_RUNTIME)
@@ -29,15 +30,22 @@ EXEC_WRAPPER = (str(ROOT / "layers" / "streaming" / "bootstrap"), *MANAGED_RUNTI
 
 @contextmanager
 def emulated(
-    function: str, command: tuple[str, ...], *, environment: Mapping[str, str], scratch: Path
+    task_root: Path, command: tuple[str, ...], *, environment: Mapping[str, str], scratch: Path
 ) -> Iterator[Invoke]:
-    """Run a function of this project as Lambda would, on loopback."""
+    """
+    Run a function as Lambda would, on loopback.
+
+    Args:
+        task_root: The folder with its `app.py`.
+        command: Starts its runtime.
+        environment: Variables besides those of the emulator.
+        scratch: Gets the emulator and the function's log.
+    """
     # The binary in the package is not executable, and the package is not ours to change.
     binary = scratch / "aws-lambda-rie"
     if not binary.exists():
         shutil.copy(BINARY, binary)
         binary.chmod(0o755)
-    folder = ROOT / "functions" / function
     door, runtime_api = free_port(), free_port()
     emulator = [
         *(str(binary), "--runtime-interface-emulator-address", f"127.0.0.1:{door}"),
@@ -48,11 +56,11 @@ def emulated(
         **{name: os.environ[name] for name in ("PATH", "AWS_REGION", "AWS_DEFAULT_REGION")},
         **{name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
         "_HANDLER": "app.handler",
-        "LAMBDA_TASK_ROOT": str(folder),
+        "LAMBDA_TASK_ROOT": str(task_root),
         **environment,
     }
-    log = scratch / f"{function}.log"
-    with running_server(emulator, door, environment=variables, cwd=folder, log=log):
+    log = scratch / f"{task_root.name}.log"
+    with running_server(emulator, door, environment=variables, cwd=task_root, log=log):
         yield lambda event: _invoke(door, event)
 
 

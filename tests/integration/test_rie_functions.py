@@ -1,8 +1,6 @@
 """The functions under AWS's own emulator, driven with the events that the repository ships."""
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,11 +13,11 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.runs import Lease
+from tests.dynamodb_server import dynamodb_server
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, EVENTS, event_file
 from tests.runs import EXECUTOR, a_request, a_run
-from tests.server_process import free_port, running_server
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, client_of
 
 pytestmark = pytest.mark.skipif(not rie.AVAILABLE, reason="the emulator is a Linux binary")
 
@@ -41,13 +39,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(scratch: Path) -> Iterator[dict[str, str]]:
     """Give the functions' variables, with a DynamoDB behind them that has the table."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    variables = {"PATH": os.environ["PATH"]}
-    log = scratch / "moto.log"
-    with running_server(command, port, environment=variables, cwd=scratch, log=log):
-        url = f"http://127.0.0.1:{port}"
-        create_table(client_of(url))
+    with dynamodb_server(scratch) as url:
         yield {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": url}
 
 
@@ -58,25 +50,26 @@ def store(environment: dict[str, str]) -> DynamoRunStore:
 
 @pytest.fixture(scope="module")
 def status(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
+    folder = rie.FUNCTIONS / "status"
     with rie.emulated(
-        "status", rie.MANAGED_RUNTIME, environment=environment, scratch=scratch
+        folder, rie.MANAGED_RUNTIME, environment=environment, scratch=scratch
     ) as invoke:
         yield invoke
 
 
 @pytest.fixture(scope="module")
 def authorizer(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
+    folder = rie.FUNCTIONS / "authorizer"
     with rie.emulated(
-        "authorizer", rie.MANAGED_RUNTIME, environment=environment, scratch=scratch
+        folder, rie.MANAGED_RUNTIME, environment=environment, scratch=scratch
     ) as invoke:
         yield invoke
 
 
 @pytest.fixture(scope="module")
 def stream(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
-    with rie.emulated(
-        "stream", rie.EXEC_WRAPPER, environment=environment, scratch=scratch
-    ) as invoke:
+    folder = rie.FUNCTIONS / "stream"
+    with rie.emulated(folder, rie.EXEC_WRAPPER, environment=environment, scratch=scratch) as invoke:
         yield invoke
 
 

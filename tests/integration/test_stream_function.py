@@ -214,6 +214,8 @@ def test_scripts_of_the_named_origin_may_read_answers_and_errors(
 def test_each_event_file_is_answered_buffered_where_the_runtime_is_absent(
     app_module: AppModule, name: str
 ) -> None:
-    answer = app_module("stream").handler(event_file(name), None)
+    handler = app_module("stream").handler
+    answer = handler(event_file(name), None)
+    handler.close()
     assert answer["statusCode"] == 200
     assert "docs_assistant" in answer["body"]

@@ -48,7 +48,7 @@ class RunFollower:
                 self._cursor = found[-1].id
                 pause_s, spoke_at = SHORTEST_PAUSE_S, loop.time()
                 yield found
-            if self._has_ended():
+            if found is not None and self._has_ended():
                 if found:
                     continue
                 if (end := self._derived_end()) is not None:
@@ -57,7 +57,7 @@ class RunFollower:
             if not found or loop.time() - state_at > STATE_AGE_S:
                 await self._refresh()
                 state_at = loop.time()
-                if self._has_ended():
+                if found is not None and self._has_ended():
                     continue
             if loop.time() - spoke_at >= idle_s:
                 spoke_at = loop.time()
@@ -68,13 +68,14 @@ class RunFollower:
     def _has_ended(self) -> bool:
         return self.run.status.is_terminal or self.run.status is RunStatus.PAUSED
 
-    async def _read(self) -> Sequence[RecordedEvent]:
+    async def _read(self) -> Sequence[RecordedEvent] | None:
+        """Give what may be shown by now; None while the store is not available."""
         try:
             stored = await in_thread(
                 self._ports.threads, self._ports.log.read, self.run.key, after=self._cursor
             )
         except StoreUnavailableError:
-            return []
+            return None
         if self._has_ended():
             # A zombie's late segment may lie above; it was never said.
             return [event for event in stored if event.id <= self.run.last_event_id]

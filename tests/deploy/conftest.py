@@ -1,0 +1,24 @@
+"""One build, shared by everything that looks at it."""
+
+import sys
+
+import pytest
+
+from layers.build import runtime_python
+from tests.deploy import artefacts
+
+
+@pytest.fixture(scope="session")
+def runtime() -> str:
+    """Give a Python of the Lambda runtime's version; what is built runs on no other."""
+    if sys.platform != "linux":
+        pytest.skip("the artefacts hold Linux libraries, and this is not Linux")
+    python = runtime_python()
+    if python is None:
+        pytest.skip("no Python 3.13 on the PATH or under pyenv to run the artefacts with")
+    return python
+
+
+@pytest.fixture(scope="session")
+def built(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> artefacts.Artefacts:
+    return artefacts.build(tmp_path_factory.mktemp("build"))

@@ -1,0 +1,168 @@
+"""The artefacts that `sam build` makes, run by a bare Python of the runtime's version."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.artefacts import FUNCTIONS, LAYERS, Artefacts, build
+from tests.dynamodb_server import dynamodb_server
+from tests.integration import rie
+from tests.integration.conftest import ENVIRONMENT, event_file
+
+pytestmark = pytest.mark.timeout(300)
+
+BUDGET_BYTES = 90_000_000
+EVENTS = {
+    "StreamFunction": "stream-run.json",
+    "StatusFunction": "list-agents.json",
+    "AuthorizerFunction": "authorizer.json",
+}
+# Runs one event, as far as a handler can tell, in Lambda; tells where its modules come from.
+INVOKE = """
+import json, sys
+real, sys.stdout = sys.stdout, sys.stderr
+from app import handler
+answer = handler(json.load(sys.stdin), None)
+files = [getattr(module, "__file__", None) for module in sys.modules.values()]
+json.dump({"answer": answer, "files": [file for file in files if file]}, real)
+"""
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with dynamodb_server(tmp_path_factory.mktemp("dynamodb")) as url:
+        yield {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": url}
+
+
+def lambda_environment(built: Artefacts, function: str, given: dict[str, str]) -> dict[str, str]:
+    return {
+        **{name: os.environ[name] for name in ("AWS_REGION", "AWS_DEFAULT_REGION")},
+        **{name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
+        "LAMBDA_TASK_ROOT": str(built.folder(function)),
+        "PYTHONPATH": f"{built.folder(function)}{os.pathsep}{built.python_path(function)}",
+        **given,
+    }
+
+
+def state(folder: Path) -> dict[Path, tuple[int, int]]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+def invoke(
+    runtime: str, built: Artefacts, function: str, environment: dict[str, str]
+) -> dict[str, Any]:
+    # -S: nothing but the standard library, whatever that interpreter has installed.
+    done = subprocess.run(
+        [runtime, "-S", "-c", INVOKE],
+        input=json.dumps(event_file(EVENTS[function])),
+        env=lambda_environment(built, function, environment),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def succeeded(function: str, answer: dict[str, Any]) -> bool:
+    if function == "AuthorizerFunction":
+        statements = answer["policyDocument"]["Statement"]
+        return [statement["Effect"] for statement in statements] == ["Allow"]
+    body = str(answer["body"])
+    return answer["statusCode"] == 200 and ("STOP" in body or "docs_assistant" in body)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_built_function_answers_with_nothing_but_what_was_built(
+    runtime: str, built: Artefacts, environment: dict[str, str], function: str
+) -> None:
+    before = state(built.build)
+    result = invoke(runtime, built, function, environment)
+    assert succeeded(function, result["answer"])
+    # /opt and /var/task are read-only on Lambda: what is compiled there is compiled every time.
+    assert state(built.build) == before
+    command = [runtime, "-S", "-c", "import os; print(os.path.dirname(os.__file__))"]
+    library = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    homes = (library, str(built.build))
+    assert [file for file in result["files"] if not file.startswith(homes)] == []
+
+
+def test_the_built_runtime_streams_under_its_built_wrapper(
+    runtime: str, built: Artefacts, environment: dict[str, str], tmp_path: Path
+) -> None:
+    function = "StreamFunction"
+    with rie.emulated(
+        built.folder(function),
+        (str(built.folder("StreamingLayer") / "bootstrap"), runtime),
+        environment=lambda_environment(built, function, environment),
+        scratch=tmp_path,
+    ) as answer:
+        prelude, body = answer(event_file("stream-run.json")).split(bytes(8), 1)
+    assert json.loads(prelude)["statusCode"] == 200
+    assert body.startswith(b"retry: 1000\n\nid: 1\n")
+    assert b'"event":"STOP"' in body.split(b"\n\n")[-2]
+
+
+@pytest.mark.parametrize("artefact", [*LAYERS, *FUNCTIONS])
+def test_every_source_is_compiled_for_the_runtime_and_never_checked_again(
+    runtime: str, built: Artefacts, artefact: str
+) -> None:
+    command = [runtime, "-c", "import importlib.util as u; print(u.MAGIC_NUMBER.hex())"]
+    magic = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    # Flags 1: valid by hash, not to be checked (source: PEP 552).
+    expected = bytes.fromhex(magic) + (1).to_bytes(4, "little")
+    sources = [path for path in built.files(artefact) if path.suffix == ".py"]
+    assert sources
+    for source in sources:
+        compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+        assert compiled.read_bytes()[:8] == expected
+
+
+@pytest.mark.parametrize("artefact", [*LAYERS, *FUNCTIONS])
+def test_an_artefact_holds_no_tests_no_caches_and_no_trace_of_the_builder(
+    built: Artefacts, artefact: str
+) -> None:
+    folder = built.folder(artefact)
+    names = {part for path in built.files(artefact) for part in path.relative_to(folder).parts}
+    assert names.isdisjoint({"tests", "testsuite", ".venv", "bin", ".pytest_cache", ".mypy_cache"})
+    compiled = [path for path in built.files(artefact) if path.suffix == ".pyc"]
+    assert {path.name.split(".")[-2] for path in compiled} == {"cpython-313"}
+    trace = str(built.project).encode()
+    assert [path for path in built.files(artefact) if trace in path.read_bytes()] == []
+
+
+def test_no_layer_hides_what_another_brings(built: Artefacts) -> None:
+    held = {
+        name: {path.relative_to(built.folder(name)): path for path in built.files(name)}
+        for name in LAYERS
+    }
+    for one, other in combinations(held.values(), 2):
+        for path in one.keys() & other.keys():
+            assert one[path].read_bytes() == other[path].read_bytes()
+
+
+def test_two_builds_are_the_same(
+    built: Artefacts, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    again = build(tmp_path_factory.mktemp("again"), source=built.project)
+    names = (*LAYERS, *FUNCTIONS)
+    assert {n: built.digest(n) for n in names} == {n: again.digest(n) for n in names}
+
+
+def test_the_layers_stay_within_their_budget(
+    built: Artefacts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = {name: built.size_bytes(name) for name in LAYERS}
+    with capsys.disabled():
+        shown = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
+        print(f"\nunzipped: {shown}")  # noqa: T201 - the figures are what the test is run for
+    assert sizes["CoreLayer"] + sizes["AgentsLayer"] <= BUDGET_BYTES

@@ -1,0 +1,206 @@
+"""The stack deployed by `sam deploy`, then called from outside, on a stand-in for AWS."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.domain.runs import Lease
+from tests.contract.test_token_verifier import token
+from tests.deploy.artefacts import Artefacts
+from tests.deploy.rehearsal import PYTHON, STACK, Answer, DeployedStack, deploy, issuer, ministack
+from tests.runs import EXECUTOR, a_request, a_run
+from tests.translated_template import stack as translated
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        not PYTHON.exists(),
+        reason="ministack is not installed; `make rehearse` does it where there is a Python 3.13",
+    ),
+]
+RUNS = "/api/agents/echo/runs"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The deployed stack and somebody who calls it."""
+
+    stack: DeployedStack
+    token: str
+
+    def run(self, message: str) -> Answer:
+        return self.stack.function_url(f"{RUNS}/stream", self.token, {"message": message})
+
+    def get(self, path: str) -> Any:
+        answer = self.stack.rest(path, self.token)
+        assert answer.status == 200, answer.body
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def rehearsal(built: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    scratch = tmp_path_factory.mktemp("ministack")
+    with issuer() as issuer_url, ministack(scratch) as endpoint:
+        yield Rehearsal(deploy(built, endpoint, issuer_url, scratch), token(iss=issuer_url))
+
+
+@pytest.fixture(scope="module")
+def stack(rehearsal: Rehearsal) -> DeployedStack:
+    return rehearsal.stack
+
+
+def events(answer: Answer) -> list[dict[str, Any]]:
+    lines = answer.body.split("\n")
+    return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+
+
+def role_of(stack: DeployedStack, function: str) -> str:
+    return stack.physical_id(f"{function}Role")
+
+
+def test_every_resource_of_the_template_is_there(stack: DeployedStack) -> None:
+    done = {r["LogicalResourceId"]: r["ResourceStatus"] for r in stack.resources()}
+    assert set(done.values()) == {"CREATE_COMPLETE"}
+    kinds = {said["Type"] for said in translated()["Resources"].values()}
+    assert {r["ResourceType"] for r in stack.resources()} == kinds
+
+
+def test_health_needs_no_token(stack: DeployedStack) -> None:
+    answer = stack.rest("/api/v1/health")
+    assert (answer.status, answer.json()) == (200, {"status": "UP"})
+
+
+def test_without_a_good_token_there_is_no_answer(stack: DeployedStack) -> None:
+    assert stack.rest("/api/agents").status == 401
+    assert stack.rest("/api/agents", token(iss="https://another.test")).status == 401
+
+
+def test_the_agents_are_listed_to_whom_the_issuer_vouches_for(rehearsal: Rehearsal) -> None:
+    agents = rehearsal.get("/api/agents")
+    assert {"docs_assistant", "echo"} <= {agent["id"] for agent in agents}
+
+
+def test_a_streamed_run_goes_from_start_to_stop(rehearsal: Rehearsal) -> None:
+    answer = rehearsal.run("one two three")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    types = [event["event"] for event in events(answer)]
+    assert (types[0], types[-2:]) == ("START", ["METRICS", "STOP"])
+
+
+def test_the_function_url_refuses_whom_the_authorizer_would(stack: DeployedStack) -> None:
+    answer = stack.function_url(f"{RUNS}/stream", None, {"message": "hi"})
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_the_agents_own_documents_are_shipped(rehearsal: Rehearsal) -> None:
+    path = "/api/agents/docs_assistant/runs/stream"
+    body = {"message": "How do I deploy?"}
+    answer = rehearsal.stack.function_url(path, rehearsal.token, body)
+    (found,) = (e["data"] for e in events(answer) if e["event"] == "TOOL_END")
+    assert json.loads(found)["result"]
+
+
+def test_what_was_streamed_is_what_the_status_tells(rehearsal: Rehearsal) -> None:
+    run_id = rehearsal.run("four five").headers["x-run-id"]
+    run = rehearsal.get(f"{RUNS}/{run_id}")
+    assert (run["status"], run["output"]) == ("COMPLETED", "four five")
+
+
+def test_a_batch_tells_the_runs_in_the_order_asked(rehearsal: Rehearsal) -> None:
+    first, second = (rehearsal.run(text).headers["x-run-id"] for text in ("six", "seven"))
+    runs = rehearsal.get(f"{RUNS}/status?runIds={second},unknown,{first}")
+    assert [(run["id"], run["output"]) for run in runs] == [(second, "seven"), (first, "six")]
+
+
+def test_a_run_is_in_the_table_under_its_tenant(rehearsal: Rehearsal) -> None:
+    run_id = rehearsal.run("eight").headers["x-run-id"]
+    table = rehearsal.stack.outputs()["TableName"]
+    found = rehearsal.stack.client("dynamodb").query(
+        TableName=table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"ORG#acme#RUN#{run_id}"}},
+    )["Items"]
+    kinds = {item["sk"]["S"].split("#")[0]: item for item in found}
+    assert {"RUN", "EV"} <= set(kinds)
+    assert int(kinds["EV"]["ttl"]["N"]) > datetime.now(UTC).timestamp()
+
+
+def test_an_abandoned_run_is_ended_with_the_rights_of_the_status_function(
+    rehearsal: Rehearsal,
+) -> None:
+    client = rehearsal.stack.client("dynamodb")
+    store = DynamoRunStore(client, rehearsal.stack.outputs()["TableName"])
+    begun = datetime.now(UTC) - timedelta(minutes=5)
+    lease = Lease(executor=EXECUTOR, until=begun + timedelta(seconds=15))
+    run = a_run("abandoned", created_at=begun, updated_at=begun, started_at=begun, lease=lease)
+    store.start(run, a_request())
+    told = rehearsal.get(f"{RUNS}/abandoned")
+    assert (told["status"], told["errorType"]) == ("FAILED", "LEASE_EXPIRED")
+
+
+def test_the_table_has_its_keys_and_its_index(stack: DeployedStack) -> None:
+    table = stack.client("dynamodb").describe_table(TableName=stack.outputs()["TableName"])["Table"]
+    assert [key["AttributeName"] for key in table["KeySchema"]] == ["pk", "sk"]
+    (index,) = table["GlobalSecondaryIndexes"]
+    assert (index["IndexName"], index["Projection"]["ProjectionType"]) == ("sessions", "KEYS_ONLY")
+
+
+def test_a_function_logs_into_its_group_that_forgets(rehearsal: Rehearsal) -> None:
+    rehearsal.run("nine")
+    logs = rehearsal.stack.client("logs")
+    prefix = f"/agentrun/{STACK}/"
+    groups = logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
+    assert {group["logGroupName"].removeprefix(prefix) for group in groups} == {
+        *("stream", "status", "authorizer", "api"),
+    }
+    assert {group["retentionInDays"] for group in groups} == {30}
+    written = logs.filter_log_events(logGroupName=f"{prefix}stream")["events"]
+    assert any("RunsCompleted" in event["message"] for event in written)
+
+
+def test_the_functions_have_their_policies_and_no_more(stack: DeployedStack) -> None:
+    iam = stack.client("iam")
+    granted = {
+        function: {
+            action
+            for name in iam.list_role_policies(RoleName=role_of(stack, function))["PolicyNames"]
+            for said in iam.get_role_policy(RoleName=role_of(stack, function), PolicyName=name)[
+                "PolicyDocument"
+            ]["Statement"]
+            for action in ([said["Action"]] if isinstance(said["Action"], str) else said["Action"])
+        }
+        for function in ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+    }
+    assert "bedrock:InvokeModelWithResponseStream" in granted["StreamFunction"]
+    assert "dynamodb:BatchGetItem" in granted["StatusFunction"]
+    assert granted["AuthorizerFunction"] == set()
+
+
+def test_the_policies_are_in_force(stack: DeployedStack) -> None:
+    role = stack.client("iam").get_role(RoleName=role_of(stack, "StatusFunction"))["Role"]
+    given = stack.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="rehearsal")
+    client = stack.client(
+        "dynamodb",
+        aws_access_key_id=given["Credentials"]["AccessKeyId"],
+        aws_secret_access_key=given["Credentials"]["SecretAccessKey"],
+        aws_session_token=given["Credentials"]["SessionToken"],
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.put_item(
+            TableName=stack.outputs()["TableName"], Item={"pk": {"S": "a"}, "sk": {"S": "b"}}
+        )
+
+
+def test_when_the_stack_is_deleted_the_table_stays(stack: DeployedStack) -> None:
+    """The last one in this file: the others need the stack."""
+    table = stack.outputs()["TableName"]
+    stack.sam("delete", "--no-prompts", "--stack-name", STACK)
+    assert stack.client("lambda").list_functions()["Functions"] == []
+    assert stack.client("dynamodb").list_tables()["TableNames"] == [table]
