@@ -25,6 +25,7 @@ _NOISE = frozenset(
         "function_arn",
         "function_request_id",
         "xray_trace_id",
+        "exception",
         "exception_name",
         "stack_trace",
     }

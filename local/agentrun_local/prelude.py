@@ -69,9 +69,11 @@ def read_head(document: Any) -> Prelude:
         status = int(status)
     if not isinstance(status, int) or not 100 <= status <= 599:
         raise MalformedAnswerError(f"statusCode is {status!r}.")
-    several = document.get("multiValueHeaders") or {}
-    single = document.get("headers") or {}
-    cookies = document.get("cookies") or []
+    # null stands for none of them.
+    given = {name: value for name, value in document.items() if value is not None}
+    several = given.get("multiValueHeaders", {})
+    single = given.get("headers", {})
+    cookies = given.get("cookies", [])
     if not (isinstance(several, dict) and isinstance(single, dict) and isinstance(cookies, list)):
         raise MalformedAnswerError("headers, multiValueHeaders or cookies have the wrong type.")
     names = {name.lower() for name in several}

@@ -199,9 +199,9 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         process = agentrun("dev", "--port", str(port), "--url-port", "0", output=output)
         assert process.wait(30) == 1
-    reason = "Address already in use"
     assert output.read_text() == (
-        f"agentrun: Port {port} cannot be used ({reason}); take another with --port or --url-port.\n"
+        f"agentrun: Port {port} cannot be used (Address already in use); "
+        "take another with --port or --url-port.\n"
     )
 
 

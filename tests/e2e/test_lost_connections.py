@@ -151,7 +151,7 @@ def test_killed_executors_leave_no_run_behind(local_stack: LocalStack, rest: htt
             for pid in stream_processes_of(local_stack):
                 os.kill(pid, signal.SIGKILL)
             left += (run.result() for run in runs)
-            assert whole_run(rest, "served at once")[1][-1].event == "STOP"
+    assert whole_run(rest, "served at once")[1][-1].event == "STOP"
     with ThreadPoolExecutor(10) as clients:
         replays = list(clients.map(lambda run: replay(local_stack, run[0]), left))
     for (_, seen), replayed in zip(left, replays, strict=True):

@@ -1,6 +1,7 @@
 """The prelude is found wherever the bytes are cut."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ PRELUDE = Prelude(201, (("content-type", "text/event-stream"), ("set-cookie", "a
 def test_any_split_gives_the_same_prelude_and_loses_no_byte(body: bytes, cuts: list[int]) -> None:
     stream = json.dumps(HEAD).encode() + DELIMITER + body
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    pieces = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(edges)]
     parser = PreludeParser()
     for number, piece in enumerate(pieces):
         found = parser.feed(piece)

@@ -1,0 +1,52 @@
+"""The command's answers to what is asked wrongly, and its tokens."""
+
+from pathlib import Path
+
+import jwt
+import pytest
+
+from agentrun_local.cli import main
+
+EVENT = Path(__file__).resolve().parents[3] / "events" / "health.json"
+
+
+def test_a_token_carries_what_the_options_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = str(tmp_path / "template.yaml")
+    options = ["--user", "ann", "--org", "acme", "--scope", "runs:read", "--roles", "admin"]
+    assert main(["token", "--template", template, *options, "--expires-in", "60"]) == 0
+    token = capsys.readouterr().out.strip()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["sub"], claims["org_id"], claims["scope"]) == ("ann", "acme", "runs:read")
+    assert claims["roles"] == ["admin"]
+    assert claims["exp"] - claims["iat"] == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["invoke", "status", "/no/such.json"], "Cannot read /no/such.json"),
+        (["dev", "--template", "/no/template.yaml", "--port", "0"], "Cannot read /no/template"),
+        (["invoke", "status", str(EVENT), "--template", "/no/t.yaml"], "Cannot read /no/t.yaml"),
+        (["invoke", "status", __file__], "is not JSON"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_1(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("agentrun: ")
+    assert complaint in line
+
+
+@pytest.mark.parametrize(
+    "arguments", [["dev", "--port", "70000"], ["dev", "--parameter", "x"], [], ["no-such"]]
+)
+def test_wrong_options_are_explained(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "usage: agentrun" in capsys.readouterr().err
