@@ -117,9 +117,21 @@ async def test_the_docs_assistant_quotes_its_sources(
     monkeypatch.setattr(search, "_index", lambda: index)
     answer, events = await chat.ask("docs_assistant", "What are zebras?")
     assert tool_names(events) == ["search_docs"]
-    assert answer.endswith("docs/zoo.md, “Zebras”:\n\n> Striped.\n>\n> And fast.")
+    assert answer == "docs/zoo.md, “Zebras”:\n\n> Striped.\n>\n> And fast."
     answer, _ = await chat.ask("docs_assistant", "What is a quagga?")
     assert answer == "I have found nothing about this in the documentation."
+
+
+async def test_the_docs_assistant_quotes_the_best_passage_and_names_the_others(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"# Zebras\nZebras are striped {'and fast ' * 30}\n\nNever said.\n\n# Food\nZebras eat."
+    index = PassageIndex(split_passages("zoo.md", text))
+    monkeypatch.setattr(search, "_index", lambda: index)
+    answer, _ = await chat.ask("docs_assistant", "What are zebras?")
+    assert answer.startswith("zoo.md, “Zebras”:\n\n> Zebras are striped")
+    assert "Never said" not in answer
+    assert answer.endswith("More about it:\n\n- zoo.md, “Food”")
 
 
 async def test_the_finance_agent_shows_the_sessions_portfolio(chat: Chat) -> None:

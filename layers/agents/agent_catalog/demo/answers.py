@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from agent_catalog.demo.step import ToolResult
 
+_ENOUGH_WORDS = 50
 _ORDER = re.compile(r"\b(buy|sell|order|trade)\b", re.IGNORECASE)
 
 
@@ -31,10 +32,20 @@ def _anything(result: ToolResult) -> str:
 def _passages(result: ToolResult) -> str:
     if not result.content:
         return "I have found nothing about this in the documentation."
-    return "This is what the documentation says.\n\n" + "\n\n".join(
-        f"{passage['source']}, “{passage['heading']}”:\n\n{_quoted(passage['text'])}"
-        for passage in result.content
-    )
+    best, *others = result.content
+    quote = f"{best['source']}, “{best['heading']}”:\n\n{_quoted(_beginning(best['text']))}"
+    further = "".join(f"\n- {other['source']}, “{other['heading']}”" for other in others)
+    return quote + (f"\n\nMore about it:\n{further}" if further else "")
+
+
+def _beginning(text: str) -> str:
+    """Take whole paragraphs until there is enough to read while it streams."""
+    taken: list[str] = []
+    for paragraph in text.split("\n\n"):
+        taken.append(paragraph)
+        if sum(len(part.split()) for part in taken) >= _ENOUGH_WORDS:
+            break
+    return "\n\n".join(taken)
 
 
 def _quoted(text: str) -> str:
