@@ -15,7 +15,7 @@ from agentrun.domain.principal import Principal
 from agentrun.http.authentication import by_gateway
 from agentrun.http.bodies import agent_body, json_answer, run_body
 from agentrun.http.cors import with_cors
-from agentrun.http.problems import install_problem_handlers
+from agentrun.http.fastapi_problems import install_problem_handlers
 from agentrun.service.cancel_run import cancel_run
 from agentrun.service.list_agents import find_agent, list_agents
 from agentrun.service.run_ports import RunPorts

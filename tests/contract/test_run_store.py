@@ -1,6 +1,7 @@
 """What every `RunStore` and every `EventLog` has to keep."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -277,8 +278,8 @@ def test_tool_events_keep_their_json_exactly(stores: Stores) -> None:
     value = {"n": 1, "x": 0.1, "none": None, "list": [True, "é\u2028"], "text": "a\r\nb"}
     start, end = deltas(1, 2)
     events = [
-        start.model_copy(update={"event": ToolStart(id="c", name="t", arguments=value)}),
-        end.model_copy(update={"event": ToolEnd(id="c", name="t", result=None)}),
+        replace(start, event=ToolStart(id="c", name="t", arguments=value)),
+        replace(end, event=ToolEnd(id="c", name="t", result=None)),
     ]
     stores.log.append(a_run().key, events, at=AT)
     assert stores.log.read(a_run().key, after=0) == events

@@ -173,6 +173,7 @@ def test_changed_code_serves_the_next_request_and_the_old_one_finishes(
         order = {"do": "meet", "folder": str(tmp_path), "parties": 2}
         old = pool.submit(call, stand_in, "/buffered", **order)
         wait_until(lambda: len(list(tmp_path.iterdir())) == 1, "the function has begun")
+        assert call(stand_in, "/buffered", do="tell").json()["version"] == 1
         app.write_text(app.read_text().replace("VERSION = 1", "VERSION = 2"))
         wait_until(
             lambda: call(stand_in, "/buffered", do="tell").json()["version"] == 2, "a reload"
@@ -181,15 +182,43 @@ def test_changed_code_serves_the_next_request_and_the_old_one_finishes(
         assert old.result().json()["version"] == 1
 
 
+def test_changed_code_takes_over_from_a_process_that_streams(
+    stand_in: LocalStack, gate: Path, tmp_path: Path
+) -> None:
+    open_gate = tmp_path / "open"
+    open_gate.touch()
+
+    def pid_of_a_stream() -> str:
+        with streaming(stand_in, "function_url", "/", open_gate, "end") as (response, chunks):
+            assert b"".join(chunks) == b"firstlast"
+        return str(response.headers["x-pid"])
+
+    with streaming(stand_in, "function_url", "/", gate, "end") as (old, chunks):
+        runtime = stand_in.folder / "streaming" / "runtime.py"
+        runtime.write_text(f"{runtime.read_text()}\n")
+        wait_until(lambda: pid_of_a_stream() != old.headers["x-pid"], "a reload")
+        gate.touch()
+        assert b"".join(chunks) == b"firstlast"
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left(tmp_path: Path, how: signal.Signals) -> None:
     template = stand_in_copy(tmp_path / "application")
-    with running_stack(template, tmp_path, "--dynamodb-url", "http://127.0.0.1:9") as stack:
+    with (
+        running_stack(template, tmp_path, "--dynamodb-url", "http://127.0.0.1:9") as stack,
+        ThreadPoolExecutor() as pool,
+    ):
         assert len(stack.pids) == 5
         assert all(is_running(pid) for pid in stack.pids)
+        # One is busy, and would not notice by itself that the stack has gone.
+        order = {"do": "meet", "folder": str(stack.folder / "slow"), "parties": 9}
+        (stack.folder / "slow").mkdir()
+        busy = pool.submit(call, stack, "/buffered", **order)
+        wait_until(lambda: any((stack.folder / "slow").iterdir()), "the function has begun")
         os.kill(stack.process.pid, how)
         status = stack.process.wait(15)
         wait_until(lambda: not any(map(is_running, stack.pids)), "all processes have ended")
+        assert isinstance(busy.exception(), httpx.RemoteProtocolError) or busy.result().is_error
     assert status == (-signal.SIGKILL if how == signal.SIGKILL else 0)
 
 

@@ -1,9 +1,11 @@
 """The functions' own modules, wired as on Lambda, on a table in this process."""
 
+import asyncio
 import importlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,7 +38,11 @@ def app_module() -> Iterator[Callable[[str], ModuleType]]:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         create_table(client_of())
-        yield lambda name: importlib.reload(importlib.import_module(f"functions.{name}.app"))
+        # Mangum takes the thread's event loop, and would leave one of its own making open.
+        with closing(asyncio.new_event_loop()) as loop:
+            asyncio.set_event_loop(loop)
+            yield lambda name: importlib.reload(importlib.import_module(f"functions.{name}.app"))
+            asyncio.set_event_loop(None)
 
 
 @pytest.fixture(scope="session")

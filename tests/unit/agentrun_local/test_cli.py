@@ -27,7 +27,10 @@ def test_a_token_carries_what_the_options_say(
     ("arguments", "complaint"),
     [
         (["invoke", "status", "/no/such.json"], "Cannot read /no/such.json"),
-        (["dev", "--template", "/no/template.yaml", "--port", "0"], "Cannot read /no/template"),
+        (
+            ["dev", "--template", "/no/template.yaml", "--port", "0", "--url-port", "0"],
+            "Cannot read /no/template",
+        ),
         (["invoke", "status", str(EVENT), "--template", "/no/t.yaml"], "Cannot read /no/t.yaml"),
         (["invoke", "status", __file__], "is not JSON"),
     ],

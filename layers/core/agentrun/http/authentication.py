@@ -1,8 +1,8 @@
-"""FastAPI dependencies that say who is asking; they run before a request's body is read."""
+"""Says who is asking, before anything else of a request is read."""
 
 from collections.abc import Callable
 
-from fastapi import Request
+from starlette.requests import Request
 
 from agentrun.domain.errors import UnauthenticatedError
 from agentrun.domain.ports import Clock, TokenVerifier

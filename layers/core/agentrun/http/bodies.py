@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import Response
 from pydantic_core import to_json
+from starlette.responses import Response
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.runs import AgentRun

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from fastapi import Request
+from starlette.requests import Request
 
 from agentrun.domain.ports import Clock
 

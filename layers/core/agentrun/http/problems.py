@@ -1,13 +1,14 @@
 """Errors as problem+json (RFC 9457): the one table from error to status."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ExceptionHandler
 
 from agentrun.domain import errors
 
@@ -89,12 +90,6 @@ def of_agentrun_error(request: Request, error: Exception) -> Response:
     return problem(request, status, kind, str(error), **members)
 
 
-def of_invalid_parameters(request: Request, error: Exception) -> Response:
-    """Answer what FastAPI refused about a path or a query."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered below
-    return of_agentrun_error(request, invalid_request(error.errors()))
-
-
 def invalid_request(found: Iterable[Any]) -> errors.InvalidRequestError:
     """Turn pydantic's findings into one error that names each field at fault."""
     params = [(_field(finding["loc"]), _reason(finding["msg"])) for finding in found]
@@ -133,9 +128,9 @@ def of_unexpected_error(request: Request, error: Exception) -> Response:
     return problem(request, 500, "internal-error", _INTERNAL)
 
 
-def install_problem_handlers(app: FastAPI) -> None:
-    """Make every error that an app answers a problem."""
-    app.add_exception_handler(errors.AgentrunError, of_agentrun_error)
-    app.add_exception_handler(RequestValidationError, of_invalid_parameters)
-    app.add_exception_handler(HTTPException, of_http_exception)
-    app.add_exception_handler(Exception, of_unexpected_error)
+HANDLERS: Mapping[Any, ExceptionHandler] = {
+    errors.AgentrunError: of_agentrun_error,
+    HTTPException: of_http_exception,
+    Exception: of_unexpected_error,
+}
+"""What makes every error of a Starlette app, or of one built on it, a problem."""

@@ -2,8 +2,9 @@
 
 from typing import TypeVar
 
-from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from agentrun.domain.errors import PayloadTooLargeError
 from agentrun.http.problems import invalid_request

@@ -3,7 +3,7 @@
 import json
 import re
 
-from fastapi import Request
+from starlette.requests import Request
 
 from agentrun.domain.errors import InvalidRequestError
 from agentrun.service.start_run import Idempotency

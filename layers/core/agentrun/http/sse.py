@@ -45,13 +45,17 @@ _LINE_SEPARATORS = {
 def encode_frame(recorded: RecordedEvent) -> bytes:
     """Write one event: an `id:` line, a `data:` line with JSON, a blank line."""
     event = recorded.event
-    body = to_json(
-        {"event": event.event, "data": wire_data(event), "timestamp": recorded.timestamp_ms}
-    )
+    # Only `data` needs a JSON writer; the rest is known to be plain.
+    data = to_json(wire_data(event))
     for raw, escaped in _LINE_SEPARATORS.items():
-        if raw in body:
-            body = body.replace(raw, escaped)
-    return b"id: %d\ndata: %b\n\n" % (recorded.id, body)
+        if raw in data:
+            data = data.replace(raw, escaped)
+    return b'id: %d\ndata: {"event":"%b","data":%b,"timestamp":%d}\n\n' % (
+        recorded.id,
+        event.event.encode(),
+        data,
+        recorded.timestamp_ms,
+    )
 
 
 def wire_data(event: RunEvent) -> str:

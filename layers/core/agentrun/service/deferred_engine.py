@@ -19,13 +19,18 @@ class DeferredEngine:
     def __init__(self, load: Callable[[], AgentEngine]) -> None:
         self._load = load
         self._loading: asyncio.Future[AgentEngine] | None = None
+        self._engine: AgentEngine | None = None
 
-    async def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+    def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         """Load the engine if nobody has, then run one turn; see the port."""
+        # Once it is there it is used directly: a generator around it would cost every event.
+        return self._load_and_run(task) if self._engine is None else self._engine.run(task)
+
+    async def _load_and_run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         if self._loading is None:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load))
         # Shielded: one run that is cancelled must not take the engine from the others.
-        engine = await asyncio.shield(self._loading)
-        async with aclosing(engine.run(task)) as events:
+        self._engine = await asyncio.shield(self._loading)
+        async with aclosing(self._engine.run(task)) as events:
             async for event in events:
                 yield event

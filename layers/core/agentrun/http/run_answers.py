@@ -1,0 +1,41 @@
+"""The answers of runs: a stream of events, or one result."""
+
+from starlette.responses import Response, StreamingResponse
+
+from agentrun.http.bodies import json_answer, result_body
+from agentrun.http.sse import MEDIA_TYPE, PING_AFTER_S, encode_stream
+from agentrun.service.attach import RunFollower
+from agentrun.service.run_launcher import RunStream
+from agentrun.service.run_result import collect_result
+
+_AGAINST_BUFFERING = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+def stream_answer(stream: RunStream) -> Response:
+    """Stream a run's events, live or from its log."""
+    names = {"X-Run-Id": stream.run.id, "X-Session-Id": stream.run.session_id}
+    return StreamingResponse(
+        encode_stream(stream.batches(idle_s=PING_AFTER_S)),
+        headers=_AGAINST_BUFFERING | names | _replayed_header(stream),
+        media_type=MEDIA_TYPE,
+    )
+
+
+async def result_answer(stream: RunStream) -> Response:
+    """
+    Answer with a run's result once it has ended.
+
+    Raises:
+        RunFailedError: The run has failed.
+    """
+    body = result_body(await collect_result(stream))
+    return json_answer(body, headers=_replayed_header(stream))
+
+
+def _replayed_header(stream: RunStream) -> dict[str, str]:
+    """Say that an Idempotency-Key has led to a run that was started before."""
+    is_replay = isinstance(stream, RunFollower) and stream.is_replay
+    return {"Idempotent-Replayed": "true"} if is_replay else {}

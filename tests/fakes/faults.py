@@ -1,0 +1,179 @@
+"""Faults of DynamoDB, injected under a real client: its own retries meet them first."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+FOR_EVER = 10**9
+SLOW_S = 0.6
+HOLD_S = 20
+
+
+class Fault(StrEnum):
+    """What one attempt to send one request meets."""
+
+    THROTTLED = "throttled"
+    SERVER_ERROR = "server error"
+    TIMED_OUT = "timed out"
+    """Not applied."""
+    REPLY_LOST = "reply lost"
+    """Applied, but the caller sees a time-out."""
+    REFUSED = "refused"
+    SLOW = "slow"
+    """Answered, 600 ms later."""
+    UNPROCESSED = "unprocessed keys"
+    """A batch that leaves its last key out."""
+    HELD = "held"
+    """Answered once `Injection.release` is called."""
+
+
+@dataclass
+class Injection:
+    """One fault on its way; `hits` counts the attempts that have met it."""
+
+    fault: Fault
+    operation: str
+    left: int
+    hits: int = 0
+    applied: int = 0
+    _released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> None:
+        """Let what is held go on, and nothing be held any more."""
+        self.left = 0
+        self._released.set()
+
+    def wait_for_release(self) -> None:
+        if not self._released.wait(HOLD_S):
+            raise TimeoutError(f"{self.operation} was never released")
+
+
+class FaultyClient:
+    """Stands between a client and its DynamoDB; lets pass what no fault is injected for."""
+
+    def __init__(self, client: "DynamoDBClient") -> None:
+        self._http = client._endpoint.http_session  # type: ignore[attr-defined] # botocore's own
+        self._lock = threading.Lock()
+        self._injections: list[Injection] = []
+        client.meta.events.register_first("before-send.dynamodb", self._before_send)
+
+    @contextmanager
+    def injected(self, fault: Fault, operation: str, *, times: int = 1) -> Iterator[Injection]:
+        """
+        Let the next attempts at an operation meet a fault.
+
+        Args:
+            fault: What they meet.
+            operation: A key of `OPERATIONS`, or "any".
+            times: How many attempts; botocore makes three for one call.
+        """
+        injection = Injection(fault, operation, times)
+        self._injections.append(injection)
+        try:
+            yield injection
+        finally:
+            injection.release()
+            self._injections.remove(injection)
+
+    def _before_send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
+        target = str(request.headers["X-Amz-Target"], "ascii").rpartition(".")[2]
+        injection = self._next(target, json.loads(request.body))
+        return self._meet(injection, request) if injection else None
+
+    def _next(self, name: str, params: Mapping[str, Any]) -> Injection | None:
+        with self._lock:
+            for injection in self._injections:
+                matches = injection.operation == "any" or OPERATIONS[injection.operation](
+                    name, params
+                )
+                if injection.left > 0 and matches:
+                    injection.left -= 1
+                    injection.hits += 1
+                    return injection
+        return None
+
+    def _meet(self, injection: Injection, request: AWSPreparedRequest) -> AWSResponse | None:
+        url = str(request.url)
+        match injection.fault:
+            case Fault.THROTTLED:
+                return _error(url, 400, "ProvisionedThroughputExceededException")
+            case Fault.SERVER_ERROR:
+                return _error(url, 500, "InternalServerError")
+            case Fault.TIMED_OUT:
+                raise ReadTimeoutError(endpoint_url=url)
+            case Fault.REPLY_LOST:
+                injection.applied += self._http.send(request).status_code == 200
+                raise ReadTimeoutError(endpoint_url=url)
+            case Fault.REFUSED:
+                raise EndpointConnectionError(endpoint_url=url)
+            case Fault.SLOW:
+                time.sleep(SLOW_S)
+            case Fault.HELD:
+                injection.wait_for_release()
+            case Fault.UNPROCESSED:
+                return _without_last_key(self._http.send(request), json.loads(request.body))
+        return None
+
+
+def _answer(url: str, status: int, body: Mapping[str, Any]) -> AWSResponse:
+    answer = AWSResponse(url, status, {"Content-Type": "application/x-amz-json-1.0"}, BytesIO())
+    answer._content = json.dumps(body).encode()
+    return answer
+
+
+def _error(url: str, status: int, code: str) -> AWSResponse:
+    body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "injected"}
+    return _answer(url, status, body)
+
+
+def _without_last_key(answer: AWSResponse, asked: Mapping[str, Any]) -> AWSResponse:
+    body = json.loads(answer.content)
+    for table, request in asked["RequestItems"].items():
+        left = request["Keys"][-1]
+        body["Responses"][table] = [
+            item
+            for item in body["Responses"].get(table, [])
+            if {"pk": item["pk"], "sk": item["sk"]} != left
+        ]
+        body["UnprocessedKeys"] = {table: {"Keys": [left]}}
+    return _answer(answer.url, 200, body)
+
+
+def _puts(prefix: str) -> Callable[[str, Mapping[str, Any]], bool]:
+    return lambda name, params: name == "PutItem" and params["Item"]["sk"]["S"].startswith(prefix)
+
+
+def _updates(having: str, lacking: str = "-") -> Callable[[str, Mapping[str, Any]], bool]:
+    def matches(name: str, params: Mapping[str, Any]) -> bool:
+        values = params.get("ExpressionAttributeValues", {})
+        return name == "UpdateItem" and having in values and lacking not in values
+
+    return matches
+
+
+OPERATIONS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
+    "start": lambda name, _: name == "TransactWriteItems",
+    "segment": _puts("EV#"),
+    "heartbeat": _updates(":leaseUntil"),
+    "output": _puts("OUT#"),
+    "finish": _updates(":completedAt", lacking=":lease"),
+    "read state": lambda name, _: name == "GetItem",
+    "read batch": lambda name, _: name == "BatchGetItem",
+    "read events": lambda name, params: name == "Query" and "ProjectionExpression" not in params,
+    "find last event": lambda name, params: name == "Query" and "ProjectionExpression" in params,
+    "repair": _updates(":lease"),
+    "cancel": _updates(":cancelRequestedAt"),
+}
+"""What the project asks DynamoDB for, by what its requests look like."""

@@ -1,0 +1,258 @@
+"""The stream and the status function on a real table, with faults between them and it."""
+
+import asyncio
+import importlib
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import botocore.retries.standard
+import botocore.retryhandler
+import pytest
+
+from agentrun.adapters.system_clock import SystemClock
+from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
+from agentrun.domain.ports import AgentEngine, AgentTask
+from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.service import attach, run_execution, start_run
+from agentrun.service.run_launcher import RunLauncher
+from agentrun.service.run_recorder import RecordingPace
+from tests.contract.test_token_verifier import token
+from tests.dynamodb_server import dynamodb_server
+from tests.e2e.sse import Frame, frames_of
+from tests.fakes.faults import FaultyClient
+from tests.integration.conftest import ENVIRONMENT
+from tests.tables import TABLE, client_of
+
+QUICK = RecordingPace(flush_interval_s=0.01, heartbeat_interval_s=0.02, retry_pause_s=0.002)
+RUNS = "/api/agents/echo/runs"
+WAIT_S = 10
+TENANTS = count(1)
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something is so, letting everything else go on."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0.001)
+    assert condition(), what
+
+
+class ShiftedClock:
+    """The time, and as much later as it is told to be."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.ahead
+
+
+@dataclass
+class Exchange:
+    """A request and its answer, as far as it has come."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    task: "asyncio.Task[None] | None" = None
+
+    @property
+    def frames(self) -> list[Frame]:
+        return list(frames_of(iter([bytes(self.body)])))
+
+    @property
+    def events(self) -> list[str]:
+        return [frame.event for frame in self.frames]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    async def complete(self) -> "Exchange":
+        assert self.task is not None
+        await asyncio.wait_for(self.task, WAIT_S)
+        return self
+
+
+def begin(
+    app: Any, method: str, target: str, headers: dict[str, str], body: bytes, **scope: Any
+) -> Exchange:
+    """Send a request to an ASGI app; its answer can be looked at while it comes."""
+    exchange, path = Exchange(), target.partition("?")
+    requests = [{"type": "http.request", "body": body}]
+
+    async def receive() -> dict[str, Any]:
+        return requests.pop() if requests else await asyncio.Future()
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            exchange.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        else:
+            exchange.body += message.get("body", b"")
+
+    whole_scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "path": path[0],
+        "query_string": path[2].encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        **scope,
+    }
+    exchange.task = asyncio.create_task(app(whole_scope, receive, send))
+    return exchange
+
+
+class Recital:
+    """An engine that says its texts, each once the one before may go; counts its runs."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts or ("a", "b")
+        self.tasks: list[AgentTask] = []
+        self.closed = 0
+        self.gate = asyncio.Event()
+        """Closed in front of the last text."""
+
+    async def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+        self.tasks.append(task)
+        try:
+            *first, last = self.texts
+            for text in first:
+                yield ContentDelta(text=text)
+            await self.gate.wait()
+            yield ContentDelta(text=last)
+            yield Metrics(total_tokens=7)
+        finally:
+            self.closed += 1
+
+
+class Remaining:
+    """Lambda's context of an invocation that may last so long."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self._end - time.monotonic()) * 1000)
+
+
+class Caller:
+    """A tenant of its own on the two functions."""
+
+    def __init__(self, app: "FaultyApp") -> None:
+        self.app = app
+        self.tenant = f"tenant-{next(TENANTS)}"
+        self.key = "the-key"
+
+    def start(self, *, remaining_s: float | None = None) -> Exchange:
+        """Ask for a stream; always with the same Idempotency-Key."""
+        headers = {"Idempotency-Key": self.key, "Content-Type": "application/json"}
+        scope = {} if remaining_s is None else {"aws.context": Remaining(remaining_s)}
+        return self._stream("POST", f"{RUNS}/stream", headers, b'{"message":"hi"}', **scope)
+
+    def attach(self, run_id: str, cursor: int = 0) -> Exchange:
+        return self._stream("GET", f"{RUNS}/{run_id}/stream", {"Last-Event-ID": str(cursor)})
+
+    def _stream(
+        self, method: str, path: str, headers: dict[str, str], body: bytes = b"", **scope: Any
+    ) -> Exchange:
+        bearer = {"Authorization": f"Bearer {token(org=self.tenant, roles=[])}"}
+        return begin(self.app.stream.app, method, path, bearer | headers, body, **scope)
+
+    def poll(self, run_id: str) -> Exchange:
+        return self._status("GET", f"{RUNS}/{run_id}")
+
+    def poll_many(self, run_ids: Sequence[str]) -> Exchange:
+        query = urlencode({"runIds": ",".join(run_ids)})
+        return self._status("GET", f"{RUNS}/status?{query}")
+
+    def cancel(self, run_id: str) -> Exchange:
+        return self._status("DELETE", f"{RUNS}/{run_id}")
+
+    def _status(self, method: str, target: str) -> Exchange:
+        identity = {
+            "userId": "ana",
+            "orgId": self.tenant,
+            "scope": "runs:read runs:write",
+            "roles": "",
+            "exp": str(int(time.time()) + 600),
+        }
+        event = {"requestContext": {"authorizer": identity}}
+        scope = {"aws.event": event}
+        return begin(self.app.status.app, method, target, {}, b"", **scope)
+
+    def stored_runs(self) -> list[str]:
+        """Give the ids of the tenant's runs, whoever knows of them."""
+        pages = self.app.table.get_paginator("scan").paginate(
+            TableName=TABLE,
+            FilterExpression="begins_with(pk, :tenant) AND sk = :header",
+            ExpressionAttributeValues={
+                ":tenant": {"S": f"ORG#{self.tenant}#RUN#"},
+                ":header": {"S": "RUN"},
+            },
+            ProjectionExpression="pk",
+        )
+        return [i["pk"]["S"].rpartition("#")[2] for page in pages for i in page["Items"]]
+
+
+class FaultyApp:
+    """Both functions as they are deployed, the engine, the pace and the waits excepted."""
+
+    def __init__(self, stream: ModuleType, status: ModuleType) -> None:
+        self.stream, self.status = stream, status
+        self.executor = FaultyClient(stream.client)
+        self.reader = FaultyClient(status.client)
+        self.table = client_of(stream.client.meta.endpoint_url)
+        self.outcomes: list[Outcome | None] = []
+        self.readers_clock = ShiftedClock()
+        self._executors_ports = stream.ports
+        stream.ports = replace(stream.ports, clock=self.readers_clock)
+        status.ports = replace(status.ports, clock=self.readers_clock)
+
+    def caller(self, engine: AgentEngine, pace: RecordingPace = QUICK) -> Caller:
+        """Make the stream function run this engine, for a tenant without any runs yet."""
+        self.outcomes.clear()
+        self.readers_clock.ahead = timedelta()
+        self.stream.launcher = RunLauncher(
+            self.stream.catalog,
+            engine,
+            self._executors_ports,
+            new_id=lambda: str(uuid4()),
+            on_ended=self._ended,
+            pace=pace,
+        )
+        return Caller(self)
+
+    def _ended(self, _run: AgentRun, outcome: Outcome | None) -> None:
+        self.outcomes.append(outcome)
+
+
+@contextmanager
+def faulty_app(scratch: Path) -> Iterator[FaultyApp]:
+    """Give the functions on a table in a process of its own; nothing waits longer than it must."""
+    with dynamodb_server(scratch) as url, pytest.MonkeyPatch.context() as patch:
+        for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL_DYNAMODB": url}).items():
+            patch.setenv(name, value)
+        # All attempts are made, without the pauses between them.
+        patch.setattr(botocore.retryhandler, "delay_exponential", lambda **_: 0)
+        backoff = botocore.retries.standard.ExponentialBackoff
+        patch.setattr(backoff, "delay_amount", lambda *_: 0)
+        patch.setattr(start_run, "RETRY_PAUSES_S", (0, 0))
+        patch.setattr(run_execution, "FINISH_PATIENCE", timedelta(seconds=0.05))
+        patch.setattr(attach, "SHORTEST_PAUSE_S", 0.005)
+        patch.setattr(attach, "LONGEST_PAUSE_S", 0.01)
+        modules = [importlib.import_module(f"functions.{name}.app") for name in ("stream", "status")]
+        app = FaultyApp(*(importlib.reload(module) for module in modules))
+        yield app
