@@ -63,8 +63,7 @@ class LambdaAuthorizer:
         verdict = self._cached(identity)
         if verdict is None:
             verdict = await self._ask(request, identity)
-            if self._definition.ttl_s > 0:
-                self._cache[identity] = (self._clock() + self._definition.ttl_s, verdict)
+            self._cache[identity] = (self._clock() + self._definition.ttl_s, verdict)
         try:
             decision = evaluate(verdict.policy, request.method_arn)
         except InvalidPolicyError as error:

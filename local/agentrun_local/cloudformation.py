@@ -63,11 +63,14 @@ def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resou
     declared = document.get("Parameters", {})
     if unknown := sorted(set(parameters) - set(declared)):
         raise TemplateError(f"{path.name} has no parameter {', '.join(unknown)}.")
-    template = _translate(document, path)
+    return _resolve(_translate(document, path), _parameter_values(declared, parameters))
+
+
+def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Resource]:
     resources: dict[str, Any] = template["Resources"]
     references = {name: _reference(name, resource) for name, resource in resources.items()}
     resolver = Resolver(
-        refs=references | _parameter_values(declared, parameters),
+        refs=references | values,
         attribute=_attribute,
         conditions=template.get("Conditions", {}),
         mappings=template.get("Mappings", {}),

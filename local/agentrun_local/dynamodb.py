@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from agentrun_local.cloudformation import REGION
 from agentrun_local.errors import LocalStackError
-from agentrun_local.processes import ProcessSupervisor
+from agentrun_local.processes import Child, ProcessSupervisor
 from agentrun_local.template import Table
 
 if TYPE_CHECKING:
@@ -49,17 +49,21 @@ async def start_moto_server(supervisor: ProcessSupervisor, log: Callable[[str], 
         environment={"PATH": str(Path(sys.executable).parent), "PYTHONUNBUFFERED": "1"},
         log=follow,
     )
-    ended = asyncio.ensure_future(child.wait())
-    await asyncio.wait(
-        (listening, ended), return_when=asyncio.FIRST_COMPLETED, timeout=_START_TIMEOUT_S
-    )
-    ended.cancel()
+    await _first_of(listening, child)
     if not listening.done():
         raise LocalStackError("moto's server did not start: " + " ".join(output))
     return listening.result()
 
 
-def create_tables(url: str, tables: Iterable[Table]) -> None:
+async def _first_of(listening: asyncio.Future[str], child: Child) -> None:
+    ended = asyncio.ensure_future(child.wait())
+    await asyncio.wait(
+        (listening, ended), return_when=asyncio.FIRST_COMPLETED, timeout=_START_TIMEOUT_S
+    )
+    ended.cancel()
+
+
+def create_tables(url: str, tables: Iterable[Table], *, region: str = REGION) -> None:
     """
     Create those of the tables that are not there.
 
@@ -69,7 +73,7 @@ def create_tables(url: str, tables: Iterable[Table]) -> None:
     client = boto3.client(
         "dynamodb",
         endpoint_url=url,
-        region_name=REGION,
+        region_name=region,
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106 - what a stand-in takes for one
         config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),

@@ -109,6 +109,7 @@ class FunctionPool:
                 self._limits.idle_s, self._retire_surplus, environment
             )
             self._idle_timers[environment] = timer
+        self._dispatch()
         self._scale_out()
 
     def ended(self, environment: ExecutionEnvironment, init_error: FunctionError | None) -> None:
@@ -122,16 +123,17 @@ class FunctionPool:
         self._scale_out()
 
     def _dispatch(self) -> None:
-        waiting = [(e, f) for e, f in self._pollers if not f.done() and not e.retired]
-        while self._pending and waiting:
+        self._pollers = [(e, f) for e, f in self._pollers if not f.done()]
+        free = [poller for poller in self._pollers if poller[0].free > 0]
+        while self._pending and free:
             # The fullest first, and of those the one used last: the others may then idle out.
-            chosen = max(range(len(waiting)), key=lambda i: (waiting[i][0].busy, i))
-            environment, future = waiting.pop(chosen)
+            chosen = max(range(len(free)), key=lambda i: (free[i][0].busy, i))
+            environment, future = free[chosen]
             invocation = self._pending.popleft()
             self._cancel_idle_timer(environment)
             environment.accept(invocation)
             future.set_result(invocation)
-        self._pollers = waiting
+            free = [(e, f) for e, f in free if not f.done() and e.free > 0]
 
     def _scale_out(self) -> None:
         live = [environment for environment in self._environments if not environment.retired]

@@ -25,15 +25,7 @@ class Resolver:
         conditions: Mapping[str, Any],
         mappings: Mapping[str, Any],
     ) -> None:
-        """
-        Take what the functions may refer to.
-
-        Args:
-            refs: Values of parameters, pseudo parameters and resources by name.
-            attribute: Gives `Fn::GetAtt` of a resource's logical id and an attribute's name.
-            conditions: The template's section `Conditions`.
-            mappings: The template's section `Mappings`.
-        """
+        """Take the values that `Ref` and `Fn::GetAtt` give, and two sections of the template."""
         self._refs = refs
         self._attribute = attribute
         self._conditions = conditions

@@ -105,11 +105,8 @@ class ProcessSupervisor:
         """
         Start a process in a session of its own, so that a Ctrl-C in the terminal spares it.
 
-        Args:
-            command: The program and its arguments.
-            cwd: Its working directory.
-            environment: All of its environment; nothing is inherited.
-            log: Gets each line of its output, standard error included, without the line end.
+        Nothing of our environment is inherited; `log` gets each line of its output, standard
+        error included, without the line end.
 
         Raises:
             OSError: There is no such program or folder.

@@ -90,9 +90,8 @@ def read_rest_api(api: Resource, resources: Mapping[str, Resource]) -> RestApi:
         for name, scheme in schemes.items()
         if "x-amazon-apigateway-authorizer" in scheme
     }
-    stages = [r.properties for r in resources.values() if r.type == "AWS::ApiGateway::Stage"]
     return RestApi(
-        stage=stages[0]["StageName"] if stages else "local",
+        stage=_stage(resources),
         routes=tuple(
             _route(method, path, operation, authorizers)
             for path, operations in body.get("paths", {}).items()
@@ -106,6 +105,11 @@ def read_rest_api(api: Resource, resources: Mapping[str, Resource]) -> RestApi:
         },
         binary_media_types=tuple(body.get("x-amazon-apigateway-binary-media-types", ())),
     )
+
+
+def _stage(resources: Mapping[str, Resource]) -> str:
+    stages = [r.properties for r in resources.values() if r.type == "AWS::ApiGateway::Stage"]
+    return str(stages[0]["StageName"]) if stages else "local"
 
 
 def _route(

@@ -10,6 +10,13 @@ from agentrun_local.template import Function
 
 DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
+# Whatever the developer's files and a metadata service say, it is not the function's.
+_NOBODYS_SETTINGS = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
 
 def runtime_command(function: Function) -> list[str | Path]:
     """
@@ -37,10 +44,23 @@ def runtime_environment(
         runtime_api: `host:port` of the Runtime API.
         extra: Credentials and endpoints; they win over everything.
     """
-    task_root = str(function.code_dir)
-    python_path = [task_root, *(str(layer) for layer in function.layer_dirs)]
     environment = {
-        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        **_lambda_variables(function),
+        **_NOBODYS_SETTINGS,
+        **DUMMY_CREDENTIALS,
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+    }
+    if function.json_logs:
+        environment["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+    if function.concurrency > 1:
+        environment["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.concurrency)
+    return {**environment, **function.environment, **extra}
+
+
+def _lambda_variables(function: Function) -> dict[str, str]:
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    folders = [function.code_dir, *function.layer_dirs]
+    return {
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
@@ -49,22 +69,11 @@ def runtime_environment(
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": "local",
-        "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "AWS_REGION": REGION,
-        "LAMBDA_TASK_ROOT": task_root,
+        "LAMBDA_TASK_ROOT": str(function.code_dir),
         "LANG": "en_US.UTF-8",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
-        "PYTHONPATH": os.pathsep.join(python_path),
+        "PYTHONPATH": os.pathsep.join(str(folder) for folder in folders),
         "TZ": ":UTC",
         "_HANDLER": function.handler,
-        # Whatever the developer's files and a metadata service say, they are not the function's.
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        **DUMMY_CREDENTIALS,
     }
-    if function.json_logs:
-        environment["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
-    if function.concurrency > 1:
-        environment["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.concurrency)
-    return {**environment, **function.environment, **extra}

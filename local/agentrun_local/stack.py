@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentrun_local.cloudformation import declared_parameters
+from agentrun_local.cloudformation import REGION, declared_parameters
 from agentrun_local.console import Console
 from agentrun_local.dev_identity import AUDIENCE, ISSUER, DevIdentity
 from agentrun_local.dynamodb import create_tables, start_moto_server
@@ -60,19 +60,15 @@ async def running_stack(options: StackOptions, console: Console) -> AsyncIterato
     async with AsyncExitStack() as cleanup:
         supervisor = await cleanup.enter_async_context(ProcessSupervisor())
         # Both take about a second; the one is another process, the other a thread.
-        starting_dynamodb = asyncio.ensure_future(_dynamodb(options, supervisor, console))
+        starting = asyncio.ensure_future(_dynamodb(options, supervisor, console))
         try:
             definition = await asyncio.to_thread(
                 read_stack, options.template, _parameters(options, identity)
             )
         finally:
-            await asyncio.wait((starting_dynamodb,))
-        dynamodb_url = starting_dynamodb.result()
-        await asyncio.to_thread(create_tables, dynamodb_url, definition.tables)
-        environment = {
-            "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
-            **await asyncio.to_thread(model_environment, options.model),
-        }
+            await asyncio.wait((starting,))
+        url = starting.result()
+        environment = await asyncio.to_thread(_prepare, options, definition, url)
         pools = {
             name: FunctionPool(
                 function,
@@ -82,9 +78,20 @@ async def running_stack(options: StackOptions, console: Console) -> AsyncIterato
             )
             for name, function in definition.functions.items()
         }
-        stack = RunningStack(definition, pools, dynamodb_url, identity, supervisor)
+        stack = RunningStack(definition, pools, url, identity, supervisor)
         cleanup.push_async_callback(stack.stop)
         yield stack
+
+
+def _prepare(options: StackOptions, definition: Stack, dynamodb_url: str) -> dict[str, str]:
+    environment = {
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        **model_environment(options.model),
+    }
+    # A stand-in keeps a table per region, and a Bedrock model brings the developer's own.
+    region = environment.get("AWS_REGION", REGION)
+    create_tables(dynamodb_url, definition.tables, region=region)
+    return environment
 
 
 async def start_functions(stack: RunningStack) -> None:

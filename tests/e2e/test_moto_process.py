@@ -40,10 +40,10 @@ pytestmark = pytest.mark.anyio
 async def client(anyio_backend: str) -> AsyncIterator["DynamoDBClient"]:
     async with ProcessSupervisor() as supervisor:
         url = await start_moto_server(supervisor, print)
-        create_tables(url, [TABLE])
-        create_tables(url, [TABLE])
+        for _ in "twice":
+            create_tables(url, [TABLE], region="us-east-1")
         config = Config(max_pool_connections=WRITERS, retries={"total_max_attempts": 1})
-        client = boto3.client("dynamodb", endpoint_url=url, config=config)
+        client = boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1", config=config)
         yield client
         client.close()
 

@@ -253,6 +253,10 @@ def faulty_app(scratch: Path) -> Iterator[FaultyApp]:
         patch.setattr(run_execution, "FINISH_PATIENCE", timedelta(seconds=0.05))
         patch.setattr(attach, "SHORTEST_PAUSE_S", 0.005)
         patch.setattr(attach, "LONGEST_PAUSE_S", 0.01)
-        modules = [importlib.import_module(f"functions.{name}.app") for name in ("stream", "status")]
-        app = FaultyApp(*(importlib.reload(module) for module in modules))
-        yield app
+        yield asyncio.run(_loaded())
+
+
+async def _loaded() -> FaultyApp:
+    # Mangum makes an event loop at import and leaves it open, unless one is running.
+    modules = [importlib.import_module(f"functions.{name}.app") for name in ("stream", "status")]
+    return FaultyApp(*(importlib.reload(module) for module in modules))
