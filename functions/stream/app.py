@@ -56,10 +56,12 @@ ports = RunPorts(
     threads=ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="store"),
     clock=clock,
 )
+engine = DeferredEngine(load_engine)
 launcher = RunLauncher(
     catalog,
-    DeferredEngine(load_engine),
+    engine,
     ports,
+    prepare=engine.prepare,
     new_id=lambda: str(uuid4()),
     on_ended=count_ended_run,
 )

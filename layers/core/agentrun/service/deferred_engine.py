@@ -27,11 +27,18 @@ class DeferredEngine:
         # Once it is there it is used directly: a generator around it would cost every event.
         return self._load_and_run(task) if self._engine is None else self._engine.run(task)
 
-    async def _load_and_run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+    def prepare(self) -> None:
+        """Begin to load the engine in a thread, unless that has begun."""
+        self._begin_loading()
+
+    def _begin_loading(self) -> asyncio.Future[AgentEngine]:
         if self._loading is None:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load_at_once))
+        return self._loading
+
+    async def _load_and_run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         # Shielded: one run that is cancelled must not take the engine from the others.
-        self._engine = await asyncio.shield(self._loading)
+        self._engine = await asyncio.shield(self._begin_loading())
         async with aclosing(self._engine.run(task)) as events:
             async for event in events:
                 yield event

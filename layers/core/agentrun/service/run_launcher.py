@@ -41,6 +41,7 @@ class RunLauncher:
         *,
         new_id: Callable[[], str],
         on_ended: Callable[[AgentRun, Outcome | None], None],
+        prepare: Callable[[], None] = lambda: None,
         pace: RecordingPace | None = None,
     ) -> None:
         self._agents = agents
@@ -48,6 +49,7 @@ class RunLauncher:
         self._ports = ports
         self._new_id = new_id
         self._on_ended = on_ended
+        self._prepare = prepare
         self._pace = pace
         self._executing: set[asyncio.Task[None]] = set()
 
@@ -76,6 +78,8 @@ class RunLauncher:
         Raises:
             AgentrunError: The request was refused and nothing started; see `start_run`.
         """
+        # The store's answer is waited for in any case: the engine can load meanwhile.
+        self._prepare()
         started = await start_run(
             principal,
             agent_id,
