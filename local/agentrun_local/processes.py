@@ -122,11 +122,14 @@ class ProcessSupervisor:
         )
         self._tell(f"+{process.pid}\n")
         child = Child(process, log)
+        self._remember(child)
+        return child
+
+    def _remember(self, child: Child) -> None:
         self._children[child.pid] = child
         watching = asyncio.ensure_future(self._forget_when_ended(child))
         self._watching.add(watching)
         watching.add_done_callback(self._watching.discard)
-        return child
 
     async def _forget_when_ended(self, child: Child) -> None:
         await child.wait()

@@ -82,14 +82,7 @@ def read_rest_api(api: Resource, resources: Mapping[str, Resource]) -> RestApi:
         TemplateError: An integration is neither a Lambda proxy nor a mock.
     """
     body = api.properties.get("Body", {})
-    schemes = body.get("securityDefinitions") or body.get("components", {}).get(
-        "securitySchemes", {}
-    )
-    authorizers = {
-        name: _authorizer(scheme)
-        for name, scheme in schemes.items()
-        if "x-amazon-apigateway-authorizer" in scheme
-    }
+    authorizers = _authorizers(body)
     return RestApi(
         stage=_stage(resources),
         routes=tuple(
@@ -105,6 +98,16 @@ def read_rest_api(api: Resource, resources: Mapping[str, Resource]) -> RestApi:
         },
         binary_media_types=tuple(body.get("x-amazon-apigateway-binary-media-types", ())),
     )
+
+
+def _authorizers(body: dict[str, Any]) -> dict[str, Authorizer]:
+    # Swagger 2 and OpenAPI 3 keep them in different places.
+    openapi_3 = body.get("components", {}).get("securitySchemes", {})
+    return {
+        name: _authorizer(scheme)
+        for name, scheme in body.get("securityDefinitions", openapi_3).items()
+        if "x-amazon-apigateway-authorizer" in scheme
+    }
 
 
 def _stage(resources: Mapping[str, Resource]) -> str:

@@ -68,13 +68,10 @@ async def running_stack(options: StackOptions, console: Console) -> AsyncIterato
         finally:
             await asyncio.wait((starting,))
         url = starting.result()
-        environment = await asyncio.to_thread(_prepare, options, definition, url)
+        extra = await asyncio.to_thread(_prepare, options, definition, url)
         pools = {
             name: FunctionPool(
-                function,
-                supervisor=supervisor,
-                extra_environment=environment,
-                log=console.source(name),
+                function, supervisor=supervisor, extra_environment=extra, log=console.source(name)
             )
             for name, function in definition.functions.items()
         }

@@ -117,7 +117,10 @@ def is_running(pid: int) -> bool:
     """Whether a process is there, and not only waiting to be collected."""
     try:
         os.kill(pid, 0)
+        status = Path(f"/proc/{pid}/stat").read_text()
     except ProcessLookupError:
         return False
-    status = Path(f"/proc/{pid}/stat")
-    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+    except FileNotFoundError:
+        # It has just gone, or this system has no /proc.
+        return not Path("/proc/self").exists()
+    return status.rpartition(")")[2].split()[0] != "Z"
