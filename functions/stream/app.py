@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,11 +15,11 @@ from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.jwt_verifier import verifier_from
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.ports import AgentEngine
-from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.http.authentication import by_bearer_token
 from agentrun.http.cors import with_cors
 from agentrun.http.lambda_context import deadline_of
+from agentrun.http.lifespan import ending_with
 from agentrun.http.problems import HANDLERS
 from agentrun.http.request_body import read_body
 from agentrun.http.request_headers import cursor_of, idempotency_of
@@ -66,12 +65,7 @@ launcher = RunLauncher(
     on_ended=count_ended_run,
 )
 
-authenticate = by_bearer_token(verifier_from(settings))
-
-
-async def caller_of(request: Request) -> Principal:
-    """Verify the token in a thread: the issuer may have to be asked for its keys."""
-    return await run_in_threadpool(authenticate, request)
+caller_of = by_bearer_token(verifier_from(settings))
 
 
 async def begin_run(request: Request) -> RunStream:
@@ -115,6 +109,7 @@ api = Starlette(
         Route(f"{RUNS}/{{run_id}}/stream", attach_to_run, methods=["GET"]),
     ],
     exception_handlers=HANDLERS,
+    lifespan=ending_with(launcher.stop),
 )
 app = with_cors(api, settings.cors_origins)
 handler = StreamingHandler(app)

@@ -120,6 +120,21 @@ def test_a_cancelled_run_ends_for_everybody_with_what_it_had(rest: httpx.Client)
     assert ended_after_s < 10
 
 
+def test_a_process_that_is_told_to_end_says_so_to_its_runs(
+    local_stack: LocalStack, rest: httpx.Client
+) -> None:
+    with started_run(rest, "/emit 2000 every 20") as (answer, frames):
+        run_id = answer.headers["x-run-id"]
+        seen = list(islice(frames, 10))
+        for pid in stream_processes_of(local_stack):
+            os.kill(pid, signal.SIGTERM)
+        seen += frames
+    assert [frame.event for frame in seen[-2:]] == ["METRICS", "ERROR"]
+    run = rest.get(f"{ECHO}/{run_id}").json()
+    assert (run["status"], run["errorType"]) == ("FAILED", "EXECUTOR_STOPPED")
+    assert run["output"] == content(seen)
+
+
 def run_until_killed(stack: LocalStack, started: Barrier) -> tuple[str, list[bytes]]:
     """Start a long run and read it until its executor dies; gives its id and what was seen."""
     seen: list[bytes] = []

@@ -71,18 +71,26 @@ class Runtime:
         self._stopping = True
         for idle in self._polling:
             idle.cancel()
-        _, late = await asyncio.wait(pollers, timeout=self.grace_s)
+        # What still runs at half time will not end by itself; the app's shutdown is its chance to
+        # say a last word, which a cancelled response could not.
+        await asyncio.wait(pollers, timeout=self.grace_s / 2)
+        await self._shut_down_app()
+        _, late = await asyncio.wait(pollers, timeout=self.grace_s / 8)
         for task in late:
             task.cancel("The process is shutting down.")
         results = await asyncio.gather(*pollers, return_exceptions=True)
-        if self._lifespan is not None:
-            try:
-                await asyncio.wait_for(self._lifespan.shutdown(), self.grace_s)
-            except TimeoutError:
-                _logger.error("The app's shutdown took longer than %s s.", self.grace_s)
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    async def _shut_down_app(self) -> None:
+        if self._lifespan is None:
+            return
+        limit_s = self.grace_s / 4
+        try:
+            await asyncio.wait_for(self._lifespan.shutdown(), limit_s)
+        except TimeoutError:
+            _logger.error("The app's shutdown took longer than %s s.", limit_s)
 
     async def _poll(self) -> None:
         api = RuntimeApi(self.address)

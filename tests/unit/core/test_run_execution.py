@@ -198,6 +198,18 @@ async def test_an_engine_that_breaks_off_by_itself_has_failed(stage: Stage) -> N
     assert stage.stored.error_type == "AGENT_ERROR"
 
 
+async def test_a_run_that_is_stopped_with_its_process_fails_with_what_it_had(stage: Stage) -> None:
+    execution = stage.execution(forever)
+    executing = asyncio.create_task(execution.execute())
+    async for batch in execution.batches(idle_s=60):
+        stage.streamed += batch
+        if EventType.CONTENT_DELTA in stage.types:
+            execution.stop()
+    await executing
+    assert stage.types == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
+    assert (stage.stored.error_type, stage.stored.output) == ("EXECUTOR_STOPPED", "so far")
+
+
 async def test_a_run_ends_itself_before_its_deadline(stage: Stage) -> None:
     deadline = AT + run_execution.DEADLINE_RESERVE + timedelta(milliseconds=10)
     await stage.run(forever, deadline=deadline)

@@ -1,7 +1,8 @@
 """Says who is asking, before anything else of a request is read."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from agentrun.domain.errors import UnauthenticatedError
@@ -10,14 +11,17 @@ from agentrun.domain.principal import TOKEN_LEEWAY_S, Principal
 from agentrun.http.bearer import bearer_token, verified_by_gateway
 
 Authentication = Callable[[Request], Principal]
+AsyncAuthentication = Callable[[Request], Awaitable[Principal]]
 
 
-def by_bearer_token(verifier: TokenVerifier) -> Authentication:
+def by_bearer_token(verifier: TokenVerifier) -> AsyncAuthentication:
     """Trust nothing but the request's own token: for a function that has its own URL."""
 
-    def authenticate(request: Request) -> Principal:
+    async def authenticate(request: Request) -> Principal:
         token = bearer_token(request.headers.getlist("authorization"))
-        return verifier.verify(token).principal
+        # In a thread: the issuer may have to be asked for its keys.
+        verified = await run_in_threadpool(verifier.verify, token)
+        return verified.principal
 
     return authenticate
 

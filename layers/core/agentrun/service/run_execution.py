@@ -75,6 +75,8 @@ class RunExecution:
             ports=ports,
             pace=pace or RecordingPace(),
         )
+        self._consuming: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self._last_id = 0
         self._output: list[str] = []
         self._output_bytes = 0
@@ -83,6 +85,12 @@ class RunExecution:
     def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
         """Give the events as they happen; see `LiveEvents.batches`."""
         return self.live.batches(idle_s=idle_s)
+
+    def stop(self) -> None:
+        """End the run as FAILED: the process that executes it has to end."""
+        self._is_stopped = True
+        if self._consuming is not None:
+            self._consuming.cancel()
 
     async def execute(self, *, deadline: datetime | None = None) -> Outcome | None:
         """
@@ -114,7 +122,7 @@ class RunExecution:
 
     async def _run_agent(self, deadline: datetime | None) -> Outcome:
         """Consume the engine beside the recorder; whoever ends first decides."""
-        consuming = asyncio.create_task(self._consume())
+        consuming = self._consuming = asyncio.create_task(self._consume())
         recording = asyncio.create_task(self._recorder.record())
         try:
             done, _ = await asyncio.wait(
@@ -168,6 +176,8 @@ class RunExecution:
                 self._emit(event)
 
     def _outcome_of(self, consuming: asyncio.Task[None]) -> Outcome:
+        if consuming.cancelled() and self._is_stopped:
+            return self._failed("EXECUTOR_STOPPED", "The run was stopped with its process.")
         # An engine that is cancelled from within has failed: nobody here has asked for it.
         error = (
             EngineError("The agent broke off.") if consuming.cancelled() else consuming.exception()

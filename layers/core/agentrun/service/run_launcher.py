@@ -1,6 +1,7 @@
 """Begin runs and keep their executions going, whoever listens."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +16,8 @@ from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace
 from agentrun.service.start_run import Idempotency, start_run
+
+log = logging.getLogger(__name__)
 
 
 class RunStream(Protocol):
@@ -51,7 +54,7 @@ class RunLauncher:
         self._on_ended = on_ended
         self._prepare = prepare
         self._pace = pace
-        self._executing: set[asyncio.Task[None]] = set()
+        self._executing: dict[asyncio.Task[None], RunExecution] = {}
 
     async def begin(
         self,
@@ -95,9 +98,18 @@ class RunLauncher:
             started.run, started.task, engine=self._engine, ports=self._ports, pace=self._pace
         )
         executing = asyncio.create_task(self._execute(execution, deadline))
-        self._executing.add(executing)
-        executing.add_done_callback(self._executing.discard)
+        self._executing[executing] = execution
+        executing.add_done_callback(self._executing.pop)
         return execution
 
     async def _execute(self, execution: RunExecution, deadline: datetime | None) -> None:
         self._on_ended(execution.run, await execution.execute(deadline=deadline))
+
+    async def stop(self) -> None:
+        """End all runs under way as FAILED, and wait until their ends are durable."""
+        under_way = dict(self._executing)
+        if under_way:
+            log.warning("the process ends and stops its runs", extra={"runs": len(under_way)})
+        for execution in under_way.values():
+            execution.stop()
+        await asyncio.gather(*under_way)
