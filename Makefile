@@ -4,7 +4,6 @@ SHELL := /bin/bash
 # The Lambda runtime is 3.13; the laptop may have any Python from 3.11 on.
 PYTHON ?= python3
 BIN := .venv/bin
-LOCKS := dev core streaming agents
 
 .PHONY: help
 help: ## Show the targets
@@ -29,7 +28,8 @@ dev: setup ## Run the whole stack on this machine and print a ready curl line
 
 .PHONY: test
 test: setup ## Run the tests, fast ones first; offline
-	@$(BIN)/python -m pytest $(ARGS)
+	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: setup
