@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 FOR_EVER = 10**9
 SLOW_S = 0.6
-HOLD_S = 20
+HOLD_S = 5
 
 
 class Fault(StrEnum):
@@ -35,8 +36,20 @@ class Fault(StrEnum):
     """Answered, 600 ms later."""
     UNPROCESSED = "unprocessed keys"
     """A batch that leaves its last key out."""
+    DENIED = "denied"
+    """An error that no retry mends."""
+    ALONE = "alone"
+    """No fault: sent while nothing else is. moto undoes a refused transaction by putting back a
+    copy of the table, and so undoes what others have written meanwhile; DynamoDB isolates them."""
     HELD = "held"
     """Answered once `Injection.release` is called."""
+
+
+_ERRORS = {
+    Fault.THROTTLED: (400, "ProvisionedThroughputExceededException"),
+    Fault.SERVER_ERROR: (500, "InternalServerError"),
+    Fault.DENIED: (400, "AccessDeniedException"),
+}
 
 
 @dataclass
@@ -50,6 +63,10 @@ class Injection:
     applied: int = 0
     _released: threading.Event = field(default_factory=threading.Event)
 
+    def is_over(self) -> bool:
+        """Whether as many attempts have met it as were to."""
+        return self.left == 0
+
     def release(self) -> None:
         """Let what is held go on, and nothing be held any more."""
         self.left = 0
@@ -60,14 +77,22 @@ class Injection:
             raise TimeoutError(f"{self.operation} was never released")
 
 
+class _Raw(BytesIO):
+    """A body as botocore reads it."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()
+
+
 class FaultyClient:
     """Stands between a client and its DynamoDB; lets pass what no fault is injected for."""
 
     def __init__(self, client: "DynamoDBClient") -> None:
         self._http = client._endpoint.http_session  # type: ignore[attr-defined] # botocore's own
-        self._lock = threading.Lock()
+        self._lock, self._alone = threading.Lock(), threading.Lock()
         self._injections: list[Injection] = []
-        client.meta.events.register_first("before-send.dynamodb", self._before_send)
+        events: Any = client.meta.events
+        events.register_first("before-send.dynamodb", self._before_send)
 
     @contextmanager
     def injected(self, fault: Fault, operation: str, *, times: int = 1) -> Iterator[Injection]:
@@ -88,8 +113,9 @@ class FaultyClient:
             self._injections.remove(injection)
 
     def _before_send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
-        target = str(request.headers["X-Amz-Target"], "ascii").rpartition(".")[2]
-        injection = self._next(target, json.loads(request.body))
+        target = request.headers["X-Amz-Target"]
+        name = (target.decode() if isinstance(target, bytes) else target).rpartition(".")[2]
+        injection = self._next(name, _params(request))
         return self._meet(injection, request) if injection else None
 
     def _next(self, name: str, params: Mapping[str, Any]) -> Injection | None:
@@ -107,10 +133,8 @@ class FaultyClient:
     def _meet(self, injection: Injection, request: AWSPreparedRequest) -> AWSResponse | None:
         url = str(request.url)
         match injection.fault:
-            case Fault.THROTTLED:
-                return _error(url, 400, "ProvisionedThroughputExceededException")
-            case Fault.SERVER_ERROR:
-                return _error(url, 500, "InternalServerError")
+            case Fault.THROTTLED | Fault.SERVER_ERROR | Fault.DENIED:
+                return _error(url, *_ERRORS[injection.fault])
             case Fault.TIMED_OUT:
                 raise ReadTimeoutError(endpoint_url=url)
             case Fault.REPLY_LOST:
@@ -120,17 +144,23 @@ class FaultyClient:
                 raise EndpointConnectionError(endpoint_url=url)
             case Fault.SLOW:
                 time.sleep(SLOW_S)
+            case Fault.ALONE:
+                with self._alone:
+                    return self._http.send(request)  # type: ignore[no-any-return] # untyped
             case Fault.HELD:
                 injection.wait_for_release()
             case Fault.UNPROCESSED:
-                return _without_last_key(self._http.send(request), json.loads(request.body))
+                return _without_last_key(self._http.send(request), _params(request))
         return None
 
 
+def _params(request: AWSPreparedRequest) -> Any:
+    assert isinstance(request.body, bytes)
+    return json.loads(request.body)
+
+
 def _answer(url: str, status: int, body: Mapping[str, Any]) -> AWSResponse:
-    answer = AWSResponse(url, status, {"Content-Type": "application/x-amz-json-1.0"}, BytesIO())
-    answer._content = json.dumps(body).encode()
-    return answer
+    return AWSResponse(url, status, HTTPHeaders(), _Raw(json.dumps(body).encode()))
 
 
 def _error(url: str, status: int, code: str) -> AWSResponse:

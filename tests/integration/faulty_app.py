@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+import botocore.retries.quota
 import botocore.retries.standard
 import botocore.retryhandler
 import pytest
@@ -23,7 +23,7 @@ from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.runs import AgentRun, Outcome
-from agentrun.service import attach, run_execution, start_run
+from agentrun.service import attach, start_run
 from agentrun.service.run_launcher import RunLauncher
 from agentrun.service.run_recorder import RecordingPace
 from tests.contract.test_token_verifier import token
@@ -31,9 +31,10 @@ from tests.dynamodb_server import dynamodb_server
 from tests.e2e.sse import Frame, frames_of
 from tests.fakes.faults import FaultyClient
 from tests.integration.conftest import ENVIRONMENT
-from tests.tables import TABLE, client_of
+from tests.tables import TABLE, client_of, create_table
 
 QUICK = RecordingPace(flush_interval_s=0.01, heartbeat_interval_s=0.02, retry_pause_s=0.002)
+UNHURRIED = RecordingPace(flush_interval_s=0.01, heartbeat_interval_s=60, retry_pause_s=0.002)
 RUNS = "/api/agents/echo/runs"
 WAIT_S = 10
 TENANTS = count(1)
@@ -41,20 +42,25 @@ TENANTS = count(1)
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     """Wait until something is so, letting everything else go on."""
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.001)
-    assert condition(), what
+    give_up_at = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < give_up_at, f"never happened: {what}"
+        await asyncio.sleep(0.002)
 
 
 class ShiftedClock:
-    """The time, and as much later as it is told to be."""
+    """The time, as much later as it is told to be, and passing as many times faster."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self, *, speed: int = 1) -> None:
+        self._origin = SystemClock().now()
+        self._speed = speed
         self.ahead = timedelta()
 
     def now(self) -> datetime:
-        return SystemClock().now() + self.ahead
+        return self._origin + (SystemClock().now() - self._origin) * self._speed + self.ahead
 
 
 @dataclass
@@ -138,6 +144,26 @@ class Recital:
             self.closed += 1
 
 
+class Dictation:
+    """An engine that says what it is given, until it is told to end."""
+
+    def __init__(self) -> None:
+        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+        self.closed = 0
+
+    def say(self, *texts: str | None) -> None:
+        """Say these; None is the end."""
+        for text in texts:
+            self._texts.put_nowait(text)
+
+    async def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+        try:
+            while (text := await self._texts.get()) is not None:
+                yield ContentDelta(text=text)
+        finally:
+            self.closed += 1
+
+
 class Remaining:
     """Lambda's context of an invocation that may last so long."""
 
@@ -210,21 +236,25 @@ class Caller:
 class FaultyApp:
     """Both functions as they are deployed, the engine, the pace and the waits excepted."""
 
-    def __init__(self, stream: ModuleType, status: ModuleType) -> None:
+    def __init__(self, stream: Any, status: Any) -> None:
         self.stream, self.status = stream, status
         self.executor = FaultyClient(stream.client)
         self.reader = FaultyClient(status.client)
         self.table = client_of(stream.client.meta.endpoint_url)
         self.outcomes: list[Outcome | None] = []
-        self.readers_clock = ShiftedClock()
-        self._executors_ports = stream.ports
+        self.readers_clock, self.executors_clock = ShiftedClock(), ShiftedClock()
+        self._executors_ports = replace(stream.ports, clock=self.executors_clock)
         stream.ports = replace(stream.ports, clock=self.readers_clock)
         status.ports = replace(status.ports, clock=self.readers_clock)
 
     def caller(self, engine: AgentEngine, pace: RecordingPace = QUICK) -> Caller:
         """Make the stream function run this engine, for a tenant without any runs yet."""
+        # moto copies the whole table for each transaction.
+        self.table.delete_table(TableName=TABLE)
+        create_table(self.table)
         self.outcomes.clear()
-        self.readers_clock.ahead = timedelta()
+        for clock in (self.readers_clock, self.executors_clock):
+            clock.reset()
         self.stream.launcher = RunLauncher(
             self.stream.catalog,
             engine,
@@ -249,11 +279,16 @@ def faulty_app(scratch: Path) -> Iterator[FaultyApp]:
         patch.setattr(botocore.retryhandler, "delay_exponential", lambda **_: 0)
         backoff = botocore.retries.standard.ExponentialBackoff
         patch.setattr(backoff, "delay_amount", lambda *_: 0)
+        # The client shares one allowance of retries among all tests.
+        patch.setattr(botocore.retries.quota.RetryQuota, "acquire", lambda *_: True)
         patch.setattr(start_run, "RETRY_PAUSES_S", (0, 0))
-        patch.setattr(run_execution, "FINISH_PATIENCE", timedelta(seconds=0.05))
         patch.setattr(attach, "SHORTEST_PAUSE_S", 0.005)
         patch.setattr(attach, "LONGEST_PAUSE_S", 0.01)
-        yield asyncio.run(_loaded())
+        app = asyncio.run(_loaded())
+        yield app
+        # An open connection holds up the server's end.
+        for client in (app.stream.client, app.status.client, app.table):
+            client.close()
 
 
 async def _loaded() -> FaultyApp:

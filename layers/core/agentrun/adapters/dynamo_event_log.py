@@ -13,11 +13,12 @@ from agentrun.domain.runs import RunKey
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-RETENTION = timedelta(hours=24)
+RETENTION = timedelta(hours=25)
+"""A day after the run's end; its first segment may be written 15 minutes earlier."""
 
 
 class DynamoEventLog:
-    """The port `EventLog` on the project's table; events are replayable for 24 hours."""
+    """The port `EventLog` on the project's table; events outlive their run by a day."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client

@@ -8,7 +8,14 @@ from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
 from agentrun.domain.events import Cancelled, Error, EventType, RecordedEvent, Start, TerminalEvent
 from agentrun.domain.model import epoch_ms
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.runs import (
+    LEASE_EXPIRED,
+    LEASE_EXPIRED_ID_GAP,
+    AgentRun,
+    RunKey,
+    RunStatus,
+    lease_has_lapsed,
+)
 from agentrun.service.blocking import in_thread
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import settled_state, visible_state
@@ -69,7 +76,7 @@ class RunFollower:
         return self.run.status.is_terminal or self.run.status is RunStatus.PAUSED
 
     async def _read(self) -> Sequence[RecordedEvent] | None:
-        """Give what may be shown by now; None while the store is not available."""
+        """Give what may be shown by now; None while that cannot be told."""
         try:
             stored = await in_thread(
                 self._ports.threads, self._ports.log.read, self.run.key, after=self._cursor
@@ -77,8 +84,10 @@ class RunFollower:
         except StoreUnavailableError:
             return None
         if self._has_ended():
-            # A zombie's late segment may lie above; it was never said.
-            return [event for event in stored if event.id <= self.run.last_event_id]
+            return _said_of_ended(self.run, stored)
+        if lease_has_lapsed(self.run, self._ports.clock.now()):
+            # Somebody may have taken the executor for dead before it wrote what was read here.
+            return None
         return _without_unconfirmed_end(stored)
 
     async def _refresh(self) -> None:
@@ -109,6 +118,19 @@ class RunFollower:
             end = Error(message=run.error_message or "The run failed.")
         at = epoch_ms(run.completed_at)
         return RecordedEvent(id=run.last_event_id, timestamp_ms=at, event=end)
+
+
+def _said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    """
+    Leave out what an executor wrote that its run's end does not cover; it was never said.
+
+    That is a zombie's late segment and, where the lease ended the run, the end that its executor
+    wrote but did not live to commit.
+    """
+    if run.error_type != LEASE_EXPIRED:
+        return [event for event in stored if event.id <= run.last_event_id]
+    last = run.last_event_id - LEASE_EXPIRED_ID_GAP
+    return _without_unconfirmed_end([event for event in stored if event.id <= last])
 
 
 def _without_unconfirmed_end(stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:

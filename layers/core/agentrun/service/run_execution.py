@@ -110,6 +110,10 @@ class RunExecution:
         except (FencedError, StoreUnavailableError) as error:
             log.warning("run left to its lease: %s", error, extra={"runId": self.run.id})
             return None
+        except Exception:
+            # The stream's last resort: what nobody foresaw must not keep it open, or be unheard of.
+            log.exception("run left to its lease", extra={"runId": self.run.id})
+            return None
         else:
             return outcome
         finally:

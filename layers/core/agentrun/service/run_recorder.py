@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 
-from agentrun.domain.errors import StoreUnavailableError
+from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.model import Model
 from agentrun.domain.runs import AgentRun, Outcome
@@ -81,16 +82,18 @@ class RunRecorder:
         loop = asyncio.get_running_loop()
         heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
         while True:
+            available = True
             await self._sleep_until(min(heartbeat_at, self._flush_due_at()))
             if self._closing:
                 return
-            try:
-                if loop.time() >= heartbeat_at:
-                    await self._heartbeat()
+            if loop.time() >= heartbeat_at:
+                available = await _succeeds(self._heartbeat())
+                if available:
                     heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
-                if loop.time() >= self._flush_due_at():
-                    await self._flush()
-            except StoreUnavailableError:
+            # Events are written even while heartbeats fail: they are what a dead run leaves.
+            if not self._closing and loop.time() >= self._flush_due_at():
+                available = await _succeeds(self._flush()) and available
+            if not available:
                 await asyncio.sleep(self._pace.retry_pause_s)
 
     def _flush_due_at(self) -> float:
@@ -164,5 +167,14 @@ class RunRecorder:
                 if loop.time() + self._pace.retry_pause_s >= give_up_at:
                     raise
                 await asyncio.sleep(self._pace.retry_pause_s)
-                with contextlib.suppress(StoreUnavailableError, CancelRequested):
+                # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
+                with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
                     await self._heartbeat()
+
+
+async def _succeeds(write: Awaitable[None]) -> bool:
+    try:
+        await write
+    except StoreUnavailableError:
+        return False
+    return True
