@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "test",
 }
 Bearer = Callable[..., dict[str, str]]
+AppModule = Callable[[str], ModuleType]
 
 
 @pytest.fixture(scope="module")
