@@ -18,6 +18,8 @@ from tests.e2e.sse import Frame, attached, content, started_run, whole_run
 
 ECHO = "/api/agents/echo/runs"
 CUT_RUNS = 40
+CUTS = 193
+"""Each run's cuts are drawn by its number: the same at every time."""
 KILLS = 5
 RUNS_A_KILL = 10
 
@@ -65,27 +67,29 @@ def test_a_run_outlives_its_client(rest: httpx.Client) -> None:
 
 
 def test_cuts_lose_nothing_and_repeat_nothing(local_stack: LocalStack) -> None:
-    chance = random.Random(7)
-
-    def cut_again_and_again(number: int) -> tuple[list[bytes], list[bytes]]:
-        seen: list[Frame] = []
+    def cut_again_and_again(number: int) -> tuple[int, list[bytes], list[bytes]]:
+        chance = random.Random(number)
+        cuts, seen = 0, list[Frame]()
         with local_stack.client("rest_api" if number % 2 else "function_url") as client:
             with started_run(client, "/emit 60 every 15") as (answer, frames):
                 run_id = answer.headers["x-run-id"]
                 seen += islice(frames, chance.randint(1, 20))
             while seen[-1].event != "STOP":
+                cuts += 1
                 with attached(client, run_id, seen[-1].id) as frames:
                     for frame in frames:
                         seen.append(frame)
                         if chance.random() < 0.08:
                             break
             with attached(client, run_id) as frames:
-                return [frame.raw for frame in seen], [frame.raw for frame in frames]
+                return cuts, [frame.raw for frame in seen], [frame.raw for frame in frames]
 
     with ThreadPoolExecutor(8) as clients:
-        for seen, replayed in clients.map(cut_again_and_again, range(CUT_RUNS)):
-            assert seen == replayed
-            assert len(seen) == 63
+        results = list(clients.map(cut_again_and_again, range(CUT_RUNS)))
+    for _, seen, replayed in results:
+        assert seen == replayed
+        assert len(seen) == 63
+    assert sum(cuts for cuts, _, _ in results) == CUTS
 
 
 def test_several_readers_see_the_same_run(local_stack: LocalStack, rest: httpx.Client) -> None:

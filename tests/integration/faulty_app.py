@@ -2,11 +2,10 @@
 
 import asyncio
 import importlib
-import json
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -28,24 +27,15 @@ from agentrun.service.run_launcher import RunLauncher
 from agentrun.service.run_recorder import RecordingPace
 from tests.contract.test_token_verifier import token
 from tests.dynamodb_server import dynamodb_server
-from tests.e2e.sse import Frame, frames_of
 from tests.fakes.faults import FaultyClient
+from tests.integration.asgi_exchange import Exchange, begin
 from tests.integration.conftest import ENVIRONMENT
 from tests.tables import TABLE, client_of, create_table
 
 QUICK = RecordingPace(flush_interval_s=0.01, heartbeat_interval_s=0.02, retry_pause_s=0.002)
 UNHURRIED = RecordingPace(flush_interval_s=0.01, heartbeat_interval_s=60, retry_pause_s=0.002)
 RUNS = "/api/agents/echo/runs"
-WAIT_S = 10
 TENANTS = count(1)
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something is so, letting everything else go on."""
-    give_up_at = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < give_up_at, f"never happened: {what}"
-        await asyncio.sleep(0.002)
 
 
 class ShiftedClock:
@@ -61,64 +51,6 @@ class ShiftedClock:
 
     def now(self) -> datetime:
         return self._origin + (SystemClock().now() - self._origin) * self._speed + self.ahead
-
-
-@dataclass
-class Exchange:
-    """A request and its answer, as far as it has come."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytearray = field(default_factory=bytearray)
-    task: "asyncio.Task[None] | None" = None
-
-    @property
-    def frames(self) -> list[Frame]:
-        return list(frames_of(iter([bytes(self.body)])))
-
-    @property
-    def events(self) -> list[str]:
-        return [frame.event for frame in self.frames]
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    async def complete(self) -> "Exchange":
-        assert self.task is not None
-        await asyncio.wait_for(self.task, WAIT_S)
-        return self
-
-
-def begin(
-    app: Any, method: str, target: str, headers: dict[str, str], body: bytes, **scope: Any
-) -> Exchange:
-    """Send a request to an ASGI app; its answer can be looked at while it comes."""
-    exchange, path = Exchange(), target.partition("?")
-    requests = [{"type": "http.request", "body": body}]
-
-    async def receive() -> dict[str, Any]:
-        return requests.pop() if requests else await asyncio.Future()
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            exchange.status = message["status"]
-            exchange.headers = {name.decode(): value.decode() for name, value in message["headers"]}
-        else:
-            exchange.body += message.get("body", b"")
-
-    whole_scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": method,
-        "path": path[0],
-        "query_string": path[2].encode(),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        **scope,
-    }
-    exchange.task = asyncio.create_task(app(whole_scope, receive, send))
-    return exchange
 
 
 class Recital:

@@ -1,142 +1,41 @@
-"""
-Every fault of the store, at every operation, for as long as it matters: what a client sees.
+"""Every fault of the store, at every operation, for as long as it matters: what a client sees."""
 
-`ROWS` is the table. docs/reliability.md shows it, and a test keeps the two equal.
-"""
-
+import asyncio
 import random
 import string
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 import pytest
 
 from agentrun.service import run_execution
-from tests.fakes.faults import FOR_EVER, Fault
+from tests.fakes.faults import Fault
+from tests.integration.asgi_exchange import Exchange, until
+from tests.integration.fault_rows import (
+    NOTICED,
+    READERS_WRITES,
+    READS,
+    TIMES,
+    UNNOTICED,
+    WRITES,
+    Length,
+    Row,
+    Seen,
+)
 from tests.integration.faulty_app import (
     QUICK,
     UNHURRIED,
     Caller,
-    Exchange,
     FaultyApp,
     Recital,
     faulty_app,
-    until,
 )
 
 pytestmark = pytest.mark.anyio
 
 LEASE_LAPSED = timedelta(seconds=18)
 GAP = 1_000_000
-
-
-class Length(StrEnum):
-    """How long a fault lasts; one call of botocore's is three attempts."""
-
-    ATTEMPT = "one attempt"
-    CALL = "one call"
-    LASTING = "until the end"
-
-
-TIMES = {Length.ATTEMPT: 1, Length.CALL: 3, Length.LASTING: FOR_EVER}
-
-
-class Seen(StrEnum):
-    """What comes of it for the client; each is a check below."""
-
-    NOTHING = "nothing"
-    REFUSED = "503"
-    ORPHAN = "503, one dead run"
-    BROKEN = "broken off"
-    SAID_LATER = "broken off, end in the log"
-    WAITS = "waits"
-    REPORTED = "reported, not repaired"
-
-
-OPERATIONS = (
-    "start",
-    "segment",
-    "heartbeat",
-    "output",
-    "finish",
-    "status",
-    "batch",
-    "attach",
-    "replay",
-    "repair",
-    "batch repair",
-    "cancel",
-)
-FAULTS = (
-    Fault.THROTTLED,
-    Fault.SERVER_ERROR,
-    Fault.TIMED_OUT,
-    Fault.REPLY_LOST,
-    Fault.REFUSED,
-    Fault.SLOW,
-    Fault.UNPROCESSED,
-)
-WRITES = frozenset({"start", "segment", "heartbeat", "output", "finish"})
-LASTING = {
-    "start": Seen.REFUSED,
-    "segment": Seen.BROKEN,
-    "heartbeat": Seen.NOTHING,
-    "output": Seen.BROKEN,
-    "finish": Seen.BROKEN,
-    "replay": Seen.WAITS,
-    "batch": Seen.REFUSED,
-    "batch repair": Seen.REPORTED,
-}
-REPLIES_LOST = {"start": Seen.ORPHAN, "finish": Seen.SAID_LATER}
-
-
-@dataclass(frozen=True)
-class Row:
-    operation: str
-    length: Length
-    fault: Fault
-    seen: Seen
-
-    def __str__(self) -> str:
-        return f"{self.operation} | {self.length} | {self.fault} | {self.seen}"
-
-
-def expected(operation: str, length: Length, fault: Fault) -> Seen | None:
-    """Say what a client sees; None where there is no such row."""
-    if fault is Fault.UNPROCESSED:
-        several = Seen.REFUSED if length is Length.LASTING else Seen.NOTHING
-        return several if operation == "batch" else None
-    if fault is Fault.SLOW:
-        return Seen.NOTHING if operation in WRITES and length is Length.ATTEMPT else None
-    if length is Length.LASTING:
-        lost = REPLIES_LOST.get(operation) if fault is Fault.REPLY_LOST else None
-        # Where one call's failure is the request's, a longer fault changes nothing.
-        return lost or LASTING.get(operation)
-    passes = length is Length.ATTEMPT or operation in WRITES or operation == "replay"
-    return Seen.NOTHING if passes else LASTING.get(operation, Seen.REFUSED)
-
-
-ROWS = [
-    Row(operation, length, fault, seen)
-    for operation in OPERATIONS
-    for length in Length
-    for fault in FAULTS
-    if (seen := expected(operation, length, fault))
-]
-UNNOTICED = [
-    (length, fault)
-    for length in Length
-    for fault in FAULTS
-    if {r.operation for r in ROWS if (r.length, r.fault, r.seen) == (length, fault, Seen.NOTHING)}
-    >= WRITES
-]
-NOTICED = [
-    row for row in ROWS if row.operation in WRITES and (row.length, row.fault) not in UNNOTICED
-]
-READ = [row for row in ROWS if row.operation not in WRITES]
 
 
 @pytest.fixture(scope="module")
@@ -292,12 +191,42 @@ REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("row", READ, ids=str)
-async def test_a_fault_of_a_reader(app: FaultyApp, row: Row) -> None:
+@pytest.fixture(scope="module")
+def ended(app: FaultyApp) -> tuple[Caller, str]:
+    """Give a run that has ended, for all that only read."""
+    engine = Recital("a", "b", "c")
+    engine.gate.set()
+    caller = app.caller(engine)
+
+    async def run() -> str:
+        return (await caller.start().complete()).headers["x-run-id"]
+
+    return caller, asyncio.run(run())
+
+
+@pytest.mark.parametrize("row", READS, ids=str)
+async def test_a_fault_of_a_read(app: FaultyApp, ended: tuple[Caller, str], row: Row) -> None:
+    await check_reader(app, *ended, row)
+
+
+@pytest.mark.parametrize("row", READERS_WRITES, ids=str)
+async def test_a_fault_of_a_readers_write(app: FaultyApp, row: Row) -> None:
     engine = Recital("a", "b", "c")
     # A heartbeat would come between a lapsed lease and its repair.
     caller = app.caller(engine, UNHURRIED if "repair" in row.operation else QUICK)
-    run_id, live = await a_run_to_read(caller, engine, row.operation)
+    live = caller.start()
+    await until(lambda: len(live.frames) == 3, "the run has begun")
+    run_id = live.headers["x-run-id"]
+    if "repair" in row.operation:
+        app.readers_clock.ahead = LEASE_LAPSED
+    await check_reader(app, caller, run_id, row)
+    engine.gate.set()
+    await live.complete()
+    assert caller.stored_runs() == [run_id]
+    assert len(engine.tasks) == engine.closed == 1
+
+
+async def check_reader(app: FaultyApp, caller: Caller, run_id: str, row: Row) -> None:
     client = app.executor if row.operation in {"attach", "replay"} else app.reader
     times = TIMES[row.length]
     with client.injected(row.fault, REQUESTS[row.operation], times=times) as injection:
@@ -312,22 +241,6 @@ async def test_a_fault_of_a_reader(app: FaultyApp, row: Row) -> None:
         unavailable(answer)
         answer = await ask(caller, row.operation, run_id).complete()
     await is_answered(caller, row.operation, run_id, answer)
-    engine.gate.set()
-    await live.complete()
-    assert len(engine.tasks) == engine.closed == 1
-
-
-async def a_run_to_read(caller: Caller, engine: Recital, operation: str) -> tuple[str, Exchange]:
-    """Start a run; it has ended, or is held before its last text, as the operation needs it."""
-    live = caller.start()
-    if operation in {"status", "batch", "attach", "replay"}:
-        engine.gate.set()
-        await live.complete()
-    else:
-        await until(lambda: len(live.frames) == 3, "the run has begun")
-    if "repair" in operation:
-        caller.app.readers_clock.ahead = LEASE_LAPSED
-    return live.headers["x-run-id"], live
 
 
 def ask(caller: Caller, operation: str, run_id: str) -> Exchange:

@@ -1,0 +1,150 @@
+"""`python -m bench.costs`: what runs cost to record and to read, and a month of them in USD."""
+
+import asyncio
+import math
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from agent_catalog import load_catalog
+from agentrun.adapters.dynamo_client import dynamo_client
+from agentrun.adapters.dynamo_event_log import DynamoEventLog
+from agentrun.adapters.dynamo_items import run_pk
+from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.system_clock import SystemClock
+from agentrun.domain.principal import Principal
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import RunKey
+from agentrun.service.attach import replay_from_start
+from agentrun.service.run_launcher import RunLauncher
+from agentrun.service.run_ports import RunPorts
+from bench.capacity import PacedEngine, RunShape
+from bench.capacity_units import CapacityMeter, item_bytes
+from bench.lab import open_lab
+from bench.table import Row, print_table
+from tests.tables import TABLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SHAPES = {
+    "30 s, 9 KB": RunShape(seconds=30, kilobytes=9),
+    "2 min, 36 KB": RunShape(seconds=120, kilobytes=36, speed=4),
+}
+RUNS_A_MONTH = (10_000, 1_000_000)
+# List prices in USD, us-east-1, arm64; docs/costs.md names the pages that have today's.
+WRITE_UNIT = 0.625e-6
+READ_UNIT = 0.125e-6
+GB_SECOND = 0.0000133334
+LAMBDA_REQUEST = 0.20e-6
+STREAM_MEMORY_GB = 1
+_CALLER = Principal(user_id="bench", tenant="bench", scopes=frozenset({"runs:write"}))
+
+
+class ReadMeter:
+    """Adds up read units by DynamoDB's rules, from the items that come back."""
+
+    def __init__(self, client: "DynamoDBClient") -> None:
+        self.units = 0.0
+        for name in ("GetItem", "Query", "BatchGetItem"):
+            client.meta.events.register(f"after-call.dynamodb.{name}", self._count)
+
+    def _count(self, parsed: Mapping[str, Any], model: Any, **_: object) -> None:
+        """Count as "Read consistency" and "Query" in the developer guide say."""
+        match model.name:
+            case "GetItem":
+                self.units += math.ceil(item_bytes(parsed["Item"]) / 4096)
+            case "Query":
+                # The page's items together, strongly consistent; a page without any is one unit.
+                self.units += max(1, math.ceil(sum(map(item_bytes, parsed["Items"])) / 4096))
+            case _:
+                items = [item for items in parsed["Responses"].values() for item in items]
+                self.units += sum(math.ceil(item_bytes(item) / 4096) / 2 for item in items)
+
+    def of(self, read: Callable[[], object]) -> float:
+        """Give what one piece of reading costs."""
+        self.units = 0.0
+        read()
+        return self.units
+
+
+async def measure() -> list[Row]:
+    """Record a run of each shape, read it in every way, and price it."""
+    meter = CapacityMeter()
+    async with open_lab() as lab:
+        os.environ.update(lab.environment)
+        client, reading = dynamo_client(retry_mode="legacy"), dynamo_client(retry_mode="standard")
+        meter.attach(client)
+        with ThreadPoolExecutor(8) as threads:
+            keys = await asyncio.gather(*(_record(s, client, threads) for s in SHAPES.values()))
+            rows: list[Row] = []
+            for (name, shape), key in zip(SHAPES.items(), keys, strict=True):
+                writes = meter.writes[run_pk(key)]
+                parts = " + ".join(f"{units:.0f} {n}" for n, units in writes.by_request.items())
+                rows.append(Row(f"{name}: write units", f"{writes.computed:.0f} ({parts})"))
+                rows += await asyncio.to_thread(_reads, name, key, reading, threads)
+                rows += _prices(name, shape, writes.computed)
+    return rows
+
+
+def _ports(client: "DynamoDBClient", threads: ThreadPoolExecutor) -> RunPorts:
+    store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
+    return RunPorts(store, log, threads, SystemClock())
+
+
+async def _record(shape: RunShape, client: "DynamoDBClient", threads: ThreadPoolExecutor) -> RunKey:
+    ended = asyncio.Event()
+    launcher = RunLauncher(
+        load_catalog("demo"),
+        PacedEngine(shape),
+        _ports(client, threads),
+        new_id=lambda: str(uuid4()),
+        on_ended=lambda _run, _outcome: ended.set(),
+        pace=shape.pace,
+    )
+    request = RunRequest(message="How do I attach to a run again?")
+    execution = await launcher.begin(_CALLER, "echo", request, deadline=None)
+    await ended.wait()
+    return execution.run.key
+
+
+def _reads(
+    name: str, key: RunKey, client: "DynamoDBClient", threads: ThreadPoolExecutor
+) -> list[Row]:
+    meter, ports = ReadMeter(client), _ports(client, threads)
+    store = ports.store
+    reads: dict[str, Callable[[], object]] = {
+        "a poll": lambda: store.get(key),
+        "its part of a batch": lambda: store.get_many([key], with_text=True),
+        "its part of a batch, fields=summary": lambda: store.get_many([key], with_text=False),
+        "a full replay": lambda: asyncio.run(_replay(key, ports)),
+    }
+    rows = []
+    for what, read in reads.items():
+        units = meter.of(read)
+        million = f"{units * READ_UNIT * 1e6:.3f} USD for a million"
+        rows.append(Row(f"{name}: read units of {what}", f"{units:.1f} ({million})"))
+    return rows
+
+
+async def _replay(key: RunKey, ports: RunPorts) -> None:
+    follower = await replay_from_start(key, ports)
+    async for _ in follower.batches(idle_s=60):
+        pass
+
+
+def _prices(name: str, shape: RunShape, write_units: float) -> list[Row]:
+    gb_seconds = shape.seconds * STREAM_MEMORY_GB
+    rows = []
+    for runs in RUNS_A_MONTH:
+        table = runs * write_units * WRITE_UNIT
+        function = runs * (gb_seconds * GB_SECOND + LAMBDA_REQUEST)
+        both = f"DynamoDB {table:.2f} + Lambda {function:.2f} = {table + function:.2f} USD"
+        rows.append(Row(f"{name}: {runs:,} runs a month", both))
+    return rows
+
+
+if __name__ == "__main__":
+    print_table(asyncio.run(measure()))
