@@ -6,8 +6,9 @@ from agentrun.adapters.jwt_verifier import verifier_from
 from agentrun.domain.errors import UnauthenticatedError
 from agentrun.http.bearer import authorizer_context, bearer_token
 from agentrun.settings import Settings
-from agentrun.telemetry import logger
+from agentrun.telemetry import log_as_json, logger
 
+log_as_json()
 verifier = verifier_from(Settings.from_environment())
 
 
@@ -22,11 +23,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     Raises:
         Exception: With the message "Unauthorized", which the gateway turns into 401 (source: "Use
             API Gateway Lambda authorizers" in the API Gateway developer guide).
+        IssuerUnavailableError: The issuer's keys cannot be had; the gateway answers 5xx, as to any
+            other exception, and the next request asks again.
     """
     try:
         verified = verifier.verify(bearer_token([event["authorizationToken"]]))
     except UnauthenticatedError as error:
-        logger.info("token refused", extra={"reason": str(error)})
+        logger.info("token refused", extra={"reason": error.reason})
         raise Exception("Unauthorized") from None
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     return {

@@ -1,6 +1,7 @@
 """What every `TokenVerifier` has to refuse, and what it reads."""
 
 import base64
+import hmac
 import json
 import time
 from collections.abc import Callable
@@ -8,11 +9,13 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from agentrun.adapters.jwt_verifier import JwtVerifier, StaticSigningKeys
-from agentrun.domain.errors import UnauthenticatedError
+from agentrun.adapters.jwt_verifier import JwtVerifier
+from agentrun.adapters.signing_keys import StaticSigningKeys
+from agentrun.domain.errors import IssuerUnavailableError, UnauthenticatedError
 from agentrun.domain.principal import Principal
 
 KEYS: dict[str, tuple[Any, Callable[[Any], str]]] = {
@@ -73,38 +76,154 @@ def test_clocks_may_differ_by_a_minute() -> None:
     assert VERIFIER.verify(token(nbf=now + 50, iat=now + 50)).principal.user_id == "ana"
 
 
-def unsigned() -> str:
-    def part(value: object) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+COGNITO_ACCESS: dict[str, Any] = {"aud": None, "client_id": "agentrun", "token_use": "access"}
 
-    return f"{part({'alg': 'none', 'kid': 'ES256'})}.{part(claims())}."
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        {"aud": ["other", "agentrun"]},
+        {"token_use": "id"},
+        {"token_use": "access", "client_id": "other"},
+        COGNITO_ACCESS,
+    ],
+)
+def test_a_token_is_for_this_api_by_aud_or_as_an_access_token_of_its_client(
+    audience: dict[str, Any],
+) -> None:
+    assert VERIFIER.verify(token(**audience)).principal.user_id == "ana"
+
+
+def test_names_in_an_array_are_never_taken_apart() -> None:
+    principal = VERIFIER.verify(
+        token(scope=["runs:read", "a b", 7, "\ud800"], roles=["not admin"])
+    ).principal
+    assert (principal.scopes, principal.roles) == (frozenset({"runs:read"}), frozenset())
+
+
+def test_a_token_may_have_8_kib_and_no_more() -> None:
+    spare = 8 * 1024 - len(token(x=""))
+    # Base64 makes four characters of three.
+    assert VERIFIER.verify(token(x="x" * (spare * 3 // 4 - 4))).principal.user_id == "ana"
+    with pytest.raises(UnauthenticatedError) as refusal:
+        VERIFIER.verify(token(x="x" * (spare * 3 // 4 + 4)))
+    assert refusal.value.reason == "too long, or not ASCII"
+
+
+class KeysOfASilentIssuer:
+    def key(self, kid: str) -> jwt.PyJWK:
+        raise IssuerUnavailableError
+
+
+def test_a_token_that_nobody_can_check_is_neither_good_nor_bad() -> None:
+    verifier = JwtVerifier(KeysOfASilentIssuer(), issuer="https://issuer.test", audience="agentrun")
+    with pytest.raises(IssuerUnavailableError):
+        verifier.verify(token())
+
+
+def raw_token(header: object, payload: object, sign: Callable[[bytes], bytes]) -> str:
+    """Put a token together that no library would make; bytes are taken as they are."""
+
+    def part(value: object) -> bytes:
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+    signed = part(header) + b"." + part(payload)
+    return (signed + b"." + part(sign(signed))).decode()
+
+
+def symmetric_by_public_key(form: serialization.Encoding) -> str:
+    secret = KEYS["RS256"][0].public_key()
+    pem = secret.public_bytes(form, serialization.PublicFormat.SubjectPublicKeyInfo)
+    header = {"alg": "HS256", "kid": "RS256"}
+    return raw_token(header, claims(), lambda signed: hmac.digest(pem, signed, "sha256"))
+
+
+def signed_by_a_stranger(kid: str = "ES256", **header: Any) -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    jwk = json.loads(ECAlgorithm.to_jwk(key.public_key())) | {"kid": kid}
+    embedded = {"jwk": jwk} if header.pop("embedded", False) else {}
+    return jwt.encode(claims(), key, algorithm="ES256", headers={"kid": kid, **embedded, **header})
 
 
 NOW = int(time.time())
+EVIL_URL = "https://evil.test/jwks.json"
 REFUSED: dict[str, Callable[[], str]] = {
     "expired": lambda: token(exp=NOW - 70),
+    "expired, by a boolean": lambda: token(exp=True),
     "not yet valid": lambda: token(nbf=NOW + 300),
     "no expiry": lambda: token(exp=None),
+    "expiry not a number": lambda: token(exp="soon"),
+    "expiry without end": lambda: token(exp=float("inf")),
     "no subject": lambda: token(sub=None),
     "empty subject": lambda: token(sub=""),
+    "subject too long": lambda: token(sub="x" * 257),
     "subject not a string": lambda: token(sub=7),
+    "subject not text": lambda: token(sub="\ud800"),
+    "subject with a NUL": lambda: token(sub="a\0b"),
     "wrong issuer": lambda: token(iss="https://evil.test"),
+    "no issuer": lambda: token(iss=None),
     "wrong audience": lambda: token(aud="other"),
+    "part of the audience": lambda: token(aud="agent"),
+    "audience not a string": lambda: token(aud={"agentrun": 1}),
     "no audience": lambda: token(aud=None),
+    "no audience, but a client": lambda: token(aud=None, client_id="agentrun"),
+    "no audience, but an ID token's use": lambda: token(**COGNITO_ACCESS | {"token_use": "id"}),
+    "access token of another client": lambda: token(**COGNITO_ACCESS | {"client_id": "other"}),
+    "access token for another API": lambda: token(**COGNITO_ACCESS | {"aud": "other"}),
+    "another use": lambda: token(token_use="refresh"),
+    "no kid": lambda: jwt.encode(claims(), KEYS["ES256"][0], algorithm="ES256"),
+    "kid not a string": lambda: raw_token({"alg": "ES256", "kid": 7}, claims(), bytes),
     "unknown kid": lambda: token(kid="nobody"),
-    "kid of another key": lambda: token("ES256", kid="RS256"),
     "path in kid": lambda: token(kid="../../dev/null"),
-    "tenant with a separator": lambda: token(org="acme#RUN#x"),
-    "tenant not a string": lambda: token(org=["acme"]),
-    "unsigned": unsigned,
-    "symmetric": lambda: jwt.encode(
+    "SQL in kid": lambda: token(kid="x' UNION SELECT 'secret"),
+    "kid of another key": lambda: token("ES256", kid="RS256"),
+    "algorithm of another key": lambda: token("RS256", kid="ES256"),
+    "another hash": lambda: jwt.encode(
+        claims(), KEYS["RS256"][0], algorithm="RS512", headers={"kid": "RS256"}
+    ),
+    "another padding": lambda: jwt.encode(
+        claims(), KEYS["RS256"][0], algorithm="PS256", headers={"kid": "RS256"}
+    ),
+    "unsigned": lambda: raw_token({"alg": "none", "kid": "ES256"}, claims(), lambda _: b""),
+    "unsigned, in capitals": lambda: raw_token({"alg": "NONE", "kid": "ES256"}, claims(), bytes),
+    "no algorithm": lambda: raw_token({"kid": "ES256"}, claims(), bytes),
+    "signature of zeros": lambda: raw_token(
+        {"alg": "ES256", "kid": "ES256"}, claims(), lambda _: bytes(64)
+    ),
+    "symmetric by a secret": lambda: jwt.encode(
         claims(), "x" * 32, algorithm="HS256", headers={"kid": "ES256"}
     ),
-    "no kid": lambda: jwt.encode(claims(), KEYS["ES256"][0], algorithm="ES256"),
+    "symmetric by the public key": lambda: symmetric_by_public_key(serialization.Encoding.PEM),
+    "symmetric by its bytes": lambda: symmetric_by_public_key(serialization.Encoding.DER),
+    "a stranger's, by kid": signed_by_a_stranger,
+    "a stranger's, by jku": lambda: signed_by_a_stranger("evil", jku=EVIL_URL),
+    "a stranger's, by x5u": lambda: signed_by_a_stranger("evil", x5u=EVIL_URL),
+    "a stranger's, by x5c": lambda: signed_by_a_stranger("evil", x5c=["MIIB"]),
+    "a stranger's, by its own jwk": lambda: signed_by_a_stranger("evil", embedded=True),
+    "a stranger's jwk under a good kid": lambda: signed_by_a_stranger(embedded=True),
+    "a critical extension": lambda: jwt.encode(
+        claims(),
+        KEYS["ES256"][0],
+        algorithm="ES256",
+        headers={"kid": "ES256", "crit": ["exp"], "exp": NOW + 600},
+    ),
     "tampered": lambda: token()[:-8] + "AAAAAAAA",
-    "truncated": lambda: token()[:40],
+    "claims of another token": lambda: ".".join(
+        [token().split(".")[0], token(sub="eve").split(".")[1], token().split(".")[2]]
+    ),
+    "truncated": lambda: token()[:-1],
+    "cut short": lambda: token()[:40],
+    "no claims": lambda: raw_token({"alg": "ES256", "kid": "ES256"}, [], bytes),
+    "nested without end": lambda: raw_token(b"[" * 5000, claims(), bytes),
+    "tenant with a separator": lambda: token(org="acme#RUN#x"),
+    "tenant with a line end": lambda: token(org="acme\n"),
+    "tenant not a string": lambda: token(org=["acme"]),
+    "tenant of nothing": lambda: token(org=""),
     "not a token": lambda: "abc",
+    "two tokens": lambda: f"{token()} {token()}",
     "not ASCII": lambda: "é.é.é",
+    "not text": lambda: "\ud800",
     "empty": lambda: "",
     "huge": lambda: "x" * 1_000_000,
 }
@@ -112,5 +231,5 @@ REFUSED: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_a_bad_token_is_refused_always_in_the_same_words(name: str) -> None:
-    with pytest.raises(UnauthenticatedError, match=r"^The bearer token is not valid\.$"):
+    with pytest.raises(UnauthenticatedError, match=r"^A valid bearer token is required\.$"):
         VERIFIER.verify(REFUSED[name]())

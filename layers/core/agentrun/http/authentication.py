@@ -1,5 +1,6 @@
 """Says who is asking, before anything else of a request is read."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.concurrency import run_in_threadpool
@@ -13,27 +14,42 @@ from agentrun.http.bearer import bearer_token, verified_by_gateway
 Authentication = Callable[[Request], Principal]
 AsyncAuthentication = Callable[[Request], Awaitable[Principal]]
 
+log = logging.getLogger(__name__)
+
 
 def by_bearer_token(verifier: TokenVerifier) -> AsyncAuthentication:
     """Trust nothing but the request's own token: for a function that has its own URL."""
 
     async def authenticate(request: Request) -> Principal:
-        token = bearer_token(request.headers.getlist("authorization"))
-        # In a thread: the issuer may have to be asked for its keys.
-        verified = await run_in_threadpool(verifier.verify, token)
+        try:
+            token = bearer_token(request.headers.getlist("authorization"))
+            # In a thread: the issuer may have to be asked for its keys.
+            verified = await run_in_threadpool(verifier.verify, token)
+        except UnauthenticatedError as error:
+            log.info("token refused", extra={"reason": error.reason})
+            raise
         return verified.principal
 
     return authenticate
 
 
 def by_gateway(clock: Clock) -> Authentication:
-    """Trust API Gateway's authorizer, but not beyond the token's life: the gateway caches."""
+    """
+    Trust API Gateway's authorizer, but not beyond the token's life.
+
+    The gateway keeps the authorizer's decision for up to 300 s, whatever the token's `exp`, so no
+    token may be trusted for having come through it.
+    """
 
     def authenticate(request: Request) -> Principal:
+        # Which of several headers the authorizer was shown is not known; Mangum joins them with a
+        # comma, and no token has one.
+        if "," in ",".join(request.headers.getlist("authorization")):
+            raise UnauthenticatedError("several Authorization headers")
         event = request.scope.get("aws.event", {})
         verified = verified_by_gateway(event.get("requestContext", {}).get("authorizer") or {})
         if clock.now().timestamp() > verified.expires_epoch_s + TOKEN_LEEWAY_S:
-            raise UnauthenticatedError("The bearer token has expired.")
+            raise UnauthenticatedError("expired since the authorizer saw it")
         return verified.principal
 
     return authenticate

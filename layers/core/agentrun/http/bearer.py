@@ -15,10 +15,10 @@ def bearer_token(authorization: Sequence[str]) -> str:
         UnauthenticatedError: None or several headers, another scheme, or no token.
     """
     if len(authorization) != 1:
-        raise UnauthenticatedError("The request needs one Authorization header.")
+        raise UnauthenticatedError("not exactly one Authorization header")
     scheme, _, token = authorization[0].strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise UnauthenticatedError("The Authorization header needs the form 'Bearer <token>'.")
+        raise UnauthenticatedError("not of the form 'Bearer <token>'")
     return token.strip()
 
 
@@ -27,6 +27,7 @@ def authorizer_context(verified: VerifiedToken) -> dict[str, str]:
     Write an identity as an API Gateway authorizer's context, whose values are flat.
 
     The token's end goes along: the gateway caches by its own clock, and what is behind it checks.
+    No scope or role may have a space in it.
     """
     principal = verified.principal
     return {
@@ -50,10 +51,14 @@ def verified_by_gateway(context: Mapping[str, object]) -> VerifiedToken:
             principal=Principal(
                 tenant=str(context["orgId"]),
                 user_id=str(context["userId"]),
-                scopes=frozenset(str(context.get("scope", "")).split()),
-                roles=frozenset(str(context.get("roles", "")).split()),
+                scopes=_words(context.get("scope", "")),
+                roles=_words(context.get("roles", "")),
             ),
             expires_epoch_s=int(str(context["exp"])),
         )
     except (KeyError, ValueError) as error:
-        raise UnauthenticatedError("The request has not been authorized.") from error
+        raise UnauthenticatedError("no identity from the authorizer") from error
+
+
+def _words(joined: object) -> frozenset[str]:
+    return frozenset(str(joined).split(" ")) - {""}
