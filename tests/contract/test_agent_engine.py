@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -10,14 +11,25 @@ from agent_catalog import load_catalog
 from agent_catalog.demo_model import demo_model
 from agent_catalog.engine import PydanticAiEngine
 from agentrun.domain.agents import Agent
-from agentrun.domain.errors import EngineError
-from agentrun.domain.events import ContentDelta, EngineEvent, Metrics, ReasoningDelta
+from agentrun.domain.approvals import ApprovalAction, Decision
+from agentrun.domain.errors import CannotResumeError, EngineError
+from agentrun.domain.events import (
+    ContentDelta,
+    Metrics,
+    PendingApproval,
+    ReasoningDelta,
+    ToolEnd,
+    ToolError,
+    ToolStart,
+)
 from agentrun.domain.ports import AgentEngine, AgentTask
-from tests.fakes.scripted_engine import ScriptedEngine
+from agentrun.domain.turns import EngineOutput, Resumption, TurnEnded, TurnPaused
+from tests.fakes.scripted_engine import Item, ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
 METRICS = Metrics(total_tokens=7, model="demo")
+ORDER = {"symbol": "AMZN", "side": "buy", "shares": 2}
 
 
 @dataclass
@@ -28,7 +40,7 @@ class Case:
     agent: Agent
     message: str = "Two  words\r\n"
 
-    def run(self) -> AsyncGenerator[EngineEvent, None]:
+    def run(self, **fields: Any) -> AsyncGenerator[EngineOutput, None]:
         return self.engine.run(
             AgentTask(
                 run_id="run-1",
@@ -37,20 +49,28 @@ class Case:
                 user_id="ana",
                 agent=self.agent,
                 message=self.message,
+                **fields,
             )
         )
 
+    async def outputs(self, **fields: Any) -> list[EngineOutput]:
+        return [output async for output in self.run(**fields)]
 
-ECHO = load_catalog("demo").agent("echo")
+    async def continued(self, paused: EngineOutput, *decisions: Decision) -> list[EngineOutput]:
+        assert isinstance(paused, TurnPaused)
+        return await self.outputs(resumption=Resumption(state=paused.state, decisions=decisions))
 
 
-def pydantic_ai_case(message: str) -> Case:
-    engine = PydanticAiEngine(load_catalog("demo"), lambda _: demo_model(delay_s=0))
-    return Case(engine, ECHO, message)
+CATALOG = load_catalog("demo")
 
 
-def scripted_case(*script: EngineEvent | EngineError | asyncio.Event) -> Case:
-    return Case(ScriptedEngine(script), ECHO)
+def pydantic_ai_case(message: str, agent: str = "echo") -> Case:
+    engine = PydanticAiEngine(CATALOG, lambda _: demo_model(delay_s=0))
+    return Case(engine, CATALOG.agent(agent), message)
+
+
+def scripted_case(*script: Item, resumed: list[Item] | None = None) -> Case:
+    return Case(ScriptedEngine(script, resumed=resumed), CATALOG.agent("echo"))
 
 
 @pytest.fixture(params=["scripted", "pydantic_ai"])
@@ -83,27 +103,115 @@ def endless(request: pytest.FixtureRequest) -> Case:
     return scripted_case(ContentDelta(text="1 "), asyncio.Event(), METRICS)
 
 
+@pytest.fixture(params=["scripted", "pydantic_ai"])
+def calling(request: pytest.FixtureRequest) -> Case:
+    """Calls one tool after another's result, so that the model answers twice."""
+    if request.param == "pydantic_ai":
+        return pydantic_ai_case("What is 17 * 23?", "analyst")
+    return scripted_case(
+        METRICS,
+        ToolStart(id="1", name="calculate", arguments={"expression": "17 * 23"}),
+        ToolEnd(id="1", name="calculate", result=391),
+        ContentDelta(text="391"),
+        Metrics(total_tokens=14, model="demo"),
+        TurnEnded(messages="[]"),
+    )
+
+
+PENDING = PendingApproval(id="call-1", tool="place_order", tool_name="place_order", arguments=ORDER)
+
+
+@pytest.fixture(params=["scripted", "pydantic_ai"])
+def pausing(request: pytest.FixtureRequest) -> Case:
+    """Waits for the approval of one order; the script's continuation is that of an approved one."""
+    if request.param == "pydantic_ai":
+        return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    return scripted_case(
+        METRICS,
+        TurnPaused(pending=(PENDING,), state="{}"),
+        resumed=[
+            ToolStart(id="call-1", name="place_order", arguments=ORDER),
+            ToolEnd(id="call-1", name="place_order", result="done"),
+            ContentDelta(text="Bought 2."),
+            METRICS,
+            TurnEnded(messages="[]"),
+        ],
+    )
+
+
+@pytest.fixture(params=["scripted", "pydantic_ai"])
+def rejected(request: pytest.FixtureRequest) -> Case:
+    if request.param == "pydantic_ai":
+        return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    return scripted_case(
+        METRICS,
+        TurnPaused(pending=(PENDING,), state="{}"),
+        resumed=[
+            ToolError(id="call-1", name="place_order", error="Rejected: too expensive"),
+            ContentDelta(text="As you like."),
+            METRICS,
+        ],
+    )
+
+
+@pytest.fixture(params=["scripted", "pydantic_ai"])
+def changed(request: pytest.FixtureRequest) -> Case:
+    """Cannot go on after its pause."""
+    if request.param == "pydantic_ai":
+        return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    return scripted_case(METRICS, resumed=[CannotResumeError("The agent has changed.")])
+
+
+@pytest.fixture(params=["scripted", "pydantic_ai"])
+def suggesting(request: pytest.FixtureRequest) -> Case:
+    if request.param == "pydantic_ai":
+        return pydantic_ai_case("What is 17 * 23?", "analyst")
+    return scripted_case(METRICS, TurnEnded(followups=("One?", "Two?", "Three?")))
+
+
 async def test_the_deltas_joined_are_the_answer(answering: Case) -> None:
-    events = [event async for event in answering.run()]
+    events = await answering.outputs()
     texts = [event.text for event in events if isinstance(event, ContentDelta)]
     assert "".join(texts) == "Two  words\r\n"
     assert all(texts)
 
 
-async def test_metrics_come_once_and_last(answering: Case) -> None:
-    events = [event async for event in answering.run()]
-    assert [event for event in events if isinstance(event, Metrics)] == events[-1:]
+async def test_a_turn_ends_once_and_last_after_its_metrics(answering: Case) -> None:
+    *events, figures, ending = await answering.outputs()
+    assert ending == TurnEnded()
+    assert isinstance(figures, Metrics)
+    assert not [event for event in events if isinstance(event, TurnEnded | TurnPaused)]
+
+
+async def test_metrics_come_after_each_answer_of_the_model_and_grow(calling: Case) -> None:
+    outputs = await calling.outputs()
+    figures = [output.total_tokens or 0 for output in outputs if isinstance(output, Metrics)]
+    assert isinstance(outputs[-2], Metrics)
+    assert len(set(figures)) == 2
+    assert figures == sorted(figures)
+    first_tool = next(i for i, output in enumerate(outputs) if isinstance(output, ToolStart))
+    assert any(isinstance(output, Metrics) for output in outputs[:first_tool])
+
+
+async def test_what_question_and_answer_do_not_say_is_left_for_later_turns(
+    answering: Case, calling: Case
+) -> None:
+    plain, with_tool = (await answering.outputs())[-1], (await calling.outputs())[-1]
+    assert isinstance(plain, TurnEnded)
+    assert plain.messages is None
+    assert isinstance(with_tool, TurnEnded)
+    assert with_tool.messages is not None
 
 
 async def test_reasoning_comes_before_the_answer(thinking: Case) -> None:
-    events = [event async for event in thinking.run()]
+    events = await thinking.outputs()
     reasoning = [event for event in events if isinstance(event, ReasoningDelta)]
     assert "".join(event.text for event in reasoning) == "Hm, well"
     assert events[: len(reasoning)] == reasoning
 
 
 async def test_a_failure_is_raised_after_what_was_said_and_the_metrics(failing: Case) -> None:
-    events: list[EngineEvent] = []
+    events: list[EngineOutput] = []
 
     async def read() -> None:
         async for event in failing.run():
@@ -116,9 +224,56 @@ async def test_a_failure_is_raised_after_what_was_said_and_the_metrics(failing: 
     assert caught.value.error_type == "MODEL_ERROR"
 
 
+async def test_a_call_that_needs_an_approval_does_not_start_before_it(pausing: Case) -> None:
+    *events, paused = await pausing.outputs()
+    assert isinstance(paused, TurnPaused)
+    assert [(call.tool, call.arguments) for call in paused.pending] == [("place_order", ORDER)]
+    assert isinstance(events[-1], Metrics)
+    assert not [event for event in events if isinstance(event, ToolStart)]
+
+
+async def test_an_approved_call_starts_and_ends_and_the_turn_goes_on(pausing: Case) -> None:
+    paused = (await pausing.outputs())[-1]
+    assert isinstance(paused, TurnPaused)
+    call = paused.pending[0]
+    decision = Decision(id=call.id, action=ApprovalAction.APPROVE)
+    outputs = await pausing.continued(paused, decision)
+    assert outputs[0] == ToolStart(id=call.id, name="place_order", arguments=ORDER)
+    assert isinstance(outputs[1], ToolEnd)
+    assert [type(output) for output in outputs].count(ContentDelta) >= 1
+    assert isinstance(outputs[-1], TurnEnded)
+
+
+async def test_a_rejected_call_is_an_error_with_the_reason(rejected: Case) -> None:
+    paused = (await rejected.outputs())[-1]
+    assert isinstance(paused, TurnPaused)
+    call = paused.pending[0]
+    decision = Decision(id=call.id, action=ApprovalAction.REJECT, reason="too expensive")
+    outputs = await rejected.continued(paused, decision)
+    assert not [output for output in outputs if isinstance(output, ToolStart | ToolEnd)]
+    assert isinstance(outputs[0], ToolError)
+    assert (outputs[0].id, outputs[0].name) == (call.id, "place_order")
+    assert "too expensive" in outputs[0].error
+    assert isinstance(outputs[-1], TurnEnded)
+
+
+async def test_what_cannot_be_resumed_fails_before_anything_happens(changed: Case) -> None:
+    unknown = TurnPaused(pending=(PENDING,), state='{"version": 0}')
+    with pytest.raises(CannotResumeError) as caught:
+        await changed.continued(unknown, Decision(id="call-1", action=ApprovalAction.APPROVE))
+    assert caught.value.error_type == "CANNOT_RESUME"
+
+
+async def test_followups_are_three_where_they_are_asked_for(suggesting: Case) -> None:
+    ended = (await suggesting.outputs(generate_followups=True))[-1]
+    assert isinstance(ended, TurnEnded)
+    assert ended.followups is not None
+    assert len(set(ended.followups)) == 3
+
+
 async def test_runs_do_not_disturb_each_other(answering: Case) -> None:
     async def text() -> str:
-        events = [event async for event in answering.run()]
+        events = await answering.outputs()
         return "".join(event.text for event in events if isinstance(event, ContentDelta))
 
     assert await asyncio.gather(*(text() for _ in range(5))) == ["Two  words\r\n"] * 5

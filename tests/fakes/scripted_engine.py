@@ -1,38 +1,44 @@
 """An engine that plays a script."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from agentrun.domain.errors import EngineError
-from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentTask
+from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
 
-Item = EngineEvent | EngineError | asyncio.Event
+Item = EngineOutput | EngineError | asyncio.Event | Callable[[], Awaitable[None]]
 
 
 class ScriptedEngine:
     """
-    The port `AgentEngine`: each run yields the events, waits at an `asyncio.Event` until it is set,
-    and raises an `EngineError`.
+    The port `AgentEngine`: each run yields the outputs, waits at an `asyncio.Event` until it is
+    set, awaits what an async function gives, and raises an `EngineError`.
+
+    A script without `TurnEnded` or `TurnPaused` ends with a plain `TurnEnded`. `resumed` is what a
+    turn plays that is taken up again; without it, the script again.
 
     `tasks` are the tasks it was given, `closed` counts the runs whose generator has ended in any
     way, `cancelled` those that were cancelled or closed before their script's end.
     """
 
-    def __init__(self, script: Sequence[Item]) -> None:
-        self._script = tuple(script)
+    def __init__(self, script: Sequence[Item], *, resumed: Sequence[Item] | None = None) -> None:
+        self._script = _with_its_end(script)
+        self._resumed = self._script if resumed is None else _with_its_end(resumed)
         self.tasks: list[AgentTask] = []
         self.closed = 0
         self.cancelled = 0
 
-    async def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+    async def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
         self.tasks.append(task)
         try:
-            for item in self._script:
+            for item in self._script if task.resumption is None else self._resumed:
                 if isinstance(item, asyncio.Event):
                     await item.wait()
                 elif isinstance(item, EngineError):
                     raise item
+                elif callable(item):
+                    await item()
                 else:
                     yield item
         except (asyncio.CancelledError, GeneratorExit):
@@ -40,3 +46,8 @@ class ScriptedEngine:
             raise
         finally:
             self.closed += 1
+
+
+def _with_its_end(script: Sequence[Item]) -> tuple[Item, ...]:
+    ends = any(isinstance(item, TurnEnded | TurnPaused) for item in script)
+    return tuple(script) if ends else (*script, TurnEnded())

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from agent_catalog.mcp_entry import McpServer
+
 MODEL_ID_PATTERN = r"^(demo|test|[a-z0-9/-]+:\S+)$"
 """`demo`, or `<provider>:<name>` as pydantic-ai writes it."""
 
@@ -27,6 +29,13 @@ class Limits(_Closed):
     cost_limit: Decimal | None = Field(default=None, gt=0)
 
 
+class History(_Closed):
+    """How much of a conversation the model is shown: its newest turns that fit, always whole."""
+
+    turns: int = Field(default=50, ge=0)
+    characters: int = Field(default=200_000, ge=0)
+
+
 class AgentFile(_Closed):
     """
     One agent as written down; the file's stem is its id.
@@ -34,6 +43,7 @@ class AgentFile(_Closed):
     The first block has the names and meanings of pydantic-ai's `AgentSpec`, the second is ours.
     `instructions` is plain text, not a template. `retries` is how often in a row a tool may be
     called with arguments that do not fit before the run ends, `tool_timeout` is in seconds.
+    `followup_model` suggests the follow-ups; without it, the run's own model does.
     """
 
     name: str = Field(min_length=1)
@@ -49,6 +59,9 @@ class AgentFile(_Closed):
     media: tuple[MimeType, ...] = ()
     tools: tuple[str, ...] = ()
     approval: tuple[str, ...] = ()
+    mcp: tuple[McpServer, ...] = ()
     limits: Limits = Limits()
+    history: History = History()
+    followup_model: ModelId | None = None
     allow_system_prompt: bool = False
     active: bool = True

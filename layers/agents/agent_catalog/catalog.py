@@ -108,16 +108,26 @@ def _read(path: Path) -> AgentFile:
 
 
 def _tools(path: Path, file: AgentFile) -> tuple[AgentTool, ...]:
-    tools: dict[str, AgentTool] = {}
-    for position, reference in enumerate(file.tools):
-        try:
-            tool = describe_tool(reference)
-        except ToolReferenceError as error:
-            raise CatalogError(f"{path.name}: tools.{position}: {error}") from error
-        if tool.name in tools:
-            raise CatalogError(f"{path.name}: tools.{position}: '{tool.name}' is there twice")
-        tools[tool.name] = tool.model_copy(update={"requires_approval": tool.name in file.approval})
+    tools = [_tool(path, file, position) for position in range(len(file.tools))]
     for position, name in enumerate(file.approval):
-        if name not in tools:
+        if name not in {tool.name for tool in tools}:
             raise CatalogError(f"{path.name}: approval.{position}: '{name}' is not among the tools")
-    return tuple(tools.values())
+    places = [f"tools.{position}" for position in range(len(tools))]
+    for position, server in enumerate(file.mcp):
+        offered = server.agent_tools()
+        tools += offered
+        places += [f"mcp.{position}"] * len(offered)
+    named: set[str] = set()
+    for tool, place in zip(tools, places, strict=True):
+        if tool.name in named:
+            raise CatalogError(f"{path.name}: {place}: '{tool.name}' is there twice")
+        named.add(tool.name)
+    return tuple(tools)
+
+
+def _tool(path: Path, file: AgentFile, position: int) -> AgentTool:
+    try:
+        tool = describe_tool(file.tools[position])
+    except ToolReferenceError as error:
+        raise CatalogError(f"{path.name}: tools.{position}: {error}") from error
+    return tool.model_copy(update={"requires_approval": tool.name in file.approval})

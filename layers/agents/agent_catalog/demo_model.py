@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.messages import (
+    BinaryContent,
     ModelMessage,
     ModelResponse,
     ModelResponsePart,
@@ -24,9 +25,11 @@ from pydantic_ai.models.function import (
     FunctionModel,
 )
 
+from agent_catalog.demo.followups import followups
 from agent_catalog.demo.rules import next_step
-from agent_catalog.demo.step import Step, ToolCall, ToolResult, split_tokens
+from agent_catalog.demo.step import Conversation, Step, ToolCall, ToolResult, split_tokens
 from agent_catalog.engine_events import failure_reason
+from agent_catalog.followups import Exchange
 
 # A long answer comes faster, so that a demonstration never waits longer than this for one.
 _MAX_ANSWER_S = 15.0
@@ -99,25 +102,44 @@ def _call_id(messages: Sequence[ModelMessage], number: int) -> str:
 
 
 def _step(messages: Sequence[ModelMessage], info: AgentInfo) -> Step:
-    message, results = _latest_turn(messages)
-    return next_step(message, [tool.name for tool in info.function_tools], results)
+    conversation = _conversation(messages)
+    if info.output_tools:
+        exchange = Exchange.model_validate_json(conversation.message)
+        texts = followups(exchange.question, exchange.answer, exchange.tools)
+        return Step(calls=(ToolCall(info.output_tools[0].name, {"suggestions": texts}),))
+    return next_step(conversation, [tool.name for tool in info.function_tools])
 
 
-def _latest_turn(messages: Sequence[ModelMessage]) -> tuple[str, list[ToolResult]]:
-    """Give what the user said last, and what the tools have answered since."""
-    message = ""
+def _conversation(messages: Sequence[ModelMessage]) -> Conversation:
+    prompts: list[UserPromptPart] = []
     calls: dict[str, ToolCall] = {}
     results: dict[str, ToolResult] = {}
-    for part in (part for message_ in messages for part in message_.parts):
+    for part in (part for message in messages for part in message.parts):
         if isinstance(part, UserPromptPart):
-            message, calls, results = _text(part), {}, {}
+            prompts.append(part)
+            calls, results = {}, {}
         elif isinstance(part, ToolCallPart):
             calls[part.tool_call_id] = ToolCall(part.tool_name, part.args_as_dict())
         elif isinstance(part, ToolReturnPart) and part.tool_call_id in calls:
-            failed = part.outcome != "success"
-            content = failure_reason(part.content) if failed else part.content
-            results[part.tool_call_id] = ToolResult(calls[part.tool_call_id], content, failed)
-    return message, [results[call_id] for call_id in calls if call_id in results]
+            results[part.tool_call_id] = _result(part, calls[part.tool_call_id])
+    *earlier, latest = prompts
+    return Conversation(
+        message=_text(latest),
+        media=[
+            (item.media_type, len(item.data))
+            for item in latest.content
+            if isinstance(item, BinaryContent)
+        ],
+        results=[results[call_id] for call_id in calls if call_id in results],
+        earlier=[_text(prompt) for prompt in earlier],
+    )
+
+
+def _result(part: ToolReturnPart, call: ToolCall) -> ToolResult:
+    if part.outcome == "success":
+        return ToolResult(call, part.content)
+    reason = failure_reason(part.content)
+    return ToolResult(call, reason, failed=True, rejected=part.outcome == "denied")
 
 
 def _text(part: UserPromptPart) -> str:

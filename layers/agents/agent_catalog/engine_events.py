@@ -1,8 +1,7 @@
 """From pydantic-ai's events to ours."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from pydantic import JsonValue
 from pydantic_ai.messages import (
     AgentStreamEvent,
     FunctionToolCallEvent,
@@ -15,14 +14,11 @@ from pydantic_ai.messages import (
     ThinkingPartDelta,
     ToolReturnPart,
 )
-from pydantic_ai.run import AgentRunResultEvent
-from pydantic_ai.usage import RunUsage
-from pydantic_core import from_json, to_json
 
+from agent_catalog.json_form import to_json_value
 from agentrun.domain.events import (
     ContentDelta,
     EngineEvent,
-    Metrics,
     ReasoningDelta,
     ToolEnd,
     ToolError,
@@ -31,12 +27,21 @@ from agentrun.domain.events import (
 
 
 class EventTranslator:
-    """Translates the events of one run, and knows which tools have started and not ended."""
+    """
+    Translates the events of one run, and knows which tools have started and not ended.
 
-    def __init__(self) -> None:
+    A call of a tool that needs an approval has a start only when it is among `approved`: the
+    library announces such a call also when it only waits, is rejected or does not fit.
+    """
+
+    def __init__(
+        self, *, needing_approval: Collection[str] = (), approved: Collection[str] = ()
+    ) -> None:
+        self._needing_approval = needing_approval
+        self._approved = approved
         self._running: dict[str, str] = {}
 
-    def translate(self, event: AgentStreamEvent | AgentRunResultEvent) -> EngineEvent | None:
+    def translate(self, event: AgentStreamEvent) -> EngineEvent | None:
         """Give our event, or None for one that says nothing to a caller."""
         # Deltas are nearly all of a stream, so they are asked for first.
         if isinstance(event, PartDeltaEvent):
@@ -44,12 +49,7 @@ class EventTranslator:
         if isinstance(event, PartStartEvent):
             return _started(event)
         if isinstance(event, FunctionToolCallEvent):
-            self._running[event.part.tool_call_id] = event.part.tool_name
-            return ToolStart(
-                id=event.part.tool_call_id,
-                name=event.part.tool_name,
-                arguments=_json(event.part.args_as_dict()),
-            )
+            return self._called(event)
         if isinstance(event, FunctionToolResultEvent):
             self._running.pop(event.part.tool_call_id, None)
             return _returned(event.part)
@@ -61,22 +61,13 @@ class EventTranslator:
             call_id, name = self._running.popitem()
             yield ToolError(id=call_id, name=name, error="The run ended before the tool did.")
 
-
-def metrics(usage: RunUsage | None, model_id: str) -> Metrics:
-    """Give the figures of a run; what the provider did not report stays None."""
-    if usage is None or not usage.requests:
-        return Metrics(model=model_id)
-    measured = not usage.unmeasured_requests
-    return Metrics(
-        input_tokens=usage.input_tokens if measured else None,
-        output_tokens=usage.output_tokens if measured else None,
-        # Zero is also what a provider that does not count them leaves there.
-        reasoning_tokens=usage.output_reasoning_tokens or None,
-        total_tokens=usage.total_tokens if measured else None,
-        llm_calls=usage.requests,
-        model=model_id,
-        cost_usd=float(usage.cost) if usage.cost is not None and measured else None,
-    )
+    def _called(self, event: FunctionToolCallEvent) -> ToolStart | None:
+        call_id, name = event.part.tool_call_id, event.part.tool_name
+        if name in self._needing_approval and call_id not in self._approved:
+            return None
+        self._running[call_id] = name
+        arguments = to_json_value(event.part.args_as_dict())
+        return ToolStart(id=call_id, name=name, arguments=arguments)
 
 
 def _started(event: PartStartEvent) -> EngineEvent | None:
@@ -98,9 +89,10 @@ def _continued(event: PartDeltaEvent) -> EngineEvent | None:
 
 
 def _returned(part: ToolReturnPart) -> EngineEvent:
+    call_id, name = part.tool_call_id, part.tool_name
     if part.outcome == "success":
-        return ToolEnd(id=part.tool_call_id, name=part.tool_name, result=_json(part.content))
-    return ToolError(id=part.tool_call_id, name=part.tool_name, error=failure_reason(part.content))
+        return ToolEnd(id=call_id, name=name, result=to_json_value(part.content))
+    return ToolError(id=call_id, name=name, error=failure_reason(part.content))
 
 
 def failure_reason(content: object) -> str:
@@ -112,10 +104,3 @@ def failure_reason(content: object) -> str:
         f"{'.'.join(str(step) for step in fault.get('loc', ())) or 'arguments'}: {fault.get('msg')}"
         for fault in faults
     )
-
-
-def _json(value: object) -> JsonValue:
-    # JSON has no NaN and no infinity; what has no form in JSON is shown as text.
-    dumped = to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=str)
-    result: JsonValue = from_json(dumped)
-    return result

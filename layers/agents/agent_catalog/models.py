@@ -1,28 +1,35 @@
 """From a model's id to a pydantic-ai model."""
 
+import math
 import os
 from typing import Any
 
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider
 
+from agent_catalog.bedrock_client import bedrock_client
 from agent_catalog.demo_model import demo_model
+from agent_catalog.guarded_model import GuardedModel
 from agentrun.domain.errors import EngineError
 
-# Bedrock sends nothing while a model thinks; a longer silence than this is a lost connection.
-_CONNECT_TIMEOUT_S = 3.0
-_READ_TIMEOUT_S = 120.0
-_MAX_ATTEMPTS = 3
-# One connection per concurrent run; botocore's default of 10 would discard and reopen the others.
-_MAX_CONNECTIONS = 64
+# Bedrock sends nothing while a model thinks without showing it, which may take more than a minute.
+_IDLE_TIMEOUT_S = "120"
+# The guard decides; the client's own time-out is there for the threads that it leaves behind.
+_SOCKET_MARGIN_S = 5.0
 
 
 def create_model(model_id: str) -> Model:
     """
-    Build the model that an id names: `demo`, `bedrock:<id>`, or any other that pydantic-ai knows.
+    Build the model that an id names.
 
-    `AGENTRUN_DEMO_DELAY_MS` is the demo model's pause between tokens (default 20). Credentials are
-    looked up at the first request; Bedrock needs a region from the usual AWS settings here.
+    - `demo`: the demo model; `AGENTRUN_DEMO_DELAY_MS` is its pause between tokens (default 20).
+    - `bedrock:<id>`: a model, an inference profile or the ARN of one. Credentials are looked up at
+      the first request; a region has to come from the usual AWS settings here.
+    - `openai:<name>` with `OPENAI_BASE_URL`: what serves chat completions there, such as Ollama or
+      vLLM. `OPENAI_API_KEY` is sent if it is set. Without a base URL it is OpenAI's own.
+    - Any other that pydantic-ai knows.
+
+    `AGENTRUN_MODEL_IDLE_TIMEOUT_S` is how long a model may be silent, in seconds (default 120).
 
     Raises:
         EngineError: The id is unknown, or a package or a setting is missing; the cause says which.
@@ -38,22 +45,47 @@ def create_model(model_id: str) -> Model:
 def _create(model_id: str) -> Model:
     if model_id == "demo":
         return demo_model(delay_s=float(os.environ.get("AGENTRUN_DEMO_DELAY_MS", "20")) / 1000)
-    return infer_model(model_id, provider_factory=_provider)
+    if model_id == "test":
+        return infer_model(model_id)
+    idle_timeout_s = float(os.environ.get("AGENTRUN_MODEL_IDLE_TIMEOUT_S") or _IDLE_TIMEOUT_S)
+    if not 0 < idle_timeout_s < math.inf:
+        raise ValueError("AGENTRUN_MODEL_IDLE_TIMEOUT_S is not a number of seconds above 0")
+    return GuardedModel(_provided(model_id, idle_timeout_s), idle_timeout_s=idle_timeout_s)
 
 
-def _provider(name: str) -> Provider[Any]:
-    if name != "bedrock":
-        return infer_provider(name)
-    # Imported here: a process that runs other models must not load boto3's client.
-    import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
-    from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
+def _provided(model_id: str, idle_timeout_s: float) -> Model:
+    kind, _, name = model_id.partition(":")
+    base_url = os.environ.get("OPENAI_BASE_URL")
+    if kind == "openai" and base_url:
+        return _openai_compatible(name, base_url)
 
-    config = Config(
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=_READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": _MAX_ATTEMPTS},
-        max_pool_connections=_MAX_CONNECTIONS,
-        tcp_keepalive=True,
+    def provider(kind: str) -> Provider[Any]:
+        if kind != "bedrock":
+            return infer_provider(kind)
+        from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
+
+        client = bedrock_client(idle_timeout_s=idle_timeout_s + _SOCKET_MARGIN_S)
+        return BedrockProvider(bedrock_client=client)
+
+    return infer_model(model_id, provider_factory=provider)
+
+
+def _openai_compatible(name: str, base_url: str) -> Model:
+    # Imported here: the package is an extra, and no other model needs it.
+    from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415
+    from pydantic_ai.profiles.openai import OpenAIModelProfile  # noqa: PLC0415
+    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider  # noqa: PLC0415
+
+    # Not the provider `openai`: it would use what only OpenAI's servers can, and name its prices.
+    provider = OpenAICompatibleProvider(
+        "openai-compatible",
+        base_url=base_url,
+        api_key=os.environ.get("OPENAI_API_KEY") or None,
+        profile=OpenAIModelProfile(
+            # Else a stream that breaks off between two chunks would look like a whole answer.
+            openai_chat_streaming_requires_finish_reason=True,
+            # OpenAI's own addition to the schema of a tool, which others need not know.
+            openai_supports_strict_tool_definition=False,
+        ),
     )
-    return BedrockProvider(bedrock_client=boto3.client("bedrock-runtime", config=config))
+    return OpenAIChatModel(name, provider=provider)

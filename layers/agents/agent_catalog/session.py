@@ -1,6 +1,33 @@
 """What a tool may know of the conversation that it is called in."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+
+class ToolResults:
+    """
+    What the tools have returned in a conversation; calls that failed or were rejected are not in.
+
+    `load` gives the earlier turns' results as pairs of name and result, the oldest first. It is
+    called when a tool first asks: most never do.
+    """
+
+    def __init__(self, load: Callable[[], Iterable[tuple[str, JsonValue]]] = tuple) -> None:
+        self._load = load
+        self._earlier: tuple[tuple[str, JsonValue], ...] | None = None
+        self._latest: list[tuple[str, JsonValue]] = []
+
+    def of(self, tool: str) -> tuple[JsonValue, ...]:
+        """Give one tool's results as JSON, the oldest first, those of this turn included."""
+        if self._earlier is None:
+            self._earlier = tuple(self._load())
+        return tuple(result for name, result in (*self._earlier, *self._latest) if name == tool)
+
+    def add(self, tool: str, result: JsonValue) -> None:
+        """Note a result of this turn."""
+        self._latest.append((tool, result))
 
 
 @dataclass(frozen=True)
@@ -10,3 +37,4 @@ class Session:
     tenant: str
     user_id: str
     session_id: str
+    results: ToolResults = field(default_factory=ToolResults, compare=False)

@@ -1,15 +1,18 @@
 """From a plain function to a tool of a pydantic-ai agent, whose failures the run survives."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
 from inspect import Parameter, Signature, iscoroutinefunction, signature
 from typing import Any, get_type_hints
 
+import anyio
+from anyio.to_thread import run_sync
 from pydantic_ai import RunContext, Tool, ToolFailed
 
+from agent_catalog.json_form import to_json_value
 from agent_catalog.session import Session
 from agent_catalog.tool_output import bounded
 from agent_catalog.tool_reference import split_reference
@@ -18,49 +21,58 @@ from agent_catalog.tools.errors import ToolInputError
 _log = logging.getLogger(__name__)
 
 
-def bind_tool(reference: str, *, needs_approval: bool) -> Tool[Session]:
+def bind_tool(reference: str, *, needs_approval: bool, timeout_s: float | None) -> Tool[Session]:
     """
     Import a tool's function and give it to an agent.
 
-    Whatever the function raises, the model sees that the call failed and the run goes on. A tool
-    that needs approval is refused: nobody can be asked yet, and it must never run unasked.
+    Whatever the function raises, and if it takes too long, the model sees that the call failed and
+    the run goes on. Calls that need approval run one after the other, in the model's order: each
+    finds done what the one before it did.
     """
     module, name = split_reference(reference)
     function: Callable[..., Any] = getattr(import_module(module), name)
-    return Tool(_refusing(function) if needs_approval else _guarded(function), name=name)
+    return Tool(
+        _guarded(function, timeout_s),
+        name=name,
+        requires_approval=needs_approval,
+        sequential=needs_approval,
+    )
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    if iscoroutinefunction(function):
-
-        @wraps(function)
-        async def call(context: RunContext[Session], **arguments: Any) -> Any:
-            with _failures_shown(function.__name__):
-                return bounded(await function(*_leading(context), **arguments))
-    else:
-
-        @wraps(function)
-        def call(context: RunContext[Session], **arguments: Any) -> Any:
-            with _failures_shown(function.__name__):
-                return bounded(function(*_leading(context), **arguments))
-
+def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[..., Any]:
     takes_session = _takes_session(function)
+    name = function.__name__
 
-    def _leading(context: RunContext[Session]) -> tuple[Session, ...]:
-        return (context.deps,) if takes_session else ()
+    @wraps(function)
+    async def call(context: RunContext[Session], **arguments: Any) -> Any:
+        session = (context.deps,) if takes_session else ()
+        with _failures_shown(name), _at_most(timeout_s, name):
+            result = await _run(partial(function, *session, **arguments))
+        context.deps.results.add(name, to_json_value(result))
+        return result
 
     return _with_context(call, function)
 
 
-def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    async def refuse(context: RunContext[Session], **arguments: Any) -> Any:  # noqa: ARG001
-        raise ToolFailed(f"'{function.__name__}' needs an approval that cannot be asked for here.")
+async def _run(function: partial[Any]) -> Any:
+    if iscoroutinefunction(function.func):
+        return bounded(await function())
+    # A thread cannot be stopped: when nobody waits any more, it ends unheard.
+    return await run_sync(lambda: bounded(function()), abandon_on_cancel=True)
 
-    return _with_context(refuse, function)
+
+@contextmanager
+def _at_most(timeout_s: float | None, tool: str) -> Iterator[None]:
+    with anyio.move_on_after(timeout_s) as scope:
+        yield
+    if scope.cancelled_caught:
+        _log.warning("The tool %s took longer than %g s", tool, timeout_s)
+        raise ToolFailed(f"The tool has not answered within {timeout_s:g} s.")
 
 
-def _with_context(call: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_context(
+    call: Callable[..., Awaitable[Any]], function: Callable[..., Any]
+) -> Callable[..., Any]:
     """Give a wrapper the function's parameters, the session's place taken by pydantic-ai's own."""
     hints = get_type_hints(function, include_extras=True)
     parameters = list(signature(function).parameters.values())
@@ -81,6 +93,8 @@ def _takes_session(function: Callable[..., Any]) -> bool:
 def _failures_shown(tool: str) -> Iterator[None]:
     try:
         yield
+    except ToolFailed:
+        raise
     except ToolInputError as error:
         raise ToolFailed(str(error)) from error
     except Exception as error:

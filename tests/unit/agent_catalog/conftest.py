@@ -1,38 +1,44 @@
 """One agent with sample tools, run with a model that is scripted or the demo model."""
 
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models import Model
-from pydantic_ai.models.function import FunctionModel, StreamFunctionDef
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel, StreamFunctionDef
 
 from agent_catalog import load_catalog
 from agent_catalog.engine import PydanticAiEngine
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentTask
+from agentrun.domain.turns import TurnEnded, TurnPaused
+from tests.unit.agent_catalog.chat import Chat
 
-TOOLS = ("add", "locate", "whose", "refuse", "crash", "hang", "launch")
+TOOLS = (
+    *("add", "locate", "whose", "refuse", "crash", "hang", "hang_in_thread"),
+    *("launch", "land"),
+)
 SAMPLE_AGENT = f"""
 name: Sample
 description: Has one tool of each kind.
 instructions: Be {{{{terse}}}}.
 tools: [{", ".join(f"tests.unit.agent_catalog.sample_tools:{name}" for name in TOOLS)}]
-approval: [launch]
-limits:
-  request_limit: 4
+approval: [launch, land]
 """
 
 
 class Bench:
-    """Runs the sample agent and keeps what came: `events`, and `error` if it failed."""
+    """Runs the sample agent; `ending` is how the turn has ended, `error` why it has failed."""
 
-    def __init__(self, folder: Path, model: Model) -> None:
-        (folder / "sample.yaml").write_text(SAMPLE_AGENT, encoding="utf-8")
+    def __init__(self, folder: Path, model: Model, more: str = "") -> None:
+        (folder / "sample.yaml").write_text(SAMPLE_AGENT + more, encoding="utf-8")
         self.catalog = load_catalog("demo", folder)
         self.engine = PydanticAiEngine(self.catalog, lambda _: model)
+        self.ending: TurnEnded | TurnPaused | None = None
         self.error: EngineError | None = None
 
     def task(self, message: str, **fields: Any) -> AgentTask:
@@ -47,15 +53,60 @@ class Bench:
         )
 
     async def run(self, message: str = "go", **fields: Any) -> list[EngineEvent]:
-        events = []
+        """Give the events; what follows the ending would be among them."""
+        events: list[Any] = []
+        self.ending = self.error = None
         try:
-            async for event in self.engine.run(self.task(message, **fields)):
-                events.append(event)  # noqa: PERF401 - what came before an error is to be kept
+            async for output in self.engine.run(self.task(message, **fields)):
+                if self.ending is None and isinstance(output, TurnEnded | TurnPaused):
+                    self.ending = output
+                else:
+                    events.append(output)
         except EngineError as error:
             self.error = error
         return events
 
+    @property
+    def paused(self) -> TurnPaused:
+        assert isinstance(self.ending, TurnPaused)
+        return self.ending
+
+    @property
+    def ended(self) -> TurnEnded:
+        assert isinstance(self.ending, TurnEnded)
+        return self.ending
+
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Callable[[StreamFunctionDef], Bench]:
-    return lambda stream: Bench(tmp_path, FunctionModel(stream_function=stream))
+def chat() -> Chat:
+    return Chat()
+
+
+class MakeBench(Protocol):
+    """Builds a bench from a model's stream; `more` is added to the agent's file."""
+
+    def __call__(self, stream: StreamFunctionDef, more: str = "") -> Bench: ...
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> MakeBench:
+    return lambda stream, more="": Bench(tmp_path, FunctionModel(stream_function=stream), more)
+
+
+def calling(*calls: tuple[str, Any], then: str = "done") -> StreamFunctionDef:
+    """A model that makes all calls at once, and answers when it has their results."""
+
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+        if isinstance(messages[-1].parts[-1], ToolReturnPart):
+            yield then
+            return
+        yield {
+            number: DeltaToolCall(
+                name=name,
+                json_args=arguments if isinstance(arguments, str) else json.dumps(arguments),
+                tool_call_id=f"call-{number}",
+            )
+            for number, (name, arguments) in enumerate(calls)
+        }
+
+    return stream

@@ -1,12 +1,14 @@
 """Tools to try an engine with."""
 
 import asyncio
+import threading
 from dataclasses import dataclass
 
 from agent_catalog.session import Session
 from agent_catalog.tools.errors import ToolInputError
 
 calls: list[str] = []
+released = threading.Event()
 hanging = asyncio.Event()
 
 
@@ -52,10 +54,22 @@ async def hang() -> str:
     return "never"
 
 
-def launch() -> str:
-    """Launch the rocket."""
-    calls.append("launched")
-    return "launched"
+def hang_in_thread() -> str:
+    """Hang, deaf to everything, until the test lets go."""
+    released.wait(10)
+    return "never heard"
+
+
+def launch(session: Session, stages: int = 1) -> dict[str, int]:
+    """Launch the rocket, and tell how many were launched before it."""
+    calls.append(f"launched {stages}")
+    return {"stages": stages, "before": len(session.results.of("launch"))}
+
+
+def land(place: str) -> str:
+    """Land somewhere."""
+    calls.append(f"landed on {place}")
+    return place
 
 
 def undocumented() -> None:

@@ -14,7 +14,10 @@ from agentrun.domain.errors import AgentNotFoundError
 
 CALCULATE = "agent_catalog.tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
-OURS = {"models", "media", "tools", "approval", "limits", "allow_system_prompt", "active"}
+OURS = {
+    *("models", "media", "tools", "approval", "mcp", "limits", "history", "followup_model"),
+    *("allow_system_prompt", "active"),
+}
 
 
 def write(folder: Path, text: str, name: str = "agent.yaml") -> Path:
@@ -28,11 +31,26 @@ def test_the_shipped_agents_are_complete() -> None:
         "analyst": ["calculate", "convert_units", "shift_date", "days_between"],
         "docs_assistant": ["search_docs"],
         "echo": [],
-        "finance_agent": ["get_portfolio", "get_quote"],
+        "finance_agent": ["get_portfolio", "get_quote", "place_order"],
     }
+    needing_approval = [
+        tool.name for agent in catalog.agents() for tool in agent.tools if tool.requires_approval
+    ]
+    assert needing_approval == ["place_order"]
     models = {agent.id: agent.model for agent in catalog.agents()}
     assert models.pop("echo") == "demo"
     assert set(models.values()) == {"bedrock:model-1"}
+
+
+def test_the_tools_of_mcp_servers_are_listed_with_the_agents_own(tmp_path: Path) -> None:
+    server = "{url: https://a.example/mcp, tools: [find, drop], approval: [drop], prefix: db}"
+    folder = write(tmp_path, f"{MINIMAL}tools: ['{CALCULATE}']\nmcp: [{server}]\n")
+    tools = load_catalog("demo", folder).agent("agent").tools
+    assert [(tool.name, tool.requires_approval) for tool in tools] == [
+        ("calculate", False),
+        ("db_find", False),
+        ("db_drop", True),
+    ]
 
 
 def test_agents_are_ordered_by_id_and_found_by_it(tmp_path: Path) -> None:
@@ -106,6 +124,13 @@ active: false
         (
             MINIMAL + "approval: [launch]\n",
             "agent.yaml: approval.0: 'launch' is not among the tools",
+        ),
+        (MINIMAL + "history: {turns: -1}\n", "agent.yaml: history.turns: "),
+        (MINIMAL + "followup_model: haiku\n", "agent.yaml: followup_model: "),
+        (
+            MINIMAL
+            + f"tools: ['{CALCULATE}']\nmcp: [{{url: https://a.example, tools: [calculate]}}]",
+            "agent.yaml: mcp.0: 'calculate' is there twice",
         ),
         ("- a list\n", "agent.yaml: the file: "),
         ("name: [", "agent.yaml: is not YAML"),

@@ -2,28 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from pydantic_ai import exceptions as ai
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model
-from pydantic_ai.models.bedrock import BedrockConverseModel
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel, StreamFunctionDef
 
 from agent_catalog.engine import PydanticAiEngine
 from agent_catalog.engine_errors import engine_error
 from agent_catalog.models import create_model
 from agentrun.domain.errors import EngineError
-from agentrun.domain.events import ContentDelta, Metrics, ToolError, ToolStart
-from agentrun.domain.requests import Media, RunOptions
+from agentrun.domain.events import ContentDelta, Metrics, ToolEnd, ToolError, ToolStart
+from agentrun.domain.requests import RunOptions
 from tests.unit.agent_catalog import sample_tools
-from tests.unit.agent_catalog.conftest import Bench
+from tests.unit.agent_catalog.conftest import MakeBench, calling
 
 pytestmark = pytest.mark.anyio
-
-MakeBench = Callable[[StreamFunctionDef], Bench]
 
 
 def tool_call(name: str, arguments: object, call_id: str) -> dict[int, DeltaToolCall]:
@@ -45,16 +42,69 @@ async def test_a_model_that_breaks_off_leaves_its_text_and_an_error(bench: MakeB
     assert isinstance(rig.error.__cause__, ai.ModelHTTPError)
 
 
-async def test_a_run_over_its_limit_ends_with_what_it_used(bench: MakeBench) -> None:
-    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
-        yield tool_call("refuse", {"reason": "no"}, f"call-{len(messages)}")
+async def refusing(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+    """Calls a tool again and again."""
+    yield tool_call("refuse", {"reason": "no"}, f"call-{len(messages)}")
 
-    rig = bench(stream)
+
+async def adding(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+    """Calls a tool that succeeds, again and again."""
+    yield tool_call("add", {"left": 1, "right": 1}, f"call-{len(messages)}")
+
+
+@pytest.mark.parametrize(
+    ("limit", "stream", "sentence", "llm_calls"),
+    [
+        ("request_limit: 4", refusing, "4 calls of the model (request_limit)", 4),
+        ("tool_calls_limit: 2", adding, "2 tool calls (tool_calls_limit)", 3),
+        ("input_tokens_limit: 60", adding, "60 input tokens (input_tokens_limit)", 2),
+        ("output_tokens_limit: 4", adding, "4 output tokens (output_tokens_limit)", 1),
+        ("total_tokens_limit: 5", adding, "5 tokens (total_tokens_limit)", 1),
+    ],
+)
+async def test_a_run_over_its_limit_says_which_and_what_it_used(
+    bench: MakeBench, limit: str, stream: StreamFunctionDef, sentence: str, llm_calls: int
+) -> None:
+    rig = bench(stream, f"limits: {{{limit}}}")
     events = await rig.run()
     assert rig.error is not None
     assert rig.error.error_type == "USAGE_LIMIT"
+    assert str(rig.error) == f"The run has reached the limit of what it may use: {sentence}."
+    assert rig.ending is None
     assert isinstance(events[-1], Metrics)
-    assert events[-1].llm_calls == 4
+    assert events[-1].llm_calls == llm_calls
+
+
+@pytest.mark.parametrize("tool", ["hang", "hang_in_thread"])
+async def test_a_tool_that_takes_too_long_is_an_error_and_the_run_goes_on(
+    bench: MakeBench, tool: str
+) -> None:
+    sample_tools.calls.clear()
+    sample_tools.released.clear()
+    rig = bench(calling((tool, {}), ("add", {"left": 1, "right": 1})), "tool_timeout: 0.05")
+    events = await rig.run()
+    sample_tools.released.set()
+    errors = [event for event in events if isinstance(event, ToolError)]
+    assert errors == [
+        ToolError(id="call-0", name=tool, error="The tool has not answered within 0.05 s.")
+    ]
+    assert [event.name for event in events if isinstance(event, ToolEnd)] == ["add"]
+    assert rig.ended
+
+
+async def test_a_tool_may_time_out_more_often_than_its_arguments_may_be_wrong(
+    bench: MakeBench,
+) -> None:
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+        if len(messages) > 6:
+            yield "enough"
+            return
+        yield tool_call("hang", {}, f"call-{len(messages)}")
+
+    rig = bench(stream, "tool_timeout: 0.01\nretries: 1")
+    events = await rig.run()
+    assert len([event for event in events if isinstance(event, ToolError)]) == 3
+    assert rig.error is None
 
 
 async def test_arguments_that_never_fit_end_the_run_and_every_call(bench: MakeBench) -> None:
@@ -114,13 +164,6 @@ async def test_a_model_that_is_not_set_up_fails_the_run_cleanly(bench: MakeBench
     assert isinstance(rig.error.__cause__, KeyError)
 
 
-async def test_media_that_is_not_base64_fails_the_run(bench: MakeBench) -> None:
-    rig = bench(silent)
-    await rig.run(media=(Media(type="image/png", data="*"),))
-    assert rig.error is not None
-    assert rig.error.error_type == "INVALID_MEDIA"
-
-
 async def test_models_are_built_once_and_not_before_the_first_run(bench: MakeBench) -> None:
     built = []
 
@@ -134,14 +177,6 @@ async def test_models_are_built_once_and_not_before_the_first_run(bench: MakeBen
     for options in (RunOptions(), RunOptions(model="other:m"), RunOptions()):
         await rig.run(options=options)
     assert built == ["demo", "other:m"]
-
-
-def test_bedrock_has_time_outs_and_needs_no_credentials_to_be_built() -> None:
-    model = create_model("bedrock:us.anthropic.claude-haiku-4-5-20251001-v1:0")
-    assert isinstance(model, BedrockConverseModel)
-    config = model.client.meta.config
-    assert (config.connect_timeout, config.read_timeout) == (3.0, 120.0)
-    assert config.max_pool_connections == 64
 
 
 async def stalled(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
@@ -161,13 +196,25 @@ async def hanging_tool(messages: list[ModelMessage], info: AgentInfo) -> AsyncIt
     yield tool_call("hang", {}, "call-1")
 
 
+async def hanging_tools(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+    yield {
+        number: DeltaToolCall(name="hang", json_args="{}", tool_call_id=f"call-{number}")
+        for number in range(3)
+    }
+
+
 @pytest.mark.parametrize(
     ("stream", "closed"),
-    [(stalled, ["model closed"]), (hanging_tool, ["cancelled"])],
+    [
+        (stalled, ["model closed"]),
+        (hanging_tool, ["cancelled"]),
+        (hanging_tools, ["cancelled"] * 3),
+    ],
 )
 async def test_cancelling_the_reader_closes_what_the_run_waits_for(
     bench: MakeBench, stream: StreamFunctionDef, closed: list[str]
 ) -> None:
+    before = asyncio.all_tasks()
     sample_tools.calls.clear()
     sample_tools.hanging = asyncio.Event()
     rig = bench(stream)
@@ -184,6 +231,7 @@ async def test_cancelling_the_reader_closes_what_the_run_waits_for(
         with pytest.raises(asyncio.CancelledError):
             await reader
     assert sample_tools.calls == closed
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize("in_another_task", [True, False])

@@ -1,5 +1,6 @@
 """The agents' tools."""
 
+import json
 import operator
 import subprocess
 import sys
@@ -7,12 +8,13 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
-from agent_catalog.session import Session
+from agent_catalog.session import Session, ToolResults
 from agent_catalog.tools.calculator import calculate
 from agent_catalog.tools.dates import days_between, shift_date
 from agent_catalog.tools.errors import ToolInputError
-from agent_catalog.tools.portfolio import get_portfolio, get_quote
+from agent_catalog.tools.portfolio import get_portfolio, get_quote, place_order
 from agent_catalog.tools.units import convert_units
 
 
@@ -189,3 +191,77 @@ def test_quotes_are_demo_prices_of_known_shares() -> None:
     assert "Demo data" in str(quote["note"])
     with pytest.raises(ToolInputError, match="AMZN"):
         get_quote("NOPE")
+
+
+def with_orders(*orders: tuple[str, str, int]) -> Session:
+    """Give a session in which these orders have been placed one after the other."""
+    trading = session("one")
+    for side, symbol, shares in orders:
+        order = place_order(trading, symbol, side, shares)  # type: ignore[arg-type] # as it is
+        trading.results.add("place_order", to_json(order))
+    return trading
+
+
+def test_orders_move_cash_and_shares_and_leave_the_total() -> None:
+    before = get_portfolio(session("one"))
+    after = get_portfolio(with_orders(("buy", "NVDA", 3), ("sell", "NVDA", 1)))
+    assert after["total"] == before["total"]
+    assert after["cash"] == round(float(str(before["cash"])) - 2 * 138.65, 2)
+
+
+def test_an_order_says_what_it_was_and_what_is_left() -> None:
+    order = place_order(session("one"), "NVDA", "buy", 2)
+    cash = float(str(get_portfolio(session("one"))["cash"]))
+    assert (order["value"], order["cash"]) == (277.3, round(cash - 277.3, 2))
+    assert "Demo data" in str(order["note"])
+
+
+def test_what_cannot_be_paid_or_is_not_there_is_not_ordered() -> None:
+    with pytest.raises(ToolInputError, match="in cash"):
+        place_order(session("one"), "MSFT", "buy", 1_000)
+    with pytest.raises(ToolInputError, match="to sell, not 41"):
+        place_order(session("one"), "MSFT", "sell", 41)
+
+
+def test_earlier_orders_count_whether_or_not_they_are_of_this_turn() -> None:
+    order = place_order(session("one"), "NVDA", "buy", 2)
+    loaded = Session(
+        "acme",
+        "ana",
+        "one",
+        ToolResults(lambda: [("get_quote", 1), ("place_order", to_json(order))]),
+    )
+    assert get_portfolio(loaded) == get_portfolio(with_orders(("buy", "NVDA", 2)))
+
+
+def to_json(value: object) -> JsonValue:
+    result: JsonValue = json.loads(json.dumps(value))
+    return result
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["buy", "sell"]),
+            st.sampled_from(["AAPL", "AMZN", "MSFT"]),
+            st.integers(1, 30),
+        ),
+        max_size=12,
+    )
+)
+def test_no_order_makes_cash_or_shares_negative(orders: list[tuple[str, str, int]]) -> None:
+    trading = session("one")
+    total = get_portfolio(trading)["total"]
+    for side, symbol, shares in orders:
+        try:
+            order = place_order(trading, symbol, side, shares)  # type: ignore[arg-type] # as above
+        except ToolInputError:
+            continue
+        trading.results.add("place_order", to_json(order))
+        portfolio = get_portfolio(trading)
+        assert portfolio["cash"] == order["cash"]
+        assert float(str(portfolio["cash"])) >= 0
+        assert isinstance(portfolio["positions"], list)
+        assert all(position["shares"] > 0 for position in portfolio["positions"])
+        assert portfolio["total"] == total

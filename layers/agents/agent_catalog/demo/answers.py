@@ -2,26 +2,35 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from agent_catalog.demo.step import ToolResult
 
 _ENOUGH_WORDS = 50
+_HOW_TO_ORDER = "An order needs a number, as in: Buy 10 shares of AMZN"
 _ORDER = re.compile(r"\b(buy|sell|order|trade)\b", re.IGNORECASE)
 
 
-def answer(message: str, results: Sequence[ToolResult]) -> str:
+def answer(message: str, results: Sequence[ToolResult], tools: Collection[str]) -> str:
     """Put the results of a message's tool calls into sentences."""
     sentences = [_sentence(result) for result in results]
-    if _ORDER.search(message) and any(result.call.name == "get_quote" for result in results):
-        sentences.append("I cannot place orders.")
+    if _ORDER.search(message) and {result.call.name for result in results} == {"get_quote"}:
+        can_order = "place_order" in tools
+        sentences.append(_HOW_TO_ORDER if can_order else "I cannot place orders.")
     return "\n\n".join(sentences)
 
 
 def _sentence(result: ToolResult) -> str:
+    if result.rejected:
+        return f"I have not called {_named(result)}. {result.content}"
     if result.failed:
         return f"The tool {result.call.name} could not help: {result.content}"
     return _PHRASES.get(result.call.name, _anything)(result)
+
+
+def _named(result: ToolResult) -> str:
+    given = ", ".join(f"{name}={value}" for name, value in result.call.arguments.items())
+    return f"{result.call.name}({given})"
 
 
 def _anything(result: ToolResult) -> str:
@@ -91,6 +100,15 @@ def _quote(result: ToolResult) -> str:
     return f"{quote['symbol']} is at {quote['price']:.2f} {quote['currency']}. {quote['note']}"
 
 
+def _ordered(result: ToolResult) -> str:
+    order = result.content
+    done = "Bought" if order["side"] == "buy" else "Sold"
+    return (
+        f"{done} {order['shares']} {order['symbol']} at {order['price']:.2f} {order['currency']}, "
+        f"{order['value']:.2f} in all; the cash is {order['cash']:.2f} now. {order['note']}"
+    )
+
+
 _PHRASES: dict[str, Callable[[ToolResult], str]] = {
     "search_docs": _passages,
     "calculate": _calculated,
@@ -99,4 +117,5 @@ _PHRASES: dict[str, Callable[[ToolResult], str]] = {
     "days_between": _days,
     "get_portfolio": _portfolio,
     "get_quote": _quote,
+    "place_order": _ordered,
 }

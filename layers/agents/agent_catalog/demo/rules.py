@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from agent_catalog.demo.answers import answer
 from agent_catalog.demo.echo import echo
-from agent_catalog.demo.step import Step, ToolCall, ToolResult, split_tokens
+from agent_catalog.demo.recall import recall
+from agent_catalog.demo.step import Conversation, Step, ToolCall, split_tokens
 
 _DATE = r"(\d{4}-\d{2}-\d{2})"
 _UNITS = r"(day|week|month|year)s?"
@@ -32,42 +34,76 @@ _HOLDINGS = re.compile(
 )
 _SYMBOL = re.compile(r"\b(?!USD|EUR|GBP|ETF)[A-Z]{3,5}\b")
 
+_ORDER = re.compile(
+    r"\b(buy|sell)\s+(\d{1,9})\s+(?:shares?\s+(?:of\s+)?)?([a-z]{1,5})\b", re.IGNORECASE
+)
+
 _COMMAND = re.compile(r"\s*/call\s+(\w+)\s*(\{.*\})?\s*", re.DOTALL)
 
 _PREFACE = "I am the demo model and follow fixed rules."
 
 
-def next_step(message: str, tools: Collection[str], results: Sequence[ToolResult]) -> Step:
+def next_step(conversation: Conversation, tools: Collection[str]) -> Step:
     """
-    Decide what to do about a message.
+    Decide what to do about what the user has said last.
 
     Args:
-        message: What the user has said last.
+        conversation: What has been said so far.
         tools: The names of the tools that may be called.
-        results: What the tools have answered to it so far, in the order of the calls.
     """
-    if results:
-        return Step(tokens=split_tokens(answer(message, results)))
+    message, received = conversation.message, _received(conversation.media)
+    if conversation.results:
+        return _say(received, answer(message, conversation.results, tools))
     if not tools:
-        return echo(message)
-    calls = tuple(call for call in _calls(message) if call.name in tools)
+        step = echo(message)
+        if received:
+            step = replace(step, tokens=[*split_tokens(f"{received}\n\n"), *step.tokens])
+        return step
+    remembered = recall(message, conversation.earlier)
+    if remembered is not None:
+        return replace(
+            _say(received, remembered), reasoning=f"{_PREFACE} This message asks what was said."
+        )
+    calls = tuple(call for call in _calls(message, tools) if call.name in tools)
     if calls:
         names = ", ".join(dict.fromkeys(call.name for call in calls))
         return Step(reasoning=f"{_PREFACE} This message is one for {names}.", calls=calls)
-    return Step(
+    return replace(
+        _say(received, "" if received else _no_rule(tools)),
         reasoning=f"{_PREFACE} This message fits none of them.",
-        tokens=split_tokens(
-            "I am the demo model: I follow fixed rules, and this message fits none of them. "
-            f"My tools are {', '.join(sorted(tools))}; "
-            'you can call each of them, as in: /call NAME {"argument": "value"}'
-        ),
     )
 
 
-def _calls(message: str) -> Iterator[ToolCall]:
-    """Give the calls that a message asks for, whether or not the agent has the tools."""
+def _say(*paragraphs: str) -> Step:
+    return Step(tokens=split_tokens("\n\n".join(filter(None, paragraphs))))
+
+
+def _no_rule(tools: Collection[str]) -> str:
+    return (
+        "I am the demo model: I follow fixed rules, and this message fits none of them. "
+        f"My tools are {', '.join(sorted(tools))}; "
+        'you can call each of them, as in: /call NAME {"argument": "value"}'
+    )
+
+
+def _received(media: Sequence[tuple[str, int]]) -> str:
+    files = [f"{media_type} of {size_bytes:,} bytes" for media_type, size_bytes in media]
+    if not files:
+        return ""
+    if len(files) == 1:
+        return f"I have received one {files[0]} and cannot look into it."
+    return f"I have received {len(files)} files and cannot look into them: {', '.join(files)}."
+
+
+def _calls(message: str, tools: Collection[str]) -> Iterator[ToolCall]:
+    """Give the calls that a message asks for, whether or not the agent has each of the tools."""
     if match := _COMMAND.fullmatch(message):
         yield from _command(match[1], match[2] or "{}")
+        return
+    if "place_order" in tools and (orders := _ORDER.findall(message)):
+        for side, shares, symbol in orders:
+            order = {"symbol": symbol.upper(), "side": side.lower(), "shares": int(shares)}
+            yield ToolCall("place_order", order)
         return
     yield ToolCall("search_docs", {"query": message})
     if _HOLDINGS.search(message):

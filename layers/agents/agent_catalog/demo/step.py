@@ -19,11 +19,28 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """A call that has been answered; `content` is JSON, or the error where it failed."""
+    """A call that has been answered; `content` is JSON, or why it failed or was rejected."""
 
     call: ToolCall
     content: Any
     failed: bool = False
+    rejected: bool = False
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """
+    What has been said so far.
+
+    `message` is what the user has said last, `media` the type and the size in bytes of each file
+    that came with it, `results` what the tools have answered to it, in the order of the calls, and
+    `earlier` what the user has said before, the oldest first.
+    """
+
+    message: str
+    media: Sequence[tuple[str, int]] = ()
+    results: Sequence[ToolResult] = ()
+    earlier: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
-"""A share portfolio for demonstrations: the prices and the holdings are invented."""
+"""A share portfolio for demonstrations: prices, holdings and orders are invented."""
 
 from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from agent_catalog.session import Session
 from agent_catalog.tools.errors import ToolInputError
@@ -13,6 +16,7 @@ _PRICES_USD = {
     "MSFT": 421.1,
     "NVDA": 138.65,
 }
+Symbol = Literal["AAPL", "AMZN", "GOOGL", "MSFT", "NVDA"]
 
 
 def get_portfolio(session: Session) -> dict[str, object]:
@@ -21,15 +25,12 @@ def get_portfolio(session: Session) -> dict[str, object]:
 
     Each conversation has holdings of its own, and keeps them from turn to turn.
     """
-    # Drawn from the session's id: nothing needs to be stored for them to stay the same.
-    seed = sha256(f"{session.tenant}/{session.session_id}".encode()).digest()
-    shares = {symbol: seed[index] % 40 for index, symbol in enumerate(_PRICES_USD)}
+    cash, shares = _holdings(session)
     positions = [
         {"symbol": symbol, "shares": count, "price": price, "value": round(count * price, 2)}
         for symbol, price in _PRICES_USD.items()
         if (count := shares[symbol])
     ]
-    cash = 1_000.0 + seed[-1] * 50
     total = cash + sum(shares[symbol] * price for symbol, price in _PRICES_USD.items())
     return {
         "currency": "USD",
@@ -52,3 +53,55 @@ def get_quote(symbol: str) -> dict[str, object]:
         known = ", ".join(_PRICES_USD)
         raise ToolInputError(f"There is no demo price for '{symbol[:20]}'; there is: {known}.")
     return {"symbol": name, "price": _PRICES_USD[name], "currency": "USD", "note": _NOTE}
+
+
+def place_order(
+    session: Session,
+    symbol: Symbol,
+    side: Literal["buy", "sell"],
+    shares: Annotated[int, Field(ge=1, le=1_000_000)],
+) -> dict[str, object]:
+    """
+    Buy or sell shares of this conversation's demo portfolio, at the demo price.
+
+    Args:
+        symbol: The ticker symbol.
+        side: Whether to buy or to sell.
+        shares: How many.
+    """
+    cash, held = _holdings(session)
+    price = _PRICES_USD[symbol]
+    value = round(shares * price, 2)
+    if side == "buy" and value > cash:
+        raise ToolInputError(
+            f"{shares} {symbol} cost {value:.2f} USD, and there are {cash:.2f} USD in cash."
+        )
+    if side == "sell" and shares > held[symbol]:
+        raise ToolInputError(f"There are {held[symbol]} {symbol} to sell, not {shares}.")
+    return {
+        "symbol": symbol,
+        "side": side,
+        "shares": shares,
+        "price": price,
+        "value": value,
+        "cash": round(cash - value if side == "buy" else cash + value, 2),
+        "currency": "USD",
+        "note": _NOTE,
+    }
+
+
+def _holdings(session: Session) -> tuple[float, dict[str, int]]:
+    """Give cash and shares: what the session began with, and its orders since."""
+    # Drawn from the session's id: nothing needs to be stored for it to stay the same.
+    seed = sha256(f"{session.tenant}/{session.session_id}".encode()).digest()
+    shares = {symbol: seed[index] % 40 for index, symbol in enumerate(_PRICES_USD)}
+    cash = 1_000.0 + seed[-1] * 50
+    for order in _orders(session):
+        bought = order["shares"] if order["side"] == "buy" else -order["shares"]
+        shares[order["symbol"]] += bought
+        cash -= bought * order["price"]
+    return round(cash, 2), shares
+
+
+def _orders(session: Session) -> list[dict[str, Any]]:
+    return [order for order in session.results.of("place_order") if isinstance(order, dict)]

@@ -1,0 +1,56 @@
+"""From an agent's file to a pydantic-ai agent."""
+
+from dataclasses import dataclass
+
+from pydantic_ai import Agent as AiAgent
+from pydantic_ai import DeferredToolRequests, Tool
+from pydantic_ai.toolsets import AbstractToolset
+
+from agent_catalog.agent_file import AgentFile
+from agent_catalog.session import Session
+from agent_catalog.tool_binding import bind_tool
+from agent_catalog.tool_reference import split_reference
+
+Output = str | DeferredToolRequests
+
+
+@dataclass(frozen=True)
+class BuiltAgent:
+    """An agent of pydantic-ai's, the file it is built from, and its own tools by name."""
+
+    file: AgentFile
+    agent: AiAgent[Session, Output]
+    tools: dict[str, Tool[Session]]
+
+
+def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
+    """Import an agent's tools and build it; instructions and model are given to each run."""
+    names = [split_reference(reference)[1] for reference in file.tools]
+    tools = {
+        name: bind_tool(
+            reference, needs_approval=name in file.approval, timeout_s=file.tool_timeout
+        )
+        for name, reference in zip(names, file.tools, strict=True)
+    }
+    agent: AiAgent[Session, Output] = AiAgent.from_spec(
+        {
+            "name": agent_id,
+            "model_settings": file.model_settings,
+            "retries": file.retries,
+            "capabilities": list(file.capabilities),
+        },
+        deps_type=Session,
+        output_type=[str, DeferredToolRequests],
+        tools=list(tools.values()),
+        toolsets=_toolsets(file),
+    )
+    return BuiltAgent(file, agent, tools)
+
+
+def _toolsets(file: AgentFile) -> list[AbstractToolset[Session]]:
+    if not file.mcp:
+        return []
+    # Imported here: most agents have no servers, and every cold start imports this module.
+    from agent_catalog.mcp_tools import McpToolset  # noqa: PLC0415
+
+    return [McpToolset(file.mcp)]

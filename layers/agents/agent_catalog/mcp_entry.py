@@ -1,0 +1,125 @@
+"""What an agent's file says of an MCP server whose tools the agent may call."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    StringConstraints,
+    model_validator,
+)
+
+from agentrun.domain.agents import AgentTool
+
+_VALUE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9-]* )?\$\{(?P<variable>[A-Z_][A-Z0-9_]*)\}")
+# What every model's API takes as a tool's name; Bedrock's `toolSpec.name` is the strictest of them.
+_MODEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
+# The file does not hold what the server says of its tools, and nobody asks it only to list agents.
+_DESCRIPTION = "A tool of an MCP server; the server describes it to the model."
+
+
+def _reachable(url: HttpUrl) -> HttpUrl:
+    if url.scheme != "https" and not _LOOPBACK.fullmatch(url.host or ""):
+        raise ValueError("must be https, or http on this machine itself")
+    if url.username or url.password or url.fragment:
+        raise ValueError("must have neither a user, a password nor a fragment")
+    return url
+
+
+def _from_environment(value: str) -> str:
+    # Says nothing of the value: it may be a secret that does not belong into the file.
+    if not _VALUE.fullmatch(value):
+        raise ValueError("must name a variable, as '${NAME}' or 'Bearer ${NAME}'")
+    return value
+
+
+# The protocol's own characters for a tool's name.
+_ServerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./-]{1,128}$")]
+_HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+
+
+class McpServer(BaseModel):
+    """
+    An MCP server (streamable HTTP), and which of its tools the agent may call.
+
+    `tools` and `approval` are names as the server has them; `timeout_s` is the most that
+    connecting may take, and each call. Header values come from variables of the process that runs
+    the agent (`secret_variables.py`), at each run, so that a secret is neither in the file nor
+    needed to list agents.
+    """
+
+    # Built as a part of the agent's file only.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    url: Annotated[HttpUrl, AfterValidator(_reachable)]
+    tools: tuple[_ServerName, ...] = Field(min_length=1)
+    approval: tuple[str, ...] = ()
+    prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,32}$")
+    timeout_s: float = Field(default=10, gt=0, le=300)
+    headers: dict[_HeaderName, Annotated[str, AfterValidator(_from_environment)]] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [self.shown_name(tool) for tool in self.tools]
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise ValueError(f"the tool '{name}' is there twice")
+            if not _MODEL_NAME.fullmatch(name):
+                raise ValueError(f"'{name}' is longer than the 64 characters that models take")
+        for name in self.approval:
+            if name not in self.tools:
+                raise ValueError(f"approval: '{name}' is not among the tools of this server")
+        return self
+
+    def shown_name(self, tool: str) -> str:
+        """
+        Give the name that the model and the callers see for one of the server's tools.
+
+        It is the server's own, after `prefix` and `_` where the file sets one to tell two servers
+        apart; the dots and slashes that a server may use, and no model takes, become `_`.
+        """
+        return re.sub(r"[./]", "_", f"{self.prefix}_{tool}" if self.prefix else tool)
+
+    def agent_tools(self) -> tuple[AgentTool, ...]:
+        """Give the tools as `GET /api/agents` lists them, without asking the server."""
+        return tuple(
+            AgentTool(
+                name=self.shown_name(tool),
+                description=_DESCRIPTION,
+                requires_approval=tool in self.approval,
+            )
+            for tool in self.tools
+        )
+
+    def header_values(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """
+        Fill the headers' values in.
+
+        Raises:
+            HeaderValueError: A variable is missing, empty, or cannot be a header's value.
+        """
+        return {
+            name: (match["scheme"] or "") + _header_value(match["variable"], variables)
+            for name, value in self.headers.items()
+            if (match := _VALUE.fullmatch(value))
+        }
+
+
+class HeaderValueError(ValueError):
+    """A variable cannot serve as a header's value; the message names the variable."""
+
+
+def _header_value(variable: str, variables: Mapping[str, str]) -> str:
+    value = variables.get(variable, "").strip()
+    if not value:
+        raise HeaderValueError(f"the variable {variable} is not set")
+    if not (value.isascii() and value.isprintable()):
+        raise HeaderValueError(f"the variable {variable} does not fit into a header")
+    return value

@@ -1,0 +1,122 @@
+"""
+What was said in a turn, as its user sees it, read from the engine's own form.
+
+It knows that form, pydantic-ai's JSON of messages, without loading the library: whoever only reads
+conversations need not wait for the engine.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from agentrun.domain.conversations import Message, PastTurn
+
+
+class _Part(BaseModel):
+    """One part of a message; which fields it has depends on its kind."""
+
+    part_kind: str
+    content: JsonValue = None
+    tool_name: str | None = None
+    timestamp: datetime | None = None
+
+
+class _EngineMessage(BaseModel):
+    """What went to the model at once, a "request", or came from it, a "response"."""
+
+    parts: tuple[_Part, ...]
+    timestamp: datetime | None = None
+
+
+_MESSAGES = TypeAdapter(tuple[_EngineMessage, ...])
+_TOOL_KINDS = {"tool-return", "builtin-tool-return", "retry-prompt"}
+"""The last is how a call that failed was answered by earlier versions of the library."""
+_WITHOUT_TEXT = {"cache-point"}
+
+_Role = Literal["user", "assistant", "tool"]
+_Said = tuple[_Role, str, datetime | None]
+
+
+def transcript(turn: PastTurn) -> Sequence[Message]:
+    """
+    Give the messages of one turn, the oldest first.
+
+    The user's are the question, the assistant's each stretch of its answer, a tool's its result or
+    why there is none, as text: a string as it is, anything else as JSON. Media is named in square
+    brackets by its type. What only engine and model say to each other is left out, reasoning and
+    instructions too, and so is a prompt or an answer without text. A turn without messages of the
+    engine's, or with some that cannot be read, is its input and its output.
+    """
+    said = _by_engine(turn.messages) if turn.messages is not None else None
+    if said is None:
+        said = [("user", turn.input, None), ("assistant", turn.output, None)]
+    return [
+        Message(
+            role=role,
+            content=text,
+            created_at=turn.created_at if role == "user" else at or turn.updated_at,
+            run_id=turn.run_id,
+        )
+        for role, text, at in said
+        if text or role == "tool"
+    ]
+
+
+def _by_engine(dumped: str) -> list[_Said] | None:
+    try:
+        messages = _MESSAGES.validate_json(dumped)
+    except ValidationError:
+        return None
+    return [said for message in messages for said in _said_in(message)]
+
+
+def _said_in(message: _EngineMessage) -> Iterator[_Said]:
+    """Give what one message says; texts of the assistant that nothing interrupts are one."""
+    answer: list[str] = []
+    for part in message.parts:
+        if part.part_kind == "text":
+            answer.append(_text(part.content))
+        elif part.part_kind == "file":
+            answer.append(_name_of_media(part.content))
+        elif part.part_kind in _TOOL_KINDS and part.tool_name is not None:
+            yield "assistant", "".join(answer), message.timestamp
+            answer = []
+            yield "tool", _text(part.content), part.timestamp
+        elif part.part_kind == "user-prompt":
+            yield "user", _prompt(part.content), part.timestamp
+    yield "assistant", "".join(answer), message.timestamp
+
+
+def _prompt(content: JsonValue) -> str:
+    if not isinstance(content, list):
+        return _text(content)
+    return "\n".join(
+        item if isinstance(item, str) else _name_of_media(item)
+        for item in content
+        if not (isinstance(item, dict) and item.get("kind") in _WITHOUT_TEXT)
+    )
+
+
+def _name_of_media(item: JsonValue) -> str:
+    if isinstance(item, dict):
+        if isinstance(item.get("content"), str):
+            return str(item["content"])
+        return f"[{item.get('media_type') or item.get('kind') or 'media'}]"
+    return _text(item)
+
+
+def _text(content: JsonValue) -> str:
+    return content if isinstance(content, str) else to_json(_without_bytes(content)).decode()
+
+
+def _without_bytes(value: JsonValue) -> JsonValue:
+    if isinstance(value, list):
+        return [_without_bytes(item) for item in value]
+    if isinstance(value, dict):
+        if value.get("kind") == "binary":
+            return _name_of_media(value)
+        return {name: _without_bytes(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,1 @@
+"""An agent with the tools of MCP servers: real connections, a scripted model."""

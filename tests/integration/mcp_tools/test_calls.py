@@ -1,0 +1,182 @@
+"""What a call gives, whatever its server does."""
+
+import asyncio
+
+import pytest
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from agent_catalog.mcp_transport import MAX_MESSAGE_BYTES
+from agent_catalog.tool_output import MAX_RESULT_BYTES
+from tests.integration.mcp_tools.mcp_run import ECHO, McpRun, entry
+from tests.mcp_server.scripted import (
+    Answer,
+    Asked,
+    ScriptedServer,
+    hangs,
+    stream,
+    text,
+)
+
+pytestmark = pytest.mark.anyio
+
+Log = pytest.LogCaptureFixture
+
+
+def too_large(asked: Asked) -> Response:
+    return text(asked, "x" * (MAX_MESSAGE_BYTES + 1))
+
+
+FAILED: list[tuple[Answer, str]] = [
+    (
+        lambda asked: JSONResponse(asked.error(-32602, "Unknown tool: echo.")),
+        "The tool's server has refused the request: Unknown tool: echo.",
+    ),
+    (
+        lambda _: JSONResponse({"error": {"code": 1, "message": "Busy."}}, status_code=429),
+        "The tool's server has refused the request: Busy.",
+    ),
+    (lambda _: Response(status_code=500), "The tool's server has answered with the status 500."),
+    (
+        lambda _: Response("<html>"),
+        "The tool's server has answered with neither a message nor a stream of them.",
+    ),
+    (
+        lambda asked: JSONResponse(asked.result(None)),
+        "The tool's server has given an answer that is not one.",
+    ),
+    (
+        lambda asked: JSONResponse(asked.result({"content": "hi"})),
+        "The tool's server has given an answer of the wrong shape.",
+    ),
+    (
+        lambda _: Response('{"id": "\\ud800"}', media_type="application/json"),
+        "The tool's server has answered with something that is not JSON.",
+    ),
+    (
+        lambda _: JSONResponse({"jsonrpc": "2.0", "id": 4711, "result": {}}),
+        "The tool's server has answered with neither a message nor a stream of them.",
+    ),
+    (lambda _: stream(": nothing\n\n"), "The tool's server has broken off before its answer."),
+    (
+        lambda _: RedirectResponse("https://elsewhere.example/mcp"),
+        "The tool's server redirects to another address, which is not followed.",
+    ),
+    (hangs, "The tool's server has not answered within 0.3 s."),
+    (
+        lambda asked: stream(": still there\n\n", asked.disconnected),
+        "The tool's server has not answered within 0.3 s.",
+    ),
+    (too_large, "The tool's server has sent a message of more than 4 MB."),
+    (
+        lambda _: stream("data: " + "x" * (MAX_MESSAGE_BYTES + 1)),
+        "The tool's server has sent a message of more than 4 MB.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "error"), FAILED)
+async def test_a_server_that_fails_at_a_call_fails_the_call_only(
+    server: ScriptedServer, caplog: Log, answer: Answer, error: str
+) -> None:
+    server.answers["tools/call"] = answer
+    timeout_s = 0.3 if "within" in error else 5
+    came = await McpRun(entry(server, timeout_s=timeout_s)).run(ECHO)
+    assert came.results == [("failed", error)]
+    assert came.output == "done"
+    (line,) = (line for line in caplog.messages if "MCP" in line)
+    assert line.endswith("(tool echo)")
+
+
+async def test_a_connection_that_breaks_fails_the_call_only(server: ScriptedServer) -> None:
+    async def dies() -> None:
+        raise ConnectionError
+
+    server.answers["tools/call"] = lambda _: stream(": still there\n\n", dies)
+    came = await McpRun(entry(server)).run(ECHO)
+    assert came.results == [("failed", "The tool's server has broken off the connection.")]
+
+
+async def test_a_tool_says_itself_why_it_failed(server: ScriptedServer, caplog: Log) -> None:
+    server.answers["tools/call"] = lambda asked: text(
+        asked, "There is no such page.", isError=True, structuredContent={"code": 7}
+    )
+    came = await McpRun(entry(server)).run(ECHO)
+    assert came.results == [("failed", "There is no such page.")]
+    assert caplog.messages == []
+
+
+async def test_a_result_of_any_kind_becomes_text_or_json(server: ScriptedServer) -> None:
+    def result(asked: Asked) -> Response:
+        return JSONResponse(asked.result(asked.message["params"]["arguments"]))
+
+    server.answers["tools/call"] = result
+    page = {"type": "text", "text": "page"}
+    came = await McpRun(entry(server)).run(
+        ("echo", {}),
+        ("echo", {"content": [page, page]}),
+        ("echo", {"content": [page], "structuredContent": {"pages": [1]}}),
+        ("echo", {"content": [], "structuredContent": {"result": [1, 2]}}),
+        ("echo", {"content": [page, {"type": "image", "data": "aGk=", "mimeType": "image/png"}]}),
+        ("echo", {"content": [{"type": "resource", "resource": {"uri": "file:a", "text": "A"}}]}),
+        ("echo", {"content": [{"type": "resource", "resource": {"uri": "file:a", "blob": "QQ"}}]}),
+        ("echo", {"content": [{"type": "resource_link", "name": "a", "uri": "https://a.example"}]}),
+        ("echo", {"content": [{"type": "hologram"}]}),
+    )
+    assert [outcome for outcome, _ in came.results] == ["success"] * 9
+    by_call = sorted(map(str, (content for _, content in came.results)))
+    assert by_call == sorted(
+        [
+            "",
+            "page\npage",
+            "{'pages': [1]}",
+            "[1, 2]",
+            "page\n[image, image/png: left out]",
+            "A",
+            "[file, file:a: left out]",
+            "https://a.example",
+            "[content of an unknown kind: left out]",
+        ]
+    )
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_a_large_result_is_cut(server: ScriptedServer, failed: bool) -> None:
+    server.answers["tools/call"] = lambda asked: text(asked, "x" * 100_000, isError=failed)
+    came = await McpRun(entry(server)).run(ECHO)
+    ((_, content),) = came.results
+    assert isinstance(content, str)
+    assert content.startswith("x" * MAX_RESULT_BYTES + " … [cut")
+    assert len(content) < MAX_RESULT_BYTES + 100
+
+
+async def test_an_argument_that_json_does_not_have_is_null(server: ScriptedServer) -> None:
+    came = await McpRun(entry(server)).run(("echo", {"value": float("nan")}))
+    assert came.results == [("success", '{"value": null}')]
+
+
+async def test_other_tools_may_ask_for_what_a_call_gave(server: ScriptedServer) -> None:
+    run = McpRun(entry(server))
+    await run.run(ECHO)
+    assert run.session.results.of("echo") == ('{"text": "hi"}',)
+
+
+async def test_calls_go_on_side_by_side(server: ScriptedServer) -> None:
+    both = asyncio.Event()
+
+    async def call(asked: Asked) -> Response:
+        if server.names().count("tools/call") == 2:
+            both.set()
+        await both.wait()
+        return text(asked, asked.message["params"]["name"])
+
+    server.answers["tools/call"] = call
+    came = await McpRun(entry(server)).run(ECHO, ("ping", {}))
+    assert sorted(map(str, came.results)) == ["('success', 'echo')", "('success', 'ping')"]
+
+
+async def test_a_call_that_takes_too_long_is_cancelled_there(server: ScriptedServer) -> None:
+    server.answers["tools/call"] = hangs
+    await McpRun(entry(server, timeout_s=0.3)).run(ECHO)
+    number = server.first("tools/call").message["id"]
+    cancelled = server.first("notifications/cancelled").message["params"]
+    assert cancelled == {"requestId": number}

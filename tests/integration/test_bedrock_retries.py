@@ -1,0 +1,115 @@
+"""What Bedrock is asked again, and what a run that broke off says of itself."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from agentrun.domain.events import ContentDelta
+from tests.bedrock import (
+    BedrockServer,
+    Cut,
+    EndOfStream,
+    Hold,
+    HttpError,
+    Reply,
+    StreamException,
+    Text,
+    bedrock_server,
+)
+from tests.bedrock.answers import Step
+from tests.bedrock.engine_run import Runner
+
+pytestmark = pytest.mark.anyio
+
+MODEL = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+SAID = Text("It ", "is ")
+THROTTLED = HttpError(429, "ThrottlingException")
+
+
+@pytest.fixture
+def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
+    with bedrock_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+async def test_a_throttled_model_surfaces_within_seconds(
+    bedrock: BedrockServer, tmp_path: Path
+) -> None:
+    bedrock.always(THROTTLED)
+    begun = time.monotonic()
+    run = await Runner(tmp_path, MODEL).run()
+    took_s = time.monotonic() - begun
+    assert run.error is not None
+    assert run.error.error_type == "MODEL_THROTTLED"
+    assert len(bedrock.requests) == 3
+    # Up to 1 s before the second attempt, and up to 2 s before the third; the rest is start-up.
+    assert took_s < 5
+
+
+async def test_nothing_is_asked_again_once_something_has_been_said(
+    bedrock: BedrockServer, tmp_path: Path
+) -> None:
+    kinds = ("throttlingException", "serviceUnavailableException", "internalServerException")
+    endings: list[Step] = [Cut(), EndOfStream(), *map(StreamException, kinds)]
+    runner = Runner(tmp_path, MODEL)
+    # Whatever is asked again would be answered by this, and said twice.
+    bedrock.always(Reply(SAID))
+    for asked, ending in enumerate(endings, start=1):
+        bedrock.script(Reply(SAID, ending))
+        run = await runner.run()
+        assert (run.text, run.error is None) == ("It is ", False)
+        assert len(bedrock.requests) == asked
+
+
+async def test_a_throttle_before_the_first_word_is_mended_unseen(
+    bedrock: BedrockServer, tmp_path: Path
+) -> None:
+    bedrock.script(THROTTLED, Reply(SAID))
+    run = await Runner(tmp_path, MODEL).run()
+    assert (run.text, run.error) == ("It is ", None)
+    assert run.metrics.llm_calls == 1
+
+
+async def test_figures_of_an_answer_that_broke_off_are_unknown_not_zero(
+    bedrock: BedrockServer, tmp_path: Path
+) -> None:
+    bedrock.script(Reply(SAID, Cut()), Reply(SAID, stop="guardrail_intervened"))
+    runner = Runner(tmp_path, MODEL)
+    broken, filtered = await runner.run(), await runner.run()
+    assert (broken.metrics.llm_calls, broken.metrics.input_tokens) == (1, None)
+    assert (filtered.metrics.llm_calls, filtered.metrics.input_tokens) == (1, 10)
+
+
+async def test_a_service_without_credentials_says_so(
+    bedrock: BedrockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The session that all clients share has looked them up already.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    run = await Runner(tmp_path, MODEL).run()
+    assert "lacks credentials" in str(run.error)
+    assert bedrock.requests == []
+
+
+async def test_pauses_shorter_than_the_time_out_do_not_end_a_run(
+    bedrock: BedrockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = [threading.Event() for _ in range(4)]
+    monkeypatch.setenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", "1.5")
+    bedrock.script(Reply(*(step for pause in pauses for step in (Text("on "), Hold(pause)))))
+    begun, texts, waiting = time.monotonic(), [], iter(pauses)
+    async for event in Runner(tmp_path, MODEL).start():
+        if isinstance(event, ContentDelta):
+            texts.append(event.text)
+            threading.Timer(0.4, next(waiting).set).start()
+    assert "".join(texts) == "on on on on "
+    assert time.monotonic() - begun > 1.5

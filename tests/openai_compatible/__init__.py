@@ -1,0 +1,114 @@
+"""
+A stand-in for what serves OpenAI's chat completions, such as Ollama or vLLM.
+
+    with openai_compatible_server() as server:
+        server.script(ChatReply(Text("Hel", "lo")), ChatError(429))
+        ...  # run something that finds it by `server.environment`
+
+It is scripted with the steps of `tests.bedrock`, and records requests as that does; the model's
+name is in `request.body["model"]`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bedrock import Cut, EndOfStream, Hold, Reasoning, StreamException, Text, ToolUse
+from tests.bedrock.answers import Step
+from tests.bedrock.model_server import Exchange, ModelServer
+
+__all__ = ["ChatError", "ChatReply", "OpenAiCompatibleServer", "openai_compatible_server"]
+
+USAGE = {
+    "prompt_tokens": 30,
+    "completion_tokens": 7,
+    "total_tokens": 37,
+    "prompt_tokens_details": {"cached_tokens": 20},
+}
+
+
+class OpenAiCompatibleServer(ModelServer):
+    """A running stand-in; `environment` leads the openai package to it."""
+
+    def __init__(self) -> None:
+        super().__init__(ChatError(400, "unscripted"))
+        self.environment = {"OPENAI_BASE_URL": f"{self.url}/v1", "OPENAI_API_KEY": "sk-test"}
+
+
+@contextmanager
+def openai_compatible_server() -> Iterator[OpenAiCompatibleServer]:
+    """Serve until the end of the block."""
+    server = OpenAiCompatibleServer()
+    with server.running():
+        yield server
+
+
+@dataclass(frozen=True, init=False)
+class ChatReply:
+    """An answer, streamed as the request asks for; `finish` is the finish reason."""
+
+    steps: tuple[Step, ...]
+    finish: str
+
+    def __init__(self, *steps: Step, finish: str | None = None) -> None:
+        calls = any(isinstance(step, ToolUse) for step in steps)
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "finish", finish or ("tool_calls" if calls else "stop"))
+
+    def answer(self, exchange: Exchange) -> None:
+        assert exchange.request.path == "/v1/chat/completions"
+        assert exchange.request.body["stream"] is True
+        exchange.start_stream("text/event-stream")
+        for index, step in enumerate(self.steps):
+            if isinstance(step, Hold):
+                exchange.hold(step.until)
+            elif isinstance(step, Cut):
+                return exchange.cut()
+            elif isinstance(step, EndOfStream):
+                return exchange.send_raw(b"0\r\n\r\n")
+            elif isinstance(step, StreamException):
+                exchange.send(_frame({"error": {"message": step.message, "code": step.kind}}))
+                return exchange.send_raw(b"0\r\n\r\n")
+            else:
+                for delta in _deltas(step, index):
+                    exchange.send(_chunk({"index": 0, "delta": delta, "finish_reason": None}))
+        exchange.send(_chunk({"index": 0, "delta": {}, "finish_reason": self.finish}))
+        exchange.send(_chunk(usage=USAGE))
+        exchange.send(b"data: [DONE]\n\n")
+        return exchange.send_raw(b"0\r\n\r\n")
+
+
+@dataclass(frozen=True)
+class ChatError:
+    """A refusal, as OpenAI writes it."""
+
+    status: int
+    code: str | None = None
+
+    def answer(self, exchange: Exchange) -> None:
+        error = {"message": "Something is wrong with req_7d1e.", "type": "error", "code": self.code}
+        exchange.send_json(self.status, {"error": error}, {"Content-Type": "application/json"})
+
+
+def _deltas(step: Text | Reasoning | ToolUse, index: int) -> Iterator[dict[str, Any]]:
+    if isinstance(step, Text):
+        yield from ({"content": delta} for delta in step.deltas)
+    elif isinstance(step, Reasoning):
+        yield from ({"reasoning_content": delta} for delta in step.deltas)
+    else:
+        function = {"name": step.name, "arguments": ""}
+        call = {"index": index, "id": step.id, "type": "function", "function": function}
+        yield {"tool_calls": [call]}
+        arguments = json.dumps(step.input)[: step.cut_after]
+        yield {"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}
+
+
+def _chunk(*choices: Mapping[str, Any], **more: Any) -> bytes:
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "served"}
+    return _frame({**head, "choices": choices, **more})
+
+
+def _frame(content: Mapping[str, Any]) -> bytes:
+    return b"data: " + json.dumps(content).encode() + b"\n\n"
