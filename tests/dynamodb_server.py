@@ -1,23 +1,41 @@
-"""A DynamoDB that other processes can reach: moto's server, with the table in it."""
+"""A DynamoDB that other processes can reach: moto's, made atomic, with the table in it."""
 
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.server_process import free_port, running_server
+from tests.server_process import ServerDiedError
 from tests.tables import client_of, create_table
+
+_LISTENING = re.compile(r"Running on (http://\S+)")
 
 
 @contextmanager
 def dynamodb_server(scratch: Path) -> Iterator[str]:
     """Serve an empty table on loopback; gives the URL."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with running_server(
-        command, port, environment={"PATH": os.environ["PATH"]}, cwd=scratch, log=scratch / "log"
+    log = scratch / "log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "agentrun_local.moto_process"],
+            env={"PATH": os.environ["PATH"]},
+            cwd=scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
     ):
-        url = f"http://127.0.0.1:{port}"
-        create_table(client_of(url))
-        yield url
+        assert process.stdout is not None
+        try:
+            said = _LISTENING.search(process.stdout.readline())
+            if said is None:
+                raise ServerDiedError(log.read_text(errors="replace"))
+            create_table(client_of(said[1]))
+            yield said[1]
+        finally:
+            process.terminate()

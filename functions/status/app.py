@@ -1,4 +1,4 @@
-"""The status function: agents, and runs as they are."""
+"""The status function: agents, runs as they are, and conversations."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
@@ -7,15 +7,19 @@ from fastapi import Depends, FastAPI, Query, Response
 from mangum import Mangum
 
 from agent_catalog import load_catalog
+from agent_catalog.transcript import transcript
 from agentrun.adapters.dynamo_client import dynamo_client
+from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.principal import Principal
 from agentrun.http.authentication import by_gateway
-from agentrun.http.bodies import agent_body, json_answer, run_body
+from agentrun.http.bodies import MAX_ARRAY_BYTES, agent_body, json_answer, run_body
 from agentrun.http.cors import with_cors
 from agentrun.http.fastapi_problems import install_problem_handlers
+from agentrun.http.security_headers import SecurityHeadersMiddleware
+from agentrun.http.session_routes import session_routes
 from agentrun.service.cancel_run import cancel_run
 from agentrun.service.list_agents import find_agent, list_agents
 from agentrun.service.run_ports import RunPorts
@@ -37,16 +41,26 @@ ports = RunPorts(
     threads=ThreadPoolExecutor(1),
     clock=clock,
 )
+conversations = DynamoConversationStore(client, settings.table, turns_limit_bytes=MAX_ARRAY_BYTES)
 
-api = FastAPI(title="Agentrun: agents and runs", openapi_url=None)
+api = FastAPI(openapi_url=None, redirect_slashes=False)
 install_problem_handlers(api)
-Caller = Annotated[Principal, Depends(by_gateway(clock))]
+authenticate = by_gateway(clock)
+Caller = Annotated[Principal, Depends(authenticate)]
 
 
 @api.get("/api/v1/health")
 def health() -> Response:
     """Tell that the function answers."""
     return json_answer({"status": "UP"})
+
+
+@api.get("/api/v1/openapi.json")
+def get_openapi(_caller: Caller) -> Response:
+    """Describe the API of both functions; few ask, so that no cold start pays for the answer."""
+    from agentrun.http.openapi.document import openapi_json  # noqa: PLC0415
+
+    return Response(openapi_json(), media_type="application/json")
 
 
 @api.get("/api/agents")
@@ -95,5 +109,8 @@ def delete_run(caller: Caller, agent_id: str, run_id: str) -> Response:
     return Response(status_code=204)
 
 
-app = with_cors(api, settings.cors_origins)
+api.include_router(
+    session_routes(authenticate, conversations=conversations, transcript=transcript, ports=ports)
+)
+app = SecurityHeadersMiddleware(with_cors(api, settings.cors_origins))
 handler = Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)

@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     stack = argparse.ArgumentParser(add_help=False, parents=[template])
     stack.add_argument(
-        "--model", default="demo", help="demo (default) or bedrock:<id>, with your AWS credentials"
+        "--model",
+        default="demo",
+        help="demo (default), bedrock:<id> with your AWS credentials, or openai:<name>",
     )
     stack.add_argument(
         "--parameter",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from moto import mock_aws
@@ -9,6 +10,7 @@ from moto import mock_aws
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.ports import EventLog, RunStore
+from tests.dynamodb_server import dynamodb_server
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.tables import TABLE, client_of, create_table
 
@@ -29,3 +31,14 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
         client = client_of()
         create_table(client)
         yield Stores(DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE))
+
+
+@pytest.fixture(scope="module")
+def atomic_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """Give the adapter on a server that makes conditional writes one at a time."""
+    folder: Path = tmp_path_factory.mktemp("atomic")
+    with dynamodb_server(folder) as url:
+        client = client_of(url)
+        yield Stores(DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE))
+        # An open connection holds up the server's end.
+        client.close()

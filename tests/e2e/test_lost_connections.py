@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from threading import Barrier
 
 import httpx
 import pytest
 
 from tests.e2e.conftest import LocalStack
+from tests.e2e.processes import stream_processes_of
 from tests.e2e.sse import Frame, attached, content, started_run, whole_run
 
 ECHO = "/api/agents/echo/runs"
@@ -28,31 +28,6 @@ RUNS_A_KILL = 10
 def rest(local_stack: LocalStack) -> Iterator[httpx.Client]:
     with local_stack.client() as client:
         yield client
-
-
-def stream_processes_of(stack: LocalStack) -> list[int]:
-    """Give the processes in which a stack's stream function runs at this moment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"lambda_asgi" in command and descends_from(int(folder.name), stack.process.pid):
-            found.append(int(folder.name))
-    return found
-
-
-def descends_from(pid: int, ancestor: int) -> bool:
-    while pid > 1:
-        if pid == ancestor:
-            return True
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return False
-        pid = int(stat.rpartition(")")[2].split()[1])
-    return False
 
 
 def test_a_run_outlives_its_client(rest: httpx.Client) -> None:

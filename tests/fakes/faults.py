@@ -193,17 +193,49 @@ def _updates(having: str, lacking: str = "-") -> Callable[[str, Mapping[str, Any
     return matches
 
 
+def _is_start(name: str, params: Mapping[str, Any]) -> bool:
+    return name == "TransactWriteItems" and "Put" in params["TransactItems"][0]
+
+
+def _moves(from_status: str) -> Callable[[str, Mapping[str, Any]], bool]:
+    """Match the transactions that move a run on from this status and take its session's lock."""
+
+    def matches(name: str, params: Mapping[str, Any]) -> bool:
+        if name != "TransactWriteItems":
+            return False
+        header = params["TransactItems"][0].get("Update", {})
+        return from_status in header.get("ExpressionAttributeValues", {})
+
+    return matches
+
+
+def _is_cancel(name: str, params: Mapping[str, Any]) -> bool:
+    values = params.get("ExpressionAttributeValues", {})
+    ends = ":completedAt" in values and ":lastEventId" not in values
+    return name == "UpdateItem" and (ends or ":cancelRequestedAt" in values)
+
+
 OPERATIONS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
-    "start": lambda name, _: name == "TransactWriteItems",
+    "start": _is_start,
+    "take turn": _moves(":queued"),
+    "resume": _moves(":paused"),
+    "release": lambda name, params: (
+        name == "UpdateItem" and params["UpdateExpression"].startswith("REMOVE activeRun")
+    ),
     "segment": _puts("EV#"),
-    "heartbeat": _updates(":leaseUntil"),
+    "heartbeat": _updates(":leaseUntil", lacking=":status"),
     "output": _puts("OUT#"),
-    "finish": _updates(":completedAt", lacking=":lease"),
+    "messages": _puts("MSG#"),
+    "checkpoint": _puts("CKPT#"),
+    "finish": _updates(":lastEventId", lacking=":lease"),
+    "restore pause": lambda name, params: (
+        name == "UpdateItem" and "leaseUntil = pausedUntil" in params["UpdateExpression"]
+    ),
     "read state": lambda name, _: name == "GetItem",
     "read batch": lambda name, _: name == "BatchGetItem",
     "read events": lambda name, params: name == "Query" and "ProjectionExpression" not in params,
     "find last event": lambda name, params: name == "Query" and "ProjectionExpression" in params,
     "repair": _updates(":lease"),
-    "cancel": _updates(":cancelRequestedAt"),
+    "cancel": _is_cancel,
 }
 """What the project asks DynamoDB for, by what its requests look like."""

@@ -1,27 +1,29 @@
-"""Runs and events in dictionaries."""
+"""Runs, their sessions' locks and their events in dictionaries."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agentrun.adapters.dynamo_start import session_title
 from agentrun.adapters.text_chunks import cut_utf8
+from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.errors import (
     ConflictError,
     FencedError,
     RunNotFoundError,
+    SessionBusyError,
     SessionNotFoundError,
 )
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.idempotency import IdempotencyClaim
+from agentrun.domain.model import to_milliseconds
+from agentrun.domain.outcomes import Completed, Outcome, PausedForApproval, changes_at_end
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import (
-    AgentRun,
-    Lease,
-    Outcome,
-    RunKey,
-    RunStatus,
-    changes_at_end,
-    expired,
-)
+from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
+from agentrun.domain.turns import Checkpoint
+
+UNDER_WAY = {RunStatus.QUEUED, RunStatus.RUNNING}
+WAITING = {RunStatus.QUEUED, RunStatus.PAUSED}
 
 
 class InMemoryEventLog:
@@ -38,30 +40,48 @@ class InMemoryEventLog:
         return [stored[number] for number in sorted(stored) if number > after]
 
 
+@dataclass
+class StoredSession:
+    """A session with its lock, and the executor that has taken it."""
+
+    agent_id: str
+    user_id: str
+    title: str
+    created_at: datetime
+    updated_at: datetime
+    lock: SessionLock = FREE
+    taken_by: str | None = None
+
+
 class InMemoryRunStore:
     """The port `RunStore` in dictionaries; not for use by several threads at once."""
 
     def __init__(self, log: InMemoryEventLog) -> None:
-        self._log = log
-        self._runs: dict[RunKey, AgentRun] = {}
-        self._sessions: dict[tuple[str, str], tuple[str, str]] = {}
+        self.log = log
+        self.runs: dict[RunKey, AgentRun] = {}
+        self.messages: dict[RunKey, str | None] = {}
+        self.sessions: dict[tuple[str, str], StoredSession] = {}
+        self.checkpoints: dict[RunKey, Checkpoint] = {}
         self._claims: dict[tuple[str, str], tuple[IdempotencyClaim, AgentRun]] = {}
 
     def start(
-        self, run: AgentRun, request: RunRequest, claim: IdempotencyClaim | None = None
+        self,
+        run: AgentRun,
+        request: RunRequest,
+        claim: IdempotencyClaim | None = None,
+        *,
+        seen: SessionLock = FREE,
     ) -> str:
-        stored = self._runs.get(run.key)
+        stored = self.runs.get(run.key)
         if stored is not None:
-            if stored.lease == run.lease:
+            if stored.lease and run.lease and stored.lease.executor == run.lease.executor:
                 return run.id
             raise ConflictError(f"There is a run '{run.id}' already.")
         first = self._claimed(run, claim) if claim else None
         if first is not None:
             return first
-        session, owner = (run.org_id, run.session_id), (run.user_id, run.agent_id)
-        if self._sessions.setdefault(session, owner) != owner:
-            raise SessionNotFoundError(run.session_id)
-        self._runs[run.key] = run
+        self._enter_session(run, request, seen)
+        self.runs[run.key] = run
         if claim:
             self._claims[run.org_id, claim.key_hash] = (claim, run)
         return run.id
@@ -74,9 +94,52 @@ class InMemoryRunStore:
             raise ConflictError("The Idempotency-Key stands for another request.")
         return earlier.id
 
+    def _enter_session(self, run: AgentRun, request: RunRequest, seen: SessionLock) -> None:
+        at = run.created_at
+        fresh = StoredSession(run.agent_id, run.user_id, session_title(request), at, at)
+        session = self.sessions.get((run.org_id, run.session_id), fresh)
+        if (session.agent_id, session.user_id) != (run.agent_id, run.user_id):
+            raise SessionNotFoundError(run.session_id)
+        lock = session.lock
+        if run.status is RunStatus.QUEUED:
+            session.lock = lock.model_copy(update={"queue": (*lock.queue, run.id)})
+        else:
+            assert run.lease is not None
+            self._take(session, run, run.lease.executor, seen)
+        session.updated_at = at
+        self.sessions[run.org_id, run.session_id] = session
+
+    def take_turn(
+        self, run: AgentRun, executor: str, *, seen: SessionLock, at: datetime
+    ) -> AgentRun:
+        stored = self._owned(run.key, executor, UNDER_WAY)
+        if stored.status is RunStatus.QUEUED:
+            self._take(self._session(stored), stored, executor, seen)
+            now = to_milliseconds(at)
+            changes = {"status": RunStatus.RUNNING, "started_at": now, "updated_at": now}
+            stored = self._put(_next_version(stored, changes))
+        return _without_texts(stored)
+
+    def _session(self, run: AgentRun) -> StoredSession | None:
+        return self.sessions.get((run.org_id, run.session_id))
+
+    def _take(
+        self, session: StoredSession | None, run: AgentRun, executor: str, seen: SessionLock
+    ) -> None:
+        ahead = [RunKey(tenant=run.org_id, run_id=run_id) for run_id in seen.before(run.id)]
+        live = [key for key in ahead if key in self.runs and self.runs[key].status in UNDER_WAY]
+        if session is None or session.lock != seen or live:
+            raise SessionBusyError(session.lock if session else FREE)
+        session.lock, session.taken_by = seen.taken_by(run.id), executor
+
+    def release(self, run: AgentRun) -> None:
+        session, executor = self._session(run), run.lease.executor if run.lease else None
+        if session and (session.lock.active, session.taken_by) == (run.id, executor):
+            session.lock = session.lock.model_copy(update={"active": None})
+
     def get(self, key: RunKey) -> AgentRun:
         try:
-            return self._runs[key]
+            return self.runs[key]
         except KeyError:
             raise RunNotFoundError(key.run_id) from None
 
@@ -84,46 +147,92 @@ class InMemoryRunStore:
         return _without_texts(self.get(key))
 
     def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
-        found = {key: self._runs[key] for key in keys if key in self._runs}
+        found = {key: self.runs[key] for key in keys if key in self.runs}
         change = _cut if with_text else _without_texts
         return {key: change(run) for key, run in found.items()}
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
+        run = self._owned(key, executor, UNDER_WAY)
         lease = Lease(executor=executor, until=lease_until)
-        return self._change_owned(key, executor, {"lease": lease})
+        return _without_texts(self._put(run.model_copy(update={"lease": lease})))
 
     def finish(self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime) -> AgentRun:
-        changes = changes_at_end(outcome, at)
-        stored = self._runs.get(key)
+        stored = self.runs.get(key)
         if stored and stored.lease and stored.lease.executor == executor:
             ended_so = (stored.status, stored.last_event_id)
             if ended_so == (outcome.status, outcome.last_event_id):
                 return _without_texts(stored)
-        return self._change_owned(key, executor, changes, ends=True)
+        run = self._owned(key, executor, UNDER_WAY)
+        changes = changes_at_end(outcome, at)
+        self.checkpoints.pop(key, None)
+        if isinstance(outcome, PausedForApproval):
+            self.checkpoints[key] = outcome.checkpoint
+            changes["lease"] = Lease(executor=executor, until=outcome.paused_until)
+        if isinstance(outcome, Completed):
+            self.messages[key] = outcome.messages
+        return _without_texts(self._put(_next_version(run, changes)))
 
-    def _change_owned(
-        self, key: RunKey, executor: str, changes: dict[str, object], *, ends: bool = False
-    ) -> AgentRun:
-        run = self._runs.get(key)
-        owned = run is not None and run.lease is not None and run.lease.executor == executor
-        if run is None or not owned or run.status is not RunStatus.RUNNING:
-            raise FencedError("Another executor owns the run, or it has ended.")
-        version = run.version + 1 if ends else run.version
-        self._runs[key] = run.model_copy(update=changes | {"version": version})
-        return _without_texts(self._runs[key])
+    def checkpoint(self, key: RunKey) -> Checkpoint:
+        try:
+            return self.checkpoints[key]
+        except KeyError:
+            raise RunNotFoundError(key.run_id) from None
+
+    def resume(self, paused: AgentRun, lease: Lease, *, seen: SessionLock, at: datetime) -> None:
+        run = self.runs.get(paused.key)
+        if run is not None and run.lease is not None:
+            if run.lease.executor == lease.executor and run.status is RunStatus.RUNNING:
+                return
+            is_as_seen = run.status is RunStatus.PAUSED and run.version == paused.version
+            if is_as_seen and run.lease.until > to_milliseconds(at):
+                self._take(self._session(run), run, lease.executor, seen)
+                changes = {"status": RunStatus.RUNNING, "lease": lease, "cancel_requested": False}
+                changes["updated_at"] = to_milliseconds(at)
+                self._put(_next_version(run, changes))
+                return
+        raise ConflictError(f"The run '{paused.id}' is not paused any more.")
+
+    def restore_pause(self, key: RunKey, executor: str, *, at: datetime) -> None:
+        run = self._owned(key, executor, {RunStatus.RUNNING, RunStatus.PAUSED})
+        if run.paused_until is None:
+            raise FencedError("The run has never been paused.")
+        if run.status is RunStatus.RUNNING:
+            self._put(paused_again(run, at))
 
     def request_cancel(self, key: RunKey, *, at: datetime) -> None:
-        run = self._runs.get(key)
+        run = self.runs.get(key)
         if run is not None and run.status is RunStatus.RUNNING:
-            self._runs[key] = run.model_copy(update={"cancel_requested": True})
+            self._put(run.model_copy(update={"cancel_requested": True}))
+        if run is not None and run.status in WAITING:
+            now, last = to_milliseconds(at), run.last_event_id + 1
+            changes = {"status": RunStatus.CANCELLED, "completed_at": now, "updated_at": now}
+            self._put(_next_version(run, changes | {"last_event_id": last}))
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         stored = self.get(seen.key)
-        if stored.status is RunStatus.RUNNING and stored.lease == seen.lease:
-            last = max(self._log.events.get(seen.key, {}), default=0)
-            stored = expired(stored, last_stored_event_id=last, at=at)
-            self._runs[seen.key] = stored
+        if not stored.status.is_terminal and _held(stored) == _held(seen):
+            last = max(self.log.events.get(seen.key, {}), default=0)
+            stored = self._put(settled(stored, last_stored_event_id=last, at=at))
         return _without_texts(stored)
+
+    def _owned(self, key: RunKey, executor: str, statuses: set[RunStatus]) -> AgentRun:
+        run = self.runs.get(key)
+        owned = run is not None and run.lease is not None and run.lease.executor == executor
+        if run is None or not owned or run.status not in statuses:
+            raise FencedError("Another executor owns the run, or it has ended.")
+        return run
+
+    def _put(self, run: AgentRun) -> AgentRun:
+        self.runs[run.key] = run
+        return run
+
+
+def _held(run: AgentRun) -> tuple[RunStatus, Lease | None]:
+    return run.status, run.lease
+
+
+def _next_version(run: AgentRun, changes: dict[str, object]) -> AgentRun:
+    return run.model_copy(update=changes | {"version": run.version + 1})
 
 
 def _without_texts(run: AgentRun) -> AgentRun:

@@ -11,7 +11,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
 
 import botocore.retries.quota
 import botocore.retries.standard
@@ -20,10 +19,11 @@ import pytest
 
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
+from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine, AgentTask
-from agentrun.domain.runs import AgentRun, Outcome
-from agentrun.service import attach, start_run
-from agentrun.service.run_launcher import RunLauncher
+from agentrun.domain.runs import AgentRun
+from agentrun.service import attach, session_turns
+from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_recorder import RecordingPace
 from tests.contract.test_token_verifier import token
 from tests.dynamodb_server import dynamodb_server
@@ -175,8 +175,10 @@ class FaultyApp:
         self.table = client_of(stream.client.meta.endpoint_url)
         self.outcomes: list[Outcome | None] = []
         self.readers_clock, self.executors_clock = ShiftedClock(), ShiftedClock()
-        self._executors_ports = replace(stream.ports, clock=self.executors_clock)
-        stream.ports = replace(stream.ports, clock=self.readers_clock)
+        self._executors_ports = replace(
+            stream.ports, runs=replace(stream.runs, clock=self.executors_clock)
+        )
+        stream.routes.ports = replace(stream.runs, clock=self.readers_clock)
         status.ports = replace(status.ports, clock=self.readers_clock)
 
     def caller(self, engine: AgentEngine, pace: RecordingPace = QUICK) -> Caller:
@@ -187,13 +189,8 @@ class FaultyApp:
         self.outcomes.clear()
         for clock in (self.readers_clock, self.executors_clock):
             clock.reset()
-        self.stream.launcher = RunLauncher(
-            self.stream.catalog,
-            engine,
-            self._executors_ports,
-            new_id=lambda: str(uuid4()),
-            on_ended=self._ended,
-            pace=pace,
+        self.stream.routes.launcher = RunLauncher(
+            engine, self._executors_ports, LauncherSettings(on_ended=self._ended, pace=pace)
         )
         return Caller(self)
 
@@ -213,7 +210,7 @@ def faulty_app(scratch: Path) -> Iterator[FaultyApp]:
         patch.setattr(backoff, "delay_amount", lambda *_: 0)
         # The client shares one allowance of retries among all tests.
         patch.setattr(botocore.retries.quota.RetryQuota, "acquire", lambda *_: True)
-        patch.setattr(start_run, "RETRY_PAUSES_S", (0, 0))
+        patch.setattr(session_turns, "RETRY_PAUSES_S", (0, 0))
         patch.setattr(attach, "SHORTEST_PAUSE_S", 0.005)
         patch.setattr(attach, "LONGEST_PAUSE_S", 0.01)
         app = asyncio.run(_loaded())

@@ -1,26 +1,21 @@
 """The status function and the authorizer, called as Lambda calls them."""
 
-import json
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
-from agentrun.domain.runs import Lease
 from tests.contract.test_token_verifier import token
 from tests.integration.conftest import event_file
+from tests.integration.gateway import Gateway, Handler, alive
 from tests.runs import EXECUTOR, a_request, a_run, completed, deltas
 from tests.tables import TABLE, client_of
 
 AppModule = Callable[[str], ModuleType]
-Handler = Callable[[dict[str, Any], object], dict[str, Any]]
-LEASE = timedelta(seconds=15)
 
 
 @pytest.fixture(scope="module")
@@ -32,39 +27,6 @@ def handler(app_module: AppModule) -> Handler:
 @pytest.fixture(scope="module")
 def store(handler: Handler) -> DynamoRunStore:
     return DynamoRunStore(client_of(), TABLE)
-
-
-def alive(run_id: str, **changes: Any) -> Any:
-    now = SystemClock().now()
-    lease = Lease(executor=EXECUTOR, until=now + LEASE)
-    return a_run(run_id, started_at=now, created_at=now, updated_at=now, lease=lease, **changes)
-
-
-class Gateway:
-    """Calls the status function as API Gateway does, for one caller."""
-
-    def __init__(self, handler: Handler, **identity: str) -> None:
-        self._handler = handler
-        self._identity = {
-            "userId": "ana",
-            "orgId": "acme",
-            "scope": "runs:read",
-            "roles": "",
-            "exp": str(int(time.time()) + 600),
-        } | identity
-
-    def get(self, path: str, **query: list[str]) -> tuple[int, Any]:
-        return self.send("GET", path, **query)
-
-    def send(self, method: str, path: str, **query: list[str]) -> tuple[int, Any]:
-        event = event_file("get-run.json") | {"httpMethod": method}
-        event["path"] = event["requestContext"]["path"] = path
-        event["multiValueQueryStringParameters"] = query or None
-        event["queryStringParameters"] = {name: values[-1] for name, values in query.items()}
-        event["requestContext"]["authorizer"] = self._identity
-        answer = self._handler(event, None)
-        self.headers = dict(answer["headers"])
-        return answer["statusCode"], json.loads(answer["body"] or "null")
 
 
 @pytest.fixture
@@ -117,7 +79,7 @@ def test_a_batch_of_a_hundred_is_one_read(
     ana: Gateway, store: DynamoRunStore, app_module: AppModule
 ) -> None:
     for number in range(100):
-        store.start(alive(f"batch-{number}", session_id="s4"), a_request())
+        store.start(alive(f"batch-{number}", session_id=f"s4-{number}"), a_request())
     ids = ",".join(f"batch-{number}" for number in range(100))
     status, body = ana.get("/api/agents/echo/runs/status", runIds=[ids])
     assert (status, len(body)) == (200, 100)
@@ -242,6 +204,11 @@ FILES = {
     "get-run.json": 404,
     "cancel-run.json": 404,
     "batch-status.json": 200,
+    "list-sessions.json": 200,
+    "get-session.json": 404,
+    "session-runs.json": 404,
+    "session-messages.json": 404,
+    "delete-session.json": 404,
     "health.json": 200,
 }
 

@@ -3,9 +3,12 @@
 import json
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from agentrun.domain.quotas import RunLimits
 
 
 class Settings(BaseModel):
@@ -21,6 +24,12 @@ class Settings(BaseModel):
     jwks: dict[str, Any] | None = None
     org_claim: str = "org_id"
     cors_origins: tuple[str, ...] = ()
+    approval_expiry_hours: float = 24
+    max_runs_per_user: int = 50
+    max_runs_per_tenant: int = 200
+    runs_per_minute_per_user: int = 0
+    runs_per_minute_per_tenant: int = 0
+    daily_tokens_per_tenant: int = 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -49,3 +58,19 @@ class Settings(BaseModel):
     def effective_jwks_url(self) -> str:
         """Where the issuer publishes its keys unless the deployment says otherwise."""
         return self.jwks_url or f"{self.jwt_issuer.rstrip('/')}/.well-known/jwks.json"
+
+    @property
+    def approval_expiry(self) -> timedelta:
+        """How long a paused run waits for its decision."""
+        return timedelta(hours=self.approval_expiry_hours)
+
+    @property
+    def run_limits(self) -> RunLimits:
+        """What users and tenants may run; 0 is no limit."""
+        return RunLimits(
+            runs_per_user=self.max_runs_per_user,
+            runs_per_tenant=self.max_runs_per_tenant,
+            starts_per_minute_per_user=self.runs_per_minute_per_user,
+            starts_per_minute_per_tenant=self.runs_per_minute_per_tenant,
+            tokens_per_day_per_tenant=self.daily_tokens_per_tenant,
+        )

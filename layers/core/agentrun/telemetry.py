@@ -6,7 +6,8 @@ import os
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.domain.outcomes import Outcome
+from agentrun.domain.runs import AgentRun
 
 logger = Logger()
 """Structured JSON; its service name comes from POWERTOOLS_SERVICE_NAME."""
@@ -14,10 +15,11 @@ logger = Logger()
 
 def log_as_json() -> None:
     """Send what the project's modules log with the standard library the same way."""
-    project = logging.getLogger("agentrun")
-    project.handlers = list(logger.handlers)
-    project.setLevel(logger.log_level)
-    project.propagate = False
+    for name in ("agentrun", "agent_catalog"):
+        project = logging.getLogger(name)
+        project.handlers = list(logger.handlers)
+        project.setLevel(logger.log_level)
+        project.propagate = False
 
 
 def count_ended_run(run: AgentRun, outcome: Outcome | None) -> None:

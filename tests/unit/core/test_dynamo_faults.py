@@ -1,22 +1,32 @@
-"""What the DynamoDB adapter makes of partial answers, lost replies and refusals."""
+"""What the DynamoDB adapter makes of partial answers, refusals and limits."""
 
+import random
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from agentrun.adapters.dynamo_batch import BatchReader
+from agentrun.adapters.dynamo_chunks import read_text
 from agentrun.adapters.dynamo_items import ENDED_HEADER_BYTES, RUNNING_HEADER_BYTES, size_bytes
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, StoreUnavailableError
-from agentrun.domain.runs import RunKey, RunStatus
-from tests.runs import AT, EXECUTOR, a_request, a_run, completed
+from agentrun.domain.runs import Lease, RunKey, RunStatus
+from tests.runs import AT, EXECUTOR, PAUSED_UNTIL, a_queued_run, a_request, a_run, completed, paused
 from tests.tables import TABLE, client_of, create_table
+from tests.translated_template import properties
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+LATER = AT + timedelta(seconds=9)
+SECOND = Lease(executor="executor-2", until=LATER + timedelta(seconds=15))
+KEY = a_run().key
 
 
 @pytest.fixture
@@ -58,20 +68,8 @@ def leave_unprocessed(client: "DynamoDBClient", *, of_each_answer: int, times: i
     return calls
 
 
-def lose_reply(client: "DynamoDBClient", operation: str) -> None:
-    """Apply the operation's next call, but time out on its reply."""
-    lost: list[str] = []
-
-    def time_out(**_: Any) -> None:
-        if not lost:
-            lost.append(operation)
-            raise ReadTimeoutError(endpoint_url="dynamodb")
-
-    client.meta.events.register(f"after-call.dynamodb.{operation}", time_out)
-
-
 def keys_of_started_runs(store: DynamoRunStore, count: int) -> list[RunKey]:
-    runs = [a_run(f"run-{number}") for number in range(count)]
+    runs = [a_run(f"run-{number}", session_id=f"s{number}") for number in range(count)]
     for run in runs:
         store.start(run, a_request())
     return [run.key for run in runs]
@@ -109,26 +107,6 @@ def test_a_hundred_runs_are_one_call(client: "DynamoDBClient") -> None:
     assert calls == [100]
 
 
-def test_a_start_whose_reply_was_lost_does_not_make_two(client: "DynamoDBClient") -> None:
-    store = DynamoRunStore(client, TABLE)
-    lose_reply(client, "TransactWriteItems")
-    with pytest.raises(StoreUnavailableError):
-        store.start(a_run(), a_request())
-    store.start(a_run(), a_request())
-    headers = [i for i in client.scan(TableName=TABLE)["Items"] if i["sk"]["S"] == "RUN"]
-    assert len(headers) == 1
-
-
-def test_an_end_whose_reply_was_lost_is_recognised_as_ones_own(client: "DynamoDBClient") -> None:
-    store = DynamoRunStore(client, TABLE)
-    store.start(a_run(), a_request())
-    lose_reply(client, "UpdateItem")
-    with pytest.raises(StoreUnavailableError):
-        store.finish(a_run().key, EXECUTOR, completed(), at=AT)
-    assert store.finish(a_run().key, EXECUTOR, completed(), at=AT).status is RunStatus.COMPLETED
-    assert store.get(a_run().key).version == 2
-
-
 def test_throttling_is_unavailability_and_a_refusal_is_not(client: "DynamoDBClient") -> None:
     store = DynamoRunStore(client, "no-such-table")
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
@@ -162,3 +140,78 @@ def test_a_header_stays_small_while_running_and_at_its_end(
     store.finish(run.key, EXECUTOR, completed(message), at=AT)
     assert size_bytes(store.read_header(run.key)) <= ENDED_HEADER_BYTES
     assert store.get(run.key).output == message
+
+
+def test_a_checkpoint_goes_away_two_days_after_its_pause(
+    client: "DynamoDBClient",
+) -> None:
+    store = DynamoRunStore(client, TABLE)
+    store.start(a_run(), a_request())
+    store.finish(KEY, EXECUTOR, paused(), at=LATER)
+    ttls = [i["ttl"]["N"] for i in client.scan(TableName=TABLE)["Items"] if "ttl" in i]
+    assert ttls == [str(int((PAUSED_UNTIL + timedelta(days=2)).timestamp()))]
+
+
+@pytest.mark.parametrize("size", [0, 10, 4_000, 5_000, 7_000, 400_000])
+@pytest.mark.parametrize("output_size", [5, 4_000, 9_000])
+def test_messages_are_kept_beside_a_header_of_at_most_4_kb(
+    client: "DynamoDBClient", size: int, output_size: int
+) -> None:
+    store = DynamoRunStore(client, TABLE)
+    # Random digits do not compress to much less than half.
+    digits = "".join(random.Random(1).choices("0123456789", k=400_000))
+    output, messages = digits[:output_size], digits[:size]
+    store.start(a_run(input=digits[:1_400]), a_request())
+    assert size_bytes(store.read_header(KEY)) > 0.9 * RUNNING_HEADER_BYTES
+    store.finish(KEY, EXECUTOR, completed(output, messages=messages), at=LATER)
+    header = store.read_header(KEY)
+    assert size_bytes(header) <= ENDED_HEADER_BYTES
+    assert read_text(client, TABLE, header, "messages") == messages
+    assert store.get(KEY).output == output
+
+
+def test_a_run_without_messages_stores_none(
+    client: "DynamoDBClient",
+) -> None:
+    store = DynamoRunStore(client, TABLE)
+    store.start(a_run(), a_request())
+    store.finish(KEY, EXECUTOR, completed(), at=LATER)
+    assert read_text(client, TABLE, store.read_header(KEY), "messages") is None
+    assert len(client.scan(TableName=TABLE)["Items"]) == 3
+
+
+def test_settling_and_cancelling_name_only_what_the_status_function_may(
+    client: "DynamoDBClient",
+) -> None:
+    store = DynamoRunStore(client, TABLE)
+    named: set[str] = set()
+    returned: set[str] = set()
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        words = f"{params['UpdateExpression']} {params['ConditionExpression']}"
+        names: dict[str, str] = params.get("ExpressionAttributeNames", {})
+        literal = {w for w in re.findall(r"(?<![#:\w])\w+", words) if not w.isupper()}
+        named.update(literal | set(names.values()) | set(params["Key"]))
+        returned.add(params.get("ReturnValues", "NONE"))
+
+    store.start(a_run(), a_request())
+    pause = store.finish(KEY, EXECUTOR, paused(), at=LATER)
+    runs = [a_run("run-2", session_id="s2"), a_queued_run("run-3"), a_run("run-4", session_id="s4")]
+    for run in runs:
+        store.start(run, a_request())
+    client.meta.events.register("provide-client-params.dynamodb.UpdateItem", note)
+    for run in runs[1:]:
+        store.request_cancel(run.key, at=LATER)
+    store.expire(runs[0], at=LATER)
+    store.resume(pause, SECOND, seen=SessionLock(active="run-1", queue=("run-3",)), at=LATER)
+    assert store.expire(store.get_state(KEY), at=LATER).status is RunStatus.PAUSED
+    assert store.expire(store.get_state(KEY), at=PAUSED_UNTIL).status is RunStatus.CANCELLED
+    (allowed,) = (
+        set(statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"])
+        for policy in properties("StatusFunctionRole")["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "Condition" in statement and "UpdateItem" in str(statement["Action"])
+    )
+    assert named <= allowed
+    assert {"leaseUntil", "cancelRequestedAt", "errorType"} <= named
+    assert returned == {"NONE"}

@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from agentrun.domain.agents import Agent
 from agentrun.domain.errors import EngineError, StoreUnavailableError
 from agentrun.domain.events import (
     ContentDelta,
@@ -20,21 +18,17 @@ from agentrun.domain.events import (
     ToolEnd,
     ToolStart,
 )
+from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.runs import AgentRun, Lease, Outcome, RunKey, RunStatus
-from agentrun.service import run_execution
+from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
+from agentrun.service import run_execution, run_narration
 from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace
-from tests.fakes.clock import FixedClock
-from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, EXECUTOR, a_request, a_run
+from tests.workshop import PATIENT, QUICK, Workshop, types
 
 pytestmark = pytest.mark.anyio
 
-QUICK = RecordingPace(flush_interval_s=0.005, heartbeat_interval_s=0.01, retry_pause_s=0.001)
-PATIENT = RecordingPace(flush_interval_s=60, heartbeat_interval_s=60, retry_pause_s=0.001)
-AGENT = Agent(id="echo", name="Echo", description="Echoes", model="demo", models=("demo",))
 Script = Callable[[], AsyncGenerator[EngineEvent, None]]
 
 
@@ -48,46 +42,30 @@ class Engine:
         return self._script()
 
 
-class Stage:
+class Stage(Workshop):
     """A started run with everything that an execution needs, and what came of it."""
 
     def __init__(self) -> None:
-        self.log = InMemoryEventLog()
-        self.store = InMemoryRunStore(self.log)
-        self.clock = FixedClock(AT)
+        super().__init__()
         self.streamed: list[RecordedEvent] = []
-        self.threads = ThreadPoolExecutor(1)
         self.store.start(a_run(), a_request())
-
-    def execution(self, script: Script, pace: RecordingPace = PATIENT) -> RunExecution:
-        run = a_run()
-        task = AgentTask(
-            run_id=run.id,
-            session_id=run.session_id,
-            tenant=run.org_id,
-            user_id=run.user_id,
-            agent=AGENT,
-            message="hello",
-        )
-        ports = RunPorts(store=self.store, log=self.log, threads=self.threads, clock=self.clock)
-        return RunExecution(run, task, engine=Engine(script), ports=ports, pace=pace)
 
     async def run(
         self, script: Script, pace: RecordingPace = PATIENT, **options: Any
     ) -> Outcome | None:
-        execution = self.execution(script, pace)
+        execution = self.execution(Engine(script), pace=pace)
         executing = asyncio.create_task(execution.execute(**options))
-        async for batch in execution.live.batches(idle_s=60):
+        async for batch in execution.batches(idle_s=60):
             self.streamed += batch
         return await executing
 
     @property
     def types(self) -> list[EventType]:
-        return [recorded.event.event for recorded in self.streamed]
+        return types(self.streamed)
 
     @property
-    def logged(self) -> list[RecordedEvent]:
-        return list(self.log.read(a_run().key, after=0))
+    def written(self) -> list[RecordedEvent]:
+        return self.logged(a_run().key)
 
     @property
     def stored(self) -> AgentRun:
@@ -126,7 +104,7 @@ async def test_a_run_streams_and_records_the_same_events_with_ids_from_one(stage
         "STOP",
     ]
     assert [recorded.id for recorded in stage.streamed] == list(range(1, 9))
-    assert stage.logged == stage.streamed
+    assert stage.written == stage.streamed
     assert (stage.stored.status, stage.stored.output) == (RunStatus.COMPLETED, "ab")
     assert (stage.stored.last_event_id, stage.stored.total_tokens) == (8, 7)
 
@@ -136,10 +114,10 @@ async def test_start_is_said_before_the_engine_begins(stage: Stage) -> None:
     execution: RunExecution
 
     async def look() -> AsyncGenerator[EngineEvent, None]:
-        seen_before.extend(r.event.event for r in execution.live._ready)
+        seen_before.extend(r.event.event for r in execution._narration.live._ready)
         yield ContentDelta(text="a")
 
-    execution = stage.execution(look)
+    execution = stage.execution(Engine(look))
     await execution.execute()
     assert seen_before == ["START"]
 
@@ -199,7 +177,7 @@ async def test_an_engine_that_breaks_off_by_itself_has_failed(stage: Stage) -> N
 
 
 async def test_a_run_that_is_stopped_with_its_process_fails_with_what_it_had(stage: Stage) -> None:
-    execution = stage.execution(forever)
+    execution = stage.execution(Engine(forever))
     executing = asyncio.create_task(execution.execute())
     async for batch in execution.batches(idle_s=60):
         stage.streamed += batch
@@ -220,7 +198,7 @@ async def test_a_run_ends_itself_before_its_deadline(stage: Stage) -> None:
 async def test_an_answer_past_the_limit_fails_with_what_it_had(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_execution, "MAX_OUTPUT_BYTES", 3)
+    monkeypatch.setattr(run_narration, "MAX_OUTPUT_BYTES", 3)
 
     async def long() -> AsyncGenerator[EngineEvent, None]:
         yield ContentDelta(text="é")
@@ -249,7 +227,7 @@ async def test_events_are_flushed_while_the_run_goes_on(stage: Stage) -> None:
 
     await stage.run(wait_for_flush, QUICK)
     assert stage.stored.status is RunStatus.COMPLETED
-    assert stage.logged == stage.streamed
+    assert stage.written == stage.streamed
 
 
 async def test_a_burst_is_flushed_by_its_size(stage: Stage) -> None:
@@ -299,7 +277,7 @@ async def test_a_fenced_execution_stops_at_once_and_says_no_end(stage: Stage) ->
     async def taken_over() -> AsyncGenerator[EngineEvent, None]:
         yield ContentDelta(text="a")
         stolen = a_run(lease=Lease(executor="executor-2", until=AT))
-        stage.store._runs[stolen.key] = stolen
+        stage.store.runs[stolen.key] = stolen
         await asyncio.Event().wait()
 
     assert await stage.run(taken_over, QUICK) is None
@@ -307,13 +285,14 @@ async def test_a_fenced_execution_stops_at_once_and_says_no_end(stage: Stage) ->
     assert stage.stored.status is RunStatus.RUNNING
 
 
-async def test_a_run_that_lost_its_lease_at_the_end_says_no_end(stage: Stage) -> None:
+async def test_a_run_that_lost_its_lease_says_the_end_that_others_gave_it(stage: Stage) -> None:
     async def expired_meanwhile() -> AsyncGenerator[EngineEvent, None]:
         yield ContentDelta(text="a")
         stage.store.expire(stage.stored, at=AT)
 
     assert await stage.run(expired_meanwhile) is None
-    assert stage.types == ["START", "CONTENT_DELTA"]
+    assert stage.types == ["START", "CONTENT_DELTA", "ERROR"]
+    assert stage.streamed[-1].id == stage.stored.last_event_id
     assert stage.stored.error_type == "LEASE_EXPIRED"
 
 
@@ -343,7 +322,7 @@ async def test_a_store_that_is_away_for_a_while_loses_nothing(stage: Stage) -> N
 
     await stage.run(pause_between, QUICK)
     assert (append.failures, finish.failures) == (0, 0)
-    assert stage.logged == stage.streamed
+    assert stage.written == stage.streamed
     assert stage.stored.status is RunStatus.COMPLETED
 
 
@@ -370,7 +349,7 @@ async def test_what_a_run_may_hold_in_memory_is_bounded(stage: Stage) -> None:
         RunStatus.FAILED,
         "STORE_UNAVAILABLE",
     )
-    assert stage.logged == stage.streamed
+    assert stage.written == stage.streamed
     assert len(stage.stored.output or "") < 50
 
 
@@ -390,7 +369,7 @@ async def test_a_long_buffer_is_written_in_segments(stage: Stage) -> None:
 
     pace = PATIENT.model_copy(update={"flush_characters": 5_000})
     await stage.run(talk, pace)
-    assert stage.logged == stage.streamed
+    assert stage.written == stage.streamed
     assert max(segments) <= 6
 
 
@@ -417,15 +396,15 @@ async def test_a_run_outlives_its_listener(stage: Stage) -> None:
         await heard.wait()
         yield ContentDelta(text="b")
 
-    execution = stage.execution(wait_until_alone)
+    execution = stage.execution(Engine(wait_until_alone))
     executing = asyncio.create_task(execution.execute())
-    listener = execution.live.batches(idle_s=60)
+    listener = execution.batches(idle_s=60)
     await anext(listener)
     await listener.aclose()
     heard.set()
     await executing
     assert stage.stored.output == "ab"
-    assert len(stage.logged) == 5
+    assert len(stage.written) == 5
 
 
 async def test_the_lease_is_renewed_while_the_run_goes_on(stage: Stage) -> None:

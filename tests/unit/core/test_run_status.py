@@ -31,7 +31,7 @@ class Reading:
         self.ports = RunPorts(self.store, self.log, ThreadPoolExecutor(1), self.clock)
 
     def start(self, run_id: str = "run-1", **changes: Any) -> AgentRun:
-        run = a_run(run_id, **changes)
+        run = a_run(run_id, **({"session_id": run_id} | changes))
         self.store.start(run, a_request())
         return run
 

@@ -1,70 +1,28 @@
 """Starting a run: what is refused, and what is stored."""
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from uuid import UUID
 
 import pytest
 
-from agentrun.domain.agents import Agent
 from agentrun.domain.errors import AgentNotFoundError, ForbiddenError, InvalidRequestError
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import Media, RunOptions, RunRequest
 from agentrun.domain.runs import AgentRun, Lease
-from agentrun.service.run_ports import RunPorts
 from agentrun.service.start_run import LEASE_DURATION, start_run
-from tests.fakes.clock import FixedClock
-from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, SESSION
+from tests.workshop import ANA, ECHO, WRITE, Workshop
 
 pytestmark = pytest.mark.anyio
 
-WRITE = frozenset({"runs:write"})
-ANA = Principal(tenant="acme", user_id="ana", scopes=WRITE)
-ECHO = Agent(
-    id="echo",
-    name="Echo",
-    description="Echoes",
-    model="demo",
-    models=("demo", "bedrock:x"),
-    media=("image/png",),
-)
-RETIRED = ECHO.model_copy(update={"id": "retired", "active": False})
 
-
-class Agents:
-    def agents(self) -> list[Agent]:
-        return [ECHO, RETIRED]
-
-    def agent(self, agent_id: str) -> Agent:
-        for agent in self.agents():
-            if agent.id == agent_id:
-                return agent
-        raise AgentNotFoundError(agent_id)
-
-
-class Starting:
-    def __init__(self) -> None:
-        self.log = InMemoryEventLog()
-        self.store = InMemoryRunStore(self.log)
-        self.ids = count(1)
-
+class Starting(Workshop):
     async def start(
         self, request: RunRequest, *, principal: Principal = ANA, agent_id: str = "echo"
     ) -> tuple[AgentRun, AgentTask]:
-        ports = RunPorts(self.store, self.log, ThreadPoolExecutor(1), FixedClock(AT))
-        started = await start_run(
-            principal,
-            agent_id,
-            request,
-            agents=Agents(),
-            ports=ports,
-            new_id=lambda: f"id-{next(self.ids)}",
-        )
-        assert started.run is not None
-        assert started.task is not None
-        return started.run, started.task
+        started = await start_run(principal, agent_id, request, ports=self.ports)
+        assert started.new is not None
+        return started.new.run, started.new.task
 
 
 @pytest.fixture

@@ -20,9 +20,13 @@ RETENTION = timedelta(hours=25)
 class DynamoEventLog:
     """The port `EventLog` on the project's table; events outlive their run by a day."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", table: str, *, longest_pause: timedelta = timedelta()
+    ) -> None:
+        """Keep events for a day, and for as long as a run may be paused after they happened."""
         self._client = client
         self._table = table
+        self._retention = RETENTION + longest_pause
 
     def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
         """Store consecutive events as one segment; see the port."""
@@ -34,7 +38,7 @@ class DynamoEventLog:
                     "sk": {"S": event_sk(events[-1].id)},
                     "first": {"N": str(events[0].id)},
                     "events": {"B": zlib.compress(RECORDED_EVENTS.dump_json(tuple(events)))},
-                    "ttl": {"N": str(int((at + RETENTION).timestamp()))},
+                    "ttl": {"N": str(int((at + self._retention).timestamp()))},
                 },
             )
 

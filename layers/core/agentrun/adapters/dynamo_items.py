@@ -8,7 +8,8 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from agentrun.adapters.text_chunks import compress, decompress
-from agentrun.domain.model import epoch_ms, from_epoch_ms
+from agentrun.domain.events import Paused
+from agentrun.domain.model import epoch_ms, from_epoch_ms, iso_milliseconds
 from agentrun.domain.runs import AgentRun, Lease, RunKey
 
 Item = Mapping[str, Any]
@@ -16,12 +17,23 @@ Item = Mapping[str, Any]
 
 HEADER_SK = "RUN"
 REQUEST_SK = "REQ"
+SESSION_SK = "META"
+POINTER_PREFIX = "RUN#"
 RUNNING_HEADER_BYTES = 1024
 """A heartbeat writes the whole header: 1 KB is one write unit."""
 ENDED_HEADER_BYTES = 4096
 """A poll reads the whole header: 4 KB is half a read unit when it may lag, one when it may not."""
 
-_STRINGS = ("agent_id", "session_id", "user_id", "status", "model", "error_type", "error_message")
+_STRINGS = (
+    "agent_id",
+    "session_id",
+    "user_id",
+    "status",
+    "model",
+    "error_type",
+    "error_message",
+    "parent_run_id",
+)
 _NUMBERS = (
     "input_tokens",
     "output_tokens",
@@ -32,9 +44,12 @@ _NUMBERS = (
     "version",
     "last_event_id",
 )
-_INSTANTS = ("created_at", "updated_at", "started_at", "completed_at")
+_INSTANTS = ("created_at", "updated_at", "started_at", "completed_at", "paused_until")
 _TEXTS = ("input", "output")
 _JSON = ("followups",)
+_EVENTS = ("required_action",)
+_FIELDS = (*_STRINGS, *_NUMBERS, *_INSTANTS, *_TEXTS, *_JSON, *_EVENTS)
+_CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}
 
 
 def run_pk(key: RunKey) -> str:
@@ -52,9 +67,24 @@ def event_sk(event_id: int) -> str:
     return f"EV#{event_id:012d}"
 
 
-def output_sk(chunk: int) -> str:
-    """Give the sort key of a chunk of the output."""
-    return f"OUT#{chunk:04d}"
+def session_key(tenant: str, session_id: str) -> dict[str, dict[str, str]]:
+    """Give the primary key of a session's own item, which holds its lock."""
+    return {"pk": {"S": session_pk(tenant, session_id)}, "sk": {"S": SESSION_SK}}
+
+
+def pointer_sk(run: AgentRun) -> str:
+    """Give the sort key that leads from a session to one of its runs; sorts as they were made."""
+    return f"{POINTER_PREFIX}{iso_milliseconds(run.created_at)}#{run.id}"
+
+
+def chunk_sk(text: str, executor: str, chunk: int) -> str:
+    """
+    Give the sort key of a chunk of `output`, `messages` or `checkpoint`.
+
+    Each execution writes under its own name: what it leaves behind, if it is fenced off before its
+    end is committed, is never taken for a part of what another one has committed.
+    """
+    return f"{_CHUNK_PREFIXES[text]}#{executor}#{chunk:04d}"
 
 
 def request_sk(chunk: int) -> str:
@@ -82,6 +112,8 @@ def _attribute(name: str, value: object) -> dict[str, Any]:
         return {"B": compress(str(value))}
     if name in _JSON:
         return {"S": json.dumps(value, ensure_ascii=False)}
+    if isinstance(value, Paused):
+        return {"B": compress(value.model_dump_json())}
     if isinstance(value, datetime):
         return {"N": str(epoch_ms(value))}
     if isinstance(value, int | float):
@@ -91,8 +123,7 @@ def _attribute(name: str, value: object) -> dict[str, Any]:
 
 def header_item(run: AgentRun) -> dict[str, Any]:
     """Write a whole run as its header, its texts included."""
-    names = (*_STRINGS, *_NUMBERS, *_INSTANTS, *_TEXTS, *_JSON)
-    item = header_key(run.key) | attributes({name: getattr(run, name) for name in names})
+    item = header_key(run.key) | attributes({name: getattr(run, name) for name in _FIELDS})
     if run.lease is not None:
         item["executor"] = {"S": run.lease.executor}
         item["leaseUntil"] = {"N": str(epoch_ms(run.lease.until))}
@@ -103,7 +134,7 @@ def run_from_header(item: Item) -> AgentRun:
     """Read a header; a text that lies in chunks is left out."""
     tenant, run_id = item["pk"]["S"].removeprefix("ORG#").split("#RUN#")
     fields: dict[str, Any] = {"id": run_id, "org_id": tenant}
-    for name in (*_STRINGS, *_NUMBERS, *_INSTANTS, *_TEXTS, *_JSON):
+    for name in _FIELDS:
         attribute = item.get(to_camel(name))
         if attribute is not None:
             fields[name] = _value(name, attribute)
@@ -119,6 +150,8 @@ def _value(name: str, attribute: Item) -> object:
         return decompress(attribute["B"])
     if name in _JSON:
         return json.loads(attribute["S"])
+    if name in _EVENTS:
+        return Paused.model_validate_json(decompress(attribute["B"]))
     if name in _INSTANTS:
         return from_epoch_ms(int(attribute["N"]))
     if name == "cost_usd":
@@ -126,10 +159,17 @@ def _value(name: str, attribute: Item) -> object:
     return int(attribute["N"]) if "N" in attribute else attribute["S"]
 
 
-def chunk_count(item: Item, text: str) -> int:
-    """Tell in how many chunks a header's text lies outside it; 0 when it is inside or unset."""
-    attribute = item.get(f"{text}Chunks")
-    return int(attribute["N"]) if attribute else 0
+def chunk_sks(header: Item, text: str) -> list[str]:
+    """
+    Give the sort keys of all chunks of `input`, `output`, `messages` or `checkpoint`, in order.
+
+    There are none when the text is inside the header or unset.
+    """
+    attribute = header.get(f"{text}Chunks")
+    count = int(attribute["N"]) if attribute else 0
+    if text == "input":
+        return [request_sk(number) for number in range(count)]
+    return [chunk_sk(text, header["chunksBy"]["S"], number) for number in range(count)]
 
 
 def size_bytes(item: Item) -> int:

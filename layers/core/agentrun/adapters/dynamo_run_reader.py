@@ -4,24 +4,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo_batch import BatchReader
+from agentrun.adapters.dynamo_chunks import read_text
 from agentrun.adapters.dynamo_client import unavailable_when_failing
-from agentrun.adapters.dynamo_items import (
-    Item,
-    chunk_count,
-    header_key,
-    output_sk,
-    request_sk,
-    run_from_header,
-    run_pk,
-)
-from agentrun.adapters.text_chunks import cut_utf8, decompress, from_chunks
+from agentrun.adapters.dynamo_items import Item, chunk_sks, header_key, run_from_header, run_pk
+from agentrun.adapters.text_chunks import cut_utf8, decompress
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.turns import Checkpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_TEXT_CHUNK_SK = {"input": request_sk, "output": output_sk}
+_TEXTS = ("input", "output")
 
 
 class DynamoRunReader:
@@ -37,11 +31,7 @@ class DynamoRunReader:
     def get(self, key: RunKey) -> AgentRun:
         """Read one run whole, with all that was written before; see the port."""
         item = self.read_header(key)
-        texts = {
-            name: self._read_chunks(key, name, count)
-            for name in _TEXT_CHUNK_SK
-            if (count := chunk_count(item, name))
-        }
+        texts = {name: read_text(self._client, self._table, item, name) for name in _TEXTS}
         return run_from_header(item).model_copy(update=texts)
 
     def get_state(self, key: RunKey) -> AgentRun:
@@ -58,20 +48,12 @@ class DynamoRunReader:
             raise RunNotFoundError(key.run_id)
         return answer["Item"]
 
-    def _read_chunks(self, key: RunKey, name: str, count: int) -> str:
-        sort_key = _TEXT_CHUNK_SK[name]
-        with unavailable_when_failing():
-            pages = self._client.get_paginator("query").paginate(
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-                ExpressionAttributeValues={
-                    ":pk": {"S": run_pk(key)},
-                    ":first": {"S": sort_key(0)},
-                    ":last": {"S": sort_key(count - 1)},
-                },
-                ConsistentRead=True,
-            )
-            return from_chunks([item["text"]["B"] for page in pages for item in page["Items"]])
+    def checkpoint(self, key: RunKey) -> Checkpoint:
+        """Read what a PAUSED run has left for whoever continues it; see the port."""
+        text = read_text(self._client, self._table, self.read_header(key), "checkpoint")
+        if text is None:
+            raise RunNotFoundError(key.run_id)
+        return Checkpoint.model_validate_json(text)
 
     def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
         """Read up to 100 runs with their texts cut or left out; see the port."""
@@ -90,10 +72,10 @@ class DynamoRunReader:
     def _read_previews(self, items: dict[RunKey, Item]) -> dict[RunKey, dict[str, object]]:
         """Read the first chunk of each text that lies outside its header; usually none does."""
         wanted = {
-            (run_pk(key), sort_key(0)): (key, name, chunk_count(item, name) > 1)
+            (run_pk(key), sort_keys[0]): (key, name, len(sort_keys) > 1)
             for key, item in items.items()
-            for name, sort_key in _TEXT_CHUNK_SK.items()
-            if chunk_count(item, name)
+            for name in _TEXTS
+            if (sort_keys := chunk_sks(item, name))
         }
         previews: dict[RunKey, dict[str, object]] = {}
         for item in self._batch.read([{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted]):
@@ -111,7 +93,7 @@ def without_texts(run: AgentRun) -> AgentRun:
 
 def _cut_texts(run: AgentRun) -> dict[str, object]:
     cut: dict[str, object] = {}
-    for name in _TEXT_CHUNK_SK:
+    for name in _TEXTS:
         text = getattr(run, name)
         if text is not None:
             cut[name], was_cut = cut_utf8(text)

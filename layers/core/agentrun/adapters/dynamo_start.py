@@ -6,16 +6,20 @@ from typing import Any
 from agentrun.adapters.dynamo_items import (
     RUNNING_HEADER_BYTES,
     header_item,
+    pointer_sk,
     request_sk,
     run_pk,
+    session_key,
     session_pk,
     size_bytes,
 )
+from agentrun.adapters.dynamo_session_lock import joining, none_is_live, taking
 from agentrun.adapters.text_chunks import compress, to_chunks
+from agentrun.domain.conversations import SessionLock
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import epoch_ms, iso_milliseconds
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, RunStatus
 
 TITLE_CHARACTERS = 80
 CLAIM_RETENTION = timedelta(hours=24)
@@ -24,10 +28,15 @@ HEADER, SESSION, CLAIM = 0, 1, 2
 
 
 def start_transaction(
-    table: str, run: AgentRun, request: RunRequest, claim: IdempotencyClaim | None
+    table: str,
+    run: AgentRun,
+    request: RunRequest,
+    claim: IdempotencyClaim | None,
+    seen: SessionLock,
 ) -> list[dict[str, Any]]:
     """Give the writes of a new run; those that can be refused come first, in the order above."""
     header = header_item(run)
+    is_queued = run.status is RunStatus.QUEUED
     chunks: list[bytes] = []
     if size_bytes(header) > RUNNING_HEADER_BYTES:
         chunks = to_chunks(request.message)
@@ -42,32 +51,47 @@ def start_transaction(
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         },
-        {"Update": _session_update(table, run, request)},
+        {"Update": _session_update(table, run, request, seen)},
         *([{"Put": _claim_put(table, run, claim)}] if claim else []),
         {"Put": {"TableName": table, "Item": _pointer_item(run)}},
         *({"Put": {"TableName": table, "Item": i}} for i in _request_items(run, request, chunks)),
+        *([] if is_queued else none_is_live(table, run, seen)),
     ]
 
 
-def _session_update(table: str, run: AgentRun, request: RunRequest) -> dict[str, Any]:
-    used_at = f"{iso_milliseconds(run.created_at)}#{run.session_id}"
+def _session_update(
+    table: str, run: AgentRun, request: RunRequest, seen: SessionLock
+) -> dict[str, Any]:
+    executor = run.lease.executor if run.lease else ""
+    is_queued = run.status is RunStatus.QUEUED
+    lock = joining(run.id) if is_queued else taking(seen, run.id, executor)
+    owned = "(attribute_not_exists(pk) OR (userId = :user AND agentId = :agent))"
     return {
         "TableName": table,
-        "Key": {"pk": {"S": session_pk(run.org_id, run.session_id)}, "sk": {"S": "META"}},
-        "ConditionExpression": "attribute_not_exists(pk) OR (userId = :user AND agentId = :agent)",
+        "Key": session_key(run.org_id, run.session_id),
+        "ConditionExpression": f"{owned} AND {lock.condition}" if lock.condition else owned,
         "UpdateExpression": (
             "SET userId = :user, agentId = :agent, updatedAt = :at, gsi1pk = :list, gsi1sk = :used,"
-            " createdAt = if_not_exists(createdAt, :at), title = if_not_exists(title, :title)"
+            " createdAt = if_not_exists(createdAt, :at), title = if_not_exists(title, :title), "
+            f"{lock.sets}{lock.removes}"
         ),
+        "ExpressionAttributeNames": lock.names,
         "ExpressionAttributeValues": {
             ":user": {"S": run.user_id},
             ":agent": {"S": run.agent_id},
             ":at": {"N": str(epoch_ms(run.created_at))},
             ":list": {"S": f"ORG#{run.org_id}#USER#{run.user_id}"},
-            ":used": {"S": used_at},
-            ":title": {"S": " ".join(request.message.split())[:TITLE_CHARACTERS]},
+            ":used": {"S": f"{iso_milliseconds(run.created_at)}#{run.session_id}"},
+            ":title": {"S": session_title(request)},
+            **lock.values,
         },
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
+
+
+def session_title(request: RunRequest) -> str:
+    """Name a session after its first message."""
+    return " ".join(request.message.split())[:TITLE_CHARACTERS]
 
 
 def _claim_put(table: str, run: AgentRun, claim: IdempotencyClaim) -> dict[str, Any]:
@@ -92,18 +116,19 @@ def _claim_put(table: str, run: AgentRun, claim: IdempotencyClaim) -> dict[str, 
 def _pointer_item(run: AgentRun) -> dict[str, Any]:
     return {
         "pk": {"S": session_pk(run.org_id, run.session_id)},
-        "sk": {"S": f"RUN#{iso_milliseconds(run.created_at)}#{run.id}"},
+        "sk": {"S": pointer_sk(run)},
     }
 
 
 def _request_items(run: AgentRun, request: RunRequest, chunks: list[bytes]) -> list[dict[str, Any]]:
     """
-    Give what the header does not hold of a request: its options and media, a long message.
+    Give what the header does not hold of a request: its options, a long message.
 
-    Most requests are a short message and nothing else, and cost no item of their own.
+    Most requests are a short message and nothing else, and cost no item of their own. Media stay
+    out: they may be larger than a transaction.
     """
-    in_header = {"message", "session_id", "user_id", "org_id"}
-    rest = request.model_dump_json(exclude=in_header, exclude_defaults=True)
+    left_out = {"message", "session_id", "user_id", "org_id", "media"}
+    rest = request.model_dump_json(exclude=left_out, exclude_defaults=True)
     texts: list[dict[str, Any]] = [{"text": {"B": chunk}} for chunk in chunks]
     if rest != "{}":
         texts = texts or [{}]

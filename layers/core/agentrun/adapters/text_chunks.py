@@ -1,4 +1,4 @@
-"""Long texts as table items: a first chunk to preview, the rest compressed and sliced."""
+"""Long texts as table items: compressed and sliced, some with a first chunk to preview."""
 
 import zlib
 from collections.abc import Sequence
@@ -29,22 +29,29 @@ def cut_utf8(text: str, limit_bytes: int = PREVIEW_BYTES) -> tuple[str, bool]:
     return encoded[:limit_bytes].decode(errors="ignore"), True
 
 
+def to_slices(text: str) -> list[bytes]:
+    """Split a text for storage, compressed as one; at least one slice."""
+    packed = compress(text)
+    return [packed[at : at + SLICE_BYTES] for at in range(0, len(packed), SLICE_BYTES)]
+
+
+def from_slices(slices: Sequence[bytes]) -> str:
+    """Undo `to_slices`; needs all slices in order."""
+    return decompress(b"".join(slices))
+
+
 def to_chunks(text: str) -> list[bytes]:
     """
-    Split a text for storage.
+    Split a text for storage so that its beginning can be read alone.
 
     Returns:
         The compressed first 4096 bytes, readable by itself; then slices of the compressed rest.
     """
     preview, was_cut = cut_utf8(text)
-    chunks = [compress(preview)]
-    if was_cut:
-        rest = compress(text[len(preview) :])
-        chunks += [rest[at : at + SLICE_BYTES] for at in range(0, len(rest), SLICE_BYTES)]
-    return chunks
+    return [compress(preview), *(to_slices(text[len(preview) :]) if was_cut else [])]
 
 
 def from_chunks(chunks: Sequence[bytes]) -> str:
     """Undo `to_chunks`; needs all chunks in order."""
     first, *rest = chunks
-    return decompress(first) + (decompress(b"".join(rest)) if rest else "")
+    return decompress(first) + (from_slices(rest) if rest else "")

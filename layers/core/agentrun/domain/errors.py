@@ -8,18 +8,26 @@ Everything that can go wrong with a request or a run, as one tree.
     ├── NotFoundError
     │   ├── AgentNotFoundError
     │   ├── RunNotFoundError
+    │   ├── ApprovalNotFoundError
     │   └── SessionNotFoundError
     ├── ConflictError                  the request contradicts what is stored
+    │   └── SessionBusyError           another run uses the session
     ├── PayloadTooLargeError
+    ├── TooManyRunsError               a limit on runs or tokens is reached; retry later
     ├── RunFailedError                 the run that a caller waited for has failed
     ├── StoreUnavailableError          the store throttled, failed or timed out; retrying is safe
+    ├── IssuerUnavailableError         nobody can say whether a token is good; retrying is safe
     ├── FencedError                    another executor owns the run, or it has ended; never retry
     └── EngineError                    the agent failed; its message is safe to show
+        └── CannotResumeError          what was paused cannot go on; nothing has been done
 
 Messages are sentences for the caller: no secrets, no prompts, no names of classes or tables.
 """
 
 from collections.abc import Sequence
+
+from agentrun.domain.conversations import SessionLock
+from agentrun.domain.quotas import Slot
 
 
 class AgentrunError(Exception):
@@ -35,7 +43,12 @@ class InvalidRequestError(AgentrunError):
 
 
 class UnauthenticatedError(AgentrunError):
-    """There is no bearer token, or it does not verify."""
+    """There is no bearer token, or it does not verify; `reason` is for the log only."""
+
+    def __init__(self, reason: str) -> None:
+        # The same words whatever is wrong, and the gateway's own: whoever tries learns nothing.
+        super().__init__("A valid bearer token is required.")
+        self.reason = reason
 
 
 class ForbiddenError(AgentrunError):
@@ -50,29 +63,53 @@ class AgentNotFoundError(NotFoundError):
     """No agent has this id."""
 
     def __init__(self, agent_id: str) -> None:
-        super().__init__(f"There is no agent '{agent_id}'.")
+        super().__init__(f"There is no agent '{_shown(agent_id)}'.")
 
 
 class RunNotFoundError(NotFoundError):
     """The run is missing, or it is not the caller's; both look the same."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"There is no run '{run_id}'.")
+        super().__init__(f"There is no run '{_shown(run_id)}'.")
 
 
 class SessionNotFoundError(NotFoundError):
     """The session belongs to another user or another agent of the tenant."""
 
     def __init__(self, session_id: str) -> None:
-        super().__init__(f"There is no session '{session_id}'.")
+        super().__init__(f"There is no session '{_shown(session_id)}'.")
+
+
+class ApprovalNotFoundError(NotFoundError):
+    """The approval is missing, or it is not the caller's; both look the same."""
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__(f"There is no approval '{_shown(approval_id)}'.")
 
 
 class ConflictError(AgentrunError):
     """The request contradicts what is stored."""
 
 
+class SessionBusyError(ConflictError):
+    """Other runs use the session; `lock` tells which."""
+
+    def __init__(self, lock: SessionLock) -> None:
+        super().__init__("Another run of this session is under way.")
+        self.lock = lock
+
+
 class PayloadTooLargeError(AgentrunError):
     """The request is larger than its limit."""
+
+
+class TooManyRunsError(AgentrunError):
+    """A limit is reached; `holders` have the slots in the way, if it is one of runs under way."""
+
+    def __init__(self, message: str, *, retry_after_s: int, holders: Sequence[Slot] = ()) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.holders = tuple(holders)
 
 
 class RunFailedError(AgentrunError):
@@ -87,6 +124,13 @@ class StoreUnavailableError(AgentrunError):
     """The store throttled, failed or timed out; retrying is safe."""
 
 
+class IssuerUnavailableError(AgentrunError):
+    """The issuer's keys cannot be had, so that a token is neither good nor bad; retry."""
+
+    def __init__(self) -> None:
+        super().__init__("Tokens cannot be verified at the moment.")
+
+
 class FencedError(AgentrunError):
     """Another executor owns the run, or it has ended; do not retry."""
 
@@ -97,3 +141,15 @@ class EngineError(AgentrunError):
     def __init__(self, message: str, *, error_type: str = "AGENT_ERROR") -> None:
         super().__init__(message)
         self.error_type = error_type
+
+
+class CannotResumeError(EngineError):
+    """The agent has changed since the pause; nothing has been done, and nothing is lost."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, error_type="CANNOT_RESUME")
+
+
+def _shown(wanted: str) -> str:
+    """Cut what may be no id at all, but as long as a URL."""
+    return wanted if len(wanted) <= 64 else f"{wanted[:64]}…"

@@ -20,6 +20,8 @@ class Model(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         serialize_by_alias=True,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
     )
 
 

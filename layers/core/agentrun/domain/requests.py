@@ -3,8 +3,16 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AliasChoices, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+)
 
+from agentrun.domain.media_types import essence
 from agentrun.domain.model import Model
 
 MAX_MESSAGE_CHARACTERS = 100_000
@@ -16,14 +24,23 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _number(value: object) -> object:
+    """Let nothing but a number be one; JSON makes no difference between 1 and 1.0."""
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ValueError("must be a number")
+
+
 class RunOptions(Model):
     """Overrides for one run; each must be allowed by the agent."""
 
     model_config = ConfigDict(extra="ignore")
 
-    model: str | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_tokens: int | None = Field(default=None, ge=1, le=65_536)
+    model: str | None = Field(default=None, max_length=256)
+    temperature: Annotated[float | None, BeforeValidator(_number)] = Field(default=None, ge=0, le=2)
+    max_tokens: Annotated[int | None, BeforeValidator(_number)] = Field(
+        default=None, ge=1, le=65_536
+    )
     system_prompt: str | None = Field(default=None, max_length=MAX_MESSAGE_CHARACTERS)
 
 
@@ -32,8 +49,13 @@ class Media(Model):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: str = Field(max_length=255)
+    type: Annotated[str, Field(max_length=255), AfterValidator(essence)]
     data: str = Field(min_length=1)
+
+    @property
+    def is_url(self) -> bool:
+        """Tell a URL from base64, which has no colon."""
+        return self.data[:8].lower().startswith(("http://", "https://"))
 
 
 class RunRequest(Model):
@@ -55,6 +77,7 @@ class RunRequest(Model):
     org_id: str | None = Field(
         default=None, max_length=64, validation_alias=AliasChoices("orgId", "org_id")
     )
-    generate_followups: bool = False
-    media: tuple[Media, ...] = Field(default=(), max_length=10)
+    generate_followups: StrictBool = False
+    # At the first bad one: a body may have millions, and each error would be kept and reported.
+    media: tuple[Media, ...] = Field(default=(), fail_fast=True)
     options: RunOptions = RunOptions()

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentrun.domain.events import Cancelled, Error, Metrics, Paused, Stop, TerminalEvent
+from agentrun.domain.events import Paused
 from agentrun.domain.model import Instant, Model, to_milliseconds
 
 
@@ -44,7 +44,9 @@ class AgentRun(Model):
     """
     A run as stored; what is not known yet is None and absent in JSON.
 
-    `lease`, `last_event_id` and `cancel_requested` are the executor's and never leave the service.
+    `required_action` is what a PAUSED run waits for; a run that goes on keeps it until its next
+    pause. The fields from `lease` on are the service's own and never leave it; a PAUSED run's
+    lease ends when it has waited long enough, at `paused_until`.
     """
 
     id: str
@@ -77,6 +79,7 @@ class AgentRun(Model):
     lease: Lease | None = Field(default=None, exclude=True)
     last_event_id: int = Field(default=0, ge=0, exclude=True)
     cancel_requested: bool = Field(default=False, exclude=True)
+    paused_until: Instant | None = Field(default=None, exclude=True)
 
     @property
     def key(self) -> RunKey:
@@ -84,86 +87,69 @@ class AgentRun(Model):
         return RunKey(tenant=self.org_id, run_id=self.id)
 
 
-class _Outcome(Model):
-    """What every ended execution leaves: its text so far, its figures, its last event's id."""
-
-    output: str
-    metrics: Metrics
-    last_event_id: int = Field(ge=1)
-
-
-class Completed(_Outcome):
-    """The agent has answered."""
-
-    status: Literal[RunStatus.COMPLETED] = RunStatus.COMPLETED
-    followups: tuple[str, ...] | None = None
-
-
-class Failed(_Outcome):
-    """The run has failed; the message is safe to show."""
-
-    status: Literal[RunStatus.FAILED] = RunStatus.FAILED
-    error_type: str
-    error_message: str
-
-
-class CancelledByRequest(_Outcome):
-    """Somebody has asked for the end."""
-
-    status: Literal[RunStatus.CANCELLED] = RunStatus.CANCELLED
-    reason: str
-
-
-Outcome = Completed | Failed | CancelledByRequest
-
-
-def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:
-    """Say an outcome as the event that ends the stream."""
-    match outcome:
-        case Completed():
-            return Stop(run_id=run_id, followups=outcome.followups)
-        case Failed():
-            return Error(message=outcome.error_message)
-        case CancelledByRequest():
-            return Cancelled(reason=outcome.reason)
-
-
-def changes_at_end(outcome: Outcome, at: datetime) -> dict[str, object]:
-    """Give the fields of a run that its end sets, by their Python names; absent stays unchanged."""
-    figures = outcome.metrics.model_dump(exclude={"event", "llm_calls"}, by_alias=False)
-    changes: dict[str, object] = {
-        **{name: value for name, value in figures.items() if value is not None},
-        "status": outcome.status,
-        "output": outcome.output,
-        "updated_at": to_milliseconds(at),
-        "completed_at": to_milliseconds(at),
-        "last_event_id": outcome.last_event_id,
-    }
-    match outcome:
-        case Completed():
-            changes |= {"followups": outcome.followups} if outcome.followups is not None else {}
-        case Failed():
-            changes |= {"error_type": outcome.error_type, "error_message": outcome.error_message}
-        case CancelledByRequest():
-            pass
-    return changes
-
-
 LEASE_EXPIRED = "LEASE_EXPIRED"
 LEASE_GRACE_S = 2.0
 LEASE_EXPIRED_ID_GAP = 1_000_000
 """Puts the ERROR of an expired lease beyond every id that was sent but never stored."""
+APPROVAL_EXPIRED = "APPROVAL_EXPIRED"
 
 
 def lease_has_lapsed(run: AgentRun, now: datetime) -> bool:
-    """Tell whether a RUNNING run's executor has been silent for longer than lease and grace."""
-    if run.status is not RunStatus.RUNNING or run.lease is None:
+    """
+    Tell whether a run is to be settled by whoever reads it.
+
+    That is one whose executor has been silent for longer than lease and grace, and one whose
+    approval nobody has decided in time.
+    """
+    if run.status.is_terminal or run.lease is None:
         return False
-    return (now - run.lease.until).total_seconds() > LEASE_GRACE_S
+    grace_s = 0.0 if run.status is RunStatus.PAUSED else LEASE_GRACE_S
+    return (now - run.lease.until).total_seconds() > grace_s
 
 
-def expired(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentRun:
-    """Give a run as it is once its executor is taken for dead."""
+def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentRun:
+    """
+    Give a run as it is once its lease has lapsed.
+
+    A pause that nobody has decided ends CANCELLED. A continuation of which nothing was stored has
+    not begun, so the run is PAUSED again. Any other run has lost its executor and is FAILED.
+    """
+    if run.status is RunStatus.PAUSED:
+        return _undecided(run, at)
+    if run.required_action is not None and last_stored_event_id <= run.last_event_id:
+        return paused_again(run, at)
+    return _abandoned(run, last_stored_event_id, at)
+
+
+def paused_again(run: AgentRun, at: datetime) -> AgentRun:
+    """Give a resumed run as it was before."""
+    if run.lease is None or run.paused_until is None:
+        raise ValueError("only a run that was paused can be so again")
+    return run.model_copy(
+        update={
+            "status": RunStatus.PAUSED,
+            "lease": Lease(executor=run.lease.executor, until=run.paused_until),
+            "updated_at": to_milliseconds(at),
+            "version": run.version + 1,
+        }
+    )
+
+
+def _undecided(run: AgentRun, at: datetime) -> AgentRun:
+    return run.model_copy(
+        update={
+            "status": RunStatus.CANCELLED,
+            "error_type": APPROVAL_EXPIRED,
+            "error_message": "The approval was not decided in time.",
+            "updated_at": to_milliseconds(at),
+            "completed_at": to_milliseconds(at),
+            "last_event_id": run.last_event_id + 1,
+            "version": run.version + 1,
+        }
+    )
+
+
+def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentRun:
     duration = at - run.started_at if run.started_at else None
     return run.model_copy(
         update={

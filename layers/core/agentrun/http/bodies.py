@@ -4,19 +4,43 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from agentrun.domain.agents import Agent
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.conversations import Message, SessionPage
+from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.http.sse import paused_object
 from agentrun.service.run_result import RunResult
 
+MAX_ARRAY_BYTES = 5_750_000
+"""Lambda answers with 6 MB at most ("Lambda quotas" in its developer guide), headers included."""
+
 
 def json_answer(
-    body: Mapping[str, Any] | Sequence[Any], *, headers: Mapping[str, str] | None = None
+    body: Mapping[str, Any] | Sequence[Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+    background: BackgroundTask | None = None,
 ) -> Response:
-    """Answer 200 with a JSON body."""
-    return Response(to_json(body), headers=headers, media_type="application/json")
+    """Answer 200 with a JSON body; `background` is done after the last byte."""
+    return Response(
+        to_json(body), headers=headers, media_type="application/json", background=background
+    )
+
+
+def newest_answer(bodies: Sequence[Mapping[str, Any]]) -> Response:
+    """Answer 200 with an array of JSON bodies; of those that do not fit, the first are left out."""
+    fitting: list[bytes] = []
+    left_bytes = MAX_ARRAY_BYTES
+    for body in reversed(bodies):
+        dumped = to_json(body)
+        # It leaves the function as a text inside of JSON, where each of these takes a byte more.
+        left_bytes -= len(dumped) + dumped.count(b'"') + dumped.count(b"\\") + 1
+        if left_bytes < 0:
+            break
+        fitting.append(dumped)
+    return Response(b"[" + b",".join(reversed(fitting)) + b"]", media_type="application/json")
 
 
 def agent_body(agent: Agent) -> dict[str, Any]:
@@ -39,9 +63,23 @@ def agent_body(agent: Agent) -> dict[str, Any]:
 def run_body(run: AgentRun) -> dict[str, Any]:
     """Give a run; what is not known is absent."""
     body = run.model_dump(mode="json", exclude_none=True, exclude={"required_action"})
-    if run.required_action is not None:
+    if run.required_action is not None and run.status is RunStatus.PAUSED:
         body["requiredAction"] = paused_object(run.required_action)
     return body
+
+
+def sessions_body(page: SessionPage, size: int) -> dict[str, Any]:
+    """Give a page of sessions, with the size that was asked for."""
+    body: dict[str, Any] = {
+        "content": [session.model_dump(mode="json") for session in page.sessions],
+        "size": size,
+    }
+    return body if page.next_cursor is None else {**body, "nextCursor": page.next_cursor}
+
+
+def message_body(message: Message) -> dict[str, Any]:
+    """Give one message of a conversation."""
+    return message.model_dump(mode="json")
 
 
 def result_body(result: RunResult) -> dict[str, Any]:

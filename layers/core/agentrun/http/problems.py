@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
@@ -23,8 +24,10 @@ PROBLEMS: dict[type[errors.AgentrunError], tuple[int, str]] = {
     errors.NotFoundError: (404, "resource-not-found"),
     errors.ConflictError: (409, "conflict"),
     errors.PayloadTooLargeError: (413, "payload-too-large"),
+    errors.TooManyRunsError: (429, "too-many-runs"),
     errors.RunFailedError: (502, "run-failed"),
     errors.StoreUnavailableError: (503, "unavailable"),
+    errors.IssuerUnavailableError: (503, "unavailable"),
     errors.FencedError: (500, "internal-error"),
     errors.EngineError: (502, "run-failed"),
 }
@@ -39,6 +42,7 @@ TITLES = {
     "conflict": "Conflict",
     "payload-too-large": "The request is too large",
     "unsupported-media-type": "Unsupported media type",
+    "too-many-runs": "Too many requests",
     "internal-error": "Internal error",
     "run-failed": "The run failed",
     "unavailable": "Temporarily unavailable",
@@ -50,6 +54,20 @@ _TYPE_OF_STATUS = {
     415: "unsupported-media-type",
 }
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
+_MAX_INSTANCE_CHARACTERS = 256
+"""Any path of ours is shorter; whatever else was asked for is not worth repeating whole."""
+
+# pydantic's own words for these are Python's, not JSON's.
+_REASONS = {
+    "dict_type": "must be an object",
+    "int_parsing_size": "is too large",
+    "model_type": "must be an object",
+    "too_long": "must have at most {max_length} items",
+    "too_short": "needs at least one valid item",
+    "tuple_type": "must be an array",
+    "uuid_parsing": "must be a UUID",
+    "uuid_type": "must be a UUID",
+}
 _INTERNAL = "Something went wrong on our side."
 
 
@@ -60,7 +78,7 @@ def problem(request: Request, status: int, kind: str, detail: str, **members: ob
         "title": TITLES[kind],
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": quote(request.scope["path"][:_MAX_INSTANCE_CHARACTERS]),
         **members,
     }
     return Response(
@@ -87,12 +105,15 @@ def of_agentrun_error(request: Request, error: Exception) -> Response:
         members["invalidParams"] = [{"name": name, "reason": why} for name, why in error.params]
     if isinstance(error, errors.RunFailedError):
         members["runId"] = error.run_id
-    return problem(request, status, kind, str(error), **members)
+    response = problem(request, status, kind, str(error), **members)
+    if isinstance(error, errors.TooManyRunsError):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def invalid_request(found: Iterable[Any]) -> errors.InvalidRequestError:
     """Turn pydantic's findings into one error that names each field at fault."""
-    params = [(_field(finding["loc"]), _reason(finding["msg"])) for finding in found]
+    params = [(_field(finding["loc"]), _reason(finding)) for finding in found]
     return errors.InvalidRequestError(
         "; ".join(f"{name}: {why}" if name else why for name, why in params),
         params=[(name or "body", why) for name, why in params],
@@ -104,8 +125,11 @@ def _field(location: Sequence[str | int]) -> str:
     return ".".join(parts[1:] if parts[:1] in (["body"], ["query"], ["path"]) else parts)
 
 
-def _reason(message: str) -> str:
-    reason = message.removeprefix("Value error, ")
+def _reason(finding: Mapping[str, Any]) -> str:
+    known = _REASONS.get(finding.get("type", ""))
+    if known is not None:
+        return known.format(**finding.get("ctx", {}))
+    reason = str(finding["msg"]).removeprefix("Value error, ")
     return reason[:1].lower() + reason[1:]
 
 
@@ -115,7 +139,10 @@ def of_http_exception(request: Request, error: Exception) -> Response:
     kind = _TYPE_OF_STATUS.get(error.status_code)
     if kind is None:
         return of_unexpected_error(request, error)
-    details = {404: "There is nothing at this path.", 405: f"{request.method} is not allowed here."}
+    details = {
+        404: "There is nothing at this path.",
+        405: f"{request.method[:20]} is not allowed here.",
+    }
     detail = details.get(error.status_code, str(error.detail))
     response = problem(request, error.status_code, kind, detail)
     response.headers.update(error.headers or {})

@@ -1,10 +1,11 @@
 """What requests say in their headers: where to go on, and which of them are the same."""
 
-import json
 import re
 
+from pydantic import JsonValue
 from starlette.requests import Request
 
+from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import InvalidRequestError
 from agentrun.service.start_run import Idempotency
 
@@ -18,36 +19,60 @@ def cursor_of(request: Request) -> int:
     Read the id of the last event that a client has seen, 0 for none.
 
     `Last-Event-ID` (HTML standard, "Server-sent events") is what an EventSource sends by itself;
-    the query `lastEventId` is for clients that cannot set a header.
+    the query `lastEventId` is for clients that cannot set a header, which wins.
 
     Raises:
-        InvalidRequestError: It is not a non-negative integer.
+        InvalidRequestError: It is not a non-negative integer, or there are several headers.
     """
-    header = request.headers.get("last-event-id")
-    text = header if header is not None else request.query_params.get("lastEventId", "")
-    if text == "":
-        return 0
-    if not _CURSOR.fullmatch(text):
-        raise InvalidRequestError(
-            "The last event's id must be a non-negative integer.",
-            params=[("Last-Event-ID", "must be a non-negative integer")],
-        )
-    return int(text)
+    header, query = _only(request, "Last-Event-ID"), request.query_params.get("lastEventId")
+    given = [text for text in (header, query) if text]
+    if not all(map(_CURSOR.fullmatch, given)):
+        raise _invalid("Last-Event-ID", "must be a non-negative integer")
+    return int(given[0]) if given else 0
 
 
-async def idempotency_of(request: Request) -> Idempotency | None:
+def idempotency_of(request: Request, body: JsonValue) -> Idempotency | None:
     """
-    Read the Idempotency-Key of a request whose body has been found valid.
+    Read the Idempotency-Key of a request, whose body is given as plain JSON.
 
     Raises:
-        InvalidRequestError: The key is not 1 to 255 visible ASCII characters.
+        InvalidRequestError: The key is not 1 to 255 visible ASCII characters, or there are several.
     """
-    keys = request.headers.getlist("idempotency-key")
-    if not keys:
+    key = _only(request, "Idempotency-Key")
+    if key is None:
         return None
-    if len(keys) > 1 or not _IDEMPOTENCY_KEY.fullmatch(keys[0]):
-        raise InvalidRequestError(
-            "The Idempotency-Key must be 1 to 255 visible ASCII characters.",
-            params=[("Idempotency-Key", "must be 1 to 255 visible ASCII characters")],
-        )
-    return Idempotency(key=keys[0], body=json.loads(await request.body()))
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise _invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+    return Idempotency(key=key, body=body)
+
+
+def session_policy_of(request: Request) -> SessionPolicy:
+    """
+    Read what a new run is to do while another one uses its session.
+
+    Raises:
+        InvalidRequestError: `X-Session-Policy` is none of the policies, or there are several.
+    """
+    wanted = _only(request, "X-Session-Policy")
+    try:
+        return SessionPolicy(wanted.strip().lower()) if wanted is not None else SessionPolicy.REJECT
+    except ValueError:
+        raise _invalid("X-Session-Policy", f"must be one of {', '.join(SessionPolicy)}") from None
+
+
+def wants_json(request: Request) -> bool:
+    """Tell whether a client takes one JSON answer and no stream (RFC 9110, section 12.5.1)."""
+    accepted = request.headers.get("accept", "")
+    return "application/json" in accepted and "text/event-stream" not in accepted
+
+
+def _only(request: Request, name: str) -> str | None:
+    """Give a header that stands at most once: which of several is meant, gateways read unlike."""
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise _invalid(name, "must be there once at most")
+    return values[0] if values else None
+
+
+def _invalid(name: str, why: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{name} {why}.", params=[(name, why)])

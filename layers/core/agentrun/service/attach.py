@@ -5,8 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
-from agentrun.domain.events import Cancelled, Error, EventType, RecordedEvent, Start, TerminalEvent
-from agentrun.domain.model import epoch_ms
+from agentrun.domain.events import EventType, RecordedEvent
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import (
     LEASE_EXPIRED,
@@ -17,9 +16,11 @@ from agentrun.domain.runs import (
     lease_has_lapsed,
 )
 from agentrun.service.blocking import in_thread
+from agentrun.service.derived_events import derived_end, derived_start
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import settled_state, visible_state
 
+ENDS = {EventType.STOP, EventType.ERROR, EventType.PAUSED, EventType.CANCELLED}
 EVENTS_KEPT = timedelta(hours=24)
 SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 1.0
@@ -46,9 +47,9 @@ class RunFollower:
         """
         loop = asyncio.get_running_loop()
         pause_s, spoke_at, state_at = SHORTEST_PAUSE_S, loop.time(), loop.time()
-        if (start := self._derived_start()) is not None:
-            self._cursor = start.id
-            yield [start]
+        if self._cursor == 0:
+            self._cursor = 1
+            yield [derived_start(self.run)]
         while True:
             found = await self._read()
             if found:
@@ -58,7 +59,7 @@ class RunFollower:
             if found is not None and self._has_ended():
                 if found:
                     continue
-                if (end := self._derived_end()) is not None:
+                if (end := derived_end(self.run, after=self._cursor)) is not None:
                     yield [end]
                 return
             if not found or loop.time() - state_at > STATE_AGE_S:
@@ -98,27 +99,6 @@ class RunFollower:
         except StoreUnavailableError:
             return
 
-    def _derived_start(self) -> RecordedEvent | None:
-        """START as it was said: the run's own state holds all of it, before the log does."""
-        run = self.run
-        if self._cursor > 0 or run.started_at is None:
-            return None
-        start = Start(run_id=run.id, session_id=run.session_id, agent_id=run.agent_id)
-        return RecordedEvent(id=1, timestamp_ms=epoch_ms(run.started_at), event=start)
-
-    def _derived_end(self) -> RecordedEvent | None:
-        """Give the end of a run that somebody else than its executor has ended."""
-        run = self.run
-        if self._cursor >= run.last_event_id or run.completed_at is None:
-            return None
-        end: TerminalEvent
-        if run.status is RunStatus.CANCELLED:
-            end = Cancelled(reason=run.error_message or "The run was cancelled on request.")
-        else:
-            end = Error(message=run.error_message or "The run failed.")
-        at = epoch_ms(run.completed_at)
-        return RecordedEvent(id=run.last_event_id, timestamp_ms=at, event=end)
-
 
 def _said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
     """
@@ -128,7 +108,10 @@ def _said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[R
     wrote but did not live to commit.
     """
     if run.error_type != LEASE_EXPIRED:
-        return [event for event in stored if event.id <= run.last_event_id]
+        said = [event for event in stored if event.id <= run.last_event_id]
+        # The end of a run that waited is in its header alone; what stands in its place is not it.
+        has_end = said and said[-1].id == run.last_event_id
+        return said[:-1] if has_end and said[-1].event.event not in ENDS else said
     last = run.last_event_id - LEASE_EXPIRED_ID_GAP
     return _without_unconfirmed_end([event for event in stored if event.id <= last])
 
@@ -171,13 +154,15 @@ async def attach(
     return follower
 
 
-async def replay_from_start(key: RunKey, ports: RunPorts) -> RunFollower:
+async def whole_run(key: RunKey, ports: RunPorts, *, is_replay: bool) -> RunFollower:
     """
-    Follow a run that the same request of the same caller has started before.
+    Follow a run from its first event, for whoever has begun it.
+
+    `is_replay` says that it had been begun before, by the same request of the same caller.
 
     Raises:
         RunNotFoundError: The run is gone.
         StoreUnavailableError: Retrying is safe.
     """
     run = await in_thread(ports.threads, settled_state, key, ports)
-    return RunFollower(run, 0, ports, is_replay=True)
+    return RunFollower(run, 0, ports, is_replay=is_replay)

@@ -1,8 +1,7 @@
-"""Cancel a run: ask its executor to end it."""
+"""Cancel a run: end one that waits, ask the executor of one that runs to end it."""
 
 from agentrun.domain.errors import ForbiddenError
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import RunStatus
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import visible_state
 from agentrun.service.start_run import WRITE_SCOPE
@@ -10,7 +9,7 @@ from agentrun.service.start_run import WRITE_SCOPE
 
 def cancel_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> None:
     """
-    Ask for a run's end; its executor sees that with its next heartbeat.
+    End a QUEUED or PAUSED run; ask for a RUNNING one's end, which its next heartbeat brings.
 
     Asking again, or for a run that has ended, changes nothing and is no error.
 
@@ -22,5 +21,5 @@ def cancel_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPo
     if WRITE_SCOPE not in principal.scopes and not principal.is_admin:
         raise ForbiddenError(f"Cancelling a run needs the scope {WRITE_SCOPE}.")
     run = visible_state(principal, agent_id, run_id, ports)
-    if run.status is RunStatus.RUNNING:
+    if not run.status.is_terminal:
         ports.store.request_cancel(run.key, at=ports.clock.now())

@@ -5,8 +5,8 @@ import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentEngine, AgentTask
+from agentrun.domain.turns import EngineOutput
 
 
 class DeferredEngine:
@@ -22,7 +22,7 @@ class DeferredEngine:
         self._loading: asyncio.Future[AgentEngine] | None = None
         self._engine: AgentEngine | None = None
 
-    def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+    def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
         """Load the engine if nobody has, then run one turn; see the port."""
         # Once it is there it is used directly: a generator around it would cost every event.
         return self._load_and_run(task) if self._engine is None else self._engine.run(task)
@@ -31,15 +31,24 @@ class DeferredEngine:
         """Begin to load the engine in a thread, unless that has begun."""
         self._begin_loading()
 
+    async def ready(self) -> None:
+        """
+        Wait until the engine is loaded.
+
+        Raises:
+            Exception: Whatever loading it has raised.
+        """
+        self._engine = await asyncio.shield(self._begin_loading())
+
     def _begin_loading(self) -> asyncio.Future[AgentEngine]:
         if self._loading is None:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load_at_once))
         return self._loading
 
-    async def _load_and_run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+    async def _load_and_run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
         # Shielded: one run that is cancelled must not take the engine from the others.
-        self._engine = await asyncio.shield(self._begin_loading())
-        async with aclosing(self._engine.run(task)) as events:
+        engine = self._engine = await asyncio.shield(self._begin_loading())
+        async with aclosing(engine.run(task)) as events:
             async for event in events:
                 yield event
 

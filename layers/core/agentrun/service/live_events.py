@@ -26,6 +26,11 @@ class LiveEvents:
             self._ready.append(event)
             self._wake()
 
+    def abandon(self) -> None:
+        """Say that nobody reads; from now on events are dropped."""
+        self._abandoned = True
+        self._ready.clear()
+
     def end(self) -> None:
         """Say that no further event comes."""
         self._ended = True
@@ -57,8 +62,7 @@ class LiveEvents:
                     return
         finally:
             watch.stop()
-            self._abandoned = True
-            self._ready.clear()
+            self.abandon()
 
 
 class _SilenceWatch:

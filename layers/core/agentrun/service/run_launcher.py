@@ -1,19 +1,28 @@
-"""Begin runs and keep their executions going, whoever listens."""
+"""Begin and continue runs, and keep their executions going, whoever listens."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from agentrun.domain.approvals import ContinueRequest
+from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.errors import AgentrunError, FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.ports import AgentDirectory, AgentEngine
+from agentrun.domain.outcomes import Outcome
+from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, Outcome
-from agentrun.service.attach import replay_from_start
+from agentrun.domain.runs import AgentRun
+from agentrun.service.attach import whole_run
+from agentrun.service.blocking import in_thread
+from agentrun.service.continue_run import continue_run
+from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace
 from agentrun.service.start_run import Idempotency, start_run
 
@@ -33,27 +42,32 @@ class RunStream(Protocol):
         ...
 
 
+async def _nothing_to_load() -> None:
+    return
+
+
+@dataclass(frozen=True)
+class LauncherSettings:
+    """What is decided for all runs of a process; `engine_ready` waits until engines can begin."""
+
+    on_ended: Callable[[AgentRun, Outcome | None], None]
+    prepare: Callable[[], None] = lambda: None
+    engine_ready: Callable[[], Awaitable[None]] = _nothing_to_load
+    pace: RecordingPace = field(default_factory=RecordingPace)
+
+
 class RunLauncher:
-    """Starts runs and executes each in a task of its own, detached from the request."""
+    """Starts and continues runs and executes each in a task of its own, off the request."""
 
     def __init__(
         self,
-        agents: AgentDirectory,
         engine: AgentEngine,
-        ports: RunPorts,
-        *,
-        new_id: Callable[[], str],
-        on_ended: Callable[[AgentRun, Outcome | None], None],
-        prepare: Callable[[], None] = lambda: None,
-        pace: RecordingPace | None = None,
+        ports: LaunchPorts,
+        settings: LauncherSettings,
     ) -> None:
-        self._agents = agents
         self._engine = engine
         self._ports = ports
-        self._new_id = new_id
-        self._on_ended = on_ended
-        self._prepare = prepare
-        self._pace = pace
+        self._settings = settings
         self._executing: dict[asyncio.Task[None], RunExecution] = {}
 
     async def begin(
@@ -63,6 +77,7 @@ class RunLauncher:
         request: RunRequest,
         *,
         idempotency: Idempotency | None = None,
+        policy: SessionPolicy = SessionPolicy.REJECT,
         deadline: datetime | None,
     ) -> RunStream:
         """
@@ -73,6 +88,7 @@ class RunLauncher:
             agent_id: The agent that is to run.
             request: The validated body.
             idempotency: The caller's key, and the body as it came.
+            policy: What to do while another run uses the session.
             deadline: When the process will be stopped, if that is known.
 
         Returns:
@@ -82,28 +98,74 @@ class RunLauncher:
             AgentrunError: The request was refused and nothing started; see `start_run`.
         """
         # The store's answer is waited for in any case: the engine can load meanwhile.
-        self._prepare()
+        self._settings.prepare()
         started = await start_run(
             principal,
             agent_id,
             request,
             idempotency=idempotency,
-            agents=self._agents,
+            policy=policy,
             ports=self._ports,
-            new_id=self._new_id,
         )
-        if started.run is None or started.task is None:
-            return await replay_from_start(started.key, self._ports)
-        execution = RunExecution(
-            started.run, started.task, engine=self._engine, ports=self._ports, pace=self._pace
+        if started.new is None:
+            return await whole_run(started.key, self._ports.runs, is_replay=True)
+        turn = PendingTurn(
+            run=started.new.run,
+            task=started.new.task,
+            request=started.new.request,
+            ports=self._ports,
         )
+        return self._launch(self._execution(turn), deadline)
+
+    async def resume(
+        self, paused: AgentRun, request: ContinueRequest, *, deadline: datetime | None
+    ) -> RunExecution:
+        """
+        Continue a paused run.
+
+        Returns:
+            The execution, under way; its first event is durable.
+
+        Raises:
+            AgentrunError: The request was refused, or the continuation could not begin, and the
+                run is PAUSED as it was; see `continue_run`.
+        """
+        # Before the run is taken: an engine that cannot be loaded must cost nobody a decision.
+        await self._settings.engine_ready()
+        turn = await continue_run(paused, request, ports=self._ports)
+        execution = self._execution(turn)
+        try:
+            await execution.begin_again()
+        except (AgentrunError, asyncio.CancelledError):
+            await self._restore_pause(turn)
+            raise
+        return self._launch(execution, deadline)
+
+    def _execution(self, turn: PendingTurn) -> RunExecution:
+        return RunExecution(turn, engine=self._engine, pace=self._settings.pace)
+
+    def _launch(self, execution: RunExecution, deadline: datetime | None) -> RunExecution:
         executing = asyncio.create_task(self._execute(execution, deadline))
         self._executing[executing] = execution
         executing.add_done_callback(self._executing.pop)
         return execution
 
     async def _execute(self, execution: RunExecution, deadline: datetime | None) -> None:
-        self._on_ended(execution.run, await execution.execute(deadline=deadline))
+        self._settings.on_ended(execution.run, await execution.execute(deadline=deadline))
+
+    async def _restore_pause(self, turn: PendingTurn) -> None:
+        """Put the pause back; where that fails, the lapsing lease does it."""
+        store, threads = self._ports.runs.store, self._ports.runs.threads
+        with suppress(StoreUnavailableError, FencedError):
+            at = self._ports.runs.clock.now()
+            await in_thread(threads, store.restore_pause, turn.run.key, turn.executor, at=at)
+            await in_thread(threads, store.release, turn.run)
+        await self._ports.slots.give_back(turn.run, tokens=0)
+
+    async def ended(self, execution: RunExecution) -> None:
+        """Wait until an execution is over: a process may be frozen once nobody waits."""
+        tasks = [task for task, executed in self._executing.items() if executed is execution]
+        await asyncio.gather(*tasks)
 
     async def stop(self) -> None:
         """End all runs under way as FAILED, and wait until their ends are durable."""

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.model import Model
-from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.domain.outcomes import Outcome
+from agentrun.domain.runs import AgentRun
 from agentrun.service.blocking import in_thread
 from agentrun.service.event_buffer import EventBuffer
 from agentrun.service.run_ports import RunPorts
@@ -18,7 +19,7 @@ from agentrun.service.start_run import LEASE_DURATION
 class RecordingPace(Model):
     """How often the recorder writes; each write is paid for."""
 
-    flush_interval_s: float = 1.2
+    flush_interval_s: float = 1.3
     flush_characters: int = 64 * 1024
     # With the write that brings it back, a cancel request is seen within 3 s.
     heartbeat_interval_s: float = 2.75
@@ -138,6 +139,29 @@ class RunRecorder:
                 break
         now = asyncio.get_running_loop().time()
         self._first_buffered_at = now if self._buffer else None
+
+    async def write_now(self, *, give_up_after: timedelta) -> None:
+        """
+        Write all that is buffered, and renew the lease, before `record` begins.
+
+        Raises:
+            FencedError: Another executor owns the run, or it has ended.
+            StoreUnavailableError: The store stayed away for `give_up_after`.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + give_up_after.total_seconds()
+        while True:
+            try:
+                await self._flush(whole=True)
+                # Whether to cancel is asked again by `record`, which can end the run.
+                with contextlib.suppress(CancelRequested):
+                    await self._heartbeat()
+            except StoreUnavailableError:
+                if loop.time() + self._pace.retry_pause_s >= give_up_at:
+                    raise
+                await asyncio.sleep(self._pace.retry_pause_s)
+            else:
+                return
 
     def close(self) -> None:
         """Ask `record` to end after the write that it is making."""

@@ -11,7 +11,7 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.model import ID_PATTERN
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import AgentRun, RunKey, expired, lease_has_lapsed
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus, lease_has_lapsed, settled
 from agentrun.service.run_ports import RunPorts
 
 MAX_BATCH = 100
@@ -45,6 +45,12 @@ def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPo
     run = ports.store.get_state(_key(principal, run_id))
     _check_visible(run, principal, agent_id)
     return _settled(run, ports)
+
+
+def visible_run(principal: Principal, run_id: str, ports: RunPorts) -> AgentRun:
+    """Read one run of whatever agent without its texts; otherwise like `visible_state`."""
+    run = ports.store.get_state(_key(principal, run_id))
+    return visible_state(principal, run.agent_id, run_id, ports)
 
 
 def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
@@ -152,8 +158,16 @@ def _with_the_dead_declared(runs: Sequence[AgentRun], ports: RunPorts) -> list[A
             repairs += 1
             reported.append(_declared_dead(run, ports))
         else:
-            reported.append(expired(run, last_stored_event_id=0, at=ports.clock.now()))
+            reported.append(_as_settled(run, ports))
     return reported
+
+
+def _as_settled(run: AgentRun, ports: RunPorts) -> AgentRun:
+    """Say what becomes of a lapsed run without writing it down."""
+    if run.status is RunStatus.RUNNING and run.required_action is not None:
+        # Paused again or failed: only its log tells, and a wrong end could not be taken back.
+        return run
+    return settled(run, last_stored_event_id=run.last_event_id, at=ports.clock.now())
 
 
 def _declared_dead(run: AgentRun, ports: RunPorts) -> AgentRun:
@@ -164,4 +178,4 @@ def _declared_dead(run: AgentRun, ports: RunPorts) -> AgentRun:
         return ports.store.expire(run, at=ports.clock.now()).model_copy(update=texts)
     except (StoreUnavailableError, RunNotFoundError) as error:
         log.warning("lapsed run not repaired: %s", error, extra={"runId": run.id})
-        return expired(run, last_stored_event_id=0, at=ports.clock.now())
+        return _as_settled(run, ports)

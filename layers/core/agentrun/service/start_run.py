@@ -1,31 +1,26 @@
 """Start a run: check what is asked for, then make it durable."""
 
-import asyncio
-import random
-from collections.abc import Callable
 from datetime import timedelta
 
 from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
-from agentrun.domain.errors import (
-    AgentNotFoundError,
-    ForbiddenError,
-    InvalidRequestError,
-    StoreUnavailableError,
-)
+from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.errors import AgentNotFoundError, ForbiddenError, InvalidRequestError
 from agentrun.domain.idempotency import IdempotencyClaim, idempotency_claim
+from agentrun.domain.media import LoadedMedia
 from agentrun.domain.model import Model
-from agentrun.domain.ports import AgentDirectory, AgentTask
+from agentrun.domain.ports import AgentTask
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
-from agentrun.service.blocking import in_thread
-from agentrun.service.run_ports import RunPorts
+from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.load_media import load_media
+from agentrun.service.run_slots import slot_of_new
+from agentrun.service.session_turns import store_in_turn
 
 LEASE_DURATION = timedelta(seconds=15)
 WRITE_SCOPE = "runs:write"
-RETRY_PAUSES_S = (0.05, 0.2)
 
 
 class Idempotency(Model):
@@ -39,12 +34,19 @@ class Idempotency(Model):
         return idempotency_claim(user_id, self.key, agent_id=agent_id, body=self.body)
 
 
+class NewRun(Model):
+    """A run that is to be executed by whoever has just made it durable, and what it came from."""
+
+    run: AgentRun
+    task: AgentTask
+    request: RunRequest
+
+
 class StartedRun(Model):
-    """A durable run; `run` and `task` are set only for the one who is to execute it."""
+    """A durable run; `new` is None where the same request had started it before."""
 
     key: RunKey
-    run: AgentRun | None = None
-    task: AgentTask | None = None
+    new: NewRun | None = None
 
 
 async def start_run(
@@ -53,22 +55,19 @@ async def start_run(
     request: RunRequest,
     *,
     idempotency: Idempotency | None = None,
-    agents: AgentDirectory,
-    ports: RunPorts,
-    new_id: Callable[[], str],
+    policy: SessionPolicy = SessionPolicy.REJECT,
+    ports: LaunchPorts,
 ) -> StartedRun:
     """
-    Make a new RUNNING run durable, or find the one that the same request has started before.
+    Make a new run durable, or find the one that the same request has started before.
 
     Args:
         principal: The verified caller.
         agent_id: The agent that is to run.
         request: The validated body.
         idempotency: The caller's key, and the body as it came.
-        agents: Which agents there are.
-        ports: Where the run is kept.
-        new_id: Gives a fresh id for the run, its executor and, where none was asked for, its
-            session.
+        policy: What to do while another run uses the session; a run that waits is QUEUED.
+        ports: Which agents there are, where the run is kept, and where media come from.
 
     Returns:
         The run's key; what to execute, unless somebody else has started it.
@@ -77,22 +76,45 @@ async def start_run(
         ForbiddenError: The token lacks the scope, or is for another tenant or user.
         AgentNotFoundError: There is no such active agent.
         InvalidRequestError: The agent does not take these options or this media.
-        ConflictError: The Idempotency-Key stands for another request.
+        PayloadTooLargeError: The media are over a limit.
+        ConflictError: The Idempotency-Key stands for another request, or the session is busy.
         SessionNotFoundError: The session is somebody else's or another agent's.
+        TooManyRunsError: The user or the tenant has as many runs as they may.
         StoreUnavailableError: Nothing was started; retrying is safe.
     """
     user_id = _acting_user(principal, request)
-    agent = agents.agent(agent_id)
+    agent = ports.agents.agent(agent_id)
     if not agent.active:
         raise AgentNotFoundError(agent_id)
     check_taken_by(agent, request)
-    now = ports.clock.now()
-    run = AgentRun(
+    media = await load_media(agent, request, ports.media_loader)
+    run = _fresh_run(principal.tenant, user_id, agent, request, ports)
+    claim = idempotency.claim(user_id, agent.id) if idempotency else None
+    async with slot_of_new(run, ports.slots) as slot:
+        stored_id, stored = await store_in_turn(
+            run, request, claim, policy=policy, ports=ports.runs
+        )
+        slot.is_needed = stored_id == run.id
+    if stored_id != run.id:
+        return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))
+    task = task_of(stored, agent, request, media)
+    return StartedRun(key=run.key, new=NewRun(run=stored, task=task, request=request))
+
+
+def _fresh_run(
+    tenant: str,
+    user_id: str,
+    agent: Agent,
+    request: RunRequest,
+    ports: LaunchPorts,
+) -> AgentRun:
+    now, new_id = ports.runs.clock.now(), ports.new_id
+    return AgentRun(
         id=new_id(),
         agent_id=agent.id,
         session_id=str(request.session_id) if request.session_id else new_id(),
         user_id=user_id,
-        org_id=principal.tenant,
+        org_id=tenant,
         status=RunStatus.RUNNING,
         input=request.message,
         created_at=now,
@@ -100,24 +122,9 @@ async def start_run(
         started_at=now,
         model=request.options.model or agent.model,
         lease=Lease(executor=new_id(), until=now + LEASE_DURATION),
+        # START, said as soon as the run is stored.
+        last_event_id=1,
     )
-    claim = idempotency.claim(user_id, agent.id) if idempotency else None
-    stored_id = await _store(ports, run, request, claim)
-    if stored_id != run.id:
-        return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))
-    return StartedRun(key=run.key, run=run, task=_task(run, agent, request))
-
-
-async def _store(
-    ports: RunPorts, run: AgentRun, request: RunRequest, claim: IdempotencyClaim | None
-) -> str:
-    """Store the run; one that collides with another write of the session or key goes again."""
-    for pause_s in RETRY_PAUSES_S:
-        try:
-            return await in_thread(ports.threads, ports.store.start, run, request, claim)
-        except StoreUnavailableError:
-            await asyncio.sleep(random.uniform(0.5, 1) * pause_s)  # noqa: S311 - only spreads load
-    return await in_thread(ports.threads, ports.store.start, run, request, claim)
 
 
 def _acting_user(principal: Principal, request: RunRequest) -> str:
@@ -128,10 +135,10 @@ def _acting_user(principal: Principal, request: RunRequest) -> str:
 
 def check_taken_by(agent: Agent, request: RunRequest) -> None:
     """
-    Refuse what an agent does not take.
+    Refuse the options that an agent does not take.
 
     Raises:
-        InvalidRequestError: A model off its allow-list, a system prompt, a type of media.
+        InvalidRequestError: A model off its allow-list, or a system prompt.
     """
     options = request.options
     if options.model is not None and options.model not in agent.models:
@@ -144,15 +151,12 @@ def check_taken_by(agent: Agent, request: RunRequest) -> None:
             f"The agent '{agent.id}' takes no system prompt.",
             params=[("options.systemPrompt", "is not allowed by the agent")],
         )
-    for number, media in enumerate(request.media):
-        if media.type not in agent.media:
-            raise InvalidRequestError(
-                f"The agent '{agent.id}' does not take media of type '{media.type}'.",
-                params=[(f"media.{number}.type", f"must be one of {list(agent.media)}")],
-            )
 
 
-def _task(run: AgentRun, agent: Agent, request: RunRequest) -> AgentTask:
+def task_of(
+    run: AgentRun, agent: Agent, request: RunRequest, media: tuple[LoadedMedia, ...]
+) -> AgentTask:
+    """Give what an engine is to do for a run; the conversation's history is still to be read."""
     return AgentTask(
         run_id=run.id,
         session_id=run.session_id,
@@ -161,6 +165,6 @@ def _task(run: AgentRun, agent: Agent, request: RunRequest) -> AgentTask:
         agent=agent,
         message=request.message,
         generate_followups=request.generate_followups,
-        media=request.media,
+        media=media,
         options=request.options,
     )

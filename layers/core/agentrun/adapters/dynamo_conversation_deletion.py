@@ -1,0 +1,117 @@
+"""Deletes sessions: what runs have left first, the session itself last."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
+from agentrun.adapters.dynamo_conversation_batches import MAX_WRITES, DynamoBatches
+from agentrun.adapters.dynamo_conversation_items import pointed_run_id
+from agentrun.adapters.dynamo_items import (
+    POINTER_PREFIX,
+    Item,
+    header_key,
+    run_pk,
+    session_key,
+    session_pk,
+)
+from agentrun.domain.errors import SessionNotFoundError, StoreUnavailableError
+from agentrun.domain.runs import RunKey
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BUDGET_S = 10.0
+"""Leaves time to answer within the function's 15 s that something is left."""
+
+
+class DynamoDeletion:
+    """
+    Deletes sessions in an order that can be interrupted anywhere and begun again.
+
+    Of each run the header goes first: without it the run is missing for its readers and fenced off
+    from its executor. Its pointer goes last, and the session after all pointers.
+    """
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        batches: DynamoBatches,
+        *,
+        budget_s: float = BUDGET_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._batches = batches
+        self._budget_s = budget_s
+        self._monotonic = monotonic
+
+    def delete(self, tenant: str, session_id: str) -> None:
+        """Delete a session and all that belongs to it; see the port."""
+        give_up_at = self._monotonic() + self._budget_s
+        session = self._session(tenant, session_id)
+        if session is None:
+            raise SessionNotFoundError(session_id)
+        while session is not None:
+            for pointers in self._pointers(tenant, session_id):
+                self._delete_runs(tenant, pointers)
+                if self._monotonic() >= give_up_at:
+                    raise StoreUnavailableError("Not all of the session could be deleted in time.")
+            if self._delete_unused_since(session):
+                return
+            session = self._session(tenant, session_id)
+
+    def _session(self, tenant: str, session_id: str) -> Item | None:
+        with unavailable_when_failing():
+            answer = self._client.get_item(
+                TableName=self._table, Key=session_key(tenant, session_id), ConsistentRead=True
+            )
+        return answer.get("Item")
+
+    def _pointers(self, tenant: str, session_id: str) -> Iterator[list[Item]]:
+        """Give the keys of the pointers by the batch, the newest first: a live run is fenced."""
+        return self._keys(session_pk(tenant, session_id), begins_with=POINTER_PREFIX)
+
+    def _delete_runs(self, tenant: str, pointers: list[Item]) -> None:
+        runs = [RunKey(tenant=tenant, run_id=pointed_run_id(pointer)) for pointer in pointers]
+        self._batches.delete([header_key(run) for run in runs])
+        left = [key for run in runs for page in self._keys(run_pk(run)) for key in page]
+        self._batches.delete(left)
+        self._batches.delete(pointers)
+
+    def _keys(self, partition: str, *, begins_with: str | None = None) -> Iterator[list[Item]]:
+        condition, values = "pk = :pk", {":pk": {"S": partition}}
+        if begins_with is not None:
+            condition += " AND begins_with(sk, :begin)"
+            values[":begin"] = {"S": begins_with}
+        with unavailable_when_failing():
+            for page in self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ProjectionExpression="pk, sk",
+                ScanIndexForward=False,
+                ConsistentRead=True,
+                PaginationConfig={} if begins_with is None else {"PageSize": MAX_WRITES},
+            ):
+                yield list(page["Items"])
+
+    def _delete_unused_since(self, session: Item) -> bool:
+        """Delete a session's own item, unless a run has been started in it since it was read."""
+        try:
+            with unavailable_when_failing():
+                self._client.delete_item(
+                    TableName=self._table,
+                    Key={name: session[name] for name in ("pk", "sk")},
+                    ConditionExpression="updatedAt = :seen",
+                    ExpressionAttributeValues={":seen": session["updatedAt"]},
+                )
+        except ClientError as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True

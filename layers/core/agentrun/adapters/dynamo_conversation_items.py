@@ -1,0 +1,27 @@
+"""How sessions look as items of the table, read back."""
+
+from agentrun.adapters.dynamo_items import Item
+from agentrun.domain.conversations import Session
+from agentrun.domain.model import from_epoch_ms
+
+
+def session_from_item(item: Item) -> Session:
+    """Read a session's own item."""
+    return Session(
+        id=item["pk"]["S"].rpartition("#SES#")[2],
+        agent_id=item["agentId"]["S"],
+        user_id=item["userId"]["S"],
+        title=item["title"]["S"],
+        created_at=from_epoch_ms(int(item["createdAt"]["N"])),
+        updated_at=from_epoch_ms(int(item["updatedAt"]["N"])),
+    )
+
+
+def session_list_key(tenant: str, user_id: str) -> str:
+    """Give the index's partition key of a user's sessions."""
+    return f"ORG#{tenant}#USER#{user_id}"
+
+
+def pointed_run_id(pointer: Item) -> str:
+    """Give the id of the run that a pointer leads to."""
+    return str(pointer["sk"]["S"].rpartition("#")[2])

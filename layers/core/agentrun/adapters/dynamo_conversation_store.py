@@ -1,0 +1,148 @@
+"""Conversations in DynamoDB: sessions, the runs in them, and what was said."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from agentrun.adapters.dynamo_client import unavailable_when_failing
+from agentrun.adapters.dynamo_conversation_batches import DynamoBatches
+from agentrun.adapters.dynamo_conversation_cursor import cursor_at, position_of
+from agentrun.adapters.dynamo_conversation_deletion import DynamoDeletion
+from agentrun.adapters.dynamo_conversation_items import (
+    pointed_run_id,
+    session_from_item,
+    session_list_key,
+)
+from agentrun.adapters.dynamo_conversation_turns import DynamoTurns
+from agentrun.adapters.dynamo_items import POINTER_PREFIX, Item, session_key, session_pk
+from agentrun.adapters.dynamo_session_lock import lock_of
+from agentrun.domain.conversations import PastTurn, Session, SessionLock, SessionPage
+from agentrun.domain.errors import SessionNotFoundError
+from agentrun.domain.runs import RunKey
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+HISTORY_BYTES = 2_000_000
+"""More text than any model takes at once."""
+INDEX = "sessions"
+PAGE_SESSIONS = 100
+MAX_SESSIONS_LOOKED_AT = 1_000
+"""Bounds what one page may cost where few of a user's sessions are with the agent asked for."""
+
+
+class DynamoConversationStore:
+    """The port `ConversationStore` on the project's table."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        turns_limit_bytes: int = HISTORY_BYTES,
+        batches: DynamoBatches | None = None,
+    ) -> None:
+        """
+        Take a client and the table's name.
+
+        Args:
+            client: With which to read and delete.
+            table: The project's table.
+            turns_limit_bytes: How much UTF-8 `turns` gives at most, but for the last turn that it
+                gives whole.
+            batches: Reads and deletes many items at once.
+        """
+        self._client = client
+        self._table = table
+        self._batches = batches or DynamoBatches(client, table)
+        self._turns = DynamoTurns(client, table, self._batches, limit_bytes=turns_limit_bytes)
+        self._deletion = DynamoDeletion(client, table, self._batches)
+
+    def lock(self, tenant: str, session_id: str) -> SessionLock:
+        """Tell who uses a session; see the port."""
+        return lock_of(self._item(tenant, session_id))
+
+    def session(self, tenant: str, session_id: str) -> Session:
+        """Read one session, with all that was written before; see the port."""
+        item = self._item(tenant, session_id)
+        if not item:
+            raise SessionNotFoundError(session_id)
+        return session_from_item(item)
+
+    def turns(
+        self, tenant: str, session_id: str, *, newest: int | None, except_run: str | None = None
+    ) -> Sequence[PastTurn]:
+        """Give the ended runs of a session, the oldest first; see the port."""
+        return self._turns.newest(tenant, session_id, newest=newest, except_run=except_run)
+
+    def run_keys(self, tenant: str, session_id: str) -> Sequence[RunKey]:
+        """Give the runs of a session, the oldest first; see the port."""
+        with unavailable_when_failing():
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :runs)",
+                ExpressionAttributeValues={
+                    ":pk": {"S": session_pk(tenant, session_id)},
+                    ":runs": {"S": POINTER_PREFIX},
+                },
+                ConsistentRead=True,
+            )
+            ids = [pointed_run_id(item) for page in pages for item in page["Items"]]
+        return [RunKey(tenant=tenant, run_id=run_id) for run_id in ids]
+
+    def delete(self, tenant: str, session_id: str) -> None:
+        """Delete a session and all that belongs to it; see the port."""
+        self._deletion.delete(tenant, session_id)
+
+    def sessions(
+        self, tenant: str, user_id: str, *, agent_id: str | None, size: int, cursor: str | None
+    ) -> SessionPage:
+        """Give a user's sessions, the most recently used first; see the port."""
+        list_key = session_list_key(tenant, user_id)
+        before = position_of(list_key, cursor) if cursor is not None else None
+        listed = self._listed(list_key, before, size + 1 if agent_id is None else PAGE_SESSIONS)
+        found: list[Session] = []
+        looked_at = ""
+        for position, session in islice(listed, MAX_SESSIONS_LOOKED_AT):
+            # An id may have started afresh since, as somebody else's: the index lags behind.
+            if session and session.user_id == user_id and agent_id in {None, session.agent_id}:
+                if len(found) == size:
+                    break
+                found.append(session)
+            looked_at = position
+        else:
+            if next(listed, None) is None:
+                return SessionPage(sessions=tuple(found))
+        return SessionPage(sessions=tuple(found), next_cursor=cursor_at(list_key, looked_at))
+
+    def _listed(
+        self, list_key: str, before: str | None, page_size: int
+    ) -> Iterator[tuple[str, Session | None]]:
+        """Give the positions of a list and their sessions, None for one that is gone by now."""
+        condition, values = "gsi1pk = :list", {":list": {"S": list_key}}
+        if before is not None:
+            condition += " AND gsi1sk < :before"
+            values[":before"] = {"S": before}
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=INDEX,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": page_size},
+        )
+        with unavailable_when_failing():
+            for page in pages:
+                keys: Any = [{name: item[name] for name in ("pk", "sk")} for item in page["Items"]]
+                items = {item["pk"]["S"]: item for item in self._batches.read(keys)}
+                for listed in page["Items"]:
+                    item = items.get(listed["pk"]["S"])
+                    session = None if item is None else session_from_item(item)
+                    yield listed["gsi1sk"]["S"], session
+
+    def _item(self, tenant: str, session_id: str) -> Item:
+        with unavailable_when_failing():
+            answer = self._client.get_item(
+                TableName=self._table, Key=session_key(tenant, session_id), ConsistentRead=True
+            )
+        return answer.get("Item", {})

@@ -1,0 +1,186 @@
+"""How runs come into their session and take turns in it; each step is one transaction."""
+
+import contextlib
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
+from agentrun.adapters.dynamo_items import (
+    Item,
+    attributes,
+    header_key,
+    run_from_header,
+    session_key,
+)
+from agentrun.adapters.dynamo_run_reader import DynamoRunReader, without_texts
+from agentrun.adapters.dynamo_session_lock import lock_of, none_is_live, take_lock
+from agentrun.adapters.dynamo_start import CLAIM, HEADER, SESSION, start_transaction
+from agentrun.adapters.dynamo_transaction import TransactionRefusedError, write_all
+from agentrun.domain.conversations import FREE, SessionLock
+from agentrun.domain.errors import (
+    ConflictError,
+    FencedError,
+    RunNotFoundError,
+    SessionBusyError,
+    SessionNotFoundError,
+)
+from agentrun.domain.idempotency import IdempotencyClaim
+from agentrun.domain.model import epoch_ms, to_milliseconds
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
+
+
+class DynamoRunTurns(DynamoRunReader):
+    """The part of the port `RunStore` that moves a session's lock."""
+
+    def start(
+        self,
+        run: AgentRun,
+        request: RunRequest,
+        claim: IdempotencyClaim | None = None,
+        *,
+        seen: SessionLock = FREE,
+    ) -> str:
+        """Store a new run with its place in its session; see the port."""
+        try:
+            write_all(self._client, start_transaction(self._table, run, request, claim, seen))
+        except TransactionRefusedError as refused:
+            return self._stored_instead(run, claim, refused)
+        return run.id
+
+    def _stored_instead(
+        self, run: AgentRun, claim: IdempotencyClaim | None, refused: TransactionRefusedError
+    ) -> str:
+        """Find the run that was there already, or say why there is none."""
+        if refused.is_of(HEADER):
+            stored = refused.item(HEADER) or self.read_header(run.key)
+            if run.lease and stored.get("executor", {}).get("S") == run.lease.executor:
+                return run.id
+            raise ConflictError(f"There is a run '{run.id}' already.") from refused
+        if claim and refused.is_of(CLAIM):
+            first = refused.item(CLAIM)
+            if first["fingerprint"]["S"] == claim.fingerprint:
+                return str(first["runId"]["S"])
+            raise ConflictError("The Idempotency-Key stands for another request.") from refused
+        session = refused.item(SESSION) or self._read_session(run)
+        owner = (session.get("userId"), session.get("agentId"))
+        if session and owner != ({"S": run.user_id}, {"S": run.agent_id}):
+            raise SessionNotFoundError(run.session_id) from refused
+        raise SessionBusyError(lock_of(session)) from refused
+
+    def _read_session(self, run: AgentRun) -> Item:
+        with unavailable_when_failing():
+            answer = self._client.get_item(
+                TableName=self._table,
+                Key=session_key(run.org_id, run.session_id),
+                ConsistentRead=True,
+            )
+        return answer.get("Item", {})
+
+    def take_turn(
+        self, run: AgentRun, executor: str, *, seen: SessionLock, at: datetime
+    ) -> AgentRun:
+        """Move a QUEUED run to RUNNING and give it its session's lock; see the port."""
+        now = to_milliseconds(at)
+        changes = {"status": RunStatus.RUNNING, "started_at": now, "updated_at": now}
+        operands = {":queued": {"S": RunStatus.QUEUED}, ":executor": {"S": executor}}
+        condition = "#status = :queued AND executor = :executor"
+        header = self._header_update(run.key, condition, operands, changes)
+        # Refused, perhaps by its own earlier success: the header tells.
+        with contextlib.suppress(TransactionRefusedError):
+            self._write_with_lock(header, run, executor, seen)
+        stored = self._held_by(run.key, executor)
+        if stored is None:
+            raise FencedError("The run is not queued by this executor any more.")
+        return stored
+
+    def resume(self, paused: AgentRun, lease: Lease, *, seen: SessionLock, at: datetime) -> None:
+        """Move a PAUSED run to RUNNING and give it its session's lock; see the port."""
+        changes = {"status": RunStatus.RUNNING, "updated_at": to_milliseconds(at)}
+        operands = {
+            ":paused": {"S": RunStatus.PAUSED},
+            ":seenVersion": {"N": str(paused.version)},
+            ":now": {"N": str(epoch_ms(at))},
+            ":executor": {"S": lease.executor},
+            ":until": {"N": str(epoch_ms(lease.until))},
+        }
+        condition = "#status = :paused AND version = :seenVersion AND leaseUntil > :now"
+        header = self._header_update(paused.key, condition, operands, changes)
+        header["UpdateExpression"] += (
+            ", executor = :executor, leaseUntil = :until REMOVE cancelRequestedAt"
+        )
+        try:
+            self._write_with_lock(header, paused, lease.executor, seen)
+        except TransactionRefusedError as refused:
+            if self._held_by(paused.key, lease.executor) is None:
+                problem = f"The run '{paused.id}' is not paused any more."
+                raise ConflictError(problem) from refused
+
+    def _header_update(
+        self, key: RunKey, condition: str, operands: dict[str, Any], changes: dict[str, object]
+    ) -> dict[str, Any]:
+        written = attributes(changes)
+        sets = ", ".join(f"#{name} = :{name}" for name in written)
+        return {
+            "TableName": self._table,
+            "Key": header_key(key),
+            "ConditionExpression": condition,
+            "UpdateExpression": f"SET version = version + :one, {sets}",
+            "ExpressionAttributeNames": {f"#{name}": name for name in written},
+            "ExpressionAttributeValues": {
+                ":one": {"N": "1"},
+                **{f":{name}": value for name, value in written.items()},
+                **operands,
+            },
+        }
+
+    def _write_with_lock(
+        self, header: dict[str, Any], run: AgentRun, executor: str, seen: SessionLock
+    ) -> None:
+        """
+        Write a header and take its session's lock.
+
+        Raises:
+            TransactionRefusedError: The header is not as it has to be.
+            SessionBusyError: The header is, but the lock is not as seen, or somebody ahead lives.
+        """
+        lock = take_lock(self._table, run, executor, seen)
+        writes = [{"Update": header}, {"Update": lock}, *none_is_live(self._table, run, seen)]
+        try:
+            write_all(self._client, writes)
+        except TransactionRefusedError as refused:
+            if refused.is_of(HEADER):
+                raise
+            session = refused.item(SESSION) or self._read_session(run)
+            raise SessionBusyError(lock_of(session)) from refused
+
+    def _held_by(self, key: RunKey, executor: str) -> AgentRun | None:
+        """Give a run if this executor is running it."""
+        try:
+            stored = run_from_header(self.read_header(key))
+        except RunNotFoundError:
+            return None
+        is_held = stored.lease is not None and stored.lease.executor == executor
+        return without_texts(stored) if is_held and stored.status is RunStatus.RUNNING else None
+
+    def release(self, run: AgentRun) -> None:
+        """Let go of the run's session, if this execution holds it; see the port."""
+        if run.lease is None:
+            return
+        try:
+            with unavailable_when_failing():
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=session_key(run.org_id, run.session_id),
+                    ConditionExpression="activeRun = :run AND activeBy = :by",
+                    UpdateExpression="REMOVE activeRun, activeBy",
+                    ExpressionAttributeValues={
+                        ":run": {"S": run.id},
+                        ":by": {"S": run.lease.executor},
+                    },
+                )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise

@@ -1,0 +1,116 @@
+"""Tool calls that wait for a human, and what the human decides."""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, JsonValue, model_validator
+
+from agentrun.domain.errors import ApprovalNotFoundError, InvalidRequestError
+from agentrun.domain.events import PendingApproval
+from agentrun.domain.model import Model
+
+MAX_REASON_CHARACTERS = 2_000
+_APPROVAL_ID = re.compile(r"(?P<run_id>[A-Za-z0-9_-]{1,64})\.(?P<event_id>[0-9]{1,12})", re.ASCII)
+
+
+class ApprovalAction(StrEnum):
+    """What may be decided of a call."""
+
+    APPROVE = "APPROVE"
+    REJECT = "REJECT"
+
+
+class Decision(Model):
+    """
+    One call's decision.
+
+    `arguments` replace those that the model has chosen; `reason` is what the model is told of a
+    rejection.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str = Field(min_length=1, max_length=256)
+    action: ApprovalAction
+    reason: Annotated[str | None, Field(max_length=MAX_REASON_CHARACTERS)] = None
+    arguments: dict[str, JsonValue] | None = None
+
+    @model_validator(mode="after")
+    def _only_what_runs_has_arguments(self) -> Self:
+        if self.action is ApprovalAction.REJECT and self.arguments is not None:
+            raise ValueError("a rejected call takes no arguments")
+        return self
+
+
+class ContinueRequest(Model):
+    """The body of a request that continues a run: one action for all calls, or one for each."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    action: ApprovalAction | None = None
+    reason: Annotated[str | None, Field(max_length=MAX_REASON_CHARACTERS)] = None
+    decisions: (
+        Annotated[tuple[Decision, ...], Field(min_length=1, max_length=100, fail_fast=True)] | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.action is None) == (self.decisions is None):
+            raise ValueError("exactly one of action and decisions is needed")
+        return self
+
+    def decide(self, pending: Sequence[PendingApproval]) -> tuple[Decision, ...]:
+        """
+        Give one decision for each pending call, in their order.
+
+        Raises:
+            InvalidRequestError: A call is not decided, decided twice, or not pending.
+        """
+        if self.decisions is None:
+            assert self.action is not None  # noqa: S101 - as validated above
+            return tuple(
+                Decision(id=call.id, action=self.action, reason=self.reason) for call in pending
+            )
+        decided = {decision.id: decision for decision in self.decisions}
+        waiting = [call.id for call in pending]
+        if len(decided) != len(self.decisions) or set(decided) != set(waiting):
+            raise InvalidRequestError(
+                f"Each pending call needs one decision; pending are {', '.join(waiting)}.",
+                params=[("decisions", f"must decide {', '.join(waiting)}, each once")],
+            )
+        return tuple(decided[call_id] for call_id in waiting)
+
+
+class ResolveRequest(Model):
+    """The body by which an approval is resolved as a whole, under its older names."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    decision: Literal["APPROVED", "REJECTED"]
+    reason: Annotated[str | None, Field(max_length=MAX_REASON_CHARACTERS)] = None
+
+    def as_continue(self) -> ContinueRequest:
+        """Say the same as a request to continue."""
+        approved = self.decision == "APPROVED"
+        action = ApprovalAction.APPROVE if approved else ApprovalAction.REJECT
+        return ContinueRequest(action=action, reason=self.reason)
+
+
+def approval_id(run_id: str, paused_event_id: int) -> str:
+    """Name one pause of one run; the id alone leads back to the run."""
+    return f"{run_id}.{paused_event_id}"
+
+
+def run_of_approval(wanted: str) -> tuple[str, int]:
+    """
+    Give the run's id and the id of its PAUSED event.
+
+    Raises:
+        ApprovalNotFoundError: It is not an approval's id.
+    """
+    match = _APPROVAL_ID.fullmatch(wanted)
+    if match is None:
+        raise ApprovalNotFoundError(wanted[:100])
+    return match["run_id"], int(match["event_id"])

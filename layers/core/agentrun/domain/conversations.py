@@ -1,0 +1,85 @@
+"""Conversations: who uses a session, what was said in it, and who goes first."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from agentrun.domain.model import Instant, Model
+
+
+class SessionPolicy(StrEnum):
+    """What a new run does while another one uses its session."""
+
+    REJECT = "reject"
+    ENQUEUE = "enqueue"
+    INTERRUPT = "interrupt"
+
+
+class SessionLock(Model):
+    """
+    Who uses a session: one run that is active, and those that wait, the first in turn first.
+
+    A holder may have died or ended without letting go: its own state tells.
+    """
+
+    active: str | None = None
+    queue: tuple[str, ...] = ()
+
+    def before(self, run_id: str) -> tuple[str, ...]:
+        """Give the runs that have to end before this one's turn comes."""
+        ahead = self.queue[: self.queue.index(run_id)] if run_id in self.queue else self.queue
+        active = (self.active,) if self.active not in {None, run_id} else ()
+        return tuple(run for run in (*active, *ahead) if run is not None)
+
+    def taken_by(self, run_id: str) -> "SessionLock":
+        """Give the lock as it is once it is this run's turn; those behind it keep their place."""
+        behind = self.queue[self.queue.index(run_id) + 1 :] if run_id in self.queue else ()
+        return SessionLock(active=run_id, queue=behind)
+
+
+FREE = SessionLock()
+
+
+class Session(Model):
+    """A conversation of one user with one agent."""
+
+    id: str
+    agent_id: str
+    user_id: str
+    title: str
+    created_at: Instant
+    updated_at: Instant
+
+
+class SessionPage(Model):
+    """Some sessions, the most recently used first, and where the next page begins."""
+
+    sessions: tuple[Session, ...]
+    next_cursor: str | None = None
+
+
+class PastTurn(Model):
+    """
+    One earlier run of a conversation, as its next turns see it.
+
+    `messages` are in the engine's own form; None where the two texts say it all: a plain question
+    and answer, or a run that did not end by itself. `is_whole` is False for the latter.
+    """
+
+    run_id: str
+    input: str
+    output: str = ""
+    messages: str | None = None
+    created_at: Instant
+    updated_at: Instant
+    is_whole: bool = True
+
+
+class Message(Model):
+    """One message of a conversation as its user sees it."""
+
+    role: Literal["user", "assistant", "tool"]
+    content: str
+    created_at: Instant
+    run_id: str = Field(min_length=1)

@@ -1,0 +1,23 @@
+"""The ports: what the services need from outside, in the domain's own words."""
+
+from agentrun.domain.ports.agents import AgentDirectory, AgentEngine
+from agentrun.domain.ports.callers import TokenVerifier, VerifiedToken
+from agentrun.domain.ports.clock import Clock
+from agentrun.domain.ports.conversation_store import ConversationStore
+from agentrun.domain.ports.event_log import EventLog
+from agentrun.domain.ports.run_quota import RunQuota
+from agentrun.domain.ports.run_store import RunStore
+from agentrun.domain.turns import AgentTask
+
+__all__ = [
+    "AgentDirectory",
+    "AgentEngine",
+    "AgentTask",
+    "Clock",
+    "ConversationStore",
+    "EventLog",
+    "RunQuota",
+    "RunStore",
+    "TokenVerifier",
+    "VerifiedToken",
+]

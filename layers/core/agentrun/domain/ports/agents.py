@@ -1,0 +1,44 @@
+"""The ports for agents: which there are, and what runs them."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from agentrun.domain.agents import Agent
+from agentrun.domain.turns import AgentTask, EngineOutput
+
+
+class AgentDirectory(Protocol):
+    """Knows which agents there are."""
+
+    def agents(self) -> Sequence[Agent]:
+        """Give all agents, inactive ones too, ordered by id."""
+        ...
+
+    def agent(self, agent_id: str) -> Agent:
+        """
+        Give one agent, active or not.
+
+        Raises:
+            AgentNotFoundError: No agent has this id.
+        """
+        ...
+
+
+class AgentEngine(Protocol):
+    """Runs agents."""
+
+    def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+        """
+        Run one turn, yielding what happens as it happens.
+
+        `Metrics` are yielded whenever the figures have changed and stand for the whole turn so
+        far, of a resumed turn for what came after the pause; the last ones are yielded also when
+        the run then fails. A turn that does not fail yields `TurnEnded` or `TurnPaused`, once,
+        last. No `ToolStart` is yielded for a call before it is approved. Closing the generator, or
+        cancelling the task that reads it, ends the model call.
+
+        Raises:
+            CannotResumeError: The agent has changed since the pause; nothing has been done.
+            EngineError: The agent failed; what was yielded before stands.
+        """
+        ...

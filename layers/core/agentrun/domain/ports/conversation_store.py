@@ -1,0 +1,92 @@
+"""The port for conversations."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from agentrun.domain.conversations import PastTurn, Session, SessionLock, SessionPage
+from agentrun.domain.runs import RunKey
+
+
+class ConversationStore(Protocol):
+    """Reads and deletes conversations; every method blocks."""
+
+    def lock(self, tenant: str, session_id: str) -> SessionLock:
+        """
+        Tell who uses a session, with all that was written before; a missing one is free.
+
+        Raises:
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def turns(
+        self, tenant: str, session_id: str, *, newest: int | None, except_run: str | None = None
+    ) -> Sequence[PastTurn]:
+        """
+        Give the ended runs of a session, the oldest first, with all that was written before.
+
+        Runs that are QUEUED, RUNNING or PAUSED are left out. Older turns than fit into the store's
+        bound (2 MB of text unless it says otherwise) are left out as well. The output may be cut to
+        its first 4096 bytes where the run failed, was cancelled or has `messages`.
+
+        Args:
+            tenant: Whose session it is.
+            session_id: The session; a missing one has no turns.
+            newest: How many of the newest runs are wanted; None for all.
+            except_run: A run to be left out in any case.
+
+        Raises:
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def session(self, tenant: str, session_id: str) -> Session:
+        """
+        Read one session.
+
+        Raises:
+            SessionNotFoundError: There is none.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def sessions(
+        self, tenant: str, user_id: str, *, agent_id: str | None, size: int, cursor: str | None
+    ) -> SessionPage:
+        """
+        Give a user's sessions, the most recently used first; reads may lag behind writes.
+
+        Args:
+            tenant: The user's tenant.
+            user_id: Whose sessions.
+            agent_id: Only those with this agent.
+            size: At most how many, 1 to 100.
+            cursor: What an earlier page gave as `next_cursor`.
+
+        Raises:
+            InvalidRequestError: The cursor is not one that was given out.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def run_keys(self, tenant: str, session_id: str) -> Sequence[RunKey]:
+        """
+        Give the runs of a session, the oldest first; a missing one has none.
+
+        Raises:
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def delete(self, tenant: str, session_id: str) -> None:
+        """
+        Delete a session, its runs, and all that belongs to them; the id may start afresh.
+
+        A run that is under way is fenced off by that. What is left after an interruption is
+        deleted by calling again.
+
+        Raises:
+            SessionNotFoundError: There is none.
+            StoreUnavailableError: Something may be left; retrying is safe.
+        """
+        ...

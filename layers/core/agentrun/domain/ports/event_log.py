@@ -1,0 +1,30 @@
+"""The port for what happened during runs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from agentrun.domain.events import RecordedEvent
+from agentrun.domain.runs import RunKey
+
+
+class EventLog(Protocol):
+    """Keeps what happened during runs."""
+
+    def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
+        """
+        Store consecutive events as one segment; the same segment again changes nothing.
+
+        Raises:
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:
+        """
+        Give the stored events with ids above `after`, in order, up to about 1 MB of them.
+
+        Raises:
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...

@@ -1,0 +1,200 @@
+"""The port for the state of runs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from agentrun.domain.conversations import FREE, SessionLock
+from agentrun.domain.idempotency import IdempotencyClaim
+from agentrun.domain.outcomes import Outcome
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, Lease, RunKey
+from agentrun.domain.turns import Checkpoint
+
+
+class RunStore(Protocol):
+    """Keeps runs; every method blocks, and conditions decide races."""
+
+    def start(
+        self,
+        run: AgentRun,
+        request: RunRequest,
+        claim: IdempotencyClaim | None = None,
+        *,
+        seen: SessionLock = FREE,
+    ) -> str:
+        """
+        Store a new run with its request and its place in its session, all or nothing.
+
+        A RUNNING run takes the session's lock, if that still is as it was `seen`; a QUEUED one
+        goes to the end of the session's queue, whoever is in it. Calling it again with the same
+        run is safe: it finds its own work and succeeds.
+
+        Args:
+            run: The run, RUNNING or QUEUED, with the lease of whoever is about to execute it.
+            request: What was asked for.
+            claim: Makes the start idempotent for 24 hours.
+            seen: The lock that may be taken over, its holders having been found dead.
+
+        Returns:
+            The id of the run that is stored: `run`'s, or that of the first run with this claim,
+            in which case nothing was written.
+
+        Raises:
+            SessionNotFoundError: The session belongs to another user or another agent.
+            SessionBusyError: The lock is not as seen; has it as it is. Nothing was written.
+            ConflictError: Another run has this id, or the claim's key stands for another request.
+            StoreUnavailableError: Nothing is known of the outcome; retrying is safe.
+        """
+        ...
+
+    def take_turn(
+        self, run: AgentRun, executor: str, *, seen: SessionLock, at: datetime
+    ) -> AgentRun:
+        """
+        Move a QUEUED run to RUNNING and give it its session's lock, if that is as it was `seen`.
+
+        The runs before it leave the queue. Its own earlier success counts as success.
+
+        Returns:
+            The run as stored, without input and output; `started_at` is `at`.
+
+        Raises:
+            FencedError: The run is no longer queued by this executor; do not retry.
+            SessionBusyError: The lock is not as seen; has it as it is.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def release(self, run: AgentRun) -> None:
+        """
+        Let go of the run's session if the run still holds its lock; changes nothing otherwise.
+
+        Raises:
+            StoreUnavailableError: Retrying is safe, and not needed: the next run looks closer.
+        """
+        ...
+
+    def get(self, key: RunKey) -> AgentRun:
+        """
+        Read one run whole, with all that was written before the call.
+
+        Raises:
+            RunNotFoundError: No run has this key.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def get_state(self, key: RunKey) -> AgentRun:
+        """
+        Read one run without input and output, with all that was written before the call.
+
+        Raises:
+            RunNotFoundError: No run has this key.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
+        """
+        Read up to 100 runs, `input` and `output` cut to 4096 bytes of UTF-8 or left out.
+
+        Returns:
+            The runs that exist; reads may lag behind writes by a moment.
+
+        Raises:
+            StoreUnavailableError: Not all answers came in time; retrying is safe.
+        """
+        ...
+
+    def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
+        """
+        Renew the lease of a QUEUED or RUNNING run.
+
+        Returns:
+            The run as stored, without input and output; `cancel_requested` is what to look at.
+
+        Raises:
+            FencedError: Another executor owns the run or it has ended; do not retry.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def finish(self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime) -> AgentRun:
+        """
+        Move a QUEUED or RUNNING run to PAUSED or to a terminal status, exactly once.
+
+        Args:
+            key: Tenant and run id.
+            executor: Whoever holds the run's lease.
+            outcome: Status with output (any size, UTF-8), and what belongs to the status.
+            at: Aware UTC instant, stored in milliseconds.
+
+        Returns:
+            The run as stored, without input and output; its own earlier write counts as success.
+
+        Raises:
+            FencedError: Another executor owns the run or it has ended; do not retry.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def checkpoint(self, key: RunKey) -> Checkpoint:
+        """
+        Read what a PAUSED run has left for whoever continues it.
+
+        Raises:
+            RunNotFoundError: There is none.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def resume(self, paused: AgentRun, lease: Lease, *, seen: SessionLock, at: datetime) -> None:
+        """
+        Move a PAUSED run to RUNNING under a new lease and give it its session's lock.
+
+        The pause that is resumed is exactly the one of `paused` (its `version`), and the lock is
+        as it was `seen`. Its own earlier success counts as success.
+
+        Raises:
+            ConflictError: The run is not paused so any more: somebody else was faster.
+            SessionBusyError: The lock is not as seen; has it as it is.
+            StoreUnavailableError: Nothing is known of the outcome; retrying is safe.
+        """
+        ...
+
+    def restore_pause(self, key: RunKey, executor: str, *, at: datetime) -> None:
+        """
+        Make a resumed run PAUSED again, as it was, where nothing of the continuation was said.
+
+        Raises:
+            FencedError: The executor does not own the run any more.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def request_cancel(self, key: RunKey, *, at: datetime) -> None:
+        """
+        End a QUEUED or PAUSED run as CANCELLED, or ask the executor of a RUNNING one to end it.
+
+        A run that has ended stays as it is.
+
+        Raises:
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
+        """
+        Settle a run whose lease has lapsed, if its lease is still exactly the one in `seen`.
+
+        What becomes of it is `settled`'s to say.
+
+        Returns:
+            The run as stored afterwards, whoever changed it, without input and output.
+
+        Raises:
+            RunNotFoundError: The run is gone.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...

@@ -1,0 +1,145 @@
+"""Quotas: how much a user and a tenant may run at once, in a minute, in a day."""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime, timedelta
+
+from agentrun.domain.model import epoch_ms
+
+RETRY_AFTER_S = 5
+"""When a run may have ended that is in the way of another one."""
+UNWRITTEN_FOR = timedelta(seconds=15)
+"""A start goes on trying to write its run for about this long after the run's first lease."""
+OVERDUE_AFTER = timedelta(minutes=20)
+"""Lambda ends an invocation, and so the run in it, after 15 minutes."""
+MINUTE_S = 60
+
+
+# Every function's start pays for this module, so that these are no pydantic models.
+@dataclass(frozen=True)
+class RunLimits:
+    """What is allowed; 0 is no limit. A continuation counts as a run that is started."""
+
+    runs_per_user: int = 50
+    runs_per_tenant: int = 200
+    starts_per_minute_per_user: int = 0
+    starts_per_minute_per_tenant: int = 0
+    tokens_per_day_per_tenant: int = 0
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there is any limit at all."""
+        return any(astuple(self))
+
+
+@dataclass(frozen=True)
+class Slot:
+    """
+    What one execution of a run holds while it lasts.
+
+    `user` stands for the user's id, see `user_tag`; `lease_until` is the end of the lease with
+    which the execution began, which no other execution of the run shares.
+    """
+
+    tenant: str
+    user: str
+    run_id: str
+    lease_until: datetime
+
+    @property
+    def name(self) -> str:
+        """What tells it from all others of the tenant."""
+        return f"{epoch_ms(self.lease_until)}:{self.run_id}"
+
+    def may_be_about_to_begin(self, at: datetime) -> bool:
+        """Tell whether its run may still be written, or continued, after it was taken."""
+        return at < self.lease_until + UNWRITTEN_FOR
+
+    def is_overdue(self, at: datetime) -> bool:
+        """Tell whether it is held for longer than runs take."""
+        return at > self.lease_until + OVERDUE_AFTER
+
+
+def user_tag(user_id: str) -> str:
+    """Give a short name of a user: a user's id may be long, and is nobody else's to read."""
+    return urlsafe_b64encode(hashlib.sha256(user_id.encode()).digest()[:9]).decode()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """
+    What a tenant has used: its slots; its starts, and those of one user, in this minute; and tokens
+    in this day (UTC).
+    """
+
+    slots: tuple[Slot, ...] = ()
+    starts: int = 0
+    starts_of_user: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a slot is not to be had; `holders` have those that one may wait for, if it is that."""
+
+    message: str
+    retry_after_s: int
+    holders: tuple[Slot, ...] = ()
+
+
+def refusal(slot: Slot, usage: Usage, limits: RunLimits, at: datetime) -> Refusal | None:
+    """Tell what stands against a slot, the longest to wait for first; nothing if it is held."""
+    if slot in usage.slots:
+        return None
+    return _refused_for_a_time(usage, limits, at) or _refused_for_others(slot, usage, limits)
+
+
+def _refused_for_a_time(usage: Usage, limits: RunLimits, at: datetime) -> Refusal | None:
+    if _is_reached(limits.tokens_per_day_per_tenant, usage.tokens):
+        return Refusal(
+            message="The organisation has used its daily budget of"
+            f" {limits.tokens_per_day_per_tenant} tokens.",
+            retry_after_s=_seconds_to_midnight(at),
+        )
+    to_next_minute_s = MINUTE_S - int(at.timestamp()) % MINUTE_S
+    if _is_reached(limits.starts_per_minute_per_tenant, usage.starts):
+        limit = limits.starts_per_minute_per_tenant
+        message = f"The organisation may start at most {limit} runs a minute."
+        return Refusal(message=message, retry_after_s=to_next_minute_s)
+    if _is_reached(limits.starts_per_minute_per_user, usage.starts_of_user):
+        limit = limits.starts_per_minute_per_user
+        message = f"A user may start at most {limit} runs a minute."
+        return Refusal(message=message, retry_after_s=to_next_minute_s)
+    return None
+
+
+def _refused_for_others(slot: Slot, usage: Usage, limits: RunLimits) -> Refusal | None:
+    if _is_reached(limits.runs_per_tenant, len(usage.slots)):
+        message = f"The organisation may have at most {limits.runs_per_tenant} runs under way."
+        return Refusal(message=message, retry_after_s=RETRY_AFTER_S, holders=usage.slots)
+    of_user = tuple(held for held in usage.slots if held.user == slot.user)
+    if _is_reached(limits.runs_per_user, len(of_user)):
+        message = f"A user may have at most {limits.runs_per_user} runs under way."
+        return Refusal(message=message, retry_after_s=RETRY_AFTER_S, holders=of_user)
+    return None
+
+
+def _is_reached(limit: int, used: int) -> bool:
+    return 0 < limit <= used
+
+
+def _seconds_to_midnight(at: datetime) -> int:
+    now = at.astimezone(UTC).replace(microsecond=0)
+    midnight = now.replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    return int((midnight - now).total_seconds())
+
+
+def minute_of(at: datetime) -> int:
+    """Give the minute that starts are counted in, since the Unix epoch."""
+    return int(at.timestamp()) // MINUTE_S
+
+
+def day_of(at: datetime) -> str:
+    """Give the day (UTC) that tokens are counted in, as yyyymmdd; sorts as the days do."""
+    return at.astimezone(UTC).strftime("%Y%m%d")

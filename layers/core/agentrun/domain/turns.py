@@ -1,0 +1,76 @@
+"""What an engine is given for one turn of one agent, and what it leaves behind."""
+
+from pydantic import Field
+
+from agentrun.domain.agents import Agent
+from agentrun.domain.approvals import Decision
+from agentrun.domain.conversations import PastTurn
+from agentrun.domain.events import EngineEvent, Metrics, PendingApproval
+from agentrun.domain.media import LoadedMedia
+from agentrun.domain.model import Model
+from agentrun.domain.requests import RunOptions, RunRequest
+
+
+class Resumption(Model):
+    """A turn that was paused: where it stopped, in the engine's own form, and what was decided."""
+
+    state: str
+    decisions: tuple[Decision, ...]
+
+
+class AgentTask(Model):
+    """
+    What an engine is to do: one turn of one agent.
+
+    `history` are the earlier turns of the conversation, the oldest first.
+    """
+
+    run_id: str
+    session_id: str
+    tenant: str
+    user_id: str
+    agent: Agent
+    message: str
+    generate_followups: bool = False
+    media: tuple[LoadedMedia, ...] = ()
+    options: RunOptions = RunOptions()
+    history: tuple[PastTurn, ...] = ()
+    resumption: Resumption | None = None
+
+
+class Checkpoint(Model):
+    """
+    All that is needed to go on with a paused run in another process.
+
+    `state` is in the engine's own form; `output` and `metrics` are what the run has come to. The
+    media are what the request's were when it came: a URL may give something else by now.
+    """
+
+    request: RunRequest
+    state: str
+    media: tuple[LoadedMedia, ...] = ()
+    output: str = ""
+    metrics: Metrics = Metrics()
+
+
+class TurnEnded(Model):
+    """
+    The turn is over and answered.
+
+    `messages` are what the conversation's next turns need of it, in the engine's own form, without
+    media; None where the question and the answer say it all.
+    """
+
+    messages: str | None = None
+    followups: tuple[str, ...] | None = None
+
+
+class TurnPaused(Model):
+    """The turn cannot go on before somebody decides; `state` is in the engine's own form."""
+
+    pending: tuple[PendingApproval, ...] = Field(min_length=1)
+    state: str
+
+
+EngineOutput = EngineEvent | TurnEnded | TurnPaused
+"""What an engine yields: events as they happen, and how the turn has ended."""

@@ -1,0 +1,106 @@
+"""The routes of a function that executes runs."""
+
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agentrun.domain.approvals import ContinueRequest, ResolveRequest
+from agentrun.domain.requests import RunRequest
+from agentrun.http.authentication import AsyncAuthentication
+from agentrun.http.bodies import json_answer, run_body
+from agentrun.http.lambda_context import came_by_function_url, deadline_of
+from agentrun.http.request_body import read_body, read_json, validated
+from agentrun.http.request_headers import cursor_of, idempotency_of, session_policy_of, wants_json
+from agentrun.http.run_answers import result_answer, stream_answer
+from agentrun.service.attach import attach, whole_run
+from agentrun.service.blocking import in_thread
+from agentrun.service.continue_run import paused_run, run_to_approve
+from agentrun.service.run_launcher import RunLauncher, RunStream
+from agentrun.service.run_ports import RunPorts
+
+RUNS = "/api/agents/{agent_id}/runs"
+
+
+class RunRoutes:
+    """
+    Refuses requests, or begins, continues and follows runs.
+
+    All that can refuse a request happens before the first byte of its answer.
+    """
+
+    def __init__(
+        self, launcher: RunLauncher, ports: RunPorts, caller_of: AsyncAuthentication
+    ) -> None:
+        self.launcher = launcher
+        self.ports = ports
+        self._caller_of = caller_of
+
+    def routes(self) -> list[Route]:
+        """Give all routes."""
+        return [
+            Route(f"{RUNS}/stream", self._stream, methods=["POST"]),
+            Route(RUNS, self._run_once, methods=["POST"]),
+            Route(f"{RUNS}/{{run_id}}/stream", self._attach, methods=["GET"]),
+            Route(f"{RUNS}/{{run_id}}/continue", self._continue, methods=["POST"]),
+            Route("/api/v1/approvals/{approval_id}/resolve", self._resolve, methods=["POST"]),
+        ]
+
+    async def _begin(self, request: Request) -> RunStream:
+        caller = await self._caller_of(request)
+        body = await read_json(request)
+        return await self.launcher.begin(
+            caller,
+            request.path_params["agent_id"],
+            validated(body, RunRequest),
+            idempotency=idempotency_of(request, body),
+            policy=session_policy_of(request),
+            deadline=deadline_of(request, self.ports.clock),
+        )
+
+    async def _stream(self, request: Request) -> Response:
+        """Run an agent and stream what happens."""
+        return stream_answer(await self._begin(request))
+
+    async def _run_once(self, request: Request) -> Response:
+        """Run an agent and answer with its result."""
+        return await result_answer(await self._begin(request))
+
+    async def _attach(self, request: Request) -> Response:
+        """Replay a run's events after a cursor, then follow it to its end."""
+        caller = await self._caller_of(request)
+        run, cursor = request.path_params, cursor_of(request)
+        follower = await attach(
+            caller, run["agent_id"], run["run_id"], cursor=cursor, ports=self.ports
+        )
+        return stream_answer(follower) if follower else Response(status_code=204)
+
+    async def _continue(self, request: Request) -> Response:
+        """Decide a paused run's approvals, go on, and stream or answer what happens."""
+        caller = await self._caller_of(request)
+        body = await read_body(request, ContinueRequest)
+        names = request.path_params
+        paused = await paused_run(caller, names["agent_id"], names["run_id"], self.ports)
+        deadline = deadline_of(request, self.ports.clock)
+        execution = await self.launcher.resume(paused, body, deadline=deadline)
+        if not wants_json(request):
+            return stream_answer(execution)
+        # The whole run's result, also what it had said before: its log has both.
+        execution.detach()
+        await self.launcher.ended(execution)
+        return await result_answer(await whole_run(paused.key, self.ports, is_replay=False))
+
+    async def _resolve(self, request: Request) -> Response:
+        """Decide a paused run's approvals, answer at once, and go on afterwards."""
+        if came_by_function_url(request):
+            raise HTTPException(404)
+        caller = await self._caller_of(request)
+        body = await read_body(request, ResolveRequest)
+        paused = await run_to_approve(caller, request.path_params["approval_id"], self.ports)
+        execution = await self.launcher.resume(
+            paused, body.as_continue(), deadline=deadline_of(request, self.ports.clock)
+        )
+        execution.detach()
+        run = await in_thread(self.ports.threads, self.ports.store.get, paused.key)
+        return json_answer(run_body(run), background=BackgroundTask(self.launcher.ended, execution))

@@ -1,0 +1,87 @@
+"""The routes of conversations."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from starlette.requests import Request
+
+from agentrun.domain.ports import ConversationStore
+from agentrun.domain.principal import Principal
+from agentrun.http.bodies import json_answer, message_body, newest_answer, run_body, sessions_body
+from agentrun.service import sessions
+from agentrun.service.run_ports import RunPorts
+
+Authentication = Callable[[Request], Principal]
+Size = Annotated[int, Query(ge=1, le=100)]
+AgentId = Annotated[str | None, Query(alias="agentId", max_length=64)]
+UserId = Annotated[str | None, Query(alias="userId", max_length=256)]
+
+
+def session_routes(
+    authenticate: Authentication,
+    *,
+    conversations: ConversationStore,
+    transcript: sessions.Transcript,
+    ports: RunPorts,
+) -> APIRouter:
+    """Make the routes below `/api/sessions`, for callers that `authenticate` lets through."""
+    router = APIRouter(prefix="/api/sessions")
+    _add_sessions(router, authenticate, conversations)
+    _add_contents(router, authenticate, conversations, transcript, ports)
+    return router
+
+
+def _add_sessions(
+    router: APIRouter, authenticate: Authentication, conversations: ConversationStore
+) -> None:
+    Caller = Annotated[Principal, Depends(authenticate)]  # noqa: N806 - a type
+
+    @router.get("")
+    def list_sessions(
+        caller: Caller,
+        agent_id: AgentId = None,
+        user_id: UserId = None,
+        size: Size = 20,
+        cursor: str | None = None,
+    ) -> Response:
+        """List the caller's sessions; an empty parameter is like none."""
+        wanted = {"user_id": user_id, "agent_id": agent_id, "cursor": cursor}
+        page = sessions.list_sessions(caller, size=size, conversations=conversations, **wanted)
+        return json_answer(sessions_body(page, size))
+
+    @router.get("/{session_id}")
+    def get_session(caller: Caller, session_id: str) -> Response:
+        """Show one session."""
+        found = sessions.get_session(caller, session_id, conversations=conversations)
+        return json_answer(found.model_dump(mode="json"))
+
+    @router.delete("/{session_id}", status_code=204)
+    def delete_session(caller: Caller, session_id: str) -> Response:
+        """Delete a session with all that belongs to it."""
+        sessions.delete_session(caller, session_id, conversations=conversations)
+        return Response(status_code=204)
+
+
+def _add_contents(
+    router: APIRouter,
+    authenticate: Authentication,
+    conversations: ConversationStore,
+    transcript: sessions.Transcript,
+    ports: RunPorts,
+) -> None:
+    Caller = Annotated[Principal, Depends(authenticate)]  # noqa: N806 - a type
+
+    @router.get("/{session_id}/runs")
+    def get_runs(caller: Caller, session_id: str) -> Response:
+        """Show a session's runs, the oldest first."""
+        runs = sessions.session_runs(caller, session_id, conversations=conversations, ports=ports)
+        return newest_answer([run_body(run) for run in runs])
+
+    @router.get("/{session_id}/messages")
+    def get_messages(caller: Caller, session_id: str) -> Response:
+        """Show what was said in a session, the oldest first."""
+        said = sessions.session_messages(
+            caller, session_id, transcript=transcript, conversations=conversations, ports=ports
+        )
+        return newest_answer([message_body(message) for message in said])

@@ -1,0 +1,129 @@
+"""Continue a paused run: take the decisions, then take the run."""
+
+from agentrun.domain.approvals import ContinueRequest, run_of_approval
+from agentrun.domain.errors import (
+    ApprovalNotFoundError,
+    ConflictError,
+    ForbiddenError,
+    RunNotFoundError,
+    SessionBusyError,
+    StoreUnavailableError,
+)
+from agentrun.domain.principal import Principal
+from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.turns import Resumption
+from agentrun.service.blocking import in_thread
+from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.pending_turn import PendingTurn
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_slots import slot_of_new
+from agentrun.service.run_status import visible_run, visible_state
+from agentrun.service.session_turns import MAX_TAKEOVERS, live_runs
+from agentrun.service.start_run import LEASE_DURATION, WRITE_SCOPE, task_of
+
+
+async def continue_run(
+    paused: AgentRun, request: ContinueRequest, *, ports: LaunchPorts
+) -> PendingTurn:
+    """
+    Take a paused run over, with its calls decided; from here on it is this process's to execute.
+
+    What can be refused is refused, and all that has to be read is read, before the run is taken.
+
+    Args:
+        paused: The run as `paused_run` gave it.
+        request: The validated body.
+        ports: Which agents there are, and where runs and conversations are kept.
+
+    Raises:
+        InvalidRequestError: Not all pending calls, or others, are decided.
+        AgentNotFoundError: The agent is gone.
+        ConflictError: The run is not paused any more, or its session is busy.
+        TooManyRunsError: The user or the tenant has as many runs as they may.
+        StoreUnavailableError: Nothing is known of the outcome; retrying is safe: the pause is
+            either taken, which is a conflict, or still there.
+    """
+    action = paused.required_action
+    if paused.status is not RunStatus.PAUSED or action is None:
+        raise ConflictError(f"The run '{paused.id}' is {paused.status}, not PAUSED.")
+    decisions = request.decide(action.approvals)
+    agent = ports.agents.agent(paused.agent_id)
+    store, threads = ports.runs.store, ports.runs.threads
+    checkpoint = await in_thread(threads, store.checkpoint, paused.key)
+    lease = Lease(executor=ports.new_id(), until=ports.runs.clock.now() + LEASE_DURATION)
+    running = paused.model_copy(update={"status": RunStatus.RUNNING, "lease": lease})
+    async with slot_of_new(running, ports.slots) as slot:
+        await _take(paused, lease, ports)
+        slot.is_needed = True
+    task = task_of(running, agent, checkpoint.request, checkpoint.media)
+    resumption = Resumption(state=checkpoint.state, decisions=decisions)
+    return PendingTurn(
+        run=running,
+        task=task.model_copy(update={"resumption": resumption}),
+        request=checkpoint.request,
+        ports=ports,
+        said_before=checkpoint.output,
+        used_before=checkpoint.metrics,
+    )
+
+
+async def _take(paused: AgentRun, lease: Lease, ports: LaunchPorts) -> None:
+    """Move the run to RUNNING, with its session, unless a live run uses that."""
+    runs = ports.runs
+    session = (paused.org_id, paused.session_id)
+    seen = await in_thread(runs.threads, ports.conversations.lock, *session)
+    for _ in range(MAX_TAKEOVERS):
+        if ahead := await live_runs(paused.org_id, seen.before(paused.id), runs):
+            raise ConflictError(
+                f"The session '{paused.session_id}' is busy with the run '{ahead[0].id}'."
+            )
+        now = runs.clock.now()
+        try:
+            await in_thread(runs.threads, runs.store.resume, paused, lease, seen=seen, at=now)
+        except SessionBusyError as busy:
+            seen = busy.lock
+        else:
+            return
+    raise StoreUnavailableError("The session changes hands too often at the moment.")
+
+
+async def paused_run(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
+    """
+    Find the run that is to be continued, whatever its status.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        RunNotFoundError: There is none, or it is not the caller's to see.
+        StoreUnavailableError: Retrying is safe.
+    """
+    _check_may_continue(principal)
+    return await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
+
+
+async def run_to_approve(principal: Principal, wanted: str, ports: RunPorts) -> AgentRun:
+    """
+    Find the paused run that an approval is for.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        ApprovalNotFoundError: There is none, or it is not the caller's to see.
+        ConflictError: It has been resolved, or the run has ended.
+        StoreUnavailableError: Retrying is safe.
+    """
+    _check_may_continue(principal)
+    run_id, _ = run_of_approval(wanted)
+    try:
+        run = await in_thread(ports.threads, visible_run, principal, run_id, ports)
+    except RunNotFoundError:
+        raise ApprovalNotFoundError(wanted) from None
+    if run.required_action is None:
+        raise ApprovalNotFoundError(wanted)
+    is_open = run.status is RunStatus.PAUSED and run.required_action.approval_id == wanted
+    if not is_open:
+        raise ConflictError(f"The approval '{wanted}' has been resolved.")
+    return run
+
+
+def _check_may_continue(principal: Principal) -> None:
+    if WRITE_SCOPE not in principal.scopes and not principal.is_admin:
+        raise ForbiddenError(f"Continuing a run needs the scope {WRITE_SCOPE}.")

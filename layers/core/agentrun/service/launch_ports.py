@@ -1,0 +1,31 @@
+"""What starting, continuing and executing runs needs beside the runs themselves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from agentrun.domain.media import MediaLoader
+from agentrun.domain.ports import AgentDirectory, ConversationStore
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_slots import RunSlots
+
+APPROVAL_EXPIRY = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class LaunchPorts:
+    """
+    Which agents there are, where runs and conversations are kept, how many runs there may be at
+    once, and where media come from.
+
+    `new_id` gives fresh ids for runs, sessions and executors; `approval_expiry` is how long a pause
+    waits for its decision.
+    """
+
+    agents: AgentDirectory
+    conversations: ConversationStore
+    media_loader: MediaLoader
+    runs: RunPorts
+    slots: RunSlots
+    new_id: Callable[[], str]
+    approval_expiry: timedelta = APPROVAL_EXPIRY

@@ -1,0 +1,135 @@
+"""One run at a time in a session: who is in the way, and waiting for one's turn."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+
+from agentrun.domain.conversations import FREE, SessionLock, SessionPolicy
+from agentrun.domain.errors import (
+    ConflictError,
+    RunNotFoundError,
+    SessionBusyError,
+    StoreUnavailableError,
+)
+from agentrun.domain.idempotency import IdempotencyClaim
+from agentrun.domain.ports import ConversationStore
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.service.blocking import in_thread
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_status import settled_state
+
+LOOK_AGAIN_AFTER_S = 0.5
+RETRY_PAUSES_S = (0.05, 0.2)
+MAX_TAKEOVERS = 3
+"""How often a start looks again when the session changes hands under it."""
+
+
+async def store_in_turn(
+    run: AgentRun,
+    request: RunRequest,
+    claim: IdempotencyClaim | None,
+    *,
+    policy: SessionPolicy,
+    ports: RunPorts,
+) -> tuple[str, AgentRun]:
+    """
+    Store a new run when its session is free, or as the policy says when it is not.
+
+    Returns:
+        The id of the run that is stored, perhaps an earlier one with the same claim; and the run
+        as it was offered, RUNNING or QUEUED.
+
+    Raises:
+        ConflictError: The session is busy and the policy is to reject.
+        AgentrunError: As the port's `start` says.
+    """
+    seen = FREE
+    for _ in range(MAX_TAKEOVERS):
+        try:
+            return await _store(run, request, claim, seen, ports), run
+        except SessionBusyError as busy:
+            seen = busy.lock
+        ahead = await live_runs(run.org_id, seen.before(run.id), ports)
+        if not ahead:
+            continue
+        if policy is SessionPolicy.REJECT:
+            raise ConflictError(
+                f"The session '{run.session_id}' is busy with the run '{ahead[0].id}'."
+            )
+        if policy is SessionPolicy.INTERRUPT:
+            await _cancel(ahead, ports)
+        queued = run.model_copy(update={"status": RunStatus.QUEUED, "started_at": None})
+        return await _store(queued, request, claim, seen, ports), queued
+    raise StoreUnavailableError("The session changes hands too often at the moment.")
+
+
+async def _store(
+    run: AgentRun,
+    request: RunRequest,
+    claim: IdempotencyClaim | None,
+    seen: SessionLock,
+    ports: RunPorts,
+) -> str:
+    """Store the run; one that collides with another write of the session or key goes again."""
+    start = ports.store.start
+    for pause_s in RETRY_PAUSES_S:
+        try:
+            return await in_thread(ports.threads, start, run, request, claim, seen=seen)
+        except StoreUnavailableError:
+            await asyncio.sleep(random.uniform(0.5, 1) * pause_s)  # noqa: S311 - only spreads load
+    return await in_thread(ports.threads, start, run, request, claim, seen=seen)
+
+
+async def _cancel(runs: Iterable[AgentRun], ports: RunPorts) -> None:
+    for run in runs:
+        await in_thread(ports.threads, ports.store.request_cancel, run.key, at=ports.clock.now())
+
+
+async def live_runs(tenant: str, run_ids: Iterable[str], ports: RunPorts) -> Sequence[AgentRun]:
+    """
+    Give those of the runs that are QUEUED or RUNNING; the dead among them are declared so.
+
+    A run that is over, paused or gone is in nobody's way, even if it has not let go of its session.
+
+    Raises:
+        StoreUnavailableError: Retrying is safe.
+    """
+    found: list[AgentRun] = []
+    for run_id in run_ids:
+        key = RunKey(tenant=tenant, run_id=run_id)
+        try:
+            run = await in_thread(ports.threads, settled_state, key, ports)
+        except RunNotFoundError:
+            continue
+        if run.status in {RunStatus.QUEUED, RunStatus.RUNNING}:
+            found.append(run)
+    return found
+
+
+async def wait_for_turn(
+    run: AgentRun, executor: str, *, conversations: ConversationStore, ports: RunPorts
+) -> AgentRun:
+    """
+    Wait until all runs ahead of a QUEUED one are over, then make it RUNNING.
+
+    The store being away only makes it wait longer; its lease is somebody else's to renew.
+
+    Raises:
+        FencedError: Somebody has ended the run meanwhile.
+    """
+    while True:
+        try:
+            lock = await in_thread(ports.threads, conversations.lock, run.org_id, run.session_id)
+            if not await live_runs(run.org_id, lock.before(run.id), ports):
+                return await in_thread(
+                    ports.threads,
+                    ports.store.take_turn,
+                    run,
+                    executor,
+                    seen=lock,
+                    at=ports.clock.now(),
+                )
+        except (SessionBusyError, StoreUnavailableError):
+            pass
+        await asyncio.sleep(LOOK_AGAIN_AFTER_S)

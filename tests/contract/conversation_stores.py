@@ -1,0 +1,56 @@
+"""The stores that a conversation needs, and conversations in them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from agentrun.domain.outcomes import Outcome
+from agentrun.domain.ports import ConversationStore, EventLog, RunStore
+from agentrun.domain.runs import AgentRun
+from tests.runs import AT, EXECUTOR, a_request, a_run, completed
+
+
+@dataclass
+class ConversationStores:
+    """A run store, its log, and the conversation store that reads what they have written."""
+
+    runs: RunStore
+    log: EventLog
+    conversations: ConversationStore
+
+    def begin(self, number: int = 1, message: str = "hello", **changes: Any) -> AgentRun:
+        """Start the run of this number, as many seconds after the first instant."""
+        at = AT + timedelta(seconds=number)
+        fields = {"input": message, "created_at": at, "updated_at": at, "started_at": at}
+        run = a_run(f"run-{number}", **fields | changes)
+        lock = self.conversations.lock(run.org_id, run.session_id)
+        self.runs.start(run, a_request(message), seen=lock)
+        return run
+
+    def end(self, run: AgentRun, outcome: Outcome) -> None:
+        self.runs.finish(run.key, EXECUTOR, outcome, at=run.created_at + timedelta(seconds=1))
+        self.runs.release(run)
+
+    def turn(
+        self,
+        number: int = 1,
+        message: str = "hello",
+        outcome: Outcome | None = None,
+        **changes: Any,
+    ) -> AgentRun:
+        run = self.begin(number, message, **changes)
+        self.end(run, outcome or completed(f"answer {number}"))
+        return run
+
+    def session_ids(self, user: str = "ana", **wanted: Any) -> list[str]:
+        """Walk through the pages of a user's sessions."""
+        ids: list[str] = []
+        cursor = None
+        while True:
+            query = {"agent_id": None, "size": 2, "cursor": cursor} | wanted
+            page = self.conversations.sessions("acme", user, **query)
+            assert len(page.sessions) <= query["size"]
+            ids += [session.id for session in page.sessions]
+            cursor = page.next_cursor
+            if cursor is None:
+                return ids

@@ -1,0 +1,42 @@
+"""What every `EventLog` has to keep."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from agentrun.domain.events import ToolEnd, ToolStart
+from tests.contract.conftest import Stores
+from tests.runs import AT, a_run, deltas
+
+LATER = AT + timedelta(seconds=9)
+
+
+def test_events_are_read_in_order_after_a_cursor(stores: Stores) -> None:
+    for first, last in ((1, 4), (5, 5), (6, 20)):
+        stores.log.append(a_run().key, deltas(first, last), at=AT)
+    assert stores.log.read(a_run().key, after=0) == deltas(1, 20)
+    assert stores.log.read(a_run().key, after=7) == deltas(8, 20)
+    assert stores.log.read(a_run().key, after=20) == []
+
+
+def test_the_same_segment_again_changes_nothing(stores: Stores) -> None:
+    stores.log.append(a_run().key, deltas(1, 4), at=AT)
+    stores.log.append(a_run().key, deltas(1, 4), at=LATER)
+    assert stores.log.read(a_run().key, after=0) == deltas(1, 4)
+
+
+def test_segments_that_overlap_are_read_once(stores: Stores) -> None:
+    for first, last in ((1, 4), (1, 6), (5, 9)):
+        stores.log.append(a_run().key, deltas(first, last), at=AT)
+    assert stores.log.read(a_run().key, after=0) == deltas(1, 9)
+    assert stores.log.read(a_run().key, after=4) == deltas(5, 9)
+
+
+def test_tool_events_keep_their_json_exactly(stores: Stores) -> None:
+    value = {"n": 1, "x": 0.1, "none": None, "list": [True, "é\u2028"], "text": "a\r\nb"}
+    start, end = deltas(1, 2)
+    events = [
+        replace(start, event=ToolStart(id="c", name="t", arguments=value)),
+        replace(end, event=ToolEnd(id="c", name="t", result=None)),
+    ]
+    stores.log.append(a_run().key, events, at=AT)
+    assert stores.log.read(a_run().key, after=0) == events

@@ -1,0 +1,319 @@
+"""What quotas mean to every `RunQuota`, and what DynamoDB's is like under races and faults."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto import mock_aws
+
+from agentrun.adapters.dynamo_client import dynamo_client
+from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
+from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
+from agentrun.domain.ports import RunQuota
+from agentrun.domain.quotas import OVERDUE_AFTER, RETRY_AFTER_S, RunLimits, Slot, user_tag
+from bench.capacity_units import item_bytes
+from tests.dynamodb_server import dynamodb_server
+from tests.fakes.faults import Fault, FaultyClient
+from tests.fakes.in_memory_quota import InMemoryRunQuota
+from tests.runs import AT
+from tests.tables import TABLE, client_of, create_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Limited = Callable[[RunLimits], RunQuota]
+LEASE = timedelta(seconds=15)
+RACERS = 100
+
+
+def limits(**changes: int) -> RunLimits:
+    """Give limits, none but those named."""
+    return RunLimits(**({"runs_per_user": 0, "runs_per_tenant": 0} | changes))
+
+
+def a_slot(run: str = "run-1", *, user: str = "ana", tenant: str = "acme") -> Slot:
+    return Slot(tenant=tenant, user=user_tag(user), run_id=run, lease_until=AT + LEASE)
+
+
+def slots(count: int, **whose: str) -> list[Slot]:
+    return [a_slot(f"run-{number}", **whose) for number in range(count)]
+
+
+def is_taken(quota: RunQuota, slot: Slot, at: datetime = AT) -> bool:
+    try:
+        quota.take(slot, at=at)
+    except TooManyRunsError:
+        return False
+    return True
+
+
+def taken(quota: RunQuota, wanted: list[Slot], at: datetime = AT) -> int:
+    return sum(is_taken(quota, slot, at) for slot in wanted)
+
+
+@pytest.fixture
+def client() -> "Iterator[DynamoDBClient]":
+    with mock_aws():
+        client = client_of()
+        create_table(client)
+        yield client
+
+
+@pytest.fixture(params=["in_memory", "dynamo"])
+def limited(request: pytest.FixtureRequest) -> Limited:
+    if request.param == "in_memory":
+        return InMemoryRunQuota
+    client = request.getfixturevalue("client")
+    return lambda limits: DynamoRunQuota(client, TABLE, limits)
+
+
+def test_a_user_runs_no_more_at_once_than_allowed(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=3, runs_per_tenant=9))
+    assert taken(quota, slots(5)) == 3
+    with pytest.raises(TooManyRunsError, match="A user may have at most 3 runs") as refused:
+        quota.take(a_slot("one-more"), at=AT)
+    assert set(refused.value.holders) == set(slots(3))
+    assert refused.value.retry_after_s == RETRY_AFTER_S
+
+
+def test_a_tenant_runs_no_more_at_once_than_allowed(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=3, runs_per_tenant=4))
+    assert taken(quota, slots(3)) == 3
+    assert is_taken(quota, a_slot("his", user="bob"))
+    with pytest.raises(TooManyRunsError, match="organisation may have at most 4 runs") as refused:
+        quota.take(a_slot("one-more", user="bob"), at=AT)
+    assert set(refused.value.holders) == {*slots(3), a_slot("his", user="bob")}
+
+
+def test_users_and_tenants_are_counted_apart(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=2, starts_per_minute_per_user=2))
+    for tenant in ("acme", "umbrella"):
+        for user in ("ana", "bob"):
+            assert taken(quota, slots(3, user=user, tenant=tenant)) == 2
+
+
+def test_a_slot_that_is_given_back_is_another_runs_to_take(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=1, runs_per_tenant=1))
+    assert taken(quota, slots(2)) == 1
+    quota.give_back(a_slot("run-0"), tokens=0, at=AT)
+    assert is_taken(quota, a_slot("run-1"))
+
+
+def test_taking_a_slot_again_succeeds_and_counts_once(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=2, runs_per_tenant=2, starts_per_minute_per_tenant=2))
+    for _ in range(3):
+        quota.take(a_slot("run-0"), at=AT)
+    assert is_taken(quota, a_slot("run-1"))
+    quota.take(a_slot("run-0"), at=AT)
+    assert not is_taken(quota, a_slot("run-2"))
+
+
+def test_giving_back_again_takes_nothing_from_anybody(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=2, runs_per_tenant=2))
+    assert taken(quota, slots(2)) == 2
+    for _ in range(3):
+        quota.give_back(a_slot("run-0"), tokens=0, at=AT)
+    assert taken(quota, [a_slot("run-2"), a_slot("run-3")]) == 1
+
+
+def test_each_execution_of_a_run_has_a_slot_of_its_own(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=1))
+    before = a_slot("run-0")
+    continued = Slot(before.tenant, before.user, before.run_id, AT + LEASE + timedelta(seconds=1))
+    quota.take(continued, at=AT)
+    quota.give_back(before, tokens=0, at=AT)
+    assert not is_taken(quota, a_slot("run-1"))
+
+
+def test_the_slots_of_the_dead_are_taken_away_at_once(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=3, runs_per_tenant=5))
+    dead = [*slots(3), a_slot("his", user="bob")]
+    assert taken(quota, [*dead, a_slot("alive", user="bob")]) == 5
+    quota.release([*dead, a_slot("unknown", user="eve")])
+    assert taken(quota, slots(9, user="cleo")) == 3
+    assert taken(quota, slots(9, user="bob")) == 1
+
+
+def test_no_limit_of_runs_is_no_limit(limited: Limited) -> None:
+    quota = limited(limits(starts_per_minute_per_tenant=100))
+    assert taken(quota, slots(60)) == 60
+
+
+def test_starts_are_counted_by_the_minute(limited: Limited) -> None:
+    quota = limited(limits(starts_per_minute_per_user=2, starts_per_minute_per_tenant=3))
+    assert taken(quota, slots(3)) == 2
+    with pytest.raises(TooManyRunsError, match="A user may start at most 2 runs a minute") as own:
+        quota.take(a_slot("one-more"), at=AT)
+    # 03:04:05 is the time.
+    assert (own.value.retry_after_s, own.value.holders) == (55, ())
+    assert taken(quota, slots(3, user="bob")) == 1
+    with pytest.raises(TooManyRunsError, match="organisation may start at most 3 runs a minute"):
+        quota.take(a_slot("one-more", user="bob"), at=AT)
+    for slot in slots(2):
+        quota.give_back(slot, tokens=0, at=AT)
+    assert not is_taken(quota, a_slot("one-more"))
+    assert is_taken(quota, a_slot("one-more"), AT + timedelta(seconds=55))
+
+
+def test_tokens_are_counted_by_the_day_and_once(limited: Limited) -> None:
+    quota = limited(limits(runs_per_tenant=9, tokens_per_day_per_tenant=100))
+    assert taken(quota, slots(2)) == 2
+    for _ in range(2):
+        quota.give_back(a_slot("run-0"), tokens=60, at=AT)
+    assert is_taken(quota, a_slot("run-2"))
+    quota.give_back(a_slot("run-1"), tokens=40, at=AT)
+    with pytest.raises(TooManyRunsError, match="its daily budget of 100 tokens") as refused:
+        quota.take(a_slot("run-3"), at=AT)
+    midnight = AT.replace(day=3, hour=0, minute=0, second=0, microsecond=0)
+    to_midnight = midnight - AT.replace(microsecond=0)
+    assert refused.value.retry_after_s == to_midnight.total_seconds()
+    assert refused.value.holders == ()
+    assert is_taken(quota, a_slot("run-3", tenant="umbrella"))
+    assert is_taken(quota, a_slot("run-3"), midnight)
+
+
+def test_slots_held_for_longer_than_runs_take_are_reported(limited: Limited) -> None:
+    quota = limited(limits(runs_per_user=9))
+    quota.take(a_slot("old"), at=AT)
+    for minutes, reported in ((19, []), (21, [a_slot("old")])):
+        now = AT + LEASE + timedelta(minutes=minutes)
+        new = Slot("acme", user_tag("bob"), "new", now + LEASE)
+        quota.take(new, at=now)
+        assert list(quota.give_back(new, tokens=0, at=now)) == reported
+    assert timedelta(minutes=19) < OVERDUE_AFTER < timedelta(minutes=21)
+
+
+def stored(client: "DynamoDBClient", tenant: str = "acme") -> dict[str, Any]:
+    key = {"pk": {"S": f"ORG#{tenant}#QUOTA"}, "sk": {"S": "QUOTA"}}
+    item: dict[str, Any] = client.get_item(TableName=TABLE, Key=key).get("Item", {})
+    return item
+
+
+def test_what_nobody_counts_on_any_more_is_forgotten(client: "DynamoDBClient") -> None:
+    every = {"starts_per_minute_per_user": 9, "starts_per_minute_per_tenant": 9}
+    quota = DynamoRunQuota(client, TABLE, limits(**every, tokens_per_day_per_tenant=99))
+    for day in range(5):
+        now = AT + timedelta(days=day)
+        slot = Slot("acme", user_tag(f"user-{day}"), f"run-{day}", now + LEASE)
+        quota.take(slot, at=now)
+        quota.give_back(slot, tokens=1, at=now)
+    left = stored(client)
+    assert sorted(name.split("#")[0] for name in left) == ["m", "m", "pk", "sk", "tokens", "tokens"]
+    assert {"tokens#20260105", "tokens#20260106"} <= set(left)
+
+
+def test_the_item_of_a_tenant_at_its_default_limits_is_12_kb(client: "DynamoDBClient") -> None:
+    quota = DynamoRunQuota(client, TABLE, RunLimits())
+    ids = [f"b1d0c3f2-5a77-4c0e-9d7b-{number:012d}" for number in range(201)]
+    wanted = [a_slot(run_id, user=f"user-{n % 4}") for n, run_id in enumerate(ids)]
+    assert taken(quota, wanted[:17]) == 17
+    assert flat_bytes(stored(client)) <= 1100
+    assert taken(quota, wanted) == 200
+    assert flat_bytes(stored(client)) <= 12 * 1024
+    quota.release(wanted[:100])
+    quota.release(wanted[100:])
+    assert set(stored(client)) == {"pk", "sk"}
+
+
+def flat_bytes(item: dict[str, Any]) -> int:
+    """Give an item's size; a set's is that of its members."""
+    sets = {name: value["SS"] for name, value in item.items() if "SS" in value}
+    rest = {name: value for name, value in item.items() if name not in sets}
+    members = sum(len(member) for value in sets.values() for member in value)
+    return item_bytes(rest) + members + sum(map(len, sets))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with dynamodb_server(tmp_path_factory.mktemp("dynamodb")) as url:
+        yield url
+
+
+def at_once(quota: RunQuota, wanted: list[Slot]) -> int:
+    """Take slots from as many threads; gives how many were had."""
+    barrier = Barrier(len(wanted))
+
+    def take(slot: Slot) -> bool:
+        barrier.wait()
+        return is_taken(quota, slot)
+
+    with ThreadPoolExecutor(len(wanted)) as threads:
+        return sum(threads.map(take, wanted))
+
+
+def test_a_race_for_ten_slots_has_ten_winners(served: str) -> None:
+    client = client_of(served)
+    quota = DynamoRunQuota(client, TABLE, limits(runs_per_user=10, runs_per_tenant=15))
+    mine = slots(RACERS, tenant="racing")
+    assert at_once(quota, mine) == 10
+    assert at_once(quota, slots(RACERS, user="bob", tenant="racing")) == 5
+    held = stored(client, "racing")
+    assert len(held["runs"]["SS"]) == 15
+    assert len(held[f"u#{user_tag('ana')}"]["SS"]) == 10
+
+
+def test_a_race_of_taking_and_giving_back_leaves_nothing(served: str) -> None:
+    client = client_of(served)
+    every = {"runs_per_user": 10, "runs_per_tenant": 15, "tokens_per_day_per_tenant": 10**9}
+    quota = DynamoRunQuota(client, TABLE, limits(**every))
+
+    def run(number: int) -> int:
+        slot = a_slot(f"run-{number}", user=f"user-{number % 3}", tenant="busy")
+        if not is_taken(quota, slot):
+            return 0
+        quota.give_back(slot, tokens=7, at=AT)
+        return 7
+
+    with ThreadPoolExecutor(20) as threads:
+        used = sum(threads.map(run, range(200)))
+    left = stored(client, "busy")
+    assert used > 0
+    assert left.pop("tokens#20260102") == {"N": str(used)}
+    assert set(left) == {"pk", "sk"}
+
+
+def is_quota_write(name: str, params: dict[str, Any]) -> bool:
+    return name == "UpdateItem" and params["Key"]["sk"]["S"] == "QUOTA"
+
+
+@pytest.fixture
+def faulty(served: str, monkeypatch: pytest.MonkeyPatch) -> "tuple[FaultyClient, DynamoDBClient]":
+    monkeypatch.setattr("tests.fakes.faults.OPERATIONS", {"quota": is_quota_write})
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", served)
+    client = dynamo_client(retry_mode="legacy")
+    return FaultyClient(client), client
+
+
+def test_a_lost_reply_counts_nothing_twice(
+    faulty: "tuple[FaultyClient, DynamoDBClient]",
+) -> None:
+    faults, client = faulty
+    every = {"starts_per_minute_per_tenant": 9, "tokens_per_day_per_tenant": 99}
+    quota = DynamoRunQuota(client, TABLE, limits(runs_per_user=1, **every))
+    slot = a_slot(tenant="lossy")
+    with faults.injected(Fault.REPLY_LOST, "quota") as lost:
+        quota.take(slot, at=AT)
+    assert (lost.applied, stored(client, "lossy")["m#29455384"]) == (1, {"N": "1"})
+    with faults.injected(Fault.REPLY_LOST, "quota") as lost:
+        quota.give_back(slot, tokens=7, at=AT)
+    left = stored(client, "lossy")
+    assert (lost.applied, left["tokens#20260102"]) == (1, {"N": "7"})
+    assert "runs" not in left
+
+
+def test_a_store_that_is_away_is_no_refusal(
+    faulty: "tuple[FaultyClient, DynamoDBClient]",
+) -> None:
+    faults, client = faulty
+    quota = DynamoRunQuota(client, TABLE, limits(runs_per_user=1))
+    with faults.injected(Fault.SERVER_ERROR, "quota", times=99):
+        with pytest.raises(StoreUnavailableError):
+            quota.take(a_slot(tenant="away"), at=AT)
+        with pytest.raises(StoreUnavailableError):
+            quota.give_back(a_slot(tenant="away"), tokens=0, at=AT)

@@ -1,0 +1,44 @@
+"""The processes of a running local stack."""
+
+import os
+import signal
+from pathlib import Path
+
+from tests.e2e.conftest import LocalStack, wait_until
+
+
+def stream_processes_of(stack: LocalStack) -> list[int]:
+    """Give the processes in which a stack's stream function runs at this moment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"lambda_asgi" in command and descends_from(int(folder.name), stack.process.pid):
+            found.append(int(folder.name))
+    return found
+
+
+def descends_from(pid: int, ancestor: int) -> bool:
+    """Tell whether a process was started by another, or by one that it has started."""
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return False
+        pid = int(stat.rpartition(")")[2].split()[1])
+    return False
+
+
+def kill_stream_processes(stack: LocalStack) -> None:
+    """End them without a warning; the next request gets a new one."""
+    killed = stream_processes_of(stack)
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    # Collected by the stack, which knows of its loss by then.
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in killed), "the processes are gone"
+    )

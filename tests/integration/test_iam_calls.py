@@ -1,0 +1,157 @@
+"""The functions call DynamoDB as they are allowed to, and need all that they are allowed."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from tests.integration.conftest import Bearer
+from tests.integration.gateway import Gateway, alive, talker
+from tests.runs import a_request, a_run
+from tests.tables import TABLE, client_of
+from tests.unit import test_iam as iam
+
+AppModule = Callable[[str], ModuleType]
+Call = tuple[str, str]
+BEYOND_ANY_HEADER = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(200))
+RUNS, ORDERS = "/api/agents/echo/runs", "/api/agents/finance_agent/runs"
+# The words of DynamoDB's expressions, which name no attribute.
+SYNTAX = {"SET", "REMOVE", "AND", "OR", "NOT", "IN", "attribute_exists", "attribute_not_exists"}
+IN_TRANSACTIONS = {
+    "Put": "dynamodb:PutItem",
+    "Update": "dynamodb:UpdateItem",
+    "Delete": "dynamodb:DeleteItem",
+    "ConditionCheck": "dynamodb:ConditionCheckItem",
+}
+"""By which permission each part is judged ("Using IAM with DynamoDB transactions")."""
+
+
+@dataclass
+class Record:
+    """What a function has asked of DynamoDB."""
+
+    calls: set[Call] = field(default_factory=set)
+    attributes: dict[str, set[str]] = field(default_factory=dict)
+    returned: set[str] = field(default_factory=set)
+    put_by_batch: int = 0
+
+    def of(self, module: ModuleType) -> "Record":
+        """Take note of each call of a function's client from now on."""
+        module.client.meta.events.register("provide-client-params.dynamodb", self._note)
+        return self
+
+    def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        if model.name == "TransactWriteItems":
+            parts = [kind for item in params["TransactItems"] for kind in item]
+            self.calls |= {(IN_TRANSACTIONS[kind], iam.TABLE) for kind in parts}
+            return
+        action = f"dynamodb:{model.name}"
+        self.calls.add((action, iam.INDEX if "IndexName" in params else iam.TABLE))
+        self.attributes.setdefault(action, set()).update(self._named(params))
+        self.returned.add(params.get("ReturnValues", "NONE"))
+
+    def _named(self, params: dict[str, Any]) -> set[str]:
+        """Give the attributes that a write names: keys, what is set, and conditions."""
+        writes = params.get("RequestItems", {}).get(TABLE, [])
+        if isinstance(writes, list):
+            self.put_by_batch += sum("PutRequest" in write for write in writes)
+            keys = [write["DeleteRequest"]["Key"] for write in writes if "DeleteRequest" in write]
+        else:
+            keys = []
+        aliases = params.get("ExpressionAttributeNames", {})
+        said = f"{params.get('ConditionExpression', '')} {params.get('UpdateExpression', '')}"
+        words = {aliases.get(word, word) for word in re.findall(r"[:#]?[A-Za-z]\w*", said)}
+        names = {word for word in words if not word.startswith(":")} - SYNTAX
+        return names.union(params.get("Key", {}), *keys)
+
+
+def started(answer: Response) -> str:
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-run-id"]
+
+
+def everything_that_streams(client: TestClient, bearer: dict[str, str], session: str) -> str:
+    """Start, follow, continue and take over from runs; gives the one with long texts."""
+    once = bearer | {"Idempotency-Key": str(uuid4())}
+    long = {"message": BEYOND_ANY_HEADER, "sessionId": session}
+    run_id = started(client.post(f"{RUNS}/stream", json=long, headers=once))
+    again = {"message": "and again", "sessionId": session}
+    started(client.post(f"{RUNS}/stream", json=again, headers=bearer))
+    assert client.get(f"{RUNS}/{run_id}/stream", headers=bearer).status_code == 200
+    order = {"message": "Buy 1 share of AMZN"}
+    paused = started(client.post(f"{ORDERS}/stream", json=order, headers=bearer))
+    decided = client.post(f"{ORDERS}/{paused}/continue", json={"action": "REJECT"}, headers=bearer)
+    started(decided)
+    # Its executor is gone, and the session in its hands: whoever comes next takes it over.
+    dead = a_run("dead", session_id=str(uuid4()))
+    DynamoRunStore(client_of(), TABLE).start(dead, a_request())
+    after = {"message": "next", "sessionId": dead.session_id}
+    started(client.post(f"{RUNS}/stream", json=after, headers=bearer))
+    return run_id
+
+
+def everything_else(ana: Gateway, run_id: str, session: str) -> None:
+    """List, read, repair, cancel and delete."""
+    elsewhere = DynamoRunStore(client_of(), TABLE)
+    lapsed, running = a_run("lapsed"), alive("running", session_id=str(uuid4()))
+    for run in (lapsed, running):
+        elsewhere.start(run, a_request())
+    requests = {
+        f"{RUNS}/{run_id}": "GET",
+        f"{RUNS}/status?runIds={run_id}": "GET",
+        f"{RUNS}/{lapsed.id}": "GET",
+        "/api/sessions": "GET",
+        f"/api/sessions/{session}": "GET",
+        f"/api/sessions/{session}/runs": "GET",
+        f"/api/sessions/{session}/messages": "GET",
+        f"{RUNS}/{running.id}": "DELETE",
+    }
+    for path, method in requests.items():
+        bare, _, query = path.partition("?")
+        asked = {"runIds": [query.removeprefix("runIds=")]} if query else {}
+        status, body = ana.send(method, bare, **asked)
+        assert status in {200, 204}, (path, body)
+    assert ana.send("DELETE", f"/api/sessions/{session}")[0] == 204
+
+
+@pytest.fixture(scope="module")
+def records(app_module: AppModule, bearer: Bearer) -> dict[str, Record]:
+    stream, status = app_module("stream"), app_module("status")
+    found = {"StreamFunction": Record().of(stream), "StatusFunction": Record().of(status)}
+    session = str(uuid4())
+    run_id = everything_that_streams(TestClient(stream.app), bearer(), session)
+    everything_else(talker(status.handler, "ana"), run_id, session)
+    return found
+
+
+def justified(function: str) -> set[Call]:
+    return {
+        (grant.action, grant.resource)
+        for grant in iam.JUSTIFIED
+        if grant.function == function and grant.action.startswith("dynamodb:")
+    }
+
+
+@pytest.mark.parametrize("function", ["StreamFunction", "StatusFunction"])
+def test_a_function_calls_what_it_is_granted_and_is_granted_what_it_calls(
+    records: dict[str, Record], function: str
+) -> None:
+    assert records[function].calls == justified(function)
+
+
+def test_the_status_functions_writes_name_what_they_may(records: dict[str, Record]) -> None:
+    record = records["StatusFunction"]
+    assert record.attributes["dynamodb:UpdateItem"] <= iam.LIFE_CYCLE
+    assert {"status", "cancelRequestedAt"} <= record.attributes["dynamodb:UpdateItem"]
+    assert record.attributes["dynamodb:BatchWriteItem"] == {"pk", "sk"}
+    assert record.attributes["dynamodb:DeleteItem"] == iam.DELETED_BY
+    assert record.returned == {"NONE"}
+    assert record.put_by_batch == 0

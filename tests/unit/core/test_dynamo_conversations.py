@@ -1,0 +1,217 @@
+"""What the DynamoDB adapter for conversations makes of bounds, races, faults and leftovers."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto import mock_aws
+
+from agentrun.adapters import (
+    dynamo_conversation_store,
+    dynamo_conversation_turns,
+)
+from agentrun.adapters.dynamo_conversation_batches import DynamoBatches
+from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo_items import chunk_sk, run_pk, session_key, size_bytes
+from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.text_chunks import to_slices
+from agentrun.domain.errors import StoreUnavailableError
+from tests.runs import EXECUTOR, SESSION
+from tests.tables import TABLE, client_of, create_table
+from tests.unit.core.written_turns import letters, turn
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@pytest.fixture
+def client() -> "Iterator[DynamoDBClient]":
+    with mock_aws():
+        client = client_of()
+        create_table(client)
+        yield client
+
+
+@pytest.fixture
+def store(client: "DynamoDBClient") -> DynamoRunStore:
+    return DynamoRunStore(client, TABLE)
+
+
+@pytest.fixture
+def conversations(client: "DynamoDBClient") -> DynamoConversationStore:
+    return DynamoConversationStore(client, TABLE)
+
+
+def test_what_a_fenced_executor_leaves_behind_is_never_seen(
+    client: "DynamoDBClient", store: DynamoRunStore, conversations: DynamoConversationStore
+) -> None:
+    run = turn(store, 1, "short")
+    late = to_slices('["a lie"]')[0]
+    for executor in (EXECUTOR, "executor-2"):
+        for text in ("messages", "output"):
+            key = {"pk": {"S": run_pk(run.key)}, "sk": {"S": chunk_sk(text, executor, 0)}}
+            client.put_item(TableName=TABLE, Item=key | {"text": {"B": late}})
+    (seen,) = conversations.turns("acme", SESSION, newest=None)
+    assert (seen.output, seen.messages) == ("short", None)
+
+
+def test_turns_stop_after_the_one_that_reaches_the_bound(
+    client: "DynamoDBClient", store: DynamoRunStore
+) -> None:
+    for number in range(1, 8):
+        turn(store, number, letters(10_000, number))
+    bounded = DynamoConversationStore(client, TABLE, turns_limit_bytes=25_000)
+    turns = bounded.turns("acme", SESSION, newest=None)
+    assert [turn.run_id for turn in turns] == ["run-5", "run-6", "run-7"]
+    assert all(len(turn.output) == 10_000 for turn in turns)
+
+
+def test_more_runs_than_a_page_holds_are_read_page_by_page(
+    client: "DynamoDBClient",
+    store: DynamoRunStore,
+    conversations: DynamoConversationStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = [turn(store, number).id for number in range(1, 12)]
+    monkeypatch.setattr(dynamo_conversation_turns, "PAGE_RUNS", 4)
+    queries: list[int] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        queries.append(params["Limit"])
+
+    client.meta.events.register("provide-client-params.dynamodb.Query", note)
+    turns = conversations.turns("acme", SESSION, newest=None)
+    assert [turn.run_id for turn in turns] == ids
+    assert queries == [4, 4, 4]
+    turns = conversations.turns("acme", SESSION, newest=6, except_run="run-11")
+    assert [turn.run_id for turn in turns] == ids[4:10]
+    assert queries[3:] == [4, 4]
+
+
+def test_a_late_turn_of_a_long_conversation_costs_no_more_than_its_first(
+    client: "DynamoDBClient", store: DynamoRunStore, conversations: DynamoConversationStore
+) -> None:
+    sizes = []
+    for number in range(1, 21):
+        run = turn(store, number, letters(1_000, number), letters(5_000, number))
+        written = client.query(
+            TableName=TABLE,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": run_pk(run.key)}},
+        )
+        session = client.get_item(TableName=TABLE, Key=session_key("acme", SESSION))["Item"]
+        sizes.append(sum(size_bytes(item) for item in [*written["Items"], session]))
+    turns = conversations.turns("acme", SESSION, newest=None)
+    assert sum(len(turn.messages or "") for turn in turns) == 100_000
+    assert max(sizes) <= 1.05 * min(sizes)
+
+
+def test_all_reads_of_a_conversation_are_strongly_consistent(
+    client: "DynamoDBClient", store: DynamoRunStore, conversations: DynamoConversationStore
+) -> None:
+    turn(store, 1, letters(10_000), letters(10_000))
+    reads: list[bool] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        requests = params.get("RequestItems", {}).values() or [params]
+        reads.extend(request.get("ConsistentRead", False) for request in requests)
+
+    client.meta.events.register("provide-client-params.dynamodb", note)
+    conversations.turns("acme", SESSION, newest=None)
+    conversations.run_keys("acme", SESSION)
+    conversations.session("acme", SESSION)
+    conversations.lock("acme", SESSION)
+    assert len(reads) == 6
+    assert all(reads)
+
+
+def test_unprocessed_keys_are_asked_for_again(
+    client: "DynamoDBClient", store: DynamoRunStore
+) -> None:
+    for number in range(1, 4):
+        turn(store, number)
+    left: list[int] = []
+
+    def leave_one(parsed: dict[str, Any], **_: Any) -> None:
+        found = parsed["Responses"][TABLE]
+        if len(found) > 1:
+            item = found.pop()
+            left.append(1)
+            key = {name: item[name] for name in ("pk", "sk")}
+            parsed["UnprocessedKeys"] = {TABLE: {"Keys": [key], "ConsistentRead": True}}
+
+    client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_one)
+    batches = DynamoBatches(client, TABLE, sleep=lambda _: None)
+    patient = DynamoConversationStore(client, TABLE, batches=batches)
+    assert len(patient.turns("acme", SESSION, newest=None)) == 3
+    assert left
+
+
+def test_a_batch_that_stays_unprocessed_is_unavailable(
+    client: "DynamoDBClient", store: DynamoRunStore
+) -> None:
+    turn(store, 1)
+
+    def leave_all(parsed: dict[str, Any], **_: Any) -> None:
+        keys = [{"pk": {"S": "a"}, "sk": {"S": "b"}}]
+        parsed["UnprocessedKeys"] = {TABLE: {"Keys": keys, "ConsistentRead": True}}
+
+    client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_all)
+    elapsed = [0.0]
+
+    def sleep(seconds: float) -> None:
+        elapsed[0] += seconds
+
+    batches = DynamoBatches(client, TABLE, sleep=sleep, monotonic=lambda: elapsed[0])
+    with pytest.raises(StoreUnavailableError):
+        DynamoConversationStore(client, TABLE, batches=batches).turns("acme", SESSION, newest=1)
+    assert 2 < elapsed[0] < 4
+
+
+def test_a_page_looks_at_a_bounded_number_of_sessions(
+    store: DynamoRunStore,
+    conversations: DynamoConversationStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(1, 10):
+        agent = "analyst" if number == 2 else "echo"
+        turn(store, number, session_id=f"session-{number}", agent_id=agent)
+    monkeypatch.setattr(dynamo_conversation_store, "MAX_SESSIONS_LOOKED_AT", 4)
+    cursor, pages = None, []
+    while True:
+        page = conversations.sessions("acme", "ana", agent_id="analyst", size=3, cursor=cursor)
+        pages.append([session.id for session in page.sessions])
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert pages == [[], ["session-2"], []]
+
+
+def test_a_session_that_the_index_still_knows_is_passed_over_once_it_is_gone(
+    client: "DynamoDBClient", store: DynamoRunStore, conversations: DynamoConversationStore
+) -> None:
+    for number in range(1, 4):
+        turn(store, number, session_id=f"session-{number}")
+
+    def forget(parsed: dict[str, Any], **_: Any) -> None:
+        found = parsed["Responses"][TABLE]
+        gone = next(item for item in found if item["pk"]["S"].endswith("session-2"))
+        found.remove(gone)
+
+    client.meta.events.register("after-call.dynamodb.BatchGetItem", forget)
+    page = conversations.sessions("acme", "ana", agent_id=None, size=2, cursor=None)
+    assert [session.id for session in page.sessions] == ["session-3", "session-1"]
+
+
+def test_a_session_that_has_started_afresh_as_somebody_elses_is_passed_over(
+    client: "DynamoDBClient", store: DynamoRunStore, conversations: DynamoConversationStore
+) -> None:
+    turn(store, 1)
+    client.update_item(
+        TableName=TABLE,
+        Key=session_key("acme", SESSION),
+        UpdateExpression="SET userId = :bob",
+        ExpressionAttributeValues={":bob": {"S": "bob"}},
+    )
+    page = conversations.sessions("acme", "ana", agent_id=None, size=2, cursor=None)
+    assert page.sessions == ()

@@ -1,0 +1,133 @@
+"""One run at a time in a session: reject, enqueue, interrupt."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from agentrun.domain.conversations import SessionLock, SessionPolicy
+from agentrun.domain.errors import ConflictError
+from agentrun.domain.events import ContentDelta, EventType
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import RunKey, RunStatus
+from agentrun.service import session_turns
+from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_launcher import RunLauncher
+from tests.fakes.scripted_engine import ScriptedEngine
+from tests.runs import SESSION
+from tests.workshop import ANA, Workshop, read_all, types
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = RunRequest(message="hello", session_id=UUID(SESSION))
+
+
+class Busy(Workshop):
+    """A session in which a run is under way, until its gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.engine = ScriptedEngine([ContentDelta(text="a"), self.gate, ContentDelta(text="b")])
+        self.running: RunLauncher = self.launcher(self.engine)
+
+    async def begin(self, policy: SessionPolicy = SessionPolicy.REJECT) -> RunExecution:
+        stream = await self.running.begin(ANA, "echo", REQUEST, policy=policy, deadline=None)
+        assert isinstance(stream, RunExecution)
+        return stream
+
+    def status(self, execution: RunExecution) -> RunStatus:
+        return self.store.get(execution.run.key).status
+
+    @property
+    def lock(self) -> SessionLock:
+        return self.conversations.lock("acme", SESSION)
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
+    monkeypatch.setattr(session_turns, "LOOK_AGAIN_AFTER_S", 0.002)
+    return Busy()
+
+
+async def test_a_second_run_is_refused_while_the_first_one_runs(busy: Busy) -> None:
+    first = await busy.begin()
+    with pytest.raises(ConflictError, match=first.run.id):
+        await busy.begin()
+    busy.gate.set()
+    await read_all(first)
+    second = await busy.begin()
+    await read_all(second)
+    assert busy.status(second) is RunStatus.COMPLETED
+    assert busy.lock == SessionLock()
+
+
+async def test_a_refused_run_leaves_nothing_behind(busy: Busy) -> None:
+    first = await busy.begin()
+    with pytest.raises(ConflictError):
+        await busy.begin()
+    assert set(busy.store.runs) == {first.run.key}
+    busy.gate.set()
+    await read_all(first)
+
+
+async def test_a_queued_run_says_start_and_waits_for_its_turn(busy: Busy) -> None:
+    first = await busy.begin()
+    second = await busy.begin(SessionPolicy.ENQUEUE)
+    assert busy.status(second) is RunStatus.QUEUED
+    head = await read_all(second, lambda event: event.event.event is EventType.START)
+    assert types(head) == ["START"]
+    assert len(busy.engine.tasks) == 1
+    busy.gate.set()
+    await asyncio.gather(read_all(first), busy.running.ended(second))
+    run = busy.store.get(second.run.key)
+    assert (run.status, run.output) == (RunStatus.COMPLETED, "ab")
+    assert [turn.output for turn in busy.engine.tasks[1].history] == ["ab"]
+
+
+async def test_queued_runs_go_in_the_order_in_which_they_came(busy: Busy) -> None:
+    executions = [await busy.begin()]
+    executions += [await busy.begin(SessionPolicy.ENQUEUE) for _ in range(3)]
+    assert busy.lock.queue == tuple(execution.run.id for execution in executions[1:])
+    busy.gate.set()
+    await asyncio.gather(*(read_all(execution) for execution in executions))
+    assert [task.run_id for task in busy.engine.tasks] == [e.run.id for e in executions]
+    assert busy.lock == SessionLock()
+
+
+async def test_an_interrupting_run_cancels_the_one_before_it(busy: Busy) -> None:
+    first = await busy.begin()
+    second = await busy.begin(SessionPolicy.INTERRUPT)
+    first_events = await read_all(first)
+    busy.gate.set()
+    await read_all(second)
+    assert types(first_events)[-1] == "CANCELLED"
+    assert (busy.status(first), busy.status(second)) == (RunStatus.CANCELLED, RunStatus.COMPLETED)
+    past = busy.engine.tasks[1].history
+    assert [(turn.output, turn.is_whole) for turn in past] == [("a", False)]
+
+
+async def test_a_queued_run_that_is_cancelled_says_so_and_never_runs(busy: Busy) -> None:
+    first = await busy.begin()
+    second = await busy.begin(SessionPolicy.ENQUEUE)
+    third = await busy.begin(SessionPolicy.ENQUEUE)
+    busy.store.request_cancel(second.run.key, at=busy.clock.now())
+    assert busy.status(second) is RunStatus.CANCELLED
+    assert types(await read_all(second)) == ["START", "CANCELLED"]
+    busy.gate.set()
+    await asyncio.gather(read_all(first), read_all(third))
+    assert busy.status(third) is RunStatus.COMPLETED
+    assert second.run.id not in [task.run_id for task in busy.engine.tasks]
+
+
+async def test_a_session_whose_run_has_died_is_taken_over(busy: Busy) -> None:
+    dead = await busy.begin()
+    busy.gate.set()
+    await read_all(dead)
+    lost = busy.store.get(dead.run.key).model_copy(update={"status": RunStatus.RUNNING})
+    busy.store.runs[lost.key] = lost
+    busy.store.sessions["acme", SESSION].lock = SessionLock(active=lost.id, queue=("gone",))
+    busy.clock.advance(60)
+    await read_all(await busy.begin())
+    key = RunKey(tenant="acme", run_id=lost.id)
+    assert busy.store.get(key).error_type == "LEASE_EXPIRED"

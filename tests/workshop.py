@@ -1,0 +1,132 @@
+"""All that a service needs to start, execute, continue and read runs, in memory."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+from agentrun.domain.agents import Agent
+from agentrun.domain.errors import AgentNotFoundError
+from agentrun.domain.events import EventType, RecordedEvent
+from agentrun.domain.media import MediaLoader
+from agentrun.domain.outcomes import Outcome
+from agentrun.domain.ports import AgentEngine, AgentTask
+from agentrun.domain.principal import Principal
+from agentrun.domain.quotas import RunLimits
+from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.turns import Resumption
+from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.pending_turn import PendingTurn
+from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_launcher import LauncherSettings, RunLauncher
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_recorder import RecordingPace
+from agentrun.service.run_slots import RunSlots
+from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_conversations import InMemoryConversations
+from tests.fakes.in_memory_quota import InMemoryRunQuota
+from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.runs import AT, a_request, a_run
+
+QUICK = RecordingPace(flush_interval_s=0.005, heartbeat_interval_s=0.01, retry_pause_s=0.001)
+PATIENT = RecordingPace(flush_interval_s=60, heartbeat_interval_s=60, retry_pause_s=0.001)
+NO_LIMITS = RunLimits(runs_per_user=0, runs_per_tenant=0)
+WRITE = frozenset({"runs:write"})
+ANA = Principal(tenant="acme", user_id="ana", scopes=WRITE)
+ECHO = Agent(
+    id="echo",
+    name="Echo",
+    description="Echoes",
+    model="demo",
+    models=("demo", "bedrock:x"),
+    media=("image/png",),
+)
+RETIRED = ECHO.model_copy(update={"id": "retired", "active": False})
+
+
+class Agents:
+    """The port `AgentDirectory` for two agents, one of them inactive."""
+
+    def agents(self) -> list[Agent]:
+        return [ECHO, RETIRED]
+
+    def agent(self, agent_id: str) -> Agent:
+        for agent in self.agents():
+            if agent.id == agent_id:
+                return agent
+        raise AgentNotFoundError(agent_id)
+
+
+class NoMedia:
+    """The port `MediaLoader` where nobody may download anything."""
+
+    async def load(self, urls: object) -> dict[str, bytes]:
+        raise AssertionError(f"nothing was to be downloaded: {urls}")
+
+
+class Workshop:
+    """The stores, the clock and the ports; ids are `id-1`, `id-2`, …"""
+
+    def __init__(self, limits: RunLimits = NO_LIMITS) -> None:
+        self.log = InMemoryEventLog()
+        self.store = InMemoryRunStore(self.log)
+        self.conversations = InMemoryConversations(self.store)
+        self.clock = FixedClock(AT)
+        self.ended: list[Outcome | None] = []
+        self._ids = count(1)
+        self.runs = RunPorts(self.store, self.log, ThreadPoolExecutor(1), self.clock)
+        self.quota = InMemoryRunQuota(limits)
+        media_loader: MediaLoader = NoMedia()
+        self.ports = LaunchPorts(
+            agents=Agents(),
+            conversations=self.conversations,
+            media_loader=media_loader,
+            runs=self.runs,
+            slots=RunSlots(self.quota, self.runs),
+            new_id=lambda: f"id-{next(self._ids)}",
+        )
+
+    def launcher(self, engine: AgentEngine, pace: RecordingPace = QUICK) -> RunLauncher:
+        settings = LauncherSettings(on_ended=lambda _, end: self.ended.append(end), pace=pace)
+        return RunLauncher(engine, self.ports, settings)
+
+    def execution(
+        self,
+        engine: AgentEngine,
+        *,
+        run: AgentRun | None = None,
+        pace: RecordingPace = PATIENT,
+        resumption: Resumption | None = None,
+    ) -> RunExecution:
+        """Give an execution of a run that is stored already."""
+        run = run or a_run()
+        task = AgentTask(
+            run_id=run.id,
+            session_id=run.session_id,
+            tenant=run.org_id,
+            user_id=run.user_id,
+            agent=ECHO,
+            message="hello",
+            resumption=resumption,
+        )
+        turn = PendingTurn(run=run, task=task, request=a_request(), ports=self.ports)
+        return RunExecution(turn, engine=engine, pace=pace)
+
+    def logged(self, key: RunKey) -> list[RecordedEvent]:
+        return list(self.log.read(key, after=0))
+
+
+def types(events: Sequence[RecordedEvent]) -> list[EventType]:
+    """Give what kinds of events these are."""
+    return [recorded.event.event for recorded in events]
+
+
+async def read_all(
+    execution: RunExecution, until: Callable[[RecordedEvent], bool] = lambda _: False
+) -> list[RecordedEvent]:
+    """Read a stream to its end, or to the first event that is the one."""
+    read: list[RecordedEvent] = []
+    async for batch in execution.batches(idle_s=60):
+        read += batch
+        if any(until(event) for event in batch):
+            break
+    return read
