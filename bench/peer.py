@@ -21,6 +21,7 @@ from agent_catalog.engine import PydanticAiEngine
 from agent_catalog.models import create_model
 from agentrun.domain.events import ContentDelta, EngineEvent
 from agentrun.domain.ports import AgentTask
+from agentrun.domain.turns import TurnEnded, TurnPaused
 
 catalog = load_catalog("demo")
 if "--stamped" in sys.argv:
@@ -56,8 +57,9 @@ async def _frames(task: AgentTask) -> AsyncGenerator[bytes, None]:
     yield _frame(1, "START", json.dumps({"runId": task.run_id, "agentId": task.agent.id}))
     number = 1
     async for event in engine.run(task):
-        number += 1
-        yield _frame(number, event.event, _text(event))
+        if not isinstance(event, TurnEnded | TurnPaused):
+            number += 1
+            yield _frame(number, event.event, _text(event))
     yield _frame(number + 1, "STOP", json.dumps({"runId": task.run_id}))
 
 

@@ -22,7 +22,8 @@ IN_CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
 SAID_OF_A_FAILURE = re.compile(
-    r'(?:error_type(?:: str)?=|_failed\(|ai\.\w+, |^LEASE_EXPIRED = )"([A-Z_]+)"', re.MULTILINE
+    r'(?:error_type(?:: str)?=|\.failed\(|ai\.\w+,\s+|\w+Error,\s+|^\w+_EXPIRED = )"([A-Z_]+)"',
+    re.MULTILINE,
 )
 WIRE_PROBLEM = re.compile(r'"urn:problem-type:([a-z-]+)","title":"[^"]+","status":(\d{3})')
 

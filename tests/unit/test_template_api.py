@@ -1,13 +1,17 @@
 """The REST API of the template: routes, who may pass, what the gateway answers by itself."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from agentrun.http import cors, problems
+from agentrun.http.security_headers import SECURITY_HEADERS
 from tests.translated_template import ROOT, of_type, openapi, operations, properties, routes, stack
 
+# A list without sources is one of 'none'.
+SECURED = SECURITY_HEADERS | {"Content-Security-Policy": "default-src; frame-ancestors"}
 STREAMED = (("/api/agents/{agentId}/runs/stream", "post"), ("/api/agents/{agentId}/runs", "post"))
 EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
 REST_EVENTS = [name for name in EVENTS if name not in {"authorizer", "stream-run"}]
@@ -26,8 +30,8 @@ ANSWERS = {
     "BAD_REQUEST_BODY": (400, "invalid-request"),
     "BAD_REQUEST_PARAMETERS": (400, "invalid-request"),
     "DEFAULT_4XX": (400, "invalid-request"),
-    "AUTHORIZER_FAILURE": (500, "internal-error"),
-    "AUTHORIZER_CONFIGURATION_ERROR": (500, "internal-error"),
+    "AUTHORIZER_FAILURE": (503, "unavailable"),
+    "AUTHORIZER_CONFIGURATION_ERROR": (503, "unavailable"),
     "API_CONFIGURATION_ERROR": (500, "internal-error"),
     "DEFAULT_5XX": (500, "internal-error"),
     "INTEGRATION_FAILURE": (503, "unavailable"),
@@ -79,6 +83,27 @@ def test_preflights_need_no_token_and_allow_the_headers_that_the_functions_allow
         assert set(allowed.strip("'").split(",")) == set(cors.REQUEST_HEADERS)
 
 
+@pytest.mark.parametrize(
+    ("origins", "taken"),
+    [
+        ("*", True),
+        ("", True),
+        ("https://app.example.com", True),
+        ("https://app.example.com,http://localhost:3000", True),
+        ("https://app.example.com, https://admin.example.com", True),
+        # None of these would ever match what a browser sends.
+        ("https://app.example.com/", False),
+        ("https://*.example.com", False),
+        ("app.example.com", False),
+        ("https://app.example.com,*", False),
+        ("null", False),
+    ],
+)
+def test_origins_are_named_as_browsers_send_them(origins: str, taken: bool) -> None:
+    pattern = stack()["Parameters"]["CorsOrigins"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, origins)) == taken
+
+
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_the_gateway_answers_with_problems(kind: str) -> None:
     status, name = ANSWERS[kind]
@@ -94,6 +119,8 @@ def test_the_gateway_answers_with_problems(kind: str) -> None:
     headers = {k.rpartition(".")[2]: v for k, v in answer["responseParameters"].items()}
     assert headers["Content-Type"] == "'application/problem+json'"
     assert headers["Access-Control-Allow-Origin"] == "'*'"
+    unquoted = {name: value[1:-1] for name, value in headers.items()}
+    assert {name: unquoted.get(name) for name in SECURITY_HEADERS} == SECURED
     assert ("WWW-Authenticate" in headers) == (status == 401)
     assert ("Retry-After" in headers) == (status in {429, 503})
 

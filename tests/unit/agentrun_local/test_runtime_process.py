@@ -101,3 +101,13 @@ def test_a_bedrock_model_without_credentials_is_an_error(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with pytest.raises(LocalStackError, match="needs AWS credentials"):
         model_environment("bedrock:some-model")
+
+
+def test_an_openai_compatible_model_is_told_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.delenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", raising=False)
+    assert model_environment("openai:llama3") == {
+        "OPENAI_BASE_URL": "http://127.0.0.1:11434/v1",
+        "OPENAI_API_KEY": "none",
+    }

@@ -1,0 +1,247 @@
+"""
+What each function may do: the list of grants, each with its reason, and nothing beyond it.
+
+The list is compared with the CloudFormation that SAM makes of the template, both ways, and
+tests/integration/test_iam_calls.py compares it with the calls that the functions make.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.translated_template import of_type, properties, stack
+
+FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+TABLE, INDEX, KEY = "RunsTable.Arn", "${RunsTable.Arn}/index/sessions", "KmsKeyArn"
+MODELS = "arn:${AWS::Partition}:bedrock:*::foundation-model/*"
+PROFILES = "arn:${AWS::Partition}:bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*"
+OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-profile")
+# Which attributes of the table a write may name, and what it may ask for in return. There is no
+# `dynamodb:LeadingKeys`, which would keep tenants apart: it compares with what the role's session
+# says, and a function has one session for all its callers. A session for each would be a call of
+# STS in front of every request; that tenants are kept apart is proved by test_isolation.py.
+SHAPE = frozenset({"dynamodb:Attributes", "dynamodb:ReturnValues"})
+BY_TABLE = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:dynamodb:tableName"})
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One action on one resource, the keys of the condition on it, and what it is for."""
+
+    function: str
+    action: str
+    resource: str
+    reason: str
+    condition: frozenset[str] = frozenset()
+
+    @property
+    def said(self) -> tuple[str, str, str, frozenset[str]]:
+        return (self.function, self.action, self.resource, self.condition)
+
+
+def stream(action: str, resource: str, reason: str, *condition: str) -> Grant:
+    return Grant("StreamFunction", action, resource, reason, frozenset(condition))
+
+
+def status(action: str, resource: str, reason: str, *condition: str) -> Grant:
+    return Grant("StatusFunction", action, resource, reason, frozenset(condition))
+
+
+CALL = "bedrock:InvokeModelWithResponseStream"
+JUSTIFIED = (
+    stream("dynamodb:GetItem", TABLE, "a run's header; a session, to see who it belongs to"),
+    stream("dynamodb:BatchGetItem", TABLE, "the earlier turns of a conversation"),
+    stream("dynamodb:Query", TABLE, "a run's events and long texts; a session's runs"),
+    stream("dynamodb:PutItem", TABLE, "a run, its request and claim; segments; long outputs"),
+    stream("dynamodb:UpdateItem", TABLE, "heartbeats, the end; a session's lock; quotas"),
+    stream("dynamodb:ConditionCheckItem", TABLE, "that no run ahead in the session is alive"),
+    stream(CALL, MODELS, "an agent's file names the model; a cross-region profile needs it in all"),
+    stream(CALL, PROFILES, "an agent's file may name a profile, AWS's own"),
+    stream(CALL, OWN_PROFILES, "or one of the account's, for its costs"),
+    stream("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+    stream("secretsmanager:GetSecretValue", "SecretsArn", "what MCP servers ask for, if any"),
+    status("dynamodb:GetItem", TABLE, "a run's header; a session"),
+    status("dynamodb:BatchGetItem", TABLE, "up to 100 runs; the sessions of a page"),
+    status("dynamodb:Query", TABLE, "long texts; a session's runs; how far a dead run came"),
+    status("dynamodb:Query", INDEX, "a user's sessions"),
+    status("dynamodb:UpdateItem", TABLE, "ends dead and waiting runs, asks for a cancel", *SHAPE),
+    status("dynamodb:DeleteItem", TABLE, "a session, unless it is used anew", *SHAPE),
+    status("dynamodb:BatchWriteItem", TABLE, "a session's runs: deletes by the batch", *SHAPE),
+    status("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+)
+WILDCARDS = {
+    MODELS: "agents choose their models, and profiles the region; a global profile names none",
+    PROFILES: "there is one for each model and geography",
+    OWN_PROFILES: "they are made, and named, outside of this stack",
+}
+MANAGED = {
+    "StreamFunctionRole": {"AWSLambdaBasicExecutionRole"},
+    "StatusFunctionRole": {"AWSLambdaBasicExecutionRole"},
+    "AuthorizerFunctionRole": {"AWSLambdaBasicExecutionRole"},
+    "ApiGatewayLoggingRole": {"AmazonAPIGatewayPushToCloudWatchLogs"},
+}
+"""AWS's own policies, which write logs and nothing else."""
+CALLERS = {
+    ("StreamFunction", "lambda:InvokeFunctionUrl", "*"),
+    ("StreamFunction", "lambda:InvokeFunction", "*"),
+    ("StreamFunction", "lambda:InvokeFunction", "apigateway.amazonaws.com"),
+    ("StatusFunction", "lambda:InvokeFunction", "apigateway.amazonaws.com"),
+    ("AuthorizerFunction", "lambda:InvokeFunction", "apigateway.amazonaws.com"),
+}
+"""Who may call: everybody by the Function URL, behind which the function verifies the token."""
+# What the status function may name: of a run its life cycle, and of a session what makes it unused.
+LIFE_CYCLE = {
+    *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
+    *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
+}
+DELETED_BY = {"pk", "sk", "updatedAt"}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(function: str) -> Iterator[dict[str, Any]]:
+    """Give what a function's role says, with and without the parameters that add to it."""
+    for policy in properties(f"{function}Role").get("Policies", []):
+        _, said, otherwise = policy.get("Fn::If", ("", policy, {"Ref": "AWS::NoValue"}))
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        yield from said["PolicyDocument"]["Statement"]
+
+
+def resource(value: Any) -> str:
+    """Give a resource as the list names it."""
+    match value:
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"{name}.{attribute}"
+        case {"Fn::Sub": str(pattern)}:
+            return pattern
+        case {"Ref": str(name)}:
+            return name
+    return str(value)
+
+
+def condition_keys(statement: dict[str, Any]) -> frozenset[str]:
+    return frozenset(key for test in statement.get("Condition", {}).values() for key in test)
+
+
+def granted() -> set[tuple[str, str, str, frozenset[str]]]:
+    return {
+        (function, action, resource(named), condition_keys(statement))
+        for function in FUNCTIONS
+        for statement in statements(function)
+        for action in as_list(statement["Action"])
+        for named in as_list(statement["Resource"])
+    }
+
+
+def statement_with(action: str) -> dict[str, Any]:
+    """Give the one statement of the status function that allows an action."""
+    (found,) = (s for s in statements("StatusFunction") if action in as_list(s["Action"]))
+    return found
+
+
+def attributes_of(action: str) -> set[str]:
+    """Give the attributes of the table that the status function may name with an action."""
+    named = statement_with(action)["Condition"]["ForAllValues:StringEquals"]
+    return set(named["dynamodb:Attributes"])
+
+
+def test_what_is_granted_is_what_is_justified_and_nothing_else() -> None:
+    assert granted() == {grant.said for grant in JUSTIFIED}
+    assert len(JUSTIFIED) == len({grant.said for grant in JUSTIFIED})
+    assert all(grant.reason for grant in JUSTIFIED)
+
+
+def test_the_authorizer_is_granted_nothing() -> None:
+    assert list(statements("AuthorizerFunction")) == []
+
+
+def test_no_action_is_a_wildcard_and_no_resource_but_those_meant() -> None:
+    assert [action for _, action, _, _ in granted() if "*" in action] == []
+    assert {named for _, _, named, _ in granted() if "*" in named} == set(WILDCARDS)
+
+
+def test_every_statement_allows_and_names_what_it_allows() -> None:
+    said = [s for function in FUNCTIONS for s in statements(function)]
+    assert said
+    for statement in said:
+        assert statement["Effect"] == "Allow"
+        assert set(statement) <= {"Sid", "Effect", "Action", "Resource", "Condition"}
+
+
+def test_there_are_no_roles_or_policies_but_those_looked_at() -> None:
+    kinds = {name: found["Type"] for name, found in stack()["Resources"].items()}
+    iam = {name: kind for name, kind in kinds.items() if kind.startswith("AWS::IAM::")}
+    assert iam == dict.fromkeys(MANAGED, "AWS::IAM::Role")
+    assert "Policies" not in properties("ApiGatewayLoggingRole")
+
+
+@pytest.mark.parametrize("role", list(MANAGED))
+def test_the_only_managed_policies_are_those_that_write_logs(role: str) -> None:
+    named = [json.dumps(arn) for arn in properties(role)["ManagedPolicyArns"]]
+    assert {arn.rstrip('"}').rpartition("/")[2] for arn in named} == MANAGED[role]
+
+
+@pytest.mark.parametrize("role", list(MANAGED))
+def test_a_role_is_taken_on_by_its_service_alone(role: str) -> None:
+    (trust,) = properties(role)["AssumeRolePolicyDocument"]["Statement"]
+    service = "apigateway" if role == "ApiGatewayLoggingRole" else "lambda"
+    assert as_list(trust["Principal"]["Service"]) == [f"{service}.amazonaws.com"]
+    assert set(trust["Principal"]) == {"Service"}
+
+
+def test_nobody_calls_a_function_but_those_listed() -> None:
+    permissions = of_type("AWS::Lambda::Permission")
+    named = {
+        (function, said["Action"], said["Principal"])
+        for said in permissions
+        for function in FUNCTIONS
+        if function in json.dumps(said["FunctionName"])
+    }
+    assert named == CALLERS
+    for said in permissions:
+        # API Gateway for this API only; everybody by the Function URL only.
+        by_url = said.get("FunctionUrlAuthType") == "NONE" or said.get("InvokedViaFunctionUrl")
+        assert by_url if said["Principal"] == "*" else "${__ApiId__}" in str(said["SourceArn"])
+
+
+def test_the_status_function_updates_the_life_cycle_of_a_run_and_nothing_else() -> None:
+    assert attributes_of("dynamodb:UpdateItem") == LIFE_CYCLE
+    returned = statement_with("dynamodb:UpdateItem")["Condition"]["StringEqualsIfExists"]
+    assert set(returned["dynamodb:ReturnValues"]) == {"NONE", "UPDATED_OLD", "UPDATED_NEW"}
+
+
+def test_what_deletes_by_the_batch_could_put_no_more_than_a_key() -> None:
+    for action in ("dynamodb:BatchWriteItem", "dynamodb:DeleteItem"):
+        assert attributes_of(action) == DELETED_BY
+        returned = statement_with(action)["Condition"]["StringEqualsIfExists"]
+        assert returned == {"dynamodb:ReturnValues": "NONE"}
+
+
+def added_by(condition: str, function: str) -> list[dict[str, Any]]:
+    """Give the policies that a role has under a condition only."""
+    choices = [p["Fn::If"] for p in properties(f"{function}Role")["Policies"] if "Fn::If" in p]
+    return [policy for name, policy, _ in choices if name == condition]
+
+
+def test_a_secret_may_be_read_only_where_there_is_one() -> None:
+    (added,) = added_by("HasSecrets", "StreamFunction")
+    (said,) = added["PolicyDocument"]["Statement"]
+    assert said["Action"] == "secretsmanager:GetSecretValue"
+    assert added_by("HasSecrets", "StatusFunction") == []
+
+
+def test_a_key_of_ones_own_is_used_for_the_table_only_and_only_where_there_is_one() -> None:
+    for function in ("StreamFunction", "StatusFunction"):
+        (added,) = added_by("HasKmsKey", function)
+        (said,) = added["PolicyDocument"]["Statement"]
+        assert said["Condition"] == {
+            "StringEquals": {
+                "kms:ViaService": {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"},
+                "kms:EncryptionContext:aws:dynamodb:tableName": {"Ref": "RunsTable"},
+            }
+        }
