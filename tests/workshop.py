@@ -1,8 +1,10 @@
 """All that a service needs to start, execute, continue and read runs, in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+
+from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.errors import AgentNotFoundError
@@ -56,6 +58,16 @@ class Agents:
         raise AgentNotFoundError(agent_id)
 
 
+class Whole:
+    """The port `ArgumentChecker` for tools that take whole numbers only."""
+
+    def argument_faults(
+        self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
+    ) -> Sequence[tuple[str, str]]:
+        wrong = [name for name, value in arguments.items() if not isinstance(value, int)]
+        return [(name, "must be a whole number") for name in wrong]
+
+
 class NoMedia:
     """The port `MediaLoader` where nobody may download anything."""
 
@@ -82,6 +94,7 @@ class Workshop:
             media_loader=media_loader,
             runs=self.runs,
             slots=RunSlots(self.quota, self.runs),
+            arguments=Whole(),
             new_id=lambda: f"id-{next(self._ids)}",
         )
 

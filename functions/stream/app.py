@@ -14,14 +14,13 @@ from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.jwt_verifier import verifier_from
 from agentrun.adapters.system_clock import SystemClock
-from agentrun.domain.ports import AgentEngine
 from agentrun.http.authentication import by_bearer_token
 from agentrun.http.cors import with_cors
 from agentrun.http.lifespan import ending_with
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
 from agentrun.http.security_headers import SecurityHeadersMiddleware
-from agentrun.service.deferred_engine import DeferredEngine
+from agentrun.service.deferred_engine import DeferredEngine, LoadedEngine
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_ports import RunPorts
@@ -40,7 +39,7 @@ catalog = load_catalog(settings.model)
 client = dynamo_client(retry_mode="legacy")
 
 
-def load_engine() -> AgentEngine:
+def load_engine() -> LoadedEngine:
     """Import the agent framework, which takes longer than all of the above."""
     from agent_catalog.engine import PydanticAiEngine  # noqa: PLC0415
 
@@ -53,16 +52,17 @@ runs = RunPorts(
     threads=ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="store"),
     clock=clock,
 )
+engine = DeferredEngine(load_engine)
 ports = LaunchPorts(
     agents=catalog,
     conversations=DynamoConversationStore(client, settings.table),
     media_loader=UrlMediaLoader(),
     runs=runs,
     slots=RunSlots(DynamoRunQuota(client, settings.table, settings.run_limits), runs),
+    arguments=engine,
     new_id=lambda: str(uuid4()),
     approval_expiry=settings.approval_expiry,
 )
-engine = DeferredEngine(load_engine)
 launcher = RunLauncher(
     engine,
     ports,

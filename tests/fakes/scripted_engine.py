@@ -1,7 +1,9 @@
 """An engine that plays a script."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+
+from pydantic import JsonValue
 
 from agentrun.domain.errors import EngineError
 from agentrun.domain.ports import AgentTask
@@ -28,6 +30,11 @@ class ScriptedEngine:
         self.tasks: list[AgentTask] = []
         self.closed = 0
         self.cancelled = 0
+
+    def argument_faults(
+        self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
+    ) -> Sequence[tuple[str, str]]:
+        return ()
 
     async def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
         self.tasks.append(task)

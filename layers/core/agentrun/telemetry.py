@@ -14,7 +14,14 @@ logger = Logger()
 
 
 def log_as_json() -> None:
-    """Send what the project's modules log with the standard library the same way."""
+    """
+    Send what the project's modules log with the standard library the same way.
+
+    Libraries are heard from their warnings on, whatever the function's log level: below that, an
+    HTTP client writes down every URL that it calls, and one of media may hold a signature.
+    """
+    root = logging.getLogger()
+    root.setLevel(max(root.level, logging.WARNING))
     for name in ("agentrun", "agent_catalog"):
         project = logging.getLogger(name)
         project.handlers = list(logger.handlers)

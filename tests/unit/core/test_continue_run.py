@@ -168,6 +168,18 @@ def test_exactly_one_of_action_and_decisions_is_taken(body: dict[str, Any]) -> N
         ContinueRequest.model_validate(body)
 
 
+async def test_changed_arguments_have_to_fit_the_tool(desk: Desk) -> None:
+    await desk.pause()
+    decisions = tuple(
+        Decision(id=name, action=ApprovalAction.APPROVE, arguments={"shares": shares})
+        for name, shares in (("c1", 2), ("c2", "many"))
+    )
+    with pytest.raises(InvalidRequestError) as refused:
+        await desk.resume(ContinueRequest(decisions=decisions))
+    assert [name for name, _ in refused.value.params] == ["decisions.1.arguments.shares"]
+    assert desk.status() is RunStatus.PAUSED
+
+
 async def test_of_two_who_continue_at_once_one_wins(desk: Desk) -> None:
     await desk.pause()
     answers = await asyncio.gather(desk.resume(), desk.resume(), return_exceptions=True)

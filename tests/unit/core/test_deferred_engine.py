@@ -6,8 +6,8 @@ import pytest
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.events import ContentDelta
-from agentrun.domain.ports import AgentEngine, AgentTask
-from agentrun.service.deferred_engine import DeferredEngine
+from agentrun.domain.ports import AgentTask
+from agentrun.service.deferred_engine import DeferredEngine, LoadedEngine
 from tests.fakes.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ class Loading:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self) -> AgentEngine:
+    def __call__(self) -> LoadedEngine:
         self.times += 1
         return ScriptedEngine([ContentDelta(text="a")])
 

@@ -1,14 +1,19 @@
 """Continue a paused run: take the decisions, then take the run."""
 
-from agentrun.domain.approvals import ContinueRequest, run_of_approval
+from collections.abc import Sequence
+
+from agentrun.domain.approvals import ContinueRequest, Decision, run_of_approval
 from agentrun.domain.errors import (
     ApprovalNotFoundError,
     ConflictError,
     ForbiddenError,
+    InvalidRequestError,
     RunNotFoundError,
     SessionBusyError,
     StoreUnavailableError,
 )
+from agentrun.domain.events import PendingApproval
+from agentrun.domain.ports import ArgumentChecker
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.domain.turns import Resumption
@@ -36,7 +41,8 @@ async def continue_run(
         ports: Which agents there are, and where runs and conversations are kept.
 
     Raises:
-        InvalidRequestError: Not all pending calls, or others, are decided.
+        InvalidRequestError: Not all pending calls, or others, are decided, or changed arguments do
+            not fit the tool.
         AgentNotFoundError: The agent is gone.
         ConflictError: The run is not paused any more, or its session is busy.
         TooManyRunsError: The user or the tenant has as many runs as they may.
@@ -48,6 +54,7 @@ async def continue_run(
         raise ConflictError(f"The run '{paused.id}' is {paused.status}, not PAUSED.")
     decisions = request.decide(action.approvals)
     agent = ports.agents.agent(paused.agent_id)
+    _check_arguments(agent.id, action.approvals, decisions, ports.arguments)
     store, threads = ports.runs.store, ports.runs.threads
     checkpoint = await in_thread(threads, store.checkpoint, paused.key)
     lease = Lease(executor=ports.new_id(), until=ports.runs.clock.now() + LEASE_DURATION)
@@ -65,6 +72,23 @@ async def continue_run(
         said_before=checkpoint.output,
         used_before=checkpoint.metrics,
     )
+
+
+def _check_arguments(
+    agent_id: str,
+    pending: Sequence[PendingApproval],
+    decisions: Sequence[Decision],
+    checker: ArgumentChecker,
+) -> None:
+    faults = [
+        (f"decisions.{number}.arguments.{name}", reason)
+        for number, (call, decision) in enumerate(zip(pending, decisions, strict=True))
+        if decision.arguments is not None
+        for name, reason in checker.argument_faults(agent_id, call.tool, decision.arguments)
+    ]
+    if faults:
+        message = "; ".join(f"{name}: {reason}" for name, reason in faults)
+        raise InvalidRequestError(message, params=faults)
 
 
 async def _take(paused: AgentRun, lease: Lease, ports: LaunchPorts) -> None:

@@ -2,30 +2,45 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Protocol
 
-from agentrun.domain.ports import AgentEngine, AgentTask
+from pydantic import JsonValue
+
+from agentrun.domain.ports import AgentEngine, AgentTask, ArgumentChecker
 from agentrun.domain.turns import EngineOutput
+
+
+class LoadedEngine(AgentEngine, ArgumentChecker, Protocol):
+    """What is loaded: it runs agents, and knows what their tools take."""
 
 
 class DeferredEngine:
     """
-    The port `AgentEngine`, loaded when first needed.
+    The ports `AgentEngine` and `ArgumentChecker`, loaded when first needed.
 
     Importing an agent framework takes longer than everything else in a cold start; a client need
     not wait for it to learn that its run exists.
     """
 
-    def __init__(self, load: Callable[[], AgentEngine]) -> None:
+    def __init__(self, load: Callable[[], LoadedEngine]) -> None:
         self._load = load
-        self._loading: asyncio.Future[AgentEngine] | None = None
-        self._engine: AgentEngine | None = None
+        self._loading: asyncio.Future[LoadedEngine] | None = None
+        self._engine: LoadedEngine | None = None
 
     def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
         """Load the engine if nobody has, then run one turn; see the port."""
         # Once it is there it is used directly: a generator around it would cost every event.
         return self._load_and_run(task) if self._engine is None else self._engine.run(task)
+
+    def argument_faults(
+        self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
+    ) -> Sequence[tuple[str, str]]:
+        """Ask the engine, which has to be `ready`; see the port `ArgumentChecker`."""
+        if self._engine is None:
+            raise RuntimeError("the engine is not loaded yet")
+        return self._engine.argument_faults(agent_id, tool, arguments)
 
     def prepare(self) -> None:
         """Begin to load the engine in a thread, unless that has begun."""
@@ -40,7 +55,7 @@ class DeferredEngine:
         """
         self._engine = await asyncio.shield(self._begin_loading())
 
-    def _begin_loading(self) -> asyncio.Future[AgentEngine]:
+    def _begin_loading(self) -> asyncio.Future[LoadedEngine]:
         if self._loading is None:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load_at_once))
         return self._loading
@@ -52,7 +67,7 @@ class DeferredEngine:
             async for event in events:
                 yield event
 
-    def _load_at_once(self) -> AgentEngine:
+    def _load_at_once(self) -> LoadedEngine:
         """Load without looking for garbage in modules that all stay; it takes a fifth less."""
         gc.disable()
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from agentrun.domain.media import MediaLoader
-from agentrun.domain.ports import AgentDirectory, ConversationStore
+from agentrun.domain.ports import AgentDirectory, ArgumentChecker, ConversationStore
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import RunSlots
 
@@ -15,8 +15,8 @@ APPROVAL_EXPIRY = timedelta(hours=24)
 @dataclass(frozen=True)
 class LaunchPorts:
     """
-    Which agents there are, where runs and conversations are kept, how many runs there may be at
-    once, and where media come from.
+    Which agents there are and what their tools take, where runs and conversations are kept, how
+    many runs there may be at once, and where media come from.
 
     `new_id` gives fresh ids for runs, sessions and executors; `approval_expiry` is how long a pause
     waits for its decision.
@@ -27,5 +27,6 @@ class LaunchPorts:
     media_loader: MediaLoader
     runs: RunPorts
     slots: RunSlots
+    arguments: ArgumentChecker
     new_id: Callable[[], str]
     approval_expiry: timedelta = APPROVAL_EXPIRY

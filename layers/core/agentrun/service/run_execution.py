@@ -21,6 +21,7 @@ from agentrun.service.run_recorder import CancelRequested, RecordingPace, RunRec
 DEADLINE_RESERVE = timedelta(seconds=5)
 FINISH_PATIENCE = timedelta(seconds=60)
 """How long the run's end is tried to be written where no deadline is known."""
+LEAVE_BEFORE_END_S = 0.25
 BEGIN_PATIENCE = timedelta(seconds=4)
 """How long the first event of a continuation is tried to be written; its caller waits for it."""
 
@@ -116,7 +117,6 @@ class RunExecution:
             log.exception("run left to its lease", extra={"runId": self.run.id})
             return None
         else:
-            await self._leave()
             return outcome
         finally:
             self._recorder.close()
@@ -178,15 +178,23 @@ class RunExecution:
             self._narration.record(terminal_event(self.run.id, outcome), at=at),
         ]
         await self._recorder.finish(outcome, at=at, give_up_after=patience)
+        leaving = asyncio.create_task(self._leave())
+        # Whoever answers to the end at once finds the session free, if the store is not slow.
+        await asyncio.wait({leaving}, timeout=LEAVE_BEFORE_END_S)
         for recorded in closing:
             self._narration.live.publish(recorded)
+        await leaving
 
     async def _leave(self) -> None:
         """Let go of the session and of the slot; where that fails, the next one looks closer."""
+        await asyncio.gather(
+            self._release(),
+            self._turn.ports.slots.give_back(self.run, tokens=self._narration.tokens),
+        )
+
+    async def _release(self) -> None:
         with suppress(StoreUnavailableError):
             await in_thread(self._ports.threads, self._ports.store.release, self.run)
-        tokens = self._narration.tokens
-        await self._turn.ports.slots.give_back(self.run, tokens=tokens)
 
     async def _tell_end_by_others(self) -> None:
         """Let the reader see the end that somebody else has given the run."""

@@ -1,6 +1,6 @@
 """The ports: what the services need from outside, in the domain's own words."""
 
-from agentrun.domain.ports.agents import AgentDirectory, AgentEngine
+from agentrun.domain.ports.agents import AgentDirectory, AgentEngine, ArgumentChecker
 from agentrun.domain.ports.callers import TokenVerifier, VerifiedToken
 from agentrun.domain.ports.clock import Clock
 from agentrun.domain.ports.conversation_store import ConversationStore
@@ -13,6 +13,7 @@ __all__ = [
     "AgentDirectory",
     "AgentEngine",
     "AgentTask",
+    "ArgumentChecker",
     "Clock",
     "ConversationStore",
     "EventLog",

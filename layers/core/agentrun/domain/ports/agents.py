@@ -1,7 +1,9 @@
 """The ports for agents: which there are, and what runs them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
+
+from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.turns import AgentTask, EngineOutput
@@ -40,5 +42,19 @@ class AgentEngine(Protocol):
         Raises:
             CannotResumeError: The agent has changed since the pause; nothing has been done.
             EngineError: The agent failed; what was yielded before stands.
+        """
+        ...
+
+
+class ArgumentChecker(Protocol):
+    """Knows what the agents' tools take."""
+
+    def argument_faults(
+        self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
+    ) -> Sequence[tuple[str, str]]:
+        """
+        Tell what is wrong with a call's arguments, each by name and reason.
+
+        A tool whose arguments only its own server can judge has no faults here.
         """
         ...

@@ -17,6 +17,7 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
+from agentrun.domain.media import MAX_MEDIA
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.http.openapi.descriptions import FIELDS, SCHEMAS
@@ -51,7 +52,14 @@ _MIME_NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 # What the models' own validators check. The white space is Python's, of which ECMA 262 has less.
 _RULES: dict[str, Json] = {
     "RunRequest": {
-        "allOf": [{"properties": {"message": {"pattern": r"[^\s\x1c-\x1f\x85]"}}}],
+        "allOf": [
+            {
+                "properties": {
+                    "message": {"pattern": r"[^\s\x1c-\x1f\x85]"},
+                    "media": {"maxItems": MAX_MEDIA},
+                }
+            }
+        ],
     },
     "Media": {
         "allOf": [
