@@ -42,3 +42,15 @@ def test_a_claim_is_forgotten_after_a_day(stores: Stores) -> None:
     later = AT + timedelta(hours=24, seconds=2)
     tomorrow = a_run("run-2", session_id="s2", created_at=later)
     assert stores.runs.start(tomorrow, a_request(), CLAIM) == "run-2"
+
+
+def test_a_claim_is_looked_up_without_starting_anything(stores: Stores) -> None:
+    claim = IdempotencyClaim(key_hash="k", fingerprint="f")
+    assert stores.runs.claimed("acme", claim, at=AT) is None
+    stores.runs.start(a_run(), a_request(), claim)
+    assert stores.runs.claimed("acme", claim, at=AT + timedelta(hours=23)) == "run-1"
+    assert stores.runs.claimed("acme", claim, at=AT + timedelta(hours=25)) is None
+    assert stores.runs.claimed("umbrella", claim, at=AT) is None
+    other = claim.model_copy(update={"fingerprint": "g"})
+    with pytest.raises(ConflictError):
+        stores.runs.claimed("acme", other, at=AT)

@@ -77,7 +77,7 @@ class InMemoryRunStore:
             if stored.lease and run.lease and stored.lease.executor == run.lease.executor:
                 return run.id
             raise ConflictError(f"There is a run '{run.id}' already.")
-        first = self._claimed(run, claim) if claim else None
+        first = self.claimed(run.org_id, claim, at=run.created_at) if claim else None
         if first is not None:
             return first
         self._enter_session(run, request, seen)
@@ -86,10 +86,11 @@ class InMemoryRunStore:
             self._claims[run.org_id, claim.key_hash] = (claim, run)
         return run.id
 
-    def _claimed(self, run: AgentRun, claim: IdempotencyClaim) -> str | None:
-        first, earlier = self._claims.get((run.org_id, claim.key_hash), (None, run))
-        if first is None or run.created_at - earlier.created_at > timedelta(hours=24):
+    def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
+        stored = self._claims.get((tenant, claim.key_hash))
+        if stored is None or at - stored[1].created_at > timedelta(hours=24):
             return None
+        first, earlier = stored
         if first.fingerprint != claim.fingerprint:
             raise ConflictError("The Idempotency-Key stands for another request.")
         return earlier.id

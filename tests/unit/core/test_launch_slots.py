@@ -78,6 +78,16 @@ async def test_a_replay_gives_its_slot_back() -> None:
     await read_all(await shop.begin())
 
 
+async def test_the_same_request_again_is_answered_even_where_no_slot_is_free() -> None:
+    shop = OneAtATime()
+    first = await shop.begin("key")
+    same = Idempotency(key="key", body={})
+    again = await shop.here.begin(ANA, "echo", REQUEST, idempotency=same, deadline=None)
+    assert again.run.id == first.run.id
+    shop.gate.set()
+    await read_all(first)
+
+
 async def test_a_pause_frees_its_slot_and_a_continuation_takes_one() -> None:
     paused = TurnPaused(pending=(CALL,), state="s")
     shop = OneAtATime(paused, resumed=[ContentDelta(text="b")])

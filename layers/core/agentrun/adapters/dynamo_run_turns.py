@@ -16,7 +16,14 @@ from agentrun.adapters.dynamo_items import (
 )
 from agentrun.adapters.dynamo_run_reader import DynamoRunReader, without_texts
 from agentrun.adapters.dynamo_session_lock import lock_of, none_is_live, take_lock
-from agentrun.adapters.dynamo_start import CLAIM, HEADER, SESSION, start_transaction
+from agentrun.adapters.dynamo_start import (
+    CLAIM,
+    HEADER,
+    SESSION,
+    claim_key,
+    claimed_run,
+    start_transaction,
+)
 from agentrun.adapters.dynamo_transaction import TransactionRefusedError, write_all
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.errors import (
@@ -60,15 +67,23 @@ class DynamoRunTurns(DynamoRunReader):
                 return run.id
             raise ConflictError(f"There is a run '{run.id}' already.") from refused
         if claim and refused.is_of(CLAIM):
-            first = refused.item(CLAIM)
-            if first["fingerprint"]["S"] == claim.fingerprint:
-                return str(first["runId"]["S"])
-            raise ConflictError("The Idempotency-Key stands for another request.") from refused
+            return claimed_run(refused.item(CLAIM), claim)
         session = refused.item(SESSION) or self._read_session(run)
         owner = (session.get("userId"), session.get("agentId"))
         if session and owner != ({"S": run.user_id}, {"S": run.agent_id}):
             raise SessionNotFoundError(run.session_id) from refused
         raise SessionBusyError(lock_of(session)) from refused
+
+    def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
+        """Give the id of the run that a claim stands for; see the port."""
+        with unavailable_when_failing():
+            answer = self._client.get_item(
+                TableName=self._table, Key=claim_key(tenant, claim), ConsistentRead=True
+            )
+        item = answer.get("Item")
+        if item is None or int(item["ttl"]["N"]) < int(at.timestamp()):
+            return None
+        return claimed_run(item, claim)
 
     def _read_session(self, run: AgentRun) -> Item:
         with unavailable_when_failing():

@@ -5,6 +5,7 @@ from typing import Any
 
 from agentrun.adapters.dynamo_items import (
     RUNNING_HEADER_BYTES,
+    Item,
     header_item,
     pointer_sk,
     request_sk,
@@ -16,6 +17,7 @@ from agentrun.adapters.dynamo_items import (
 from agentrun.adapters.dynamo_session_lock import joining, none_is_live, taking
 from agentrun.adapters.text_chunks import compress, to_chunks
 from agentrun.domain.conversations import SessionLock
+from agentrun.domain.errors import ConflictError
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import epoch_ms, iso_milliseconds
 from agentrun.domain.requests import RunRequest
@@ -94,13 +96,29 @@ def session_title(request: RunRequest) -> str:
     return " ".join(request.message.split())[:TITLE_CHARACTERS]
 
 
+def claim_key(tenant: str, claim: IdempotencyClaim) -> dict[str, dict[str, str]]:
+    """Give the primary key of a claim."""
+    return {"pk": {"S": f"ORG#{tenant}#IDEM#{claim.key_hash}"}, "sk": {"S": "IDEM"}}
+
+
+def claimed_run(item: Item, claim: IdempotencyClaim) -> str:
+    """
+    Read which run a stored claim stands for.
+
+    Raises:
+        ConflictError: It is another request's.
+    """
+    if item["fingerprint"]["S"] != claim.fingerprint:
+        raise ConflictError("The Idempotency-Key stands for another request.")
+    return str(item["runId"]["S"])
+
+
 def _claim_put(table: str, run: AgentRun, claim: IdempotencyClaim) -> dict[str, Any]:
     forgotten_at = run.created_at + CLAIM_RETENTION
     return {
         "TableName": table,
         "Item": {
-            "pk": {"S": f"ORG#{run.org_id}#IDEM#{claim.key_hash}"},
-            "sk": {"S": "IDEM"},
+            **claim_key(run.org_id, claim),
             "runId": {"S": run.id},
             "fingerprint": {"S": claim.fingerprint},
             "ttl": {"N": str(int(forgotten_at.timestamp()))},

@@ -6,7 +6,13 @@ from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.conversations import SessionPolicy
-from agentrun.domain.errors import AgentNotFoundError, ForbiddenError, InvalidRequestError
+from agentrun.domain.errors import (
+    AgentNotFoundError,
+    ForbiddenError,
+    InvalidRequestError,
+    PayloadTooLargeError,
+    TooManyRunsError,
+)
 from agentrun.domain.idempotency import IdempotencyClaim, idempotency_claim
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.model import Model
@@ -14,8 +20,10 @@ from agentrun.domain.ports import AgentTask
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
+from agentrun.service.blocking import in_thread
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.load_media import load_media
+from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import slot_of_new
 from agentrun.service.session_turns import store_in_turn
 
@@ -87,9 +95,33 @@ async def start_run(
     if not agent.active:
         raise AgentNotFoundError(agent_id)
     check_taken_by(agent, request)
-    media = await load_media(agent, request, ports.media_loader)
     run = _fresh_run(principal.tenant, user_id, agent, request, ports)
     claim = idempotency.claim(user_id, agent.id) if idempotency else None
+    try:
+        return await _start(run, agent, request, claim, policy, ports)
+    except (TooManyRunsError, InvalidRequestError, PayloadTooLargeError):
+        # The same request again is answered with its run, also where a new one is refused by now.
+        first_id = await _claimed(run, claim, ports.runs)
+        if first_id is None:
+            raise
+        return StartedRun(key=RunKey(tenant=run.org_id, run_id=first_id))
+
+
+async def _claimed(run: AgentRun, claim: IdempotencyClaim | None, ports: RunPorts) -> str | None:
+    if claim is None:
+        return None
+    return await in_thread(ports.threads, ports.store.claimed, run.org_id, claim, at=run.created_at)
+
+
+async def _start(
+    run: AgentRun,
+    agent: Agent,
+    request: RunRequest,
+    claim: IdempotencyClaim | None,
+    policy: SessionPolicy,
+    ports: LaunchPorts,
+) -> StartedRun:
+    media = await load_media(agent, request, ports.media_loader)
     async with slot_of_new(run, ports.slots) as slot:
         stored_id, stored = await store_in_turn(
             run, request, claim, policy=policy, ports=ports.runs

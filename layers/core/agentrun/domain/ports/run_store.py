@@ -48,6 +48,16 @@ class RunStore(Protocol):
         """
         ...
 
+    def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
+        """
+        Give the id of the run that a claim stands for; None where it stands for none.
+
+        Raises:
+            ConflictError: The claim's key stands for another request.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
     def take_turn(
         self, run: AgentRun, executor: str, *, seen: SessionLock, at: datetime
     ) -> AgentRun:
