@@ -6,25 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from agent_catalog import load_catalog
 from agentrun.adapters.dynamo_client import dynamo_client
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_items import run_pk
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
-from agentrun.adapters.system_clock import SystemClock
-from agentrun.domain.principal import Principal
-from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey
-from agentrun.service.attach import replay_from_start
-from agentrun.service.run_launcher import RunLauncher
+from agentrun.service.attach import whole_run
 from agentrun.service.run_ports import RunPorts
-from bench.capacity import PacedEngine, RunShape
+from bench.capacity_run import RunShape, ports_on, record
 from bench.capacity_units import CapacityMeter, item_bytes
 from bench.lab import open_lab
 from bench.table import Row, print_table
-from tests.tables import TABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,7 +30,6 @@ READ_UNIT = 0.125e-6
 GB_SECOND = 0.0000133334
 LAMBDA_REQUEST = 0.20e-6
 STREAM_MEMORY_GB = 1
-_CALLER = Principal(user_id="bench", tenant="bench", scopes=frozenset({"runs:write"}))
 
 
 class ReadMeter:
@@ -78,10 +67,10 @@ async def measure() -> list[Row]:
         client, reading = dynamo_client(retry_mode="legacy"), dynamo_client(retry_mode="standard")
         meter.attach(client)
         with ThreadPoolExecutor(8) as threads:
-            keys = await asyncio.gather(*(_record(s, client, threads) for s in SHAPES.values()))
+            keys = await asyncio.gather(*(record(s, client, threads) for s in SHAPES.values()))
             rows: list[Row] = []
             for (name, shape), key in zip(SHAPES.items(), keys, strict=True):
-                writes = meter.writes[run_pk(key)]
+                writes = meter.writes[key.tenant]
                 parts = " + ".join(f"{units:.0f} {n}" for n, units in writes.by_request.items())
                 rows.append(Row(f"{name}: write units", f"{writes.computed:.0f} ({parts})"))
                 rows += await asyncio.to_thread(_reads, name, key, reading, threads)
@@ -89,31 +78,10 @@ async def measure() -> list[Row]:
     return rows
 
 
-def _ports(client: "DynamoDBClient", threads: ThreadPoolExecutor) -> RunPorts:
-    store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
-    return RunPorts(store, log, threads, SystemClock())
-
-
-async def _record(shape: RunShape, client: "DynamoDBClient", threads: ThreadPoolExecutor) -> RunKey:
-    ended = asyncio.Event()
-    launcher = RunLauncher(
-        load_catalog("demo"),
-        PacedEngine(shape),
-        _ports(client, threads),
-        new_id=lambda: str(uuid4()),
-        on_ended=lambda _run, _outcome: ended.set(),
-        pace=shape.pace,
-    )
-    request = RunRequest(message="How do I attach to a run again?")
-    execution = await launcher.begin(_CALLER, "echo", request, deadline=None)
-    await ended.wait()
-    return execution.run.key
-
-
 def _reads(
     name: str, key: RunKey, client: "DynamoDBClient", threads: ThreadPoolExecutor
 ) -> list[Row]:
-    meter, ports = ReadMeter(client), _ports(client, threads)
+    meter, ports = ReadMeter(client), ports_on(client, threads)
     store = ports.store
     reads: dict[str, Callable[[], object]] = {
         "a poll": lambda: store.get(key),
@@ -130,7 +98,7 @@ def _reads(
 
 
 async def _replay(key: RunKey, ports: RunPorts) -> None:
-    follower = await replay_from_start(key, ports)
+    follower = await whole_run(key, ports, is_replay=True)
     async for _ in follower.batches(idle_s=60):
         pass
 

@@ -20,7 +20,10 @@ def answer(operation: str, request: dict[str, Any]) -> dict[str, Any]:
             _HEADERS[item["pk"]["S"] + item["sk"]["S"]] = item
     if operation != "UpdateItem":
         return {}
-    header = _HEADERS[request["Key"]["pk"]["S"] + request["Key"]["sk"]["S"]]
+    header = _HEADERS.get(request["Key"]["pk"]["S"] + request["Key"]["sk"]["S"])
+    if header is None:
+        # The session, or the tenant's quota; nobody asks for what becomes of them.
+        return {}
     names = request["ExpressionAttributeNames"].values()
     values = request["ExpressionAttributeValues"]
     header.update({name: values[f":{name}"] for name in names if f":{name}" in values})

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -76,14 +76,14 @@ class Doors:
 
         return gateway
 
-    def status(self, caller: Caller, method: str, path: str) -> httpx.Response:
+    def status(self, caller: Caller, method: str, path: str) -> httpx2.Response:
         name = repr(caller)
         self._callers[name] = caller
         return self._status.request(method, path, headers={"X-Caller": name})
 
     def stream(
         self, caller: Caller, method: str, path: str, body: Any = None, **headers: str
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         bearer = token(sub=caller.user, org=caller.org, roles=list(caller.roles), scope=SCOPE)
         headers = {"Authorization": f"Bearer {bearer}"} | headers
         return self._stream.request(method, path, json=body, headers=headers)
@@ -122,7 +122,7 @@ class Thing:
         return cls(run, str(uuid4()), f"{run}.7", f"key-{next(KEYS)}")
 
 
-Request = Callable[[Doors, Caller, Thing], httpx.Response]
+Request = Callable[[Doors, Caller, Thing], httpx2.Response]
 ENDPOINTS: dict[str, Request] = {
     "get run": lambda d, c, t: d.status(c, "GET", f"{FINANCE}/{t.run}"),
     "batch": lambda d, c, t: d.status(c, "GET", f"{FINANCE}/status?runIds={t.run}"),
@@ -161,7 +161,7 @@ def expected(endpoint: str, caller: str, *, exists: bool) -> str:
     return NOT_FOUND.get(endpoint, "404")
 
 
-def outcome(endpoint: str, answer: httpx.Response) -> str:
+def outcome(endpoint: str, answer: httpx2.Response) -> str:
     if endpoint != "batch":
         return str(answer.status_code)
     return f"{answer.status_code} {'[it]' if answer.json() else '[]'}"
@@ -219,7 +219,7 @@ def test_what_is_not_ones_own_looks_as_if_it_were_not_there(
     assert state.json()["status"] == "PAUSED"
 
 
-def _anonymous(answer: httpx.Response, thing: Thing) -> tuple[int, str, dict[str, str]]:
+def _anonymous(answer: httpx2.Response, thing: Thing) -> tuple[int, str, dict[str, str]]:
     text = answer.text.replace(thing.approval, "ID").replace(thing.run, "ID")
     headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
     return answer.status_code, text.replace(thing.session, "ID"), headers

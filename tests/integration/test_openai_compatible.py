@@ -150,7 +150,11 @@ async def test_a_stall_times_out_and_closes_its_connection(
     assert await asyncio.to_thread(server.requests[-1].closed.wait, SEEN_WITHIN_S)
 
 
-@pytest.mark.parametrize("stall", [ChatReply(Hold()), ChatReply(SAID, Hold())], ids=str)
+@pytest.mark.parametrize(
+    "stall",
+    [ChatReply(Hold()), ChatReply(SAID, Hold())],
+    ids=["from the start", "in mid-stream"],
+)
 async def test_cancelling_a_stalled_run_closes_its_connection(
     server: OpenAiCompatibleServer, runner: Runner, stall: ChatReply
 ) -> None:

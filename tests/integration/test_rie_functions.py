@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -12,6 +14,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.domain.errors import SessionBusyError
 from agentrun.domain.runs import Lease
 from tests.dynamodb_server import dynamodb_server
 from tests.integration import rie
@@ -120,7 +123,19 @@ def running(store: DynamoRunStore) -> str:
     return run_of(event)
 
 
+@pytest.fixture
+def conversation(store: DynamoRunStore) -> None:
+    """Record a run in the session that the session events ask for, unless there is one."""
+    event = event_file("get-session.json")
+    session_id = event["pathParameters"]["sessionId"]
+    identity = event["requestContext"]["authorizer"]
+    run = alive(f"run-{uuid4()}", session_id=session_id, user_id=identity["userId"])
+    with suppress(SessionBusyError):
+        store.start(run, a_request())
+
+
 @pytest.mark.parametrize("name", events_of("StatusFunction"))
+@pytest.mark.usefixtures("conversation")
 def test_the_status_function_answers_every_event_of_its(
     status: rie.Invoke, running: str, name: str
 ) -> None:

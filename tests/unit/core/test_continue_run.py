@@ -275,6 +275,16 @@ async def test_a_paused_run_is_cancelled_at_once_and_says_only_that(desk: Desk) 
         await desk.resume()
 
 
+async def test_a_cancel_just_before_the_pause_is_not_lost(desk: Desk) -> None:
+    before = await desk.pause()
+    asked = desk.run.model_copy(update={"cancel_requested": True})
+    desk.store.runs[desk.key] = asked
+    with pytest.raises(ConflictError, match="CANCELLED"):
+        await desk.resume()
+    assert (desk.status(), desk.run.error_type) == (RunStatus.CANCELLED, None)
+    assert types((await desk.replay())[len(before) :]) == ["CANCELLED"]
+
+
 async def test_nobody_decides_for_a_day(desk: Desk) -> None:
     await desk.pause()
     desk.clock.advance(24 * 3600 - 1)

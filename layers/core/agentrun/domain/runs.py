@@ -98,11 +98,13 @@ def lease_has_lapsed(run: AgentRun, now: datetime) -> bool:
     """
     Tell whether a run is to be settled by whoever reads it.
 
-    That is one whose executor has been silent for longer than lease and grace, and one whose
-    approval nobody has decided in time.
+    That is one whose executor has been silent for longer than lease and grace, one whose approval
+    nobody has decided in time, and one that was paused just after its end had been asked for.
     """
     if run.status.is_terminal or run.lease is None:
         return False
+    if run.status is RunStatus.PAUSED and run.cancel_requested:
+        return True
     grace_s = 0.0 if run.status is RunStatus.PAUSED else LEASE_GRACE_S
     return (now - run.lease.until).total_seconds() > grace_s
 
@@ -111,8 +113,9 @@ def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentR
     """
     Give a run as it is once its lease has lapsed.
 
-    A pause that nobody has decided ends CANCELLED. A continuation of which nothing was stored has
-    not begun, so the run is PAUSED again. Any other run has lost its executor and is FAILED.
+    A pause that nobody has decided ends CANCELLED, and so does one that came after a cancel. A
+    continuation of which nothing was stored has not begun, so the run is PAUSED again. Any other
+    run has lost its executor and is FAILED.
     """
     if run.status is RunStatus.PAUSED:
         return _undecided(run, at)
@@ -136,11 +139,12 @@ def paused_again(run: AgentRun, at: datetime) -> AgentRun:
 
 
 def _undecided(run: AgentRun, at: datetime) -> AgentRun:
+    is_too_late = not run.cancel_requested
     return run.model_copy(
         update={
             "status": RunStatus.CANCELLED,
-            "error_type": APPROVAL_EXPIRED,
-            "error_message": "The approval was not decided in time.",
+            "error_type": APPROVAL_EXPIRED if is_too_late else None,
+            "error_message": "The approval was not decided in time." if is_too_late else None,
             "updated_at": to_milliseconds(at),
             "completed_at": to_milliseconds(at),
             "last_event_id": run.last_event_id + 1,

@@ -1,0 +1,110 @@
+"""Runs to be priced: recorded by the real launcher, with an engine that keeps an even pace."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from agent_catalog import load_catalog
+from agent_catalog.media_download import UrlMediaLoader
+from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo_event_log import DynamoEventLog
+from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.system_clock import SystemClock
+from agentrun.domain.events import ContentDelta, Metrics
+from agentrun.domain.model import Model
+from agentrun.domain.ports import AgentTask
+from agentrun.domain.principal import Principal
+from agentrun.domain.quotas import RunLimits
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import RunKey
+from agentrun.domain.turns import EngineOutput, TurnEnded
+from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_launcher import LauncherSettings, RunLauncher
+from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_recorder import RecordingPace
+from agentrun.service.run_slots import RunSlots
+from bench.processes import ROOT
+from tests.tables import TABLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_EVENTS_PER_S = 20
+
+
+class RunShape(Model):
+    """A run that is recorded; `speed` is how many times faster than life everything in it goes."""
+
+    seconds: int
+    kilobytes: int
+    speed: int = 1
+
+    @property
+    def pace(self) -> RecordingPace:
+        """The recorder's own pace, sped up with the run: the same writes of the same sizes."""
+        life = RecordingPace()
+        return RecordingPace(
+            flush_interval_s=life.flush_interval_s / self.speed,
+            heartbeat_interval_s=life.heartbeat_interval_s / self.speed,
+        )
+
+
+class PacedEngine:
+    """Recites the project's documentation at an even pace; an `AgentEngine` without any tools."""
+
+    def __init__(self, shape: RunShape) -> None:
+        self._shape = shape
+        pages = sorted((ROOT / "docs").rglob("*.md"))
+        self._prose = "".join(page.read_text("utf-8") for page in pages)
+
+    async def run(self, _: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+        """Give the shape's text in its time; the task says nothing of interest."""
+        count = self._shape.seconds * _EVENTS_PER_S
+        characters = self._shape.kilobytes * 1024 // count
+        started = time.monotonic()
+        for number in range(count):
+            at = number * characters % (len(self._prose) - characters)
+            yield ContentDelta(text=self._prose[at : at + characters])
+            due = started + (number + 1) / _EVENTS_PER_S / self._shape.speed
+            await asyncio.sleep(due - time.monotonic())
+        yield Metrics(model="bench", input_tokens=1200, output_tokens=2400, llm_calls=1)
+        yield TurnEnded()
+
+    def argument_faults(self, *_: object, **__: object) -> Sequence[tuple[str, str]]:
+        """Find nothing wrong: nothing is called."""
+        return ()
+
+
+def ports_on(client: "DynamoDBClient", threads: Executor) -> RunPorts:
+    """Give the ports of the stream function, on this client."""
+    store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
+    return RunPorts(store, log, threads, SystemClock())
+
+
+async def record(shape: RunShape, client: "DynamoDBClient", threads: Executor) -> RunKey:
+    """Record a run of a new tenant from its start until it has let go of all that it held."""
+    runs, engine = ports_on(client, threads), PacedEngine(shape)
+    ports = LaunchPorts(
+        agents=load_catalog("demo"),
+        conversations=DynamoConversationStore(client, TABLE),
+        media_loader=UrlMediaLoader(),
+        runs=runs,
+        # As they are unless a parameter of the stack says otherwise.
+        slots=RunSlots(DynamoRunQuota(client, TABLE, RunLimits()), runs),
+        arguments=engine,
+        new_id=lambda: str(uuid4()),
+    )
+    settings = LauncherSettings(on_ended=lambda _run, _outcome: None, pace=shape.pace)
+    launcher = RunLauncher(engine, ports, settings)
+    caller = Principal(user_id="bench", tenant=str(uuid4()), scopes=frozenset({"runs:write"}))
+    request = RunRequest(message="How do I attach to a run again?")
+    execution = await launcher.begin(caller, "echo", request, deadline=None)
+    if not isinstance(execution, RunExecution):
+        raise TypeError("a run of a new tenant has been started before")
+    await launcher.ended(execution)
+    return execution.run.key
