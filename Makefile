@@ -37,6 +37,7 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/lint-imports --no-cache
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers functions local
 
 .PHONY: check
 check: lint $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for the two below; TESTED=1 skips the tests
@@ -60,13 +61,17 @@ rehearse: setup .venv/ministack/.ready ## Build the artefacts, run them, and dep
 environment = $(BIN)/uv venv --quiet --clear --python $(2) .venv/$(1) \
 	&& $(BIN)/uv pip install --quiet --require-hashes --no-deps --python .venv/$(1)/bin/python -r requirements/$(1).txt
 
-# Not in `check`: 200 MB to install and 10 s to run, for a file that seldom changes.
+# Not in `check`: 200 MB to install and 15 s to run, for files that seldom change.
 .PHONY: audit
-audit: setup .venv/checkov/.ready ## Check the template against checkov's rules
+audit: setup .venv/checkov/.ready .venv/pip-audit/.ready ## Check the template by checkov's rules, packages for known vulnerabilities
 	@.venv/checkov/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
+	@$(BIN)/python requirements/audit.py $(ARGS)
 
 .venv/checkov/.ready: requirements/checkov.txt | .venv/.ready
 	@$(call environment,checkov,$(BIN)/python) && touch $@
+
+.venv/pip-audit/.ready: requirements/pip-audit.txt | .venv/.ready
+	@$(call environment,pip-audit,$(BIN)/python) && touch $@
 
 .PHONY: lock
 lock: setup ## Compile the hashed requirement files from pyproject.toml

@@ -1,5 +1,6 @@
 """Shared by all tests: no AWS account, no network outside this machine."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,23 @@ def _aws_environment() -> Iterator[None]:
         patch.setenv(name, value)
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_logging() -> Iterator[None]:
+    """Undo what a function's module does to its process's logging, for the next test module."""
+    loggers = [logging.getLogger(name) for name in ("", "agentrun", "agent_catalog")]
+    states = [(log.level, log.propagate, list(log.handlers)) for log in loggers]
+    # pytest's own, which are the same for all modules.
+    filters = [(handler, list(handler.filters)) for handler in loggers[0].handlers]
+    yield
+    for log, (level, propagate, handlers) in zip(loggers, states, strict=True):
+        log.setLevel(level)
+        log.propagate = propagate
+        if log.name != "root":
+            log.handlers = handlers
+    for handler, before in filters:
+        handler.filters = before
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,10 @@ def descends_from(pid: int, ancestor: int) -> bool:
 
 
 def kill_stream_processes(stack: LocalStack) -> None:
-    """End them without a warning; the next request gets a new one."""
-    killed = stream_processes_of(stack)
-    for pid in killed:
+    """End them without a warning, and wait for one that takes their place."""
+    for pid in stream_processes_of(stack):
         os.kill(pid, signal.SIGKILL)
-    # Collected by the stack, which knows of its loss by then.
-    wait_until(
-        lambda: not any(Path(f"/proc/{pid}").exists() for pid in killed), "the processes are gone"
-    )
+    with stack.client("function_url") as client:
+        # Until the stack has noticed its loss, a request may still be handed to the dead.
+        nobody = "/api/agents/echo/runs/nobody/stream"
+        wait_until(lambda: client.get(nobody).status_code == 404, "a new process answers")

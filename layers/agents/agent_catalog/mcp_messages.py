@@ -22,6 +22,10 @@ class McpError(Exception):
     """What an MCP server has done wrong: a predicate of "the server", without any secret."""
 
 
+class McpRefusalError(McpError):
+    """The server has refused a request, in its own words, which may quote what it was sent."""
+
+
 class _Received(BaseModel):
     # Built when the first server answers: most agents have none.
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
@@ -123,13 +127,14 @@ def result_of(message: JsonObject) -> JsonObject:
     Give what a request was answered with.
 
     Raises:
-        McpError: With an error, or with something that is no object.
+        McpRefusalError: With an error.
+        McpError: With something that is no object.
     """
     error, result = message.get("error"), message.get("result")
     if _is_object(error):
         # On one line: it goes into the log as well.
         reason = " ".join(str(error.get("message")).split())[:_MAX_REASON_CHARACTERS]
-        raise McpError(f"has refused the request: {reason.rstrip('.')}")
+        raise McpRefusalError(f"has refused the request: {reason.rstrip('.')}")
     if not _is_object(result):
         raise McpError("has given an answer that is not one")
     return result

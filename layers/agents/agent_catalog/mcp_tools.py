@@ -14,7 +14,7 @@ from agent_catalog.json_form import to_json_value
 from agent_catalog.mcp_client import McpClient
 from agent_catalog.mcp_content import readable
 from agent_catalog.mcp_entry import HeaderValueError, McpServer
-from agent_catalog.mcp_messages import McpError, ToolDescription
+from agent_catalog.mcp_messages import McpError, McpRefusalError, ToolDescription
 from agent_catalog.secret_variables import SecretsUnavailableError, secret_variables
 from agent_catalog.session import Session
 from agent_catalog.tool_output import bounded
@@ -100,7 +100,9 @@ class McpToolset(AbstractToolset[Session]):
         try:
             result = await called.client.call(called.name, tool_args)
         except McpError as error:
-            _log.warning("The MCP server %s %s (tool %s)", called.server.url.host, error, name)
+            # The server's own words are for the model only: they may quote the arguments.
+            what = "has refused the request" if isinstance(error, McpRefusalError) else error
+            _log.warning("The MCP server %s %s (tool %s)", called.server.url.host, what, name)
             raise ToolFailed(f"The tool's server {error}.") from None
         content = bounded(readable(result))
         if result.is_error:

@@ -50,6 +50,18 @@ async def test_secrets_reach_the_server_and_nobody_else(
     assert SECRET not in f"{came}{caplog.text}"
 
 
+async def test_what_a_server_quotes_of_a_call_is_for_the_model_and_not_for_the_log(
+    server: ScriptedServer, caplog: Log
+) -> None:
+    server.answers["tools/call"] = lambda asked: JSONResponse(
+        asked.error(-32602, f"Cannot echo {asked.message['params']['arguments']['text']}.")
+    )
+    came = await McpRun(entry(server)).run(("echo", {"text": "private"}))
+    assert "Cannot echo private" in str(came.results)
+    assert "has refused the request (tool echo)" in caplog.text
+    assert "private" not in caplog.text
+
+
 async def test_a_secret_that_cannot_be_read_takes_the_tools_of_its_servers_only(
     server: ScriptedServer, other: ScriptedServer, caplog: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

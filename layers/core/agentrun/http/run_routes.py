@@ -39,13 +39,17 @@ class RunRoutes:
 
     def routes(self) -> list[Route]:
         """Give all routes."""
-        return [
+        routes = [
             Route(f"{RUNS}/stream", self._stream, methods=["POST"]),
             Route(RUNS, self._run_once, methods=["POST"]),
             Route(f"{RUNS}/{{run_id}}/stream", self._attach, methods=["GET"]),
             Route(f"{RUNS}/{{run_id}}/continue", self._continue, methods=["POST"]),
             Route("/api/v1/approvals/{approval_id}/resolve", self._resolve, methods=["POST"]),
         ]
+        for route in routes:
+            # Starlette adds it to GET; it would follow a run to its end and send nothing of it.
+            (route.methods or set()).discard("HEAD")
+        return routes
 
     async def _begin(self, request: Request) -> RunStream:
         caller = await self._caller_of(request)
