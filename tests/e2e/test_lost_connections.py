@@ -17,8 +17,8 @@ from tests.e2e.processes import stream_processes_of
 from tests.e2e.sse import Frame, attached, content, started_run, whole_run
 
 ECHO = "/api/agents/echo/runs"
-CUT_RUNS = 40
-CUTS = 193
+CUT_RUNS = 42
+CUTS = 206
 """Each run's cuts are drawn by its number: the same at every time."""
 KILLS = 5
 RUNS_A_KILL = 10

@@ -112,7 +112,7 @@ def tried(document: Json, settings: Json, app: ASGIApp | None = None) -> Finding
         if isinstance(event, events.ScenarioFinished):
             findings.add(event.label, event.recorder)
         elif isinstance(event, events.NonFatalError | events.FatalError):
-            findings.wrong.append(str(event))
+            findings.wrong.append(repr(getattr(event, "value", event)))
     print(f"\n{findings}")  # noqa: T201 - what -s is for
     return findings
 

@@ -10,7 +10,7 @@ from agentrun.adapters import (
     dynamo_conversation_store,
     dynamo_conversation_turns,
 )
-from agentrun.adapters.dynamo_conversation_batches import DynamoBatches
+from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_items import chunk_sk, run_pk, session_key, size_bytes
 from agentrun.adapters.dynamo_run_store import DynamoRunStore

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from agentrun.adapters.dynamo_batch import BatchReader
+from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_chunks import read_text
 from agentrun.adapters.dynamo_items import ENDED_HEADER_BYTES, RUNNING_HEADER_BYTES, size_bytes
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
@@ -77,7 +77,7 @@ def keys_of_started_runs(store: DynamoRunStore, count: int) -> list[RunKey]:
 
 def test_unprocessed_keys_are_asked_for_again_after_a_pause(client: "DynamoDBClient") -> None:
     time = Elapsing()
-    batch = BatchReader(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
+    batch = DynamoBatches(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
     store = DynamoRunStore(client, TABLE, batch=batch)
     keys = keys_of_started_runs(store, 9)
     calls = leave_unprocessed(client, of_each_answer=2, times=2)
@@ -90,7 +90,7 @@ def test_keys_that_stay_unprocessed_are_an_error_never_a_shorter_list(
     client: "DynamoDBClient",
 ) -> None:
     time = Elapsing()
-    batch = BatchReader(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
+    batch = DynamoBatches(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
     store = DynamoRunStore(client, TABLE, batch=batch)
     keys = keys_of_started_runs(store, 3)
     leave_unprocessed(client, of_each_answer=1, times=10_000)

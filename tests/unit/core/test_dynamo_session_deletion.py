@@ -8,7 +8,7 @@ from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
 from agentrun.adapters import dynamo_conversation_deletion
-from agentrun.adapters.dynamo_conversation_batches import MAX_WRITES, DynamoBatches
+from agentrun.adapters.dynamo_batch import MAX_WRITES, DynamoBatches
 from agentrun.adapters.dynamo_conversation_deletion import DynamoDeletion
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_event_log import DynamoEventLog

@@ -1,11 +1,19 @@
 """The table from error to status."""
 
 import inspect
+import json
 
 import pytest
+from starlette.requests import Request
 
 from agentrun.domain import errors
-from agentrun.http.problems import PROBLEMS, TITLES, invalid_request, status_and_type
+from agentrun.http.problems import (
+    PROBLEMS,
+    TITLES,
+    invalid_request,
+    of_agentrun_error,
+    status_and_type,
+)
 
 TREE = [
     kind
@@ -43,3 +51,14 @@ def test_each_field_at_fault_is_named_without_its_value() -> None:
         ("message", "must not be only white space"),
         ("body", "invalid JSON: expected value at line 1 column 1"),
     )
+
+
+def test_a_refusal_repeats_little_of_what_was_sent() -> None:
+    request = Request({"type": "http", "method": "POST", "path": "/x" * 10_000, "headers": []})
+    long = "x" * 100_000
+    error = errors.InvalidRequestError(long, params=[(long, long)] * 1_000)
+    answer = json.loads(bytes(of_agentrun_error(request, error).body))
+    assert len(answer["detail"]) <= 501
+    assert len(answer["instance"]) <= 256
+    assert len(answer["invalidParams"]) == 20
+    assert {len(text) for param in answer["invalidParams"] for text in param.values()} == {501}

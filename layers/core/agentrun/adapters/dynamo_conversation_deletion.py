@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from agentrun.adapters.dynamo_batch import MAX_WRITES, DynamoBatches
 from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
-from agentrun.adapters.dynamo_conversation_batches import MAX_WRITES, DynamoBatches
 from agentrun.adapters.dynamo_conversation_items import pointed_run_id
 from agentrun.adapters.dynamo_items import (
     POINTER_PREFIX,

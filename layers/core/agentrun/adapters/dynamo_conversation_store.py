@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_client import unavailable_when_failing
-from agentrun.adapters.dynamo_conversation_batches import DynamoBatches
 from agentrun.adapters.dynamo_conversation_cursor import cursor_at, position_of
 from agentrun.adapters.dynamo_conversation_deletion import DynamoDeletion
 from agentrun.adapters.dynamo_conversation_items import (
@@ -134,7 +134,9 @@ class DynamoConversationStore:
         with unavailable_when_failing():
             for page in pages:
                 keys: Any = [{name: item[name] for name in ("pk", "sk")} for item in page["Items"]]
-                items = {item["pk"]["S"]: item for item in self._batches.read(keys)}
+                items = {
+                    item["pk"]["S"]: item for item in self._batches.read(keys, consistent=True)
+                }
                 for listed in page["Items"]:
                     item = items.get(listed["pk"]["S"])
                     session = None if item is None else session_from_item(item)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_chunks import WITH_PREVIEW
 from agentrun.adapters.dynamo_client import unavailable_when_failing
-from agentrun.adapters.dynamo_conversation_batches import DynamoBatches
 from agentrun.adapters.dynamo_conversation_items import pointed_run_id
 from agentrun.adapters.dynamo_items import (
     POINTER_PREFIX,
@@ -79,7 +79,8 @@ class DynamoTurns:
 
     def _ended(self, keys: Sequence[RunKey]) -> list[Item]:
         """Give the headers of those runs that have ended, in the order of the keys."""
-        found = {item["pk"]["S"]: item for item in self._batches.read([*map(header_key, keys)])}
+        read = self._batches.read([*map(header_key, keys)], consistent=True)
+        found = {item["pk"]["S"]: item for item in read}
         headers = [found[run_pk(key)] for key in keys if run_pk(key) in found]
         return [item for item in headers if RunStatus(item["status"]["S"]).is_terminal]
 
@@ -89,7 +90,7 @@ class DynamoTurns:
             chunks = {
                 (item["pk"]["S"], item["sk"]["S"]): bytes(item["text"]["B"])
                 for item in self._batches.read(
-                    [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted]
+                    [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted], consistent=True
                 )
             }
             for header in group:

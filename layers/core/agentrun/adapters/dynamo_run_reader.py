@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agentrun.adapters.dynamo_batch import BatchReader
+from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_chunks import read_text
 from agentrun.adapters.dynamo_client import unavailable_when_failing
 from agentrun.adapters.dynamo_items import Item, chunk_sks, header_key, run_from_header, run_pk
@@ -22,11 +22,11 @@ class DynamoRunReader:
     """The reading half of the port `RunStore`."""
 
     def __init__(
-        self, client: "DynamoDBClient", table: str, *, batch: BatchReader | None = None
+        self, client: "DynamoDBClient", table: str, *, batch: DynamoBatches | None = None
     ) -> None:
         self._client = client
         self._table = table
-        self._batch = batch or BatchReader(client, table)
+        self._batch = batch or DynamoBatches(client, table)
 
     def get(self, key: RunKey) -> AgentRun:
         """Read one run whole, with all that was written before; see the port."""
@@ -59,7 +59,7 @@ class DynamoRunReader:
         """Read up to 100 runs with their texts cut or left out; see the port."""
         items = {
             (run := run_from_header(item)).key: (run, item)
-            for item in self._batch.read([header_key(key) for key in keys])
+            for item in self._batch.read([header_key(key) for key in keys], consistent=False)
         }
         if not with_text:
             return {key: without_texts(run) for key, (run, _) in items.items()}
@@ -78,7 +78,8 @@ class DynamoRunReader:
             if (sort_keys := chunk_sks(item, name))
         }
         previews: dict[RunKey, dict[str, object]] = {}
-        for item in self._batch.read([{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted]):
+        chunk_keys = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted]
+        for item in self._batch.read(chunk_keys, consistent=False):
             key, name, was_cut = wanted[item["pk"]["S"], item["sk"]["S"]]
             texts = previews.setdefault(key, {})
             texts[name] = decompress(item["text"]["B"])

@@ -56,6 +56,9 @@ _TYPE_OF_STATUS = {
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
 _MAX_INSTANCE_CHARACTERS = 256
 """Any path of ours is shorter; whatever else was asked for is not worth repeating whole."""
+_MAX_TEXT_CHARACTERS = 500
+_MAX_INVALID_PARAMS = 20
+"""A client may name its fields as it likes, and at what length: no refusal is as long."""
 
 # pydantic's own words for these are Python's, not JSON's.
 _REASONS = {
@@ -77,7 +80,7 @@ def problem(request: Request, status: int, kind: str, detail: str, **members: ob
         "type": f"urn:problem-type:{kind}",
         "title": TITLES[kind],
         "status": status,
-        "detail": detail,
+        "detail": _short(detail),
         "instance": quote(request.scope["path"][:_MAX_INSTANCE_CHARACTERS]),
         **members,
     }
@@ -87,6 +90,10 @@ def problem(request: Request, status: int, kind: str, detail: str, **members: ob
         headers=_HEADERS.get(status),
         media_type="application/problem+json",
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT_CHARACTERS else f"{text[:_MAX_TEXT_CHARACTERS]}…"
 
 
 def status_and_type(error: errors.AgentrunError) -> tuple[int, str]:
@@ -102,7 +109,10 @@ def of_agentrun_error(request: Request, error: Exception) -> Response:
         return of_unexpected_error(request, error)
     members: dict[str, object] = {}
     if isinstance(error, errors.InvalidRequestError) and error.params:
-        members["invalidParams"] = [{"name": name, "reason": why} for name, why in error.params]
+        members["invalidParams"] = [
+            {"name": _short(name), "reason": _short(why)}
+            for name, why in error.params[:_MAX_INVALID_PARAMS]
+        ]
     if isinstance(error, errors.RunFailedError):
         members["runId"] = error.run_id
     response = problem(request, status, kind, str(error), **members)
