@@ -42,14 +42,15 @@ ECHO = Agent(
     models=("demo", "bedrock:x"),
     media=("image/png",),
 )
+GUARDED = ECHO.model_copy(update={"id": "guarded", "required_scope": "agents:guarded"})
 RETIRED = ECHO.model_copy(update={"id": "retired", "active": False})
 
 
 class Agents:
-    """The port `AgentDirectory` for two agents, one of them inactive."""
+    """The port `AgentDirectory` for three agents, one of them guarded, one inactive."""
 
     def agents(self) -> list[Agent]:
-        return [ECHO, RETIRED]
+        return [ECHO, GUARDED, RETIRED]
 
     def agent(self, agent_id: str) -> Agent:
         for agent in self.agents():

@@ -64,4 +64,5 @@ class AgentFile(_Closed):
     history: History = History()
     followup_model: ModelId | None = None
     allow_system_prompt: bool = False
+    required_scope: str | None = Field(default=None, pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,100}$")
     active: bool = True

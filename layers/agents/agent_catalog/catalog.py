@@ -88,6 +88,7 @@ def _load_definition(path: Path, default_model: str) -> AgentDefinition:
         tools=_tools(path, file),
         media=file.media,
         custom_system_prompt=file.allow_system_prompt,
+        required_scope=file.required_scope,
     )
     return AgentDefinition(agent=agent, file=file)
 

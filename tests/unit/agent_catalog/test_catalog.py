@@ -16,7 +16,7 @@ CALCULATE = "agent_catalog.tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
 OURS = {
     *("models", "media", "tools", "approval", "mcp", "limits", "history", "followup_model"),
-    *("allow_system_prompt", "active"),
+    *("allow_system_prompt", "required_scope", "active"),
 }
 
 
@@ -75,6 +75,7 @@ media: [image/png]
 tools: ["{CALCULATE}"]
 approval: [calculate]
 allow_system_prompt: true
+required_scope: agents:analyst
 active: false
 """,
     )
@@ -95,6 +96,7 @@ active: false
         ),
         "media": ("image/png",),
         "customSystemPrompt": True,
+        "requiredScope": "agents:analyst",
     }
 
 
@@ -106,6 +108,7 @@ active: false
         (MINIMAL + "limits: {requests: 3}\n", "agent.yaml: limits.requests: Extra"),
         (MINIMAL + "limits: {request_limit: 0}\n", "agent.yaml: limits.request_limit: "),
         (MINIMAL + "model: haiku\n", "agent.yaml: model: "),
+        (MINIMAL + "required_scope: two words\n", "agent.yaml: required_scope: "),
         (MINIMAL + "media: [png]\n", "agent.yaml: media.0: "),
         (MINIMAL + "tools: [calculate]\n", "agent.yaml: tools.0: 'calculate' is not of the form"),
         (MINIMAL + "tools: ['no.such:tool']\n", "tools.0: there is no module 'no.such'"),

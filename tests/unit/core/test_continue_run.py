@@ -12,6 +12,7 @@ from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import (
     CannotResumeError,
     ConflictError,
+    ForbiddenError,
     InvalidRequestError,
     StoreUnavailableError,
 )
@@ -79,7 +80,7 @@ class Desk(Workshop):
 
     async def resume(self, request: ContinueRequest = APPROVE) -> RunExecution:
         found = await paused_run(ANA, "echo", self.key.run_id, self.runs)
-        return await self.here.resume(found, request, deadline=None)
+        return await self.here.resume(ANA, found, request, deadline=None)
 
     async def replay(self, cursor: int = 0) -> list[RecordedEvent]:
         follower = RunFollower(self.run, cursor, self.runs)
@@ -177,6 +178,16 @@ async def test_changed_arguments_have_to_fit_the_tool(desk: Desk) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         await desk.resume(ContinueRequest(decisions=decisions))
     assert [name for name, _ in refused.value.params] == ["decisions.1.arguments.shares"]
+    assert desk.status() is RunStatus.PAUSED
+
+
+async def test_a_guarded_agents_run_is_continued_with_its_scope_only(desk: Desk) -> None:
+    await desk.pause()
+    guarded = desk.run.model_copy(update={"agent_id": "guarded"})
+    desk.store.runs[desk.key] = guarded
+    found = await paused_run(ANA, "guarded", desk.key.run_id, desk.runs)
+    with pytest.raises(ForbiddenError, match="agents:guarded"):
+        await desk.here.resume(ANA, found, APPROVE, deadline=None)
     assert desk.status() is RunStatus.PAUSED
 
 
@@ -321,7 +332,7 @@ async def test_an_approval_leads_to_its_run(desk: Desk) -> None:
     action = desk.run.required_action
     assert action is not None
     found = await run_to_approve(ANA, action.approval_id, desk.runs)
-    await read_all(await desk.here.resume(found, APPROVE, deadline=None))
+    await read_all(await desk.here.resume(ANA, found, APPROVE, deadline=None))
     with pytest.raises(ConflictError):
         await run_to_approve(ANA, action.approval_id, desk.runs)
 

@@ -96,10 +96,10 @@ async def test_a_pause_frees_its_slot_and_a_continuation_takes_one() -> None:
     second = await shop.begin()
     found = await paused_run(ANA, "echo", first.run.id, shop.runs)
     with pytest.raises(TooManyRunsError):
-        await shop.here.resume(found, APPROVE, deadline=None)
+        await shop.here.resume(ANA, found, APPROVE, deadline=None)
     assert shop.store.get(first.run.key).status is RunStatus.PAUSED
     await read_all(second)
-    await read_all(await shop.here.resume(found, APPROVE, deadline=None))
+    await read_all(await shop.here.resume(ANA, found, APPROVE, deadline=None))
     assert shop.store.get(first.run.key).status == RunStatus.COMPLETED
 
 

@@ -68,6 +68,19 @@ async def test_starting_needs_the_scope(starting: Starting) -> None:
         await starting.start(RunRequest(message="hello"), principal=reader)
 
 
+async def test_an_agent_may_ask_for_a_scope_of_its_own(starting: Starting) -> None:
+    with pytest.raises(ForbiddenError, match="agents:guarded"):
+        await starting.start(RunRequest(message="hello"), agent_id="guarded")
+    for allowed in (
+        ANA.model_copy(update={"scopes": WRITE | {"agents:guarded"}}),
+        ANA.model_copy(update={"roles": frozenset({"admin"})}),
+    ):
+        run, _ = await starting.start(
+            RunRequest(message="hello"), principal=allowed, agent_id="guarded"
+        )
+        assert run.agent_id == "guarded"
+
+
 @pytest.mark.parametrize("agent_id", ["nobody", "retired"])
 async def test_only_active_agents_are_run(starting: Starting, agent_id: str) -> None:
     with pytest.raises(AgentNotFoundError):

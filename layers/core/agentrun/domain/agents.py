@@ -16,7 +16,8 @@ class Agent(Model):
     What an agent is and takes; how it is run is the engine's business.
 
     `model` is the one used by default, `models` are those a request may choose, `media` the MIME
-    types that it accepts, `custom_system_prompt` whether a request may replace its instructions.
+    types that it accepts, `custom_system_prompt` whether a request may replace its instructions,
+    `required_scope` what a caller's token needs beside the right to run agents at all.
     """
 
     id: str
@@ -28,3 +29,4 @@ class Agent(Model):
     tools: tuple[AgentTool, ...] = ()
     media: tuple[str, ...] = ()
     custom_system_prompt: bool = False
+    required_scope: str | None = None

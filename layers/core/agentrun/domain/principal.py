@@ -4,6 +4,7 @@ from agentrun.domain.errors import ForbiddenError
 from agentrun.domain.model import Model
 
 DEFAULT_TENANT = "default"
+WRITE_SCOPE = "runs:write"
 TOKEN_LEEWAY_S = 60
 """How far the clocks of issuer and verifier may differ."""
 
@@ -24,6 +25,20 @@ class Principal(Model):
     def may_see(self, owner: str) -> bool:
         """Tell whether what `owner` has in this tenant is visible to the caller."""
         return self.is_admin or owner == self.user_id
+
+    def check_may_write(self, *, also: str | None = None) -> None:
+        """
+        Let through who may start, continue and cancel runs; an admin may.
+
+        Args:
+            also: A scope that is needed beside `runs:write`, of the agent in question.
+
+        Raises:
+            ForbiddenError: The token lacks a scope.
+        """
+        for scope in (WRITE_SCOPE, also):
+            if scope is not None and scope not in self.scopes and not self.is_admin:
+                raise ForbiddenError(f"This needs the scope {scope}.")
 
     def acting_for(self, org_id: str | None, user_id: str | None) -> str:
         """

@@ -87,7 +87,7 @@ class RunRoutes:
         names = request.path_params
         paused = await paused_run(caller, names["agent_id"], names["run_id"], self.ports)
         deadline = deadline_of(request, self.ports.clock)
-        execution = await self.launcher.resume(paused, body, deadline=deadline)
+        execution = await self.launcher.resume(caller, paused, body, deadline=deadline)
         if not wants_json(request):
             return stream_answer(execution)
         # The whole run's result, also what it had said before: its log has both.
@@ -103,7 +103,7 @@ class RunRoutes:
         body = await read_body(request, ResolveRequest)
         paused = await run_to_approve(caller, request.path_params["approval_id"], self.ports)
         execution = await self.launcher.resume(
-            paused, body.as_continue(), deadline=deadline_of(request, self.ports.clock)
+            caller, paused, body.as_continue(), deadline=deadline_of(request, self.ports.clock)
         )
         execution.detach()
         run = await in_thread(self.ports.threads, self.ports.store.get, paused.key)

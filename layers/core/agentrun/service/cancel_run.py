@@ -1,10 +1,8 @@
 """Cancel a run: end one that waits, ask the executor of one that runs to end it."""
 
-from agentrun.domain.errors import ForbiddenError
 from agentrun.domain.principal import Principal
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import visible_state
-from agentrun.service.start_run import WRITE_SCOPE
 
 
 def cancel_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> None:
@@ -18,8 +16,7 @@ def cancel_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPo
         RunNotFoundError: There is none, or it is not the caller's to see.
         StoreUnavailableError: Retrying is safe.
     """
-    if WRITE_SCOPE not in principal.scopes and not principal.is_admin:
-        raise ForbiddenError(f"Cancelling a run needs the scope {WRITE_SCOPE}.")
+    principal.check_may_write()
     run = visible_state(principal, agent_id, run_id, ports)
     if not run.status.is_terminal:
         ports.store.request_cancel(run.key, at=ports.clock.now())

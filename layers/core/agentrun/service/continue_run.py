@@ -6,7 +6,6 @@ from agentrun.domain.approvals import ContinueRequest, Decision, run_of_approval
 from agentrun.domain.errors import (
     ApprovalNotFoundError,
     ConflictError,
-    ForbiddenError,
     InvalidRequestError,
     RunNotFoundError,
     SessionBusyError,
@@ -24,11 +23,11 @@ from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import slot_of_new
 from agentrun.service.run_status import visible_run, visible_state
 from agentrun.service.session_turns import MAX_TAKEOVERS, live_runs
-from agentrun.service.start_run import LEASE_DURATION, WRITE_SCOPE, task_of
+from agentrun.service.start_run import LEASE_DURATION, task_of
 
 
 async def continue_run(
-    paused: AgentRun, request: ContinueRequest, *, ports: LaunchPorts
+    principal: Principal, paused: AgentRun, request: ContinueRequest, *, ports: LaunchPorts
 ) -> PendingTurn:
     """
     Take a paused run over, with its calls decided; from here on it is this process's to execute.
@@ -36,11 +35,13 @@ async def continue_run(
     What can be refused is refused, and all that has to be read is read, before the run is taken.
 
     Args:
+        principal: The verified caller.
         paused: The run as `paused_run` gave it.
         request: The validated body.
         ports: Which agents there are, and where runs and conversations are kept.
 
     Raises:
+        ForbiddenError: The token lacks the scope that the agent asks for.
         InvalidRequestError: Not all pending calls, or others, are decided, or changed arguments do
             not fit the tool.
         AgentNotFoundError: The agent is gone.
@@ -49,11 +50,12 @@ async def continue_run(
         StoreUnavailableError: Nothing is known of the outcome; retrying is safe: the pause is
             either taken, which is a conflict, or still there.
     """
+    agent = ports.agents.agent(paused.agent_id)
+    principal.check_may_write(also=agent.required_scope)
     action = paused.required_action
     if paused.status is not RunStatus.PAUSED or action is None:
         raise ConflictError(f"The run '{paused.id}' is {paused.status}, not PAUSED.")
     decisions = request.decide(action.approvals)
-    agent = ports.agents.agent(paused.agent_id)
     _check_arguments(agent.id, action.approvals, decisions, ports.arguments)
     store, threads = ports.runs.store, ports.runs.threads
     checkpoint = await in_thread(threads, store.checkpoint, paused.key)
@@ -120,7 +122,7 @@ async def paused_run(principal: Principal, agent_id: str, run_id: str, ports: Ru
         RunNotFoundError: There is none, or it is not the caller's to see.
         StoreUnavailableError: Retrying is safe.
     """
-    _check_may_continue(principal)
+    principal.check_may_write()
     return await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
 
 
@@ -134,7 +136,7 @@ async def run_to_approve(principal: Principal, wanted: str, ports: RunPorts) -> 
         ConflictError: It has been resolved, or the run has ended.
         StoreUnavailableError: Retrying is safe.
     """
-    _check_may_continue(principal)
+    principal.check_may_write()
     run_id, _ = run_of_approval(wanted)
     try:
         run = await in_thread(ports.threads, visible_run, principal, run_id, ports)
@@ -146,8 +148,3 @@ async def run_to_approve(principal: Principal, wanted: str, ports: RunPorts) -> 
     if not is_open:
         raise ConflictError(f"The approval '{wanted}' has been resolved.")
     return run
-
-
-def _check_may_continue(principal: Principal) -> None:
-    if WRITE_SCOPE not in principal.scopes and not principal.is_admin:
-        raise ForbiddenError(f"Continuing a run needs the scope {WRITE_SCOPE}.")

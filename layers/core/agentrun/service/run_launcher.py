@@ -118,7 +118,12 @@ class RunLauncher:
         return self._launch(self._execution(turn), deadline)
 
     async def resume(
-        self, paused: AgentRun, request: ContinueRequest, *, deadline: datetime | None
+        self,
+        principal: Principal,
+        paused: AgentRun,
+        request: ContinueRequest,
+        *,
+        deadline: datetime | None,
     ) -> RunExecution:
         """
         Continue a paused run.
@@ -132,7 +137,7 @@ class RunLauncher:
         """
         # Before the run is taken: an engine that cannot be loaded must cost nobody a decision.
         await self._settings.engine_ready()
-        turn = await continue_run(paused, request, ports=self._ports)
+        turn = await continue_run(principal, paused, request, ports=self._ports)
         execution = self._execution(turn)
         try:
             await execution.begin_again()

@@ -12,7 +12,6 @@ from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import MAX_BATCH, check_may_read, get_runs, settled_state
-from agentrun.service.start_run import WRITE_SCOPE
 
 MAX_RUNS = 1_000
 """Of one session; a reader gets the newest so many."""
@@ -126,8 +125,7 @@ def delete_session(
         SessionNotFoundError: There is none, or it is not the caller's to see; both look the same.
         StoreUnavailableError: Something may be left; asking again goes on.
     """
-    if WRITE_SCOPE not in principal.scopes and not principal.is_admin:
-        raise ForbiddenError(f"Deleting a session needs the scope {WRITE_SCOPE}.")
+    principal.check_may_write()
     session = _visible(principal, session_id, conversations)
     conversations.delete(principal.tenant, session.id)
 

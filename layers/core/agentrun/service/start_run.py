@@ -8,7 +8,6 @@ from agentrun.domain.agents import Agent
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import (
     AgentNotFoundError,
-    ForbiddenError,
     InvalidRequestError,
     PayloadTooLargeError,
     TooManyRunsError,
@@ -28,7 +27,6 @@ from agentrun.service.run_slots import slot_of_new
 from agentrun.service.session_turns import store_in_turn
 
 LEASE_DURATION = timedelta(seconds=15)
-WRITE_SCOPE = "runs:write"
 
 
 class Idempotency(Model):
@@ -90,10 +88,12 @@ async def start_run(
         TooManyRunsError: The user or the tenant has as many runs as they may.
         StoreUnavailableError: Nothing was started; retrying is safe.
     """
-    user_id = _acting_user(principal, request)
+    principal.check_may_write()
+    user_id = principal.acting_for(request.org_id, request.user_id)
     agent = ports.agents.agent(agent_id)
     if not agent.active:
         raise AgentNotFoundError(agent_id)
+    principal.check_may_write(also=agent.required_scope)
     check_taken_by(agent, request)
     run = _fresh_run(principal.tenant, user_id, agent, request, ports)
     claim = idempotency.claim(user_id, agent.id) if idempotency else None
@@ -157,12 +157,6 @@ def _fresh_run(
         # START, said as soon as the run is stored.
         last_event_id=1,
     )
-
-
-def _acting_user(principal: Principal, request: RunRequest) -> str:
-    if WRITE_SCOPE not in principal.scopes and not principal.is_admin:
-        raise ForbiddenError(f"Starting a run needs the scope {WRITE_SCOPE}.")
-    return principal.acting_for(request.org_id, request.user_id)
 
 
 def check_taken_by(agent: Agent, request: RunRequest) -> None:
