@@ -8,11 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
 import pytest
 import schemathesis
+from moto.dynamodb.responses import DynamoHandler
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.transport import Response
 from schemathesis.engine import events, from_schema
@@ -119,6 +121,20 @@ def tried(document: Json, settings: Json, app: ASGIApp | None = None) -> Finding
 
 def only(document: Json, *paths: str) -> Json:
     return {**document, "paths": {path: document["paths"][path] for path in paths}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_call_of_the_store_at_a_time() -> Iterator[None]:
+    """Moto copies its tables as if nobody else wrote, and some runs go on after their answer."""
+    lock, call = Lock(), DynamoHandler.call_action
+
+    def locked(handler: DynamoHandler) -> Any:
+        with lock:
+            return call(handler)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DynamoHandler, "call_action", locked)
+        yield
 
 
 @pytest.fixture(scope="module")
