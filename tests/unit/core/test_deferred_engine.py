@@ -37,6 +37,21 @@ async def answer(engine: DeferredEngine) -> list[str]:
     return [event.text async for event in engine.run(TASK) if isinstance(event, ContentDelta)]
 
 
+async def test_what_could_not_be_loaded_is_tried_again() -> None:
+    attempts: list[int] = []
+
+    def load() -> LoadedEngine:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ImportError("not yet")
+        return ScriptedEngine([ContentDelta(text="a")])
+
+    engine = DeferredEngine(load)
+    with pytest.raises(ImportError):
+        await answer(engine)
+    assert await answer(engine) == ["a"]
+
+
 async def test_runs_at_the_same_time_share_one_loading() -> None:
     loading = Loading()
     engine = DeferredEngine(loading)

@@ -56,7 +56,8 @@ class DeferredEngine:
         self._engine = await asyncio.shield(self._begin_loading())
 
     def _begin_loading(self) -> asyncio.Future[LoadedEngine]:
-        if self._loading is None:
+        if self._loading is None or _has_failed(self._loading):
+            # What could not be loaded once is tried again by the next run.
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load_at_once))
         return self._loading
 
@@ -75,3 +76,7 @@ class DeferredEngine:
         finally:
             gc.freeze()
             gc.enable()
+
+
+def _has_failed(loading: "asyncio.Future[LoadedEngine]") -> bool:
+    return loading.done() and (loading.cancelled() or loading.exception() is not None)
