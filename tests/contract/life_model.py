@@ -103,8 +103,9 @@ class LifeModel(RuleBasedStateMachine):
         run, now = self.expected[key], self.clock.now()
         late_s = (now - run.lease_until).total_seconds()
         state = settled_state(key, self.ports)
-        if run.status is RunStatus.PAUSED and late_s > 0:
-            assert (state.error_type, state.last_event_id) == ("APPROVAL_EXPIRED", run.said + 1)
+        if run.status is RunStatus.PAUSED and (late_s > 0 or run.cancel_asked):
+            why = None if run.cancel_asked else "APPROVAL_EXPIRED"
+            assert (state.error_type, state.last_event_id) == (why, run.said + 1)
             run.status, run.end = RunStatus.CANCELLED, state
         elif run.status in UNDER_WAY and late_s > 2:
             stored = run.acknowledged + run.closing

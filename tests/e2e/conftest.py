@@ -100,7 +100,10 @@ def stand_in_copy(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Give this project's own stack, demo model, empty table."""
-    with running_stack(ROOT / "template.yaml", tmp_path_factory.mktemp("stack")) as stack:
+    # Without caps: the runs of one test that were killed must not stand in the way of the next one.
+    uncapped = ("--parameter", "MaxRunsPerUser=0", "--parameter", "MaxRunsPerTenant=0")
+    folder = tmp_path_factory.mktemp("stack")
+    with running_stack(ROOT / "template.yaml", folder, *uncapped) as stack:
         yield stack
 
 
