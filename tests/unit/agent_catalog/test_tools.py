@@ -2,8 +2,10 @@
 
 import json
 import operator
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,9 @@ from agent_catalog.tools.dates import days_between, shift_date
 from agent_catalog.tools.errors import ToolInputError
 from agent_catalog.tools.portfolio import get_portfolio, get_quote, place_order
 from agent_catalog.tools.units import convert_units
+
+ROOT = Path(__file__).resolve().parents[3]
+BUY = re.compile(r"[Bb]uy (\d+) shares? of ([A-Z]+)")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +177,20 @@ def test_a_portfolio_belongs_to_its_session_and_stays_the_same() -> None:
     assert get_portfolio(session("one")) == get_portfolio(session("one"))
     assert get_portfolio(session("one")) != get_portfolio(session("two"))
     assert get_portfolio(session("one")) != get_portfolio(session("one", tenant="umbrella"))
+
+
+def test_every_conversation_can_pay_the_orders_that_the_documentation_shows() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    shown = {
+        (int(shares), symbol)
+        for page in pages
+        for shares, symbol in BUY.findall(page.read_text(encoding="utf-8"))
+    }
+    assert (10, "AMZN") in shown
+    # A session's cash depends on one byte of a hash: a thousand sessions have all of them.
+    for number in range(1_000):
+        for shares, symbol in shown:
+            place_order(session(str(number)), symbol, "buy", shares)
 
 
 @settings(max_examples=30)

@@ -16,6 +16,8 @@ _PRICES_USD = {
     "MSFT": 421.1,
     "NVDA": 138.65,
 }
+_LEAST_CASH_USD = 10_000.0
+"""Enough for every order that the documentation shows, whichever conversation tries it."""
 Symbol = Literal["AAPL", "AMZN", "GOOGL", "MSFT", "NVDA"]
 
 
@@ -95,7 +97,7 @@ def _holdings(session: Session) -> tuple[float, dict[str, int]]:
     # Drawn from the session's id: nothing needs to be stored for it to stay the same.
     seed = sha256(f"{session.tenant}/{session.session_id}".encode()).digest()
     shares = {symbol: seed[index] % 40 for index, symbol in enumerate(_PRICES_USD)}
-    cash = 1_000.0 + seed[-1] * 50
+    cash = _LEAST_CASH_USD + seed[-1] * 50
     for order in _orders(session):
         bought = order["shares"] if order["side"] == "buy" else -order["shares"]
         shares[order["symbol"]] += bought
