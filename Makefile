@@ -48,7 +48,7 @@ template-check: setup
 
 # Not in `check`: a minute. It needs the package registry.
 .PHONY: rehearse
-rehearse: setup .venv/ministack/.ready ## Build the artefacts, run them, and deploy them to a stand-in for AWS
+rehearse: setup .venv/ministack/.ready .venv/awscli/.ready ## Build the artefacts, run them, and deploy them to a stand-in for AWS
 	@$(BIN)/python -m pytest tests/deploy $(ARGS)
 
 # The stand-in runs the built functions itself, so it needs the runtime's Python. Without one there
@@ -66,6 +66,9 @@ environment = $(BIN)/uv venv --quiet --clear --python $(2) .venv/$(1) \
 audit: setup .venv/checkov/.ready .venv/pip-audit/.ready ## Check the template by checkov's rules, packages for known vulnerabilities
 	@.venv/checkov/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
 	@$(BIN)/python requirements/audit.py $(ARGS)
+
+.venv/awscli/.ready: requirements/awscli.txt | .venv/.ready
+	@$(call environment,awscli,$(BIN)/python) && touch $@
 
 .venv/checkov/.ready: requirements/checkov.txt | .venv/.ready
 	@$(call environment,checkov,$(BIN)/python) && touch $@

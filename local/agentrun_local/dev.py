@@ -21,16 +21,17 @@ _BANNER = """
   Function URL  {function_url}
   DynamoDB      {dynamodb}
 
-Paste this into another terminal; X-Run-Id in the answer is the run's id:
+Paste this into another terminal:
 
 TOKEN={token}
-curl -iN {rest_api}/api/agents/docs_assistant/runs/stream \\
+curl -siN {rest_api}/api/agents/analyst/runs/stream \\
   -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-  -d '{{"message":"How do I re-attach to a run?"}}'
+  -d '{{"message": "What is 17 * 23?"}}' | tee /tmp/run.txt
 
 Then ask what became of it:
 
-curl "{rest_api}/api/agents/docs_assistant/runs/$RUN_ID" -H "Authorization: Bearer $TOKEN"
+RUN_ID=$(tr -d '\\r' < /tmp/run.txt | sed -n 's/^x-run-id: //p')
+curl "{rest_api}/api/agents/analyst/runs/$RUN_ID" -H "Authorization: Bearer $TOKEN"
 
 More tokens: agentrun token --help. Ctrl-C ends everything.
 """

@@ -39,6 +39,7 @@ class LocalStack:
     function_url: str
     dynamodb: str
     pids: Sequence[int]
+    log: Path
 
     def token(self, **caller: Any) -> str:
         """Sign a token; the arguments are those of `Caller`."""
@@ -85,7 +86,7 @@ def running_stack(template: Path, scratch: Path, *arguments: str) -> Iterator[Lo
             time.sleep(0.02)
         facts = json.loads(ready.read_text())
         facts.pop("token")
-        yield LocalStack(process, template.parent, **facts)
+        yield LocalStack(process, template.parent, log=log, **facts)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(STOP_TIMEOUT_S)

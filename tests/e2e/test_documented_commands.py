@@ -1,0 +1,192 @@
+"""What the documentation tells its readers to type, typed as it stands there."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentrun_local.cli import _parser
+from tests.documented import PAGES, ROOT, SHELL, blocks_of, documented_commands
+from tests.e2e.conftest import LocalStack
+
+REST_API, FUNCTION_URL = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
+
+EVENT = "/tmp/event.json"  # noqa: S108 - where docs/local.md writes it
+
+RUN_ELSEWHERE = {
+    "make": "targets: CI runs them, and tests/unit/test_docs.py knows that they exist",
+    ".venv/bin/sam": "test_sam_takes_the_documented_commands here, and tests/deploy",
+    "ARCH=x86_64": "sam again",
+    "aws": "tests/deploy/test_documented_aws.py",
+    "POOL=$(aws": "tests/deploy/test_documented_aws.py",
+    "CLIENT=$(aws": "tests/deploy/test_documented_aws.py",
+    "TOKEN=$(aws": "tests/deploy/test_documented_aws.py",
+    ".venv/bin/python": "measurements, which take minutes",
+}
+"""By its first word, who runs a command that needs AWS, Docker or many minutes."""
+
+BEFORE = """
+set -eu
+curl() { command curl --fail-with-body --max-time 60 "$@"; }
+"""
+GIVEN = {
+    "docs/api.md": """
+BASE_URL=http://127.0.0.1:8000
+TOKEN=$(.venv/bin/agentrun token)
+RUN_ID=$(curl -s -o /dev/null -D - "$BASE_URL/api/agents/echo/runs/stream" \\
+  -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
+  -d '{"message": "/emit 40"}' | tr -d '\\r' | sed -n 's/^x-run-id: //p')
+""",
+    "docs/deploy.md": """
+REST_API_BASE_URL=http://127.0.0.1:8000
+TOKEN=$(.venv/bin/agentrun token)
+""",
+    "docs/local.md": "TOKEN=$(.venv/bin/agentrun token)\n",
+}
+"""What a page's text says that its reader has by then."""
+
+SHELL_PAGES = [page for page in PAGES if blocks_of(page, SHELL)]
+
+
+def name_of(page: Path) -> str:
+    """Return a page's path as links in the project name it."""
+    return page.relative_to(ROOT).as_posix()
+
+
+each_page = pytest.mark.parametrize("page", SHELL_PAGES, ids=name_of)
+
+
+def runs_here(command: str) -> bool:
+    """Tell whether a command is for a laptop's shell alone."""
+    return command.split(maxsplit=1)[0] not in RUN_ELSEWHERE
+
+
+def typed(script: str, stack: LocalStack) -> str:
+    """Run a script in the project's folder against a stack on other ports; return what it says."""
+    script = script.replace(REST_API, stack.rest_api).replace(FUNCTION_URL, stack.function_url)
+    done = subprocess.run(
+        ["/bin/bash", "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@each_page
+def test_the_commands_of_a_page_can_be_typed_in_its_order(
+    page: Path, local_stack: LocalStack
+) -> None:
+    commands = [
+        command
+        for block in blocks_of(page, SHELL)
+        for command in block.commands
+        if runs_here(command)
+    ]
+    said = typed("\n".join([BEFORE, GIVEN.get(name_of(page), ""), *commands]), local_stack)
+    if name_of(page) == "README.md":
+        assert '"output":"17 * 23 = 391"' in said
+        assert said.count('"event":"PAUSED"') == 1
+        assert said.count('"event":"STOP"') == 2
+
+
+def test_the_banner_can_be_pasted(local_stack: LocalStack) -> None:
+    banner = local_stack.log.read_text(encoding="utf-8")
+    pasted = banner.split("Paste this into another terminal:")[1].split("More tokens")[0]
+    said = typed(BEFORE + pasted.replace("Then ask what became of it:", ""), local_stack)
+    assert '"status":"COMPLETED"' in said
+
+
+def test_a_block_of_commands_says_that_it_is_one() -> None:
+    programs = ("make ", "aws ", "curl ", "sam ", ".venv/bin/", "$ ", "agentrun ")
+    unmarked = [
+        block
+        for page in PAGES
+        for block in blocks_of(page)
+        if block.language != SHELL and block.text.startswith(programs)
+    ]
+    assert unmarked == []
+
+
+def test_the_documented_options_of_agentrun_exist() -> None:
+    calls = [["dev", *arguments] for arguments in _arguments_of_make_dev()]
+    assert len(calls) >= 2
+    for arguments in calls:
+        assert _parser().parse_args(arguments).command is not None
+
+
+def _arguments_of_make_dev() -> list[list[str]]:
+    return [
+        words[1].removeprefix("ARGS=").split()
+        for words in documented_commands("make")
+        if words[0] == "dev" and len(words) > 1
+    ]
+
+
+SAM = """
+import json, sys
+from samcli.cli.main import cli
+
+for words in json.loads(sys.argv[1]):
+    context, command = cli.make_context("sam", [], resilient_parsing=True), cli
+    while hasattr(command, "resolve_command"):
+        name, command, words = command.resolve_command(context, words)
+    command.make_context(name, words, parent=context)
+"""
+
+
+def test_sam_takes_the_documented_commands(tmp_path: Path) -> None:
+    calls = list(documented_commands(".venv/bin/sam"))
+    assert len(calls) >= 5
+    for name in ("template.yaml", "samconfig.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    # Files that the reader writes.
+    (tmp_path / "parameters.yaml").write_text("Issuer: https://issuer.example\n")
+    event = tmp_path / "event.json"
+    event.write_text("{}")
+    calls = [[word.replace(EVENT, str(event)) for word in words] for words in calls]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SAM, json.dumps(calls)],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "SAM_CLI_TELEMETRY": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_python_reader_of_the_api_page_reads_a_run(local_stack: LocalStack) -> None:
+    reader, call = (block.text for block in blocks_of(ROOT / "docs/api.md", "python"))
+    program = f"token = {local_stack.token()!r}\n{reader}\n{call}"
+    assert printed(local_stack, sys.executable, "-", program) == "17 * 23 = 391"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js to run it with")
+def test_the_javascript_reader_of_the_api_page_reads_a_run(local_stack: LocalStack) -> None:
+    reader, call = (block.text for block in blocks_of(ROOT / "docs/api.md", "javascript"))
+    given = f"const [baseUrl, token] = ['{REST_API}', '{local_stack.token()}'];\n"
+    show = "const show = (text) => process.stdout.write(text);\n"
+    program = given + show + reader.replace("export ", "") + call
+    node = str(shutil.which("node"))
+    assert printed(local_stack, node, "--input-type=module", program) == "17 * 23 = 391"
+
+
+def printed(stack: LocalStack, interpreter: str, option: str, program: str) -> str:
+    """Run a program that is written for the default port; return what it prints."""
+    done = subprocess.run(
+        [interpreter, option],
+        input=program.replace(REST_API, stack.rest_api),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
