@@ -8,8 +8,9 @@ from agentrun.http.bearer import authorizer_context, bearer_token
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json, logger
 
-log_as_json()
-verifier = verifier_from(Settings.from_environment())
+settings = Settings.from_environment()
+log_as_json(settings.log_causes)
+verifier = verifier_from(settings)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from agentrun.telemetry import log_as_json
 TEXT_TYPES = ["application/json", "application/problem+json", "text/"]
 
 settings = Settings.from_environment()
-log_as_json()
+log_as_json(settings.log_causes)
 clock = SystemClock()
 catalog = load_catalog(settings.model)
 client = dynamo_client(retry_mode="standard")

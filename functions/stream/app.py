@@ -33,7 +33,7 @@ MAX_THREADS = 64
 """Runs that one process executes at once; each blocks at most one thread."""
 
 settings = Settings.from_environment()
-log_as_json()
+log_as_json(settings.log_causes)
 clock = SystemClock()
 catalog = load_catalog(settings.model)
 client = dynamo_client(retry_mode="legacy")
