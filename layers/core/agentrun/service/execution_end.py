@@ -58,8 +58,10 @@ class Ending:
         self, error_type: str, message: str, *, cause: BaseException | None = None
     ) -> Failed:
         """Return the outcome of a run that cannot go on; the log alone says what led to it."""
-        level = logging.ERROR if error_type == "INTERNAL_ERROR" else logging.WARNING
-        log.log(level, "run failed: %s", error_type, exc_info=cause, extra=self._extra())
+        if error_type == "INTERNAL_ERROR":
+            log.error("run failed", exc_info=cause, extra=self._extra())
+        else:
+            log.warning("run failed: %s", error_type, exc_info=cause, extra=self._extra())
         return Failed(error_type=error_type, error_message=message, **self._narration.ending())
 
     def cancelled(self) -> CancelledByRequest:
