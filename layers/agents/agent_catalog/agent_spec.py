@@ -14,6 +14,18 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
+ThinkingEffort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+ServiceTier = Literal["auto", "default", "flex", "priority"]
+CacheRetention = Literal["5m", "30m", "1h", "12h"]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class CacheConfig(TypedDict, total=False):
+    """How prompts are cached."""
+
+    retention: CacheRetention
+    messages: bool
+
 
 @with_config(ConfigDict(extra="forbid"))
 class ModelSettings(TypedDict, total=False):
@@ -28,17 +40,17 @@ class ModelSettings(TypedDict, total=False):
     first_event_timeout: Seconds
     max_retries: Annotated[int, Field(ge=0)]
     parallel_tool_calls: bool
-    tool_choice: object
+    tool_choice: Literal["none", "required", "auto"] | list[str] | None
     seed: int
     presence_penalty: float
     frequency_penalty: float
     logit_bias: dict[str, int]
     stop_sequences: list[str]
     extra_headers: dict[str, str]
-    thinking: bool | Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+    thinking: bool | ThinkingEffort
     citations: bool
-    cache: object
-    service_tier: Literal["auto", "default", "flex", "priority"]
+    cache: bool | CacheRetention | CacheConfig
+    service_tier: ServiceTier
     extra_body: object
 
     bedrock_additional_model_requests_fields: object

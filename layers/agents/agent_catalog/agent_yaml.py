@@ -48,16 +48,22 @@ class YamlFile:
             said = str(error).partition("\n")[0]
             raise YamlFileError(f"is not YAML: {said}") from error
 
-    def line(self, location: Sequence[int | str]) -> int:
-        """Return the line of what a path of keys and positions leads to, or of what is nearest."""
+    def find(self, location: Sequence[int | str]) -> tuple[tuple[int | str, ...], int]:
+        """
+        Follow a path of keys and positions; a step that leads nowhere is passed over.
+
+        Returns:
+            The steps that there are, and the line of what they lead to.
+        """
         node, line = self._root, 1
+        steps: list[int | str] = []
         for step in location:
             found = _child(node, step)
-            if found is None:
-                break
-            at, node = found
-            line = at.start_mark.line + 1
-        return line
+            if found is not None:
+                steps.append(step)
+                at, node = found
+                line = at.start_mark.line + 1
+        return tuple(steps), line
 
 
 def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:

@@ -183,8 +183,7 @@ def _read(path: Path) -> tuple[AgentFile, YamlFile]:
     try:
         return AgentFile.model_validate(source.content), source
     except ValidationError as error:
-        faults = sorted(invalid_fields(error), key=lambda fault: source.line(fault.location))
-        told = (fault.told(path.name, source) for fault in faults)
+        told = (fault.told(path.name, source) for fault in invalid_fields(error, source))
         raise CatalogError("; ".join(told)) from error
 
 

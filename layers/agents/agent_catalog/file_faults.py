@@ -1,6 +1,6 @@
 """What is wrong with an agent's file, in the words of who writes one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -28,21 +28,28 @@ class FileFaultError(Exception):
 
     def told(self, name: str, source: YamlFile) -> str:
         """Say what is wrong and where: the file, the line, the field."""
+        _, line = source.find(self.location)
         field = ".".join(str(step) for step in self.location) or "the file"
-        return f"{name}:{source.line(self.location)}: {field}: {self}"
+        return f"{name}:{line}: {field}: {self}"
 
 
-def invalid_fields(error: ValidationError) -> Iterator[FileFaultError]:
-    """Return all that pydantic has found in a file."""
+def invalid_fields(error: ValidationError, source: YamlFile) -> list[FileFaultError]:
+    """Return all that pydantic has found in a file, in the order of the lines."""
+    said: dict[tuple[int | str, ...], list[str]] = {}
     for found in error.errors():
-        location = found["loc"]
+        # Of a field that may be of several types it names each, as if that were a key.
+        location, _ = source.find(found["loc"])
         match found["type"]:
             case "extra_forbidden":
-                yield FileFaultError(location, _unknown(location))
+                said.setdefault(location, []).append(_unknown(location))
             case "missing":
-                yield FileFaultError(location, "is missing")
+                said.setdefault((*location, found["loc"][-1]), []).append("is missing")
+            case "model_type" | "dict_type":
+                said.setdefault(location, []).append("must be a mapping")
             case _:
-                yield FileFaultError(location, _said(found["msg"]))
+                said.setdefault(location, []).append(_said(found["msg"]))
+    faults = [FileFaultError(where, ", or ".join(words)) for where, words in said.items()]
+    return sorted(faults, key=lambda fault: source.find(fault.location)[1])
 
 
 def _said(message: str) -> str:

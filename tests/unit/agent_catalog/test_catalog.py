@@ -6,14 +6,14 @@ import subprocess
 import sys
 from inspect import Parameter, signature
 from pathlib import Path
+from typing import get_args
 
 import pydantic_ai
 import pytest
-from pydantic_ai import AgentSpec
+from pydantic_ai import AgentSpec, settings
 from pydantic_ai.capabilities import CAPABILITY_TYPES
-from pydantic_ai.settings import ModelSettings as BaseSettings
 
-from agent_catalog import CatalogError, load_catalog
+from agent_catalog import CatalogError, agent_spec, load_catalog
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.agent_spec import CAPABILITIES, ModelSettings
 from agent_catalog.built_agent import build_agent
@@ -156,6 +156,11 @@ active: false
         ),
         (MINIMAL + "model_settings: {temperature: hot}\n", "model_settings.temperature: input"),
         (MINIMAL + "model_settings: {bedrock_cache: true}\n", "model_settings.bedrock_cache: th"),
+        (MINIMAL + "model_settings: {cache: {retnetion: 1h}}\n", "settings.cache.retnetion: there"),
+        (
+            MINIMAL + "model_settings:\n  thinking: much\n",
+            "input, or input should be 'minimal', 'low',",
+        ),
         (MINIMAL + "capabilities: [Thinkin]\n", "capabilities.0: there is no capability 'Thinkin'"),
         (
             MINIMAL + "capabilities:\n  - Thinking: {efort: high}\n",
@@ -163,7 +168,7 @@ active: false
         ),
         (MINIMAL + "capabilities: [{}]\n", "capabilities.0: must be one capability"),
         (MINIMAL + "instructions: 2026-13-01\n", "agent.yaml: is not YAML: month must be in 1..12"),
-        ("- a list\n", "agent.yaml:1: the file: "),
+        ("- a list\n", "agent.yaml:1: the file: must be a mapping"),
         ("name: [", "agent.yaml:2: is not YAML: did not find expected node content"),
     ],
 )
@@ -302,13 +307,19 @@ def test_the_shipped_agents_can_be_built() -> None:
 
 
 def test_the_known_model_settings_are_pydantic_ais() -> None:
-    known = set(BaseSettings.__annotations__)
+    known = set(settings.ModelSettings.__annotations__)
     for path in (Path(pydantic_ai.__file__).parent / "models").glob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and node.name.endswith("ModelSettings"):
                 fields = (part for part in node.body if isinstance(part, ast.AnnAssign))
                 known |= {field.target.id for field in fields if isinstance(field.target, ast.Name)}
     assert set(ModelSettings.__annotations__) == known
+
+
+@pytest.mark.parametrize("name", ["CacheRetention", "ServiceTier", "ThinkingEffort"])
+def test_the_values_of_a_model_setting_are_pydantic_ais(name: str) -> None:
+    assert get_args(getattr(agent_spec, name)) == get_args(getattr(settings, name))
+    assert set(agent_spec.CacheConfig.__annotations__) == set(settings.CacheConfig.__annotations__)
 
 
 @pytest.mark.parametrize("name", sorted(set(CAPABILITIES) | set(CAPABILITY_TYPES)))
