@@ -5,11 +5,13 @@ from typing import Any
 from agentrun.adapters.jwt_verifier import verifier_from
 from agentrun.domain.errors import UnauthenticatedError
 from agentrun.http.bearer import authorizer_context, bearer_token
+from agentrun.http.lambda_refusal import RefusedTokenError
 from agentrun.settings import Settings
-from agentrun.telemetry import log_as_json, logger
+from agentrun.telemetry import log_as_json
 
-log_as_json()
-verifier = verifier_from(Settings.from_environment())
+settings = Settings.from_environment()
+log_as_json(settings.log_causes)
+verifier = verifier_from(settings)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -21,16 +23,15 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         paths too, and the identity as context.
 
     Raises:
-        Exception: With the message "Unauthorized", which the gateway turns into 401 (source: "Use
-            API Gateway Lambda authorizers" in the API Gateway developer guide).
+        RefusedTokenError: With the message "Unauthorized", which the gateway turns into 401
+            (source: "Use API Gateway Lambda authorizers" in the API Gateway developer guide).
         IssuerUnavailableError: The issuer's keys cannot be had; the gateway answers 5xx, as to any
             other exception, and the next request asks again.
     """
     try:
         verified = verifier.verify(bearer_token([event["authorizationToken"]]))
     except UnauthenticatedError as error:
-        logger.info("token refused", extra={"reason": error.reason})
-        raise Exception("Unauthorized") from None
+        raise RefusedTokenError(error.reason) from None
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     return {
         "principalId": f"{verified.principal.tenant}/{verified.principal.user_id}",

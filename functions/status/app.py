@@ -31,9 +31,10 @@ from agentrun.telemetry import log_as_json
 TEXT_TYPES = ["application/json", "application/problem+json", "text/"]
 
 settings = Settings.from_environment()
-log_as_json()
+log_as_json(settings.log_causes)
 clock = SystemClock()
-catalog = load_catalog(settings.model)
+# The stream function tells what is wrong with an agent's file; once is enough.
+catalog = load_catalog(settings.model, on_fault=lambda _: None)
 client = dynamo_client(retry_mode="standard")
 ports = RunPorts(
     store=DynamoRunStore(client, settings.table),

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from starlette.applications import Starlette
 
-from agent_catalog import load_catalog
+from agent_catalog import load_catalog, tell_fault
 from agent_catalog.media_download import UrlMediaLoader
 from agentrun.adapters.dynamo_client import dynamo_client
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
@@ -33,9 +33,9 @@ MAX_THREADS = 64
 """Runs that one process executes at once; each blocks at most one thread."""
 
 settings = Settings.from_environment()
-log_as_json()
+log_as_json(settings.log_causes)
 clock = SystemClock()
-catalog = load_catalog(settings.model)
+catalog = load_catalog(settings.model, on_fault=tell_fault)
 client = dynamo_client(retry_mode="legacy")
 
 

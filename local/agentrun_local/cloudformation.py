@@ -15,6 +15,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from agentrun_local.errors import TemplateError
 from agentrun_local.intrinsics import Resolver
+from agentrun_local.parameters import check_values, is_list
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -63,6 +64,7 @@ def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resou
     declared = document.get("Parameters", {})
     if unknown := sorted(set(parameters) - set(declared)):
         raise TemplateError(f"{path.name} has no parameter {', '.join(unknown)}.")
+    check_values(declared, parameters)
     return _resolve(_translate(document, path), _parameter_values(declared, parameters))
 
 
@@ -130,10 +132,8 @@ def _parameter_values(declared: dict[str, Any], given: Mapping[str, str]) -> dic
         value = given.get(name, definition.get("Default"))
         if value is None:
             raise TemplateError(f"The parameter {name} has no default: give --parameter {name}=…")
-        is_list = definition["Type"] == "CommaDelimitedList" or definition["Type"].startswith(
-            "List<"
-        )
-        values[name] = [item.strip() for item in str(value).split(",")] if is_list else str(value)
+        items = [item.strip() for item in str(value).split(",")]
+        values[name] = items if is_list(definition) else str(value)
     return values
 
 

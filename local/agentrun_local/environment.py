@@ -1,13 +1,14 @@
 """One execution environment: a process, its Runtime API, and what it is working on."""
 
 import asyncio
+import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from agentrun_local.cloudformation import function_arn
 from agentrun_local.errors import TemplateError
-from agentrun_local.invocation import FunctionError, Invocation
+from agentrun_local.invocation import TRUNCATED, FunctionError, Invocation
 from agentrun_local.processes import Child, ProcessSupervisor
 from agentrun_local.runtime_api import RuntimeApi
 from agentrun_local.runtime_process import runtime_command, runtime_environment
@@ -62,6 +63,9 @@ class ExecutionEnvironment:
         self._in_flight: dict[str, tuple[Invocation, asyncio.TimerHandle]] = {}
         self._ready = asyncio.Event()
         self._init_error: FunctionError | None = None
+        self._stopped = False
+        self._ended_by_us = False
+        self._lost: list[Invocation] = []
 
     @property
     def function_arn(self) -> str:
@@ -111,14 +115,13 @@ class ExecutionEnvironment:
     def retire(self) -> None:
         """Take no more invocations, and end after those in flight."""
         self.retired = True
-        if not self._in_flight and self._child is not None:
-            self._child.terminate()
+        if not self._in_flight:
+            self._terminate()
 
     def stop(self) -> None:
         """End the process; what is in flight fails."""
-        self.retired = True
-        if self._child is not None:
-            self._child.terminate()
+        self.retired = self._stopped = True
+        self._terminate()
 
     async def next_invocation(self) -> Invocation:
         """Wait for the next event (the Runtime API's side)."""
@@ -136,6 +139,8 @@ class ExecutionEnvironment:
         if entry is None:
             return
         entry[1].cancel()
+        if invocation.error is not None and invocation.error.error_type == TRUNCATED:
+            self._lost.append(invocation)
         if self.retired:
             self.retire()
         self._host.freed(self)
@@ -164,13 +169,14 @@ class ExecutionEnvironment:
             return
         self.pid = self._child.pid
         if self.retired:
-            self._child.terminate()
+            self._terminate()
 
     async def _watch(self, child: Child) -> None:
         loop = asyncio.get_running_loop()
         overdue = loop.call_later(_INIT_TIMEOUT_S, self._init_overdue, child)
         status = await child.wait()
         overdue.cancel()
+        self._tell_of_end(child.pid, status)
         how = f"signal: {-status}" if status < 0 else f"exit status {status}"
         if not self._ready.is_set() and self._init_error is None:
             self._init_error = FunctionError(
@@ -179,13 +185,13 @@ class ExecutionEnvironment:
         for invocation, timer in list(self._in_flight.values()):
             timer.cancel()
             message = f"RequestId: {invocation.request_id} Error: Runtime exited with error: {how}"
-            self._log(message)
             invocation.fail(FunctionError("Runtime.ExitError", message))
         self._in_flight.clear()
 
     def _init_overdue(self, child: Child) -> None:
         if not self._ready.is_set():
             self._init_error = FunctionError("Sandbox.Timedout", "Error: The init took too long.")
+            self._ended_by_us = True
             child.kill()
 
     def _time_out(self, invocation: Invocation) -> None:
@@ -199,5 +205,32 @@ class ExecutionEnvironment:
         invocation.fail(FunctionError("Sandbox.Timedout", message))
         self._in_flight.pop(invocation.request_id, None)
         if not self._in_flight and self._child is not None:
+            self._ended_by_us = True
             self._child.kill()
         self._host.freed(self)
+
+    def _tell_of_end(self, pid: int, status: int) -> None:
+        """Log how the process has ended, unless it was asked to or has said itself why."""
+        lost = [*self._lost, *(invocation for invocation, _ in self._in_flight.values())]
+        expected = self._ended_by_us or self._init_error is not None
+        if not self._stopped and (lost or not expected):
+            self._log(_obituary(pid, status, lost))
+
+    def _terminate(self) -> None:
+        if self._child is not None:
+            self._ended_by_us = True
+            self._child.terminate()
+
+
+def _obituary(pid: int, status: int, lost: Sequence[Invocation]) -> str:
+    """Say how a process has ended that was to live on, and what ends with it."""
+    how = f"was killed by {_signal(-status)}" if status < 0 else f"ended with exit status {status}"
+    served = [f"run {i.run_id}" if i.run_id else f"request {i.request_id}" for i in lost]
+    return f"ERROR the process {pid} {how}, serving {', '.join(served) or 'no request'}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -64,6 +64,8 @@ async def read_prelude(invocation: Invocation) -> tuple[Prelude, bytes]:
     async for chunk in invocation.body():
         found = parser.feed(chunk)
         if found is not None:
+            # For the log: whose end a process takes with it.
+            invocation.run_id = dict(found[0].headers).get("x-run-id")
             return found
     raise MalformedAnswerError("The response ended before its prelude did.")
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 MAX_PAYLOAD_BYTES = 6_291_556
 """The largest event, and the largest buffered response: Lambda's 6 MB, as its errors put it."""
+TRUNCATED = "Runtime.TruncatedResponse"
+"""The error of a response that broke off, as when its process is killed."""
 
 _HIGH_WATER_BYTES = 256 * 1024
 
@@ -66,6 +68,7 @@ class Invocation:
             trace_id or f"Root=1-{uuid.uuid4().hex[:8]}-{uuid.uuid4().hex[:24]};Sampled=0"
         )
         self.deadline_ms = 0
+        self.run_id: str | None = None
         self._head: ResponseHead | None = None
         self._chunks: deque[bytes] = deque()
         self._buffered_bytes = 0
@@ -74,6 +77,11 @@ class Invocation:
         self._error: FunctionError | None = None
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
+
+    @property
+    def error(self) -> FunctionError | None:
+        """How the function has failed, if it has."""
+        return self._error
 
     @property
     def begun(self) -> bool:

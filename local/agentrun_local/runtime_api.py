@@ -15,7 +15,13 @@ from typing import Protocol
 import h11
 
 from agentrun_local.http_connection import ConnectionBrokenError, HttpConnection
-from agentrun_local.invocation import MAX_PAYLOAD_BYTES, FunctionError, Invocation, ResponseHead
+from agentrun_local.invocation import (
+    MAX_PAYLOAD_BYTES,
+    TRUNCATED,
+    FunctionError,
+    Invocation,
+    ResponseHead,
+)
 
 _ROOT = "/2018-06-01/runtime/"
 _ERROR_TYPE = "lambda-runtime-function-error-type"
@@ -147,7 +153,7 @@ class RuntimeApi:
         except ConnectionBrokenError:
             # A killed process is noticed here first; nobody may be sent to it meanwhile.
             self._source.retire()
-            invocation.fail(FunctionError("Runtime.TruncatedResponse", "Response truncated"))
+            invocation.fail(FunctionError(TRUNCATED, "Response truncated"))
             self._source.finished(invocation)
             raise
         if _ERROR_TYPE in connection.trailers:

@@ -17,6 +17,9 @@ _NOBODYS_SETTINGS = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
 
+# Nobody but the developer reads this log: it may quote what people and models have said.
+_ONE_READER = {"AGENTRUN_LOG_CAUSES": "full"}
+
 
 def runtime_command(function: Function) -> list[str | Path]:
     """
@@ -54,7 +57,7 @@ def runtime_environment(
         environment["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
     if function.concurrency > 1:
         environment["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.concurrency)
-    return {**environment, **function.environment, **extra}
+    return {**environment, **_ONE_READER, **function.environment, **extra}
 
 
 def _lambda_variables(function: Function) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """The whole stack in one place: functions, DynamoDB, doors."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_catalog.agent_file import MODEL_ID_PATTERN
 from agentrun_local.cloudformation import REGION, declared_parameters
 from agentrun_local.console import Console
 from agentrun_local.dev_identity import AUDIENCE, ISSUER, DevIdentity
@@ -113,6 +115,11 @@ async def _dynamodb(options: StackOptions, supervisor: ProcessSupervisor, consol
 
 
 def _parameters(options: StackOptions, identity: DevIdentity) -> dict[str, str]:
+    if not re.match(MODEL_ID_PATTERN, options.model):
+        raise LocalStackError(
+            f"The model '{options.model}' is neither demo nor <provider>:<name>, such as"
+            " bedrock:<model id>."
+        )
     ours = {
         "Model": options.model,
         "Issuer": ISSUER,

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,23 @@ async def ask(pool: FunctionPool, **order: Any) -> dict[str, Any]:
     answer = json.loads(await pool.invoke(event).payload())
     told: dict[str, Any] = json.loads(answer["body"])
     return told
+
+
+async def test_the_end_of_a_process_that_nobody_asked_for_is_one_line(
+    make_pool: MakePool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = make_pool()
+    await pool.start()
+    idle = pool.pids[0]
+    os.kill(idle, signal.SIGKILL)
+    await asyncio.to_thread(wait_until, lambda: idle not in pool.pids, "its end is noticed")
+    with pytest.raises(FunctionError, match="exit status 3"):
+        await ask(pool, do="exit")
+    assert (await ask(pool, do="tell"))["version"] == 1
+    await pool.stop()
+    killed, exited = (line for line in capsys.readouterr().out.splitlines() if "process" in line)
+    assert killed == f"ERROR the process {idle} was killed by SIGKILL, serving no request"
+    assert "ended with exit status 3, serving request " in exited
 
 
 async def test_a_surplus_process_ends_when_idle_and_the_last_one_stays(

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.testclient import TestClient
 
 from agentrun.domain.errors import StoreUnavailableError
+from agentrun.telemetry import log_as_json
 from agentrun.telemetry import logger as powertools
 from lambda_asgi.logs import configure_logging
 from tests.contract.test_token_verifier import token
@@ -214,6 +215,17 @@ def test_an_exceptions_text_is_not_logged_where_it_may_quote(
     for said in (*kinds, "builtins.ValueError", "in fail_over", "Told.model_validate"):
         assert said in line["exception"]
     assert line["exception_name"] == "ValueError"
+
+
+def test_only_a_machine_with_one_reader_logs_an_exceptions_text(functions: Functions) -> None:
+    log_as_json("full")
+    try:
+        fail_over(PRIVATE["prompt"])
+    except ValueError:
+        logging.getLogger("agentrun.x").exception("it failed")
+    log_as_json()
+    (line,) = functions.lines()
+    assert line["exception"].count(PRIVATE["prompt"]) > 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pydantic_ai.models.openai import OpenAIResponsesModel
 
 from agent_catalog.guarded_model import GuardedModel
 from agent_catalog.models import create_model
+from agentrun.causes import described, first_cause, in_full, plain_text
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, Metrics, ReasoningDelta, ToolEnd, ToolStart
 from tests.bedrock import Cut, EndOfStream, Hold, Reasoning, StreamException, Text, ToolUse
@@ -199,3 +200,23 @@ async def test_without_a_base_url_and_a_key_it_is_not_set_up(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(EngineError, match="is not set up here"):
         create_model("openai:gpt-5")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (ChatError(400, "context_length_exceeded"), "status 400, code context_length_exceeded"),
+        (ChatError(422), "status 422"),
+    ],
+)
+async def test_a_refusal_is_explained_to_the_log_without_what_it_may_quote(
+    server: OpenAiCompatibleServer, runner: Runner, answer: ChatError, said: str
+) -> None:
+    server.script(answer)
+    run = await runner.run()
+    assert run.error is not None
+    assert run.error.__cause__ is not None
+    assert first_cause(run.error.__cause__, plain_text).startswith("openai.")
+    assert f"Error: {said}" in first_cause(run.error.__cause__, plain_text)
+    assert "7d1e" not in described(run.error.__cause__)
+    assert "req_7d1e" in in_full(run.error.__cause__)

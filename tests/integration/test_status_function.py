@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 import pytest
+from awslambdaric.lambda_runtime_exception import FaultException  # type: ignore[import-untyped] # no stubs exist
 
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
@@ -234,5 +235,9 @@ def test_a_good_token_opens_the_whole_stage(app_module: AppModule) -> None:
 @pytest.mark.parametrize("authorization", ["", "Bearer x", f"Basic {token()}", "Bearer "])
 def test_a_bad_token_is_unauthorized(app_module: AppModule, authorization: str) -> None:
     event = event_file("authorizer.json") | {"authorizationToken": authorization}
-    with pytest.raises(Exception, match=r"^Unauthorized$"):
+    with pytest.raises(Exception, match=r"^Unauthorized$") as caught:
         app_module("authorizer").handler(event, None)
+    # Else AWS's runtime logs a stack trace of it.
+    assert isinstance(caught.value, FaultException)
+    assert caught.value.msg == "Unauthorized"
+    assert caught.value.exception_type.startswith("token refused: ")

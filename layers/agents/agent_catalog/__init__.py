@@ -1,5 +1,5 @@
 """The agents: one YAML file each, their tools, and the engine that runs them."""
 
-from agent_catalog.catalog import AgentCatalog, CatalogError, load_catalog
+from agent_catalog.catalog import AgentCatalog, CatalogError, load_catalog, tell_fault
 
-__all__ = ["AgentCatalog", "CatalogError", "load_catalog"]
+__all__ = ["AgentCatalog", "CatalogError", "load_catalog", "tell_fault"]

@@ -3,8 +3,9 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
+from agent_catalog.agent_spec import Capability, ModelSettings
 from agent_catalog.mcp_entry import McpServer
 
 MODEL_ID_PATTERN = r"^(demo|test|[a-z0-9/-]+:\S+)$"
@@ -50,10 +51,10 @@ class AgentFile(_Closed):
     description: str = Field(min_length=1)
     instructions: str = ""
     model: ModelId | None = None
-    model_settings: dict[str, JsonValue] = {}
+    model_settings: ModelSettings = {}
     retries: int = Field(default=2, ge=0)
     tool_timeout: float | None = Field(default=None, gt=0)
-    capabilities: tuple[str | dict[str, JsonValue], ...] = ()
+    capabilities: tuple[Capability, ...] = ()
 
     models: tuple[ModelId, ...] = ()
     media: tuple[MimeType, ...] = ()

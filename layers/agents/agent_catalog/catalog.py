@@ -1,14 +1,16 @@
 """Which agents there are, read from their files; imports neither the engine nor the tools."""
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from agent_catalog.agent_file import MODEL_ID_PATTERN, AgentFile
+from agent_catalog.agent_yaml import YamlFile, YamlFileError
+from agent_catalog.file_faults import FileFaultError, invalid_fields
 from agent_catalog.tool_reference import ToolReferenceError, describe_tool
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.errors import AgentNotFoundError
@@ -16,12 +18,14 @@ from agentrun.domain.model import ID_PATTERN
 
 AGENTS_FOLDER = Path(__file__).parent / "agents"
 
-# The C loader is several times faster, which a cold start notices; wheels of PyYAML have it.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SUFFIXES = (".yaml", ".yml")
+_BROKEN = "This agent cannot be run: its definition is broken."
+
+_log = logging.getLogger(__name__)
 
 
 class CatalogError(Exception):
-    """An agent's file is broken; the message names the file and each field at fault."""
+    """An agent's file is broken; the message names the file, the line and each field at fault."""
 
 
 @dataclass(frozen=True)
@@ -33,50 +37,110 @@ class AgentDefinition:
 
 
 class AgentCatalog:
-    """The agents that were loaded; implements the port `AgentDirectory`."""
+    """
+    The agents that were loaded; implements the port `AgentDirectory`.
 
-    def __init__(self, definitions: Mapping[str, AgentDefinition]) -> None:
-        self._definitions = dict(sorted(definitions.items()))
+    `broken` are those whose files are broken: they are known by their ids, and cannot be run.
+    """
+
+    def __init__(
+        self, definitions: Mapping[str, AgentDefinition], broken: Mapping[str, Agent] | None = None
+    ) -> None:
+        self._definitions = dict(definitions)
+        usable = {agent_id: found.agent for agent_id, found in definitions.items()}
+        self._agents = dict(sorted({**(broken or {}), **usable}.items()))
 
     def agents(self) -> Sequence[Agent]:
-        """Give all agents, inactive ones too, ordered by id."""
-        return tuple(definition.agent for definition in self._definitions.values())
+        """Return all agents, inactive and broken ones too, ordered by id."""
+        return tuple(self._agents.values())
 
     def agent(self, agent_id: str) -> Agent:
-        """Give one agent, active or not, or raise AgentNotFoundError."""
-        return self.definition(agent_id).agent
+        """Return one agent, whether it can be run or not, or raise AgentNotFoundError."""
+        if agent_id not in self._agents:
+            raise AgentNotFoundError(agent_id)
+        return self._agents[agent_id]
 
     def definition(self, agent_id: str) -> AgentDefinition:
-        """Give one agent with its file, or raise AgentNotFoundError."""
-        definition = self._definitions.get(agent_id)
-        if definition is None:
-            raise AgentNotFoundError(agent_id)
-        return definition
+        """Return one agent with its file, or raise AgentNotFoundError or BrokenAgentError."""
+        self.agent(agent_id).check_not_broken()
+        return self._definitions[agent_id]
 
 
-def load_catalog(default_model: str, folder: Path = AGENTS_FOLDER) -> AgentCatalog:
+def load_catalog(
+    default_model: str,
+    folder: Path | None = None,
+    *,
+    on_fault: Callable[[str], None] | None = None,
+) -> AgentCatalog:
     """
     Read every `*.yaml` file of a folder as one agent.
 
     Args:
         default_model: The model of the agents whose file names none, such as `demo` or
             `bedrock:<model id>`.
-        folder: Where the files are.
+        folder: Where the files are; `AGENTS_FOLDER` by default.
+        on_fault: Is told what is wrong with a file, in one line; its agent is then broken, and the
+            others are loaded. Without it, any fault is an error.
 
     Raises:
-        CatalogError: A file, or the default model, breaks the format.
+        CatalogError: The default model is not one; without `on_fault` also: a file breaks the
+            format.
     """
     if not re.match(MODEL_ID_PATTERN, default_model):
         raise CatalogError(f"The default model '{default_model}' is not '<provider>:<name>'.")
-    return AgentCatalog(
-        {path.stem: _load_definition(path, default_model) for path in folder.glob("*.yaml")}
+    definitions: dict[str, AgentDefinition] = {}
+    broken: dict[str, Agent] = {}
+    faults: list[str] = []
+    folder = folder or AGENTS_FOLDER
+    for path in _files(folder):
+        try:
+            definitions[path.stem] = _load_definition(path, folder, default_model)
+        except CatalogError as error:
+            faults.append(str(error))
+            if path.parent == folder and ID_PATTERN.fullmatch(path.stem):
+                broken[path.stem] = _broken_agent(path.stem, default_model, str(error))
+    if faults and on_fault is None:
+        raise CatalogError("\n".join(faults))
+    if on_fault is not None:
+        for fault in faults:
+            on_fault(fault)
+    return AgentCatalog(definitions, broken)
+
+
+def tell_fault(fault: str) -> None:
+    """Log what is wrong with an agent's file."""
+    _log.error("an agent's file is broken: %s", fault)
+
+
+def _files(folder: Path) -> list[Path]:
+    """List what is meant as an agent's file, in the wrong place or with the wrong ending too."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        # Editors lock and save under names that begin with a dot.
+        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
     )
 
 
-def _load_definition(path: Path, default_model: str) -> AgentDefinition:
-    if not ID_PATTERN.fullmatch(path.stem):
-        raise CatalogError(f"{path.name}: '{path.stem}' cannot be an id, letters, digits, _ or -.")
-    file = _read(path)
+def _broken_agent(agent_id: str, default_model: str, fault: str) -> Agent:
+    return Agent(
+        id=agent_id,
+        name=agent_id,
+        description=_BROKEN,
+        model=default_model,
+        models=(default_model,),
+        active=False,
+        fault=fault,
+    )
+
+
+def _load_definition(path: Path, folder: Path, default_model: str) -> AgentDefinition:
+    _check_name(path, folder)
+    file, source = _read(path)
+    try:
+        tools = _tools(file)
+    except FileFaultError as fault:
+        raise CatalogError(fault.told(path.name, source)) from fault
     model = file.model or default_model
     agent = Agent(
         id=path.stem,
@@ -85,7 +149,7 @@ def _load_definition(path: Path, default_model: str) -> AgentDefinition:
         model=model,
         models=tuple(dict.fromkeys((model, *file.models))),
         active=file.active,
-        tools=_tools(path, file),
+        tools=tools,
         media=file.media,
         custom_system_prompt=file.allow_system_prompt,
         required_scope=file.required_scope,
@@ -93,42 +157,57 @@ def _load_definition(path: Path, default_model: str) -> AgentDefinition:
     return AgentDefinition(agent=agent, file=file)
 
 
-def _read(path: Path) -> AgentFile:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - safe
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path.name}: is not YAML: {error}") from error
-    try:
-        return AgentFile.model_validate(content)
-    except ValidationError as error:
-        faults = (
-            f"{'.'.join(str(step) for step in fault['loc']) or 'the file'}: {fault['msg']}"
-            for fault in error.errors()
+def _check_name(path: Path, folder: Path) -> None:
+    name = path.relative_to(folder)
+    if path.parent != folder:
+        raise CatalogError(f"{name}: agents' files are not looked for in folders of the folder.")
+    if path.suffix != ".yaml":
+        raise CatalogError(f"{name}: an agent's file ends in .yaml; rename it to {path.stem}.yaml.")
+    if not ID_PATTERN.fullmatch(path.stem):
+        raise CatalogError(
+            f"{name}: '{path.stem}' cannot be an agent's id, which has at most 64 letters, digits,"
+            " _ or -."
         )
-        raise CatalogError(f"{path.name}: {'; '.join(faults)}") from error
 
 
-def _tools(path: Path, file: AgentFile) -> tuple[AgentTool, ...]:
-    tools = [_tool(path, file, position) for position in range(len(file.tools))]
+def _read(path: Path) -> tuple[AgentFile, YamlFile]:
+    try:
+        source = YamlFile.parse(path.read_text(encoding="utf-8"))
+    except YamlFileError as error:
+        line = "" if error.line is None else f":{error.line}"
+        raise CatalogError(f"{path.name}{line}: {error}") from error
+    except OSError as error:
+        raise CatalogError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"{path.name}: is not UTF-8: {error.reason}") from error
+    try:
+        return AgentFile.model_validate(source.content), source
+    except ValidationError as error:
+        told = (fault.told(path.name, source) for fault in invalid_fields(error, source))
+        raise CatalogError("; ".join(told)) from error
+
+
+def _tools(file: AgentFile) -> tuple[AgentTool, ...]:
+    tools = [_tool(file, position) for position in range(len(file.tools))]
     for position, name in enumerate(file.approval):
         if name not in {tool.name for tool in tools}:
-            raise CatalogError(f"{path.name}: approval.{position}: '{name}' is not among the tools")
-    places = [f"tools.{position}" for position in range(len(tools))]
+            raise FileFaultError(("approval", position), f"'{name}' is not among the tools")
+    places: list[tuple[str, int]] = [("tools", position) for position in range(len(tools))]
     for position, server in enumerate(file.mcp):
         offered = server.agent_tools()
         tools += offered
-        places += [f"mcp.{position}"] * len(offered)
+        places += [("mcp", position)] * len(offered)
     named: set[str] = set()
     for tool, place in zip(tools, places, strict=True):
         if tool.name in named:
-            raise CatalogError(f"{path.name}: {place}: '{tool.name}' is there twice")
+            raise FileFaultError(place, f"'{tool.name}' is there twice")
         named.add(tool.name)
     return tuple(tools)
 
 
-def _tool(path: Path, file: AgentFile, position: int) -> AgentTool:
+def _tool(file: AgentFile, position: int) -> AgentTool:
     try:
         tool = describe_tool(file.tools[position])
     except ToolReferenceError as error:
-        raise CatalogError(f"{path.name}: tools.{position}: {error}") from error
+        raise FileFaultError(("tools", position), str(error)) from error
     return tool.model_copy(update={"requires_approval": tool.name in file.approval})

@@ -17,6 +17,7 @@ from agent_catalog.session import Session
 from agent_catalog.tool_output import bounded
 from agent_catalog.tool_reference import split_reference
 from agent_catalog.tools.errors import ToolInputError
+from agentrun.domain.errors import EngineError
 
 _log = logging.getLogger(__name__)
 
@@ -28,15 +29,26 @@ def bind_tool(reference: str, *, needs_approval: bool, timeout_s: float | None) 
     Whatever the function raises, and if it takes too long, the model sees that the call failed and
     the run goes on. Calls that need approval run one after the other, in the model's order: each
     finds done what the one before it did.
+
+    Raises:
+        EngineError: Its module cannot be imported; the cause says why.
     """
     module, name = split_reference(reference)
-    function: Callable[..., Any] = getattr(import_module(module), name)
+    function = _imported(module, name)
     return Tool(
         _guarded(function, timeout_s),
         name=name,
         requires_approval=needs_approval,
         sequential=needs_approval,
     )
+
+
+def _imported(module: str, name: str) -> Callable[..., Any]:
+    try:
+        function: Callable[..., Any] = getattr(import_module(module), name)
+    except Exception as error:
+        raise EngineError(f"The tool '{name}' cannot be loaded.") from error
+    return function
 
 
 def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[..., Any]:

@@ -46,15 +46,37 @@ def split_reference(reference: str) -> tuple[str, str]:
 @cache
 def _functions(module: str) -> dict[str, str]:
     """Map the functions that a module defines to the first line of their docstrings."""
+    path = _source_of(module)
     try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None or spec.origin is None:
-        raise ToolReferenceError(f"there is no module '{module}'")
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise ToolReferenceError(f"{path}:{error.lineno or 1}: {error.msg}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        # ValueError: what is no text, such as a compiled module.
+        raise ToolReferenceError(f"{path}: cannot be read as Python source") from error
     return {
         node.name: (ast.get_docstring(node) or "").partition("\n")[0]
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
+
+
+def _source_of(module: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError as error:
+        # To find a module its package is imported, and that may lack one of its own imports.
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise ToolReferenceError(_cannot_import(module, error)) from error
+        spec = None
+    except Exception as error:
+        raise ToolReferenceError(_cannot_import(module, error)) from error
+    if spec is None or spec.origin is None:
+        raise ToolReferenceError(f"there is no module '{module}'")
+    return Path(spec.origin)
+
+
+def _cannot_import(module: str, error: Exception) -> str:
+    package = module.rpartition(".")[0]
+    at = f"{error.filename}:{error.lineno}: " if isinstance(error, SyntaxError) else ""
+    return f"the package '{package}' cannot be imported: {at}{type(error).__name__}: {error}"

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +30,7 @@ class Settings(BaseModel):
     runs_per_minute_per_user: int = 0
     runs_per_minute_per_tenant: int = 0
     daily_tokens_per_tenant: int = 0
+    log_causes: Literal["safe", "full"] = "safe"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

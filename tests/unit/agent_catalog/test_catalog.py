@@ -1,19 +1,27 @@
 """Agents as files."""
 
+import ast
 import json
 import subprocess
 import sys
+from inspect import Parameter, signature
 from pathlib import Path
+from typing import get_args
 
+import pydantic_ai
 import pytest
-from pydantic_ai import AgentSpec
+from pydantic_ai import AgentSpec, settings
+from pydantic_ai.capabilities import CAPABILITY_TYPES
 
-from agent_catalog import CatalogError, load_catalog
+from agent_catalog import CatalogError, agent_spec, load_catalog
 from agent_catalog.agent_file import AgentFile
-from agentrun.domain.errors import AgentNotFoundError
+from agent_catalog.agent_spec import CAPABILITIES, ModelSettings
+from agent_catalog.built_agent import build_agent
+from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
 
 CALCULATE = "agent_catalog.tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
+LIMIT_TWICE = "agent.yaml:5: 'cost_limit' is there twice, first in line 4"
 OURS = {
     *("models", "media", "tools", "approval", "mcp", "limits", "history", "followup_model"),
     *("allow_system_prompt", "required_scope", "active"),
@@ -98,20 +106,24 @@ active: false
         "media": ("image/png",),
         "customSystemPrompt": True,
         "requiredScope": "agents:analyst",
+        "fault": None,
     }
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (MINIMAL + "colour: red\n", "agent.yaml: colour: Extra inputs"),
-        ("name: A\n", "agent.yaml: description: Field required"),
-        (MINIMAL + "limits: {requests: 3}\n", "agent.yaml: limits.requests: Extra"),
-        (MINIMAL + "limits: {request_limit: 0}\n", "agent.yaml: limits.request_limit: "),
-        (MINIMAL + "model: haiku\n", "agent.yaml: model: "),
-        (MINIMAL + "required_scope: two words\n", "agent.yaml: required_scope: "),
-        (MINIMAL + "media: [png]\n", "agent.yaml: media.0: "),
-        (MINIMAL + "tools: [calculate]\n", "agent.yaml: tools.0: 'calculate' is not of the form"),
+        (MINIMAL + "colour: red\n", "agent.yaml:3: colour: there is no such field"),
+        ("name: A\n", "agent.yaml:1: description: is missing"),
+        (
+            MINIMAL + "limits: {requests: 3}\n",
+            "agent.yaml:3: limits.requests: there is no such field",
+        ),
+        (MINIMAL + "limits: {request_limit: 0}\n", "agent.yaml:3: limits.request_limit: "),
+        (MINIMAL + "model: haiku\n", "agent.yaml:3: model: "),
+        (MINIMAL + "required_scope: two words\n", "agent.yaml:3: required_scope: "),
+        (MINIMAL + "media: [png]\n", "agent.yaml:3: media.0: "),
+        (MINIMAL + "tools: [calculate]\n", "agent.yaml:3: tools.0: 'calculate' is not of the form"),
         (MINIMAL + "tools: ['no.such:tool']\n", "tools.0: there is no module 'no.such'"),
         (
             MINIMAL + "tools: ['agent_catalog.tools.calculator:guess']\n",
@@ -123,21 +135,42 @@ active: false
         ),
         (
             MINIMAL + f"tools: ['{CALCULATE}', '{CALCULATE}']\n",
-            "agent.yaml: tools.1: 'calculate' is there twice",
+            "agent.yaml:3: tools.1: 'calculate' is there twice",
         ),
         (
             MINIMAL + "approval: [launch]\n",
-            "agent.yaml: approval.0: 'launch' is not among the tools",
+            "agent.yaml:3: approval.0: 'launch' is not among the tools",
         ),
-        (MINIMAL + "history: {turns: -1}\n", "agent.yaml: history.turns: "),
-        (MINIMAL + "followup_model: haiku\n", "agent.yaml: followup_model: "),
+        (MINIMAL + "history: {turns: -1}\n", "agent.yaml:3: history.turns: "),
+        (MINIMAL + "followup_model: haiku\n", "agent.yaml:3: followup_model: "),
         (
             MINIMAL
             + f"tools: ['{CALCULATE}']\nmcp: [{{url: https://a.example, tools: [calculate]}}]",
-            "agent.yaml: mcp.0: 'calculate' is there twice",
+            "agent.yaml:4: mcp.0: 'calculate' is there twice",
         ),
-        ("- a list\n", "agent.yaml: the file: "),
-        ("name: [", "agent.yaml: is not YAML"),
+        (MINIMAL + "limits:\n  cost_limit: 1\n  cost_limit: 2\n", LIMIT_TWICE),
+        (MINIMAL + "name: Again\n", "agent.yaml:3: 'name' is there twice, first in line 1"),
+        (MINIMAL + "limits: {cost_limit: 1, cost_limit: 2}\n", "agent.yaml:3: 'cost_limit' is"),
+        (
+            MINIMAL + "model_settings:\n  max_tokens: 9\n  temprature: 0.2\n",
+            "agent.yaml:5: model_settings.temprature: there is no such field; did you mean temper",
+        ),
+        (MINIMAL + "model_settings: {temperature: hot}\n", "model_settings.temperature: input"),
+        (MINIMAL + "model_settings: {bedrock_cache: true}\n", "model_settings.bedrock_cache: th"),
+        (MINIMAL + "model_settings: {cache: {retnetion: 1h}}\n", "settings.cache.retnetion: there"),
+        (
+            MINIMAL + "model_settings:\n  thinking: much\n",
+            "input, or input should be 'minimal', 'low',",
+        ),
+        (MINIMAL + "capabilities: [Thinkin]\n", "capabilities.0: there is no capability 'Thinkin'"),
+        (
+            MINIMAL + "capabilities:\n  - Thinking: {efort: high}\n",
+            "agent.yaml:4: capabilities.0: Thinking has no parameter 'efort'",
+        ),
+        (MINIMAL + "capabilities: [{}]\n", "capabilities.0: must be one capability"),
+        (MINIMAL + "instructions: 2026-13-01\n", "agent.yaml: is not YAML: month must be in 1..12"),
+        ("- a list\n", "agent.yaml:1: the file: must be a mapping"),
+        ("name: [", "agent.yaml:2: is not YAML: did not find expected node content"),
     ],
 )
 def test_a_broken_file_is_one_error_naming_file_and_field(
@@ -149,8 +182,111 @@ def test_a_broken_file_is_one_error_naming_file_and_field(
 
 
 def test_every_fault_of_a_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match=r"name: Field.*description: Field.*colour: Extra"):
+    every = r"name: is missing; .*description: is missing; .*colour: there is no"
+    with pytest.raises(CatalogError, match=every):
         load_catalog("demo", write(tmp_path, "colour: red"))
+
+
+def test_a_file_that_is_broken_breaks_its_own_agent_only(tmp_path: Path) -> None:
+    write(tmp_path, MINIMAL, "good.yaml")
+    write(tmp_path, MINIMAL, "good.yml")
+    write(tmp_path, MINIMAL + "colour: red\n", "bad.yaml")
+    write(tmp_path, MINIMAL, "my agent.yaml")
+    faults: list[str] = []
+    catalog = load_catalog("demo", tmp_path, on_fault=faults.append)
+    assert [(agent.id, agent.active) for agent in catalog.agents()] == [
+        ("bad", False),
+        ("good", True),
+    ]
+    assert [fault.partition(": ")[0] for fault in faults] == [
+        "bad.yaml:3",
+        "good.yml",
+        "my agent.yaml",
+    ]
+    assert not any("\n" in fault for fault in faults)
+    with pytest.raises(BrokenAgentError) as caught:
+        catalog.definition("bad")
+    assert caught.value.fault == faults[0]
+    assert catalog.definition("good").agent.name == "A"
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("weatherman.yml", "weatherman.yml: an agent's file ends in .yaml; rename it to weatherm"),
+        ("weatherman.YAML", "weatherman.YAML: an agent's file ends in .yaml"),
+        ("team/a.yaml", "team/a.yaml: agents' files are not looked for in folders"),
+    ],
+)
+def test_a_file_that_would_be_passed_over_is_refused(
+    tmp_path: Path, name: str, complaint: str
+) -> None:
+    (tmp_path / "team").mkdir()
+    with pytest.raises(CatalogError) as caught:
+        load_catalog("demo", write(tmp_path, MINIMAL, name))
+    assert complaint in str(caught.value)
+
+
+def test_what_editors_leave_behind_is_passed_over(tmp_path: Path) -> None:
+    for name in (".#agent.yaml", ".agent.yaml.swp", "agent.yaml~", "README.md"):
+        write(tmp_path, "", name)
+    assert load_catalog("demo", tmp_path).agents() == ()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
+    with pytest.raises(CatalogError) as caught:
+        load_catalog("demo", tmp_path)
+    assert "folder.yaml: cannot be read: Is a directory" in str(caught.value)
+    assert "latin.yaml: is not UTF-8" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("def tool(:\n", r"agent.yaml:3: tools.0: .*/broken_a.py:1: invalid syntax"),
+        ("x = 1\n\ndef tool():\n  return (\n", r"broken_a.py:4: '\(' was never closed"),
+        ("\0", r"broken_a.py(:1)?: (cannot be read|source code)"),
+    ],
+)
+def test_a_tools_file_that_python_cannot_read_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, complaint: str
+) -> None:
+    (tmp_path / "broken_a.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(CatalogError, match=complaint):
+        load_catalog("demo", write(tmp_path, MINIMAL + "tools: ['broken_a:tool']\n"))
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("import not_there\n", "ModuleNotFoundError: No module named 'not_there'"),
+        ("1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("def (:\n", r".*/__init__.py:1: SyntaxError: invalid syntax"),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_no_fault_of_its_modules_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, complaint: str
+) -> None:
+    package = tmp_path / "broken_b"
+    package.mkdir()
+    (package / "__init__.py").write_text(source)
+    (package / "tools.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fault = f"agent.yaml:3: tools.0: the package 'broken_b' cannot be imported: {complaint}"
+    with pytest.raises(CatalogError, match=fault):
+        load_catalog("demo", write(tmp_path, MINIMAL + "tools: ['broken_b.tools:tool']\n"))
+
+
+def test_a_key_that_a_merge_brought_may_be_overridden(tmp_path: Path) -> None:
+    text = (
+        "name: A\ndescription: B\nlimits: &l {request_limit: 3}\n"
+        "history: {turns: 1}\nmodel_settings: {<<: {seed: 1}, seed: 2}\n"
+    )
+    file = load_catalog("demo", write(tmp_path, text)).definition("agent").file
+    assert file.model_settings == {"seed": 2}
 
 
 def test_a_file_name_that_is_no_id_is_refused(tmp_path: Path) -> None:
@@ -162,6 +298,40 @@ def test_a_file_name_that_is_no_id_is_refused(tmp_path: Path) -> None:
 def test_a_default_model_that_is_none_is_refused(model: str, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="default model"):
         load_catalog(model, tmp_path)
+
+
+def test_the_shipped_agents_can_be_built() -> None:
+    catalog = load_catalog("demo")
+    for agent in catalog.agents():
+        built = build_agent(agent.id, catalog.definition(agent.id).file)
+        assert set(built.tools) == {tool.name for tool in agent.tools}
+
+
+def test_the_known_model_settings_are_pydantic_ais() -> None:
+    known = set(settings.ModelSettings.__annotations__)
+    for path in (Path(pydantic_ai.__file__).parent / "models").glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("ModelSettings"):
+                fields = (part for part in node.body if isinstance(part, ast.AnnAssign))
+                known |= {field.target.id for field in fields if isinstance(field.target, ast.Name)}
+    assert set(ModelSettings.__annotations__) == known
+
+
+@pytest.mark.parametrize("name", ["CacheRetention", "ServiceTier", "ThinkingEffort"])
+def test_the_values_of_a_model_setting_are_pydantic_ais(name: str) -> None:
+    assert get_args(getattr(agent_spec, name)) == get_args(getattr(settings, name))
+    assert set(agent_spec.CacheConfig.__annotations__) == set(settings.CacheConfig.__annotations__)
+
+
+@pytest.mark.parametrize("name", sorted(set(CAPABILITIES) | set(CAPABILITY_TYPES)))
+def test_the_known_capabilities_are_pydantic_ais(name: str) -> None:
+    kind = CAPABILITY_TYPES[name]
+    parameters = dict(signature(kind.from_spec).parameters)
+    if "args" in parameters:
+        # The default, which hands all on.
+        parameters = dict(signature(kind).parameters)
+    takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
+    assert CAPABILITIES[name] == (None if takes_any else frozenset(parameters))
 
 
 def test_the_format_is_pydantic_ais_with_our_fields_added() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel, StreamFunctionDef
 
+from agent_catalog import load_catalog
 from agent_catalog.engine import PydanticAiEngine
 from agent_catalog.engine_errors import engine_error
 from agent_catalog.models import create_model
@@ -18,6 +20,7 @@ from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, Metrics, ToolEnd, ToolError, ToolStart
 from agentrun.domain.requests import RunOptions
 from tests.unit.agent_catalog import sample_tools
+from tests.unit.agent_catalog.chat import Chat
 from tests.unit.agent_catalog.conftest import MakeBench, calling
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +43,19 @@ async def test_a_model_that_breaks_off_leaves_its_text_and_an_error(bench: MakeB
     assert rig.error.error_type == "MODEL_ERROR"
     assert "arn" not in str(rig.error)
     assert isinstance(rig.error.__cause__, ai.ModelHTTPError)
+
+
+async def test_a_tool_whose_module_cannot_be_imported_fails_the_run_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = 'import not_there\n\n\ndef look() -> None:\n    """Look."""\n'
+    (tmp_path / "lacking.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = "name: A\ndescription: B\ntools: ['lacking:look']\n"
+    (tmp_path / "lacking.yaml").write_text(text)
+    with pytest.raises(EngineError, match=r"^The tool 'look' cannot be loaded\.$") as caught:
+        await Chat(load_catalog("demo", tmp_path)).ask("lacking", "hi")
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 
 async def refusing(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:

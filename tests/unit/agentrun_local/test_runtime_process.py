@@ -44,6 +44,12 @@ def test_an_exec_wrapper_gets_the_interpreter_and_its_arguments(tmp_path: Path) 
     assert runtime_command(function) == [wrapper, *runtime_command(FUNCTION)]
 
 
+def test_the_log_tells_its_developer_everything_unless_the_template_says_otherwise() -> None:
+    assert environment_of(FUNCTION)["AGENTRUN_LOG_CAUSES"] == "full"
+    safe = replace(FUNCTION, environment={"AGENTRUN_LOG_CAUSES": "safe"})
+    assert environment_of(safe)["AGENTRUN_LOG_CAUSES"] == "safe"
+
+
 def test_the_environment_is_lambdas_and_the_templates() -> None:
     environment = environment_of(FUNCTION, AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:2")
     expected = {

@@ -62,3 +62,22 @@ def test_a_refusal_repeats_little_of_what_was_sent() -> None:
     assert len(answer["instance"]) <= 256
     assert len(answer["invalidParams"]) == 20
     assert {len(text) for param in answer["invalidParams"] for text in param.values()} == {501}
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (errors.BrokenAgentError("a", "a.yaml:3: colour: there"), "a.yaml:3: colour: there"),
+        (errors.StoreUnavailableError("The store is busy."), "The store is busy."),
+        (errors.EngineError("The tool 'x' cannot be loaded."), "The tool 'x' cannot be loaded."),
+    ],
+)
+def test_what_is_our_fault_is_logged_once_with_its_cause(
+    error: errors.AgentrunError, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = Request({"type": "http", "method": "POST", "path": "/x", "headers": []})
+    caplog.set_level("INFO", "agentrun")
+    answer = json.loads(bytes(of_agentrun_error(request, error).body))
+    assert answer["detail"] == str(error)
+    (record,) = caplog.records
+    assert record.getMessage() == f"request failed: {line}"

@@ -166,6 +166,31 @@ async def test_an_unexpected_failure_tells_nothing_internal(stage: Stage) -> Non
     assert "KeyError" not in str(stage.stored)
 
 
+async def test_the_cause_of_a_failed_run_is_logged_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    cause = KeyError("what the provider said")
+
+    async def fail() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="so far")
+        raise EngineError("The model has failed.", error_type="MODEL_ERROR") from cause
+
+    await stage.run(fail)
+    (record,) = [one for one in caplog.records if one.exc_info]
+    assert record.getMessage() == "run failed: MODEL_ERROR"
+    assert record.exc_info is not None
+    assert record.exc_info[1] is cause
+    assert vars(record)["runId"] == stage.stored.id
+    assert "provider" not in str(stage.streamed)
+
+
+async def test_a_run_that_fails_without_an_exception_is_logged_too(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stage.run(forever, deadline=AT)
+    assert [one.getMessage() for one in caplog.records] == ["run failed: DEADLINE_EXCEEDED"]
+
+
 async def test_an_engine_that_breaks_off_by_itself_has_failed(stage: Stage) -> None:
     async def break_off() -> AsyncGenerator[EngineEvent, None]:
         yield ContentDelta(text="so far")

@@ -17,6 +17,7 @@ Everything that can go wrong with a request or a run, as one tree.
     ├── RunFailedError                 the run that a caller waited for has failed
     ├── StoreUnavailableError          the store throttled, failed or timed out; retrying is safe
     ├── IssuerUnavailableError         nobody can say whether a token is good; retrying is safe
+    ├── BrokenAgentError               nobody can run the agent until its definition is mended
     ├── FencedError                    another executor owns the run, or it has ended; never retry
     └── EngineError                    the agent failed; its message is safe to show
         └── CannotResumeError          what was paused cannot go on; nothing has been done
@@ -129,6 +130,14 @@ class IssuerUnavailableError(AgentrunError):
 
     def __init__(self) -> None:
         super().__init__("Tokens cannot be verified at the moment.")
+
+
+class BrokenAgentError(AgentrunError):
+    """The agent's definition is broken, so that retrying is no use; `fault` is for the log only."""
+
+    def __init__(self, agent_id: str, fault: str) -> None:
+        super().__init__(f"The agent '{agent_id}' cannot be run: its definition is broken.")
+        self.fault = fault
 
 
 class FencedError(AgentrunError):

@@ -28,6 +28,7 @@ PROBLEMS: dict[type[errors.AgentrunError], tuple[int, str]] = {
     errors.RunFailedError: (502, "run-failed"),
     errors.StoreUnavailableError: (503, "unavailable"),
     errors.IssuerUnavailableError: (503, "unavailable"),
+    errors.BrokenAgentError: (500, "internal-error"),
     errors.FencedError: (500, "internal-error"),
     errors.EngineError: (502, "run-failed"),
 }
@@ -71,6 +72,8 @@ _REASONS = {
     "uuid_parsing": "must be a UUID",
     "uuid_type": "must be a UUID",
 }
+_LOGGED = (errors.StoreUnavailableError, errors.EngineError)
+"""What has a cause that nobody else has logged, and is no refusal of the caller's own doing."""
 _INTERNAL = "Something went wrong on our side."
 
 
@@ -105,8 +108,12 @@ def of_agentrun_error(request: Request, error: Exception) -> Response:
     """Answer an error of the domain's tree."""
     assert isinstance(error, errors.AgentrunError)  # noqa: S101 - as registered below
     status, kind = status_and_type(error)
-    if status == 500:
+    if isinstance(error, errors.BrokenAgentError):
+        log.error("request failed: %s", error.fault, extra={"path": request.url.path})
+    elif status == 500:
         return of_unexpected_error(request, error)
+    elif isinstance(error, _LOGGED):
+        log.warning("request failed: %s", error, exc_info=error, extra={"path": request.url.path})
     members: dict[str, object] = {}
     if isinstance(error, errors.InvalidRequestError) and error.params:
         members["invalidParams"] = [

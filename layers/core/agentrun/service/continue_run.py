@@ -45,12 +45,14 @@ async def continue_run(
         InvalidRequestError: Not all pending calls, or others, are decided, or changed arguments do
             not fit the tool.
         AgentNotFoundError: The agent is gone.
+        BrokenAgentError: The agent's definition is broken by now.
         ConflictError: The run is not paused any more, or its session is busy.
         TooManyRunsError: The user or the tenant has as many runs as they may.
         StoreUnavailableError: Nothing is known of the outcome; retrying is safe: the pause is
             either taken, which is a conflict, or still there.
     """
     agent = ports.agents.agent(paused.agent_id)
+    agent.check_not_broken()
     principal.check_may_write(also=agent.required_scope)
     action = paused.required_action
     if paused.status is not RunStatus.PAUSED or action is None:

@@ -49,14 +49,19 @@ class Ending:
                 log.error("run paused again: %s", error, extra=self._extra())
                 return self._paused_again()
             case EngineError():
-                log.warning("run failed: %s", error.error_type, extra=self._extra())
-                return self.failed(error.error_type, str(error))
+                return self.failed(error.error_type, str(error), cause=error.__cause__)
             case _:
-                log.error("run failed", exc_info=error, extra=self._extra())
-                return self.failed("INTERNAL_ERROR", "The run failed for an internal reason.")
+                message = "The run failed for an internal reason."
+                return self.failed("INTERNAL_ERROR", message, cause=error)
 
-    def failed(self, error_type: str, message: str) -> Failed:
-        """Give the outcome of a run that cannot go on."""
+    def failed(
+        self, error_type: str, message: str, *, cause: BaseException | None = None
+    ) -> Failed:
+        """Return the outcome of a run that cannot go on; the log alone says what led to it."""
+        if error_type == "INTERNAL_ERROR":
+            log.error("run failed", exc_info=cause, extra=self._extra())
+        else:
+            log.warning("run failed: %s", error_type, exc_info=cause, extra=self._extra())
         return Failed(error_type=error_type, error_message=message, **self._narration.ending())
 
     def cancelled(self) -> CancelledByRequest:

@@ -7,7 +7,6 @@ from pydantic import JsonValue
 from agentrun.domain.agents import Agent
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import (
-    AgentNotFoundError,
     InvalidRequestError,
     PayloadTooLargeError,
     TooManyRunsError,
@@ -81,6 +80,7 @@ async def start_run(
     Raises:
         ForbiddenError: The token lacks the scope, or is for another tenant or user.
         AgentNotFoundError: There is no such active agent.
+        BrokenAgentError: The agent's definition is broken.
         InvalidRequestError: The agent does not take these options or this media.
         PayloadTooLargeError: The media are over a limit.
         ConflictError: The Idempotency-Key stands for another request, or the session is busy.
@@ -91,8 +91,7 @@ async def start_run(
     principal.check_may_write()
     user_id = principal.acting_for(request.org_id, request.user_id)
     agent = ports.agents.agent(agent_id)
-    if not agent.active:
-        raise AgentNotFoundError(agent_id)
+    agent.check_can_run()
     principal.check_may_write(also=agent.required_scope)
     check_taken_by(agent, request)
     run = _fresh_run(principal.tenant, user_id, agent, request, ports)
