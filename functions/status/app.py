@@ -112,5 +112,6 @@ def delete_run(caller: Caller, agent_id: str, run_id: str) -> Response:
 api.include_router(
     session_routes(authenticate, conversations=conversations, transcript=transcript, ports=ports)
 )
-app = SecurityHeadersMiddleware(with_cors(api, settings.cors_origins))
+open_to_browsers = with_cors(api, settings.cors_origins, settings.cors_allow_headers)
+app = SecurityHeadersMiddleware(open_to_browsers)
 handler = Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)

@@ -78,5 +78,6 @@ api = Starlette(
 )
 # The path with one slash more is another path, and nowhere to send a caller and their token to.
 api.router.redirect_slashes = False
-app = SecurityHeadersMiddleware(with_cors(api, settings.cors_origins))
+open_to_browsers = with_cors(api, settings.cors_origins, settings.cors_allow_headers)
+app = SecurityHeadersMiddleware(open_to_browsers)
 handler = StreamingHandler(app)

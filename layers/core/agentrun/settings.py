@@ -24,6 +24,7 @@ class Settings(BaseModel):
     jwks: dict[str, Any] | None = None
     org_claim: str = "org_id"
     cors_origins: tuple[str, ...] = ()
+    cors_allow_headers: tuple[str, ...] = ()
     approval_expiry_hours: float = 24
     max_runs_per_user: int = 50
     max_runs_per_tenant: int = 200
@@ -44,13 +45,13 @@ class Settings(BaseModel):
             for name in cls.model_fields
             if (value := environment.get(f"AGENTRUN_{name.upper()}", ""))
         }
-        origins = found.pop("cors_origins", "")
         jwks = found.pop("jwks", "")
         return cls.model_validate(
             {
                 **found,
                 "jwks": json.loads(jwks) if jwks else None,
-                "cors_origins": tuple(o.strip() for o in origins.split(",") if o.strip()),
+                "cors_origins": _listed(found.get("cors_origins", "")),
+                "cors_allow_headers": _listed(found.get("cors_allow_headers", "")),
             }
         )
 
@@ -74,3 +75,7 @@ class Settings(BaseModel):
             starts_per_minute_per_tenant=self.runs_per_minute_per_tenant,
             tokens_per_day_per_tenant=self.daily_tokens_per_tenant,
         )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
