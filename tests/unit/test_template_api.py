@@ -124,6 +124,55 @@ def test_more_headers_are_named_one_by_one(headers: str, taken: bool) -> None:
     assert bool(re.fullmatch(pattern, headers)) == taken
 
 
+@pytest.mark.parametrize(
+    ("base_path", "taken"),
+    [
+        ("", True),
+        ("/assist", True),
+        ("/assist/v1", True),
+        ("/apis", True),
+        ("/v1beta", True),
+        ("assist", False),
+        ("/assist/", False),
+        ("/", False),
+        ("//assist", False),
+        ("/a/../b", False),
+        ("/a b", False),
+        ("/%61", False),
+        # The API's own paths begin like that: which of the two is meant could not be told.
+        ("/api", False),
+        ("/api/v2", False),
+        ("/v1", False),
+    ],
+)
+def test_a_base_path_is_one_that_can_be_told_from_the_apis_own_paths(
+    base_path: str, taken: bool
+) -> None:
+    pattern = stack()["Parameters"]["BasePath"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, base_path)) == taken
+
+
+@pytest.mark.parametrize(
+    ("origins", "taken"),
+    [
+        ("*", True),
+        ("", True),
+        ("https://app.example.com", True),
+        ("https://app.example.com,http://localhost:3000", True),
+        ("https://app.example.com, https://admin.example.com", True),
+        # None of these would ever match what a browser sends.
+        ("https://app.example.com/", False),
+        ("https://*.example.com", False),
+        ("app.example.com", False),
+        ("https://app.example.com,*", False),
+        ("null", False),
+    ],
+)
+def test_origins_are_named_as_browsers_send_them(origins: str, taken: bool) -> None:
+    pattern = stack()["Parameters"]["CorsOrigins"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, origins)) == taken
+
+
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_the_gateway_answers_with_problems(kind: str) -> None:
     status, name = ANSWERS[kind]

@@ -23,6 +23,7 @@ class Settings(BaseModel):
     jwks_url: str = ""
     jwks: dict[str, Any] | None = None
     org_claim: str = "org_id"
+    base_path: str = ""
     cors_origins: tuple[str, ...] = ()
     cors_allow_headers: tuple[str, ...] = ()
     approval_expiry_hours: float = 24
@@ -45,11 +46,13 @@ class Settings(BaseModel):
             for name in cls.model_fields
             if (value := environment.get(f"AGENTRUN_{name.upper()}", ""))
         }
+        base_path = found.pop("base_path", "").strip("/")
         jwks = found.pop("jwks", "")
         return cls.model_validate(
             {
                 **found,
                 "jwks": json.loads(jwks) if jwks else None,
+                "base_path": f"/{base_path}" if base_path else "",
                 "cors_origins": _listed(found.get("cors_origins", "")),
                 "cors_allow_headers": _listed(found.get("cors_allow_headers", "")),
             }
