@@ -5,9 +5,12 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agentrun.adapters.dynamo_client import dynamo_client
+from agentrun.adapters.dynamo_conversation_items import session_list_key, session_list_position
+from agentrun.adapters.dynamo_items import session_key
 from agentrun.domain.runs import RunKey
 from agentrun.service.attach import whole_run
 from agentrun.service.run_ports import RunPorts
@@ -24,6 +27,9 @@ SHAPES = {
     "2 min, 36 KB": RunShape(seconds=120, kilobytes=36, speed=4),
 }
 RUNS_A_MONTH = (10_000, 1_000_000)
+SESSIONS = (100, 1_000, 10_000)
+PAGE_SESSIONS = 20
+"""What a page of sessions has when no size is asked for."""
 # List prices in USD, us-east-1, arm64; docs/costs.md names the pages that have today's.
 WRITE_UNIT = 0.625e-6
 READ_UNIT = 0.125e-6
@@ -75,7 +81,7 @@ async def measure() -> list[Row]:
                 rows.append(Row(f"{name}: write units", f"{writes.computed:.0f} ({parts})"))
                 rows += await asyncio.to_thread(_reads, name, key, reading, threads)
                 rows += _prices(name, shape, writes.computed)
-    return rows
+    return rows + _session_lists()
 
 
 def _reads(
@@ -94,6 +100,23 @@ def _reads(
         units = meter.of(read)
         million = f"{units * READ_UNIT * 1e6:.3f} USD for a million"
         rows.append(Row(f"{name}: read units of {what}", f"{units:.1f} ({million})"))
+    return rows
+
+
+def _session_lists() -> list[Row]:
+    """Price a page of a user's sessions: its items, consistently, and all of the index's keys."""
+    used_at, uuid = datetime(2026, 11, 22, tzinfo=UTC), "3f1d7a52-6c0b-4e8e-9d0a-51b2c7e4f8a6"
+    entry = {
+        **session_key("acme", uuid),
+        "gsi1pk": {"S": session_list_key("acme", uuid)},
+        "gsi1sk": {"S": session_list_position(used_at, uuid, "docs_assistant")},
+    }
+    rows = [Row("a session's entry in the index: bytes", str(item_bytes(entry)))]
+    for count in SESSIONS:
+        keys = math.ceil(count * item_bytes(entry) / 4096) / 2
+        page = f"{PAGE_SESSIONS} for the page + {keys:.1f} for the keys"
+        million = f"{(PAGE_SESSIONS + keys) * READ_UNIT * 1e6:.2f} USD for a million"
+        rows.append(Row(f"read units of a page of {count:,} sessions", f"{page} ({million})"))
     return rows
 
 

@@ -15,6 +15,7 @@ from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.principal import Principal
 from agentrun.http.authentication import by_gateway
+from agentrun.http.base_path import BasePathMiddleware
 from agentrun.http.bodies import MAX_ARRAY_BYTES, agent_body, json_answer, run_body
 from agentrun.http.cors import with_cors
 from agentrun.http.fastapi_problems import install_problem_handlers
@@ -113,5 +114,6 @@ def delete_run(caller: Caller, agent_id: str, run_id: str) -> Response:
 api.include_router(
     session_routes(authenticate, conversations=conversations, transcript=transcript, ports=ports)
 )
-app = SecurityHeadersMiddleware(with_cors(api, settings.cors_origins))
+open_to_browsers = with_cors(api, settings.cors_origins, settings.cors_allow_headers)
+app = BasePathMiddleware(SecurityHeadersMiddleware(open_to_browsers), settings.base_path)
 handler = Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)

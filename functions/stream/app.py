@@ -15,6 +15,7 @@ from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.jwt_verifier import verifier_from
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.http.authentication import by_bearer_token
+from agentrun.http.base_path import BasePathMiddleware
 from agentrun.http.cors import with_cors
 from agentrun.http.lifespan import ending_with
 from agentrun.http.problems import HANDLERS
@@ -78,5 +79,6 @@ api = Starlette(
 )
 # The path with one slash more is another path, and nowhere to send a caller and their token to.
 api.router.redirect_slashes = False
-app = SecurityHeadersMiddleware(with_cors(api, settings.cors_origins))
+open_to_browsers = with_cors(api, settings.cors_origins, settings.cors_allow_headers)
+app = BasePathMiddleware(SecurityHeadersMiddleware(open_to_browsers), settings.base_path)
 handler = StreamingHandler(app)

@@ -91,6 +91,12 @@ def declared_parameters(path: Path) -> frozenset[str]:
     return frozenset(_parse(path).get("Parameters", {}))
 
 
+def parameter_value(path: Path, given: Mapping[str, str], name: str) -> str:
+    """Return what a parameter stands at; empty for one that the template does not declare."""
+    declared = _parse(path).get("Parameters", {})
+    return str(given.get(name, declared.get(name, {}).get("Default", "")))
+
+
 def function_arn(name: str) -> str:
     """Give the ARN that a function of this name has here."""
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"

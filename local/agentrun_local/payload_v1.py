@@ -21,19 +21,25 @@ API_ID = "localapi"
 
 @dataclass(frozen=True)
 class RoutedRequest:
-    """A request and where API Gateway has routed it; `authorizer` is the authorizer's context."""
+    """
+    A request and where API Gateway has routed it.
+
+    `authorizer` is the authorizer's context, `base_path` what a domain's mapping has put before the
+    resource: it stays in the event's `path` and is not in the ARN that a caller asks to invoke.
+    """
 
     http: HttpRequest
     stage: str
     resource: str
     path_parameters: Mapping[str, str]
     authorizer: Mapping[str, str] | None = None
+    base_path: str = ""
     binary_media_types: tuple[str, ...] = field(default=())
 
     @property
     def method_arn(self) -> str:
         """What the caller asks to invoke."""
-        path = self.http.path.lstrip("/")
+        path = self.http.path.removeprefix(self.base_path).lstrip("/")
         api = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}"
         return f"{api}/{self.stage}/{self.http.method}/{path}"
 

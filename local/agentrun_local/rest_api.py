@@ -30,7 +30,7 @@ from agentrun_local.invocation import MAX_PAYLOAD_BYTES, FunctionError, Invocati
 from agentrun_local.payload_v1 import RoutedRequest, matches_media_type, proxy_event
 from agentrun_local.prelude import CONTENT_TYPE, MalformedAnswerError, Prelude, read_head
 from agentrun_local.rest_definition import MockAnswer, RestApi, Route
-from agentrun_local.routing import RouteTable
+from agentrun_local.routing import RouteTable, base_path_of
 
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
 """API Gateway's limit for a payload."""
@@ -74,7 +74,9 @@ class RestApiDoor:
 
     async def _serve(self, request: HttpRequest, send: Send) -> None:
         started = monotonic()
-        route, parameters = self._routes.match(request.method, request.path)
+        base_path = base_path_of(request.path, self._api.base_path)
+        path = request.path.removeprefix(base_path)
+        route, parameters = self._routes.match(request.method, path)
         if route.mock is not None:
             await _send_mock(send, route.mock)
             return
@@ -83,6 +85,7 @@ class RestApiDoor:
             self._api.stage,
             route.resource,
             parameters,
+            base_path=base_path,
             binary_media_types=self._api.binary_media_types,
         )
         if route.authorizer is not None:

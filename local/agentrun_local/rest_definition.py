@@ -65,13 +65,14 @@ class GatewayResponse:
 
 @dataclass(frozen=True)
 class RestApi:
-    """A REST API behind one stage."""
+    """A REST API behind one stage; `base_path` is that of a domain's mapping, such as `/assist`."""
 
     stage: str
     routes: tuple[Route, ...]
     authorizers: Mapping[str, Authorizer]
     gateway_responses: Mapping[str, GatewayResponse]
     binary_media_types: tuple[str, ...] = field(default=())
+    base_path: str = ""
 
 
 def read_rest_api(api: Resource, resources: Mapping[str, Resource]) -> RestApi:

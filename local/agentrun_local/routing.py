@@ -48,6 +48,11 @@ class RouteTable:
         raise missing_route()
 
 
+def base_path_of(path: str, mapped: str) -> str:
+    """Return the base path if a path lies below it, as a domain's mapping has it, else nothing."""
+    return mapped if f"{path}/".startswith(f"{mapped}/") else ""
+
+
 def _pattern(resource: str) -> str:
     escaped = re.escape(resource)
     greedy = re.sub(r"\\{\w+\\\+\\}", "(.+)", escaped)

@@ -1,16 +1,19 @@
 """What the local stack takes from the template."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agentrun_local.cloudformation import Resource, load_resources
+from agentrun_local.cloudformation import Resource, load_resources, parameter_value
 from agentrun_local.errors import TemplateError
 from agentrun_local.rest_definition import RestApi, read_rest_api
 
 STREAM_CONCURRENCY = 64
 """Invocations at once in one process of a function that has its own runtime."""
+
+BASE_PATH = "BasePath"
+"""The parameter that tells functions the base path below which a domain serves them."""
 
 _TABLE_PROPERTIES = (
     "AttributeDefinitions",
@@ -102,8 +105,11 @@ def read_stack(path: Path, parameters: Mapping[str, str]) -> Stack:
         name: root / _folder(name, resource.properties["Content"])
         for name, resource in of_type("AWS::Lambda::LayerVersion")
     }
+    # What a domain does with it stands in no template: the stack of the domain has the mapping.
+    base_path = parameter_value(path, parameters, BASE_PATH).strip("/")
     apis = [
-        read_rest_api(resource, resources) for _, resource in of_type("AWS::ApiGateway::RestApi")
+        replace(read_rest_api(resource, resources), base_path=f"/{base_path}" if base_path else "")
+        for _, resource in of_type("AWS::ApiGateway::RestApi")
     ]
     urls = [_function_url(resource) for _, resource in of_type("AWS::Lambda::Url")]
     return Stack(

@@ -42,10 +42,11 @@ class ConversationStores:
         self.end(run, outcome or completed(f"answer {number}"))
         return run
 
-    def session_ids(self, user: str = "ana", **wanted: Any) -> list[str]:
+    def session_ids(
+        self, user: str = "ana", *, cursor: str | None = None, **wanted: Any
+    ) -> list[str]:
         """Walk through the pages of a user's sessions."""
         ids: list[str] = []
-        cursor = None
         while True:
             query = {"agent_id": None, "size": 2, "cursor": cursor} | wanted
             page = self.conversations.sessions("acme", user, **query)

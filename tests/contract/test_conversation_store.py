@@ -166,6 +166,49 @@ def test_pages_of_one_agents_sessions_are_full(stores: ConversationStores) -> No
     assert stores.session_ids(agent_id="nobody") == []
 
 
+def test_a_page_says_how_many_sessions_there_are_in_all(stores: ConversationStores) -> None:
+    for number in range(1, 12):
+        agent = "analyst" if number % 3 == 0 else "echo"
+        stores.turn(number, session_id=f"session-{number:02}", agent_id=agent)
+    stores.turn(12, session_id="bobs", user_id="bob")
+    stores.turn(13, session_id="elsewhere", org_id="umbrella")
+    read = stores.conversations.sessions
+    for agent_id, total in ((None, 11), ("analyst", 3), ("nobody", 0)):
+        cursor = None
+        for _ in range(3):
+            page = read("acme", "ana", agent_id=agent_id, size=2, cursor=cursor)
+            assert page.total == total
+            cursor = page.next_cursor
+    assert read("acme", "nobody", agent_id=None, size=2).total == 0
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "ids"),
+    [(None, [11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]), ("analyst", [9, 6, 3]), ("nobody", [])],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 11, 100])
+def test_any_number_of_sessions_can_be_passed_over(
+    stores: ConversationStores, agent_id: str | None, ids: list[int], size: int
+) -> None:
+    for number in range(1, 12):
+        agent = "analyst" if number % 3 == 0 else "echo"
+        stores.turn(number, session_id=f"session-{number:02}", agent_id=agent)
+    listed = [f"session-{number:02}" for number in ids]
+    for skip in (0, 1, 2, 3, 10, 11, 12, 100_000_000):
+        page = stores.conversations.sessions("acme", "ana", agent_id=agent_id, size=size, skip=skip)
+        assert [session.id for session in page.sessions] == listed[skip : skip + size]
+        assert page.total == len(listed)
+        assert (page.next_cursor is not None) == (skip + size < len(listed))
+
+
+def test_a_cursor_goes_on_behind_a_page_that_was_skipped_to(stores: ConversationStores) -> None:
+    for number in range(1, 8):
+        stores.turn(number, session_id=f"session-{number}")
+    page = stores.conversations.sessions("acme", "ana", agent_id=None, size=2, skip=2)
+    assert [session.id for session in page.sessions] == ["session-5", "session-4"]
+    assert stores.session_ids(cursor=page.next_cursor) == ["session-3", "session-2", "session-1"]
+
+
 @pytest.mark.parametrize("forged", ["x", "", "é", "AAAA", "=", "A" * 5_000, "run-1", "../.."])
 def test_a_forged_cursor_is_refused(stores: ConversationStores, forged: str) -> None:
     stores.turn()

@@ -52,18 +52,28 @@ class InMemoryConversations:
         )
 
     def sessions(
-        self, tenant: str, user_id: str, *, agent_id: str | None, size: int, cursor: str | None
+        self,
+        tenant: str,
+        user_id: str,
+        *,
+        agent_id: str | None,
+        size: int,
+        skip: int = 0,
+        cursor: str | None = None,
     ) -> SessionPage:
         list_key = f"{tenant}#{user_id}"
         before = position_of(list_key, cursor) if cursor is not None else None
         listed = {_position(session): session for session in self._listed(tenant, user_id)}
-        found = [
+        wanted = [
             (position, session)
             for position, session in sorted(listed.items(), reverse=True)
-            if (before is None or position < before) and agent_id in {None, session.agent_id}
+            if agent_id in {None, session.agent_id}
         ]
+        behind = [entry for entry in wanted if before is None or entry[0] < before]
+        found = behind[skip:]
         return SessionPage(
             sessions=tuple(session for _, session in found[:size]),
+            total=len(wanted),
             next_cursor=cursor_at(list_key, found[size - 1][0]) if len(found) > size else None,
         )
 

@@ -54,7 +54,10 @@ def test_a_session_is_listed_and_shown_alike(handler: Handler, store: DynamoRunS
     dora, talk = talker(handler, "dora"), Talk(store, "dora")
     talk.turn("dora-1", "How are\nyou?")
     status, listed = dora.call(event_file("list-sessions.json"))
-    assert (status, listed) == (200, {"content": [], "size": 20})
+    assert (status, listed) == (
+        200,
+        {"content": [], "number": 0, "size": 20, "totalElements": 0, "totalPages": 0},
+    )
     _, listed = dora.get("/api/sessions", size=["7"], cursor=[""], agentId=[""])
     assert listed["size"] == 7
     assert "nextCursor" not in listed
@@ -62,12 +65,74 @@ def test_a_session_is_listed_and_shown_alike(handler: Handler, store: DynamoRunS
     assert {shown.pop("createdAt")[-1], shown.pop("updatedAt")[-1]} == {"Z"}
     assert shown == {
         "id": talk.id,
+        "sessionId": talk.id,
         "agentId": "echo",
         "userId": "dora",
         "title": "How are you?",
     }
     status, single = dora.call(of_session("get-session.json", talk.id))
+    assert single.pop("messages") == dora.call(of_session("session-messages.json", talk.id))[1]
     assert (status, [single]) == (200, dora.get("/api/sessions")[1]["content"])
+
+
+def test_the_list_is_paged_by_number_and_counted(handler: Handler, store: DynamoRunStore) -> None:
+    cleo, talks = talker(handler, "cleo"), [Talk(store, "cleo", later_s=n / 10) for n in range(5)]
+    for number, talk in enumerate(talks):
+        talk.turn(f"cleo-{number}")
+    newest_first = [talk.id for talk in reversed(talks)]
+    for number in range(3):
+        status, page = cleo.get("/api/sessions", size=["2"], page=[str(number)], cursor=[""])
+        assert status == 200
+        shown = [session["id"] for session in page.pop("content")]
+        assert shown == newest_first[2 * number : 2 * number + 2]
+        assert ("nextCursor" in page) == (number < 2)
+        page.pop("nextCursor", "")
+        assert page == {"number": number, "size": 2, "totalElements": 5, "totalPages": 3}
+    beyond = {"content": [], "size": 2, "totalElements": 5, "totalPages": 3}
+    for far in (3, 1_000_000):
+        answer = cleo.get("/api/sessions", size=["2"], page=[str(far)])
+        assert answer == (200, {**beyond, "number": far})
+
+
+def test_a_page_by_cursor_has_no_number_but_the_totals(
+    handler: Handler, store: DynamoRunStore
+) -> None:
+    for number in range(3):
+        Talk(store, "ines").turn(f"ines-{number}")
+    ines = talker(handler, "ines")
+    _, first = ines.get("/api/sessions", size=["2"])
+    _, last = ines.get("/api/sessions", size=["2"], cursor=[first["nextCursor"]])
+    assert first["number"] == 0
+    assert set(last) == {"content", "size", "totalElements", "totalPages"}
+    assert (len(last["content"]), last["totalElements"], last["totalPages"]) == (1, 3, 2)
+
+
+def test_totals_are_of_the_agent_that_was_asked_for(
+    handler: Handler, store: DynamoRunStore
+) -> None:
+    for number in range(3):
+        Talk(store, "otto").turn(f"otto-{number}")
+    otto = talker(handler, "otto")
+    for agent, total in (("echo", 3), ("analyst", 0)):
+        _, page = otto.get("/api/sessions", agentId=[agent], size=["2"], page=["0"])
+        assert (page["totalElements"], len(page["content"])) == (total, min(total, 2))
+
+
+@pytest.mark.parametrize("page", ["-1", "x", "", "1.5", "1000001", "9" * 5_000])
+def test_a_page_out_of_range_is_refused(handler: Handler, page: str) -> None:
+    status, problem = talker(handler, "ana").get("/api/sessions", page=[page])
+    assert (status, problem["type"]) == (400, "urn:problem-type:invalid-request")
+    assert problem["invalidParams"][0]["name"] == "page"
+
+
+def test_a_page_and_a_cursor_together_are_refused(handler: Handler, store: DynamoRunStore) -> None:
+    for number in range(2):
+        Talk(store, "rosa").turn(f"rosa-{number}")
+    rosa = talker(handler, "rosa")
+    _, first = rosa.get("/api/sessions", size=["1"])
+    status, problem = rosa.get("/api/sessions", page=["1"], cursor=[first["nextCursor"]])
+    assert (status, problem["type"]) == (400, "urn:problem-type:invalid-request")
+    assert problem["invalidParams"][0]["name"] == "page"
 
 
 def test_the_list_is_paged_the_most_recently_used_first(
@@ -180,6 +245,9 @@ def test_an_answer_stays_within_what_lambda_takes_and_keeps_the_newest(
     assert messages[-1]["runId"] == run_ids[-1]
     assert 2 <= len(messages) < 8
     assert 2_000_000 < lea.size_bytes < LAMBDA_LIMIT_BYTES
+    status, session = lea.call(of_session("get-session.json", talk.id))
+    assert (status, session["messages"]) == (200, messages)
+    assert lea.size_bytes < LAMBDA_LIMIT_BYTES
 
 
 def test_what_is_not_the_callers_does_not_exist(handler: Handler, store: DynamoRunStore) -> None:

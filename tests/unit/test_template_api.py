@@ -8,6 +8,8 @@ import pytest
 
 from agentrun.http import cors, problems
 from agentrun.http.security_headers import SECURITY_HEADERS
+from agentrun.settings import Settings
+from agentrun_local.cloudformation import load_resources
 from tests.translated_template import ROOT, of_type, openapi, operations, properties, routes, stack
 
 # A list without sources is one of 'none'.
@@ -71,16 +73,83 @@ def test_every_route_but_health_asks_the_authorizer() -> None:
     assert "AuthorizerFunction" in str(authorizer["authorizerUri"])
 
 
-def test_preflights_need_no_token_and_allow_the_headers_that_the_functions_allow() -> None:
+def test_preflights_need_no_token_and_name_any_origin() -> None:
     preflights = {path: found for (path, m), found in operations().items() if m == "options"}
     assert set(preflights) == {path for path, _ in routes()}
     for preflight in preflights.values():
         assert "BearerToken" not in str(preflight)
         default = preflight["x-amazon-apigateway-integration"]["responses"]["default"]
-        allowed = default["responseParameters"][
-            "method.response.header.Access-Control-Allow-Headers"
-        ]
-        assert set(allowed.strip("'").split(",")) == set(cors.REQUEST_HEADERS)
+        origin = default["responseParameters"]["method.response.header.Access-Control-Allow-Origin"]
+        assert origin == "'*'"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [("", set()), ("X-Api-Version", {"X-Api-Version"}), ("X-A,x-b, X_C", {"X-A", "x-b", " X_C"})],
+)
+def test_both_doors_allow_the_same_headers_and_those_of_the_deployment(
+    more: str, expected: set[str]
+) -> None:
+    given = {"Issuer": "https://issuer.test", "Audience": "me", "CorsAllowHeaders": more}
+    found = load_resources(ROOT / "template.yaml", given)
+    for operations_of in found["Api"].properties["Body"]["paths"].values():
+        integration = operations_of["options"]["x-amazon-apigateway-integration"]
+        sent = integration["responses"]["default"]["responseParameters"]
+        value = sent["method.response.header.Access-Control-Allow-Headers"]
+        assert (value[0], value[-1]) == ("'", "'")
+        assert set(value[1:-1].split(",")) == {*cors.REQUEST_HEADERS, *expected}
+    for function in ("StreamFunction", "StatusFunction"):
+        variables = found[function].properties["Environment"]["Variables"]
+        allowed = Settings.from_environment(variables).cors_allow_headers
+        assert set(allowed) == {name.strip() for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [
+        ("", True),
+        ("X-Api-Version", True),
+        ("X-Api-Version,x_correlation_id", True),
+        ("X-A, X-B", True),
+        ("*", False),
+        ("X-A,", False),
+        ("X-A;X-B", False),
+        ("X-A: 1", False),
+        # It would end the constant that the preflight's mapping is.
+        ("X-A','X-B", False),
+    ],
+)
+def test_more_headers_are_named_one_by_one(headers: str, taken: bool) -> None:
+    pattern = stack()["Parameters"]["CorsAllowHeaders"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, headers)) == taken
+
+
+@pytest.mark.parametrize(
+    ("base_path", "taken"),
+    [
+        ("", True),
+        ("/assist", True),
+        ("/assist/v1", True),
+        ("/apis", True),
+        ("/v1beta", True),
+        ("assist", False),
+        ("/assist/", False),
+        ("/", False),
+        ("//assist", False),
+        ("/a/../b", False),
+        ("/a b", False),
+        ("/%61", False),
+        # The API's own paths begin like that: which of the two is meant could not be told.
+        ("/api", False),
+        ("/api/v2", False),
+        ("/v1", False),
+    ],
+)
+def test_a_base_path_is_one_that_can_be_told_from_the_apis_own_paths(
+    base_path: str, taken: bool
+) -> None:
+    pattern = stack()["Parameters"]["BasePath"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, base_path)) == taken
 
 
 @pytest.mark.parametrize(
@@ -123,6 +192,10 @@ def test_the_gateway_answers_with_problems(kind: str) -> None:
     assert {name: unquoted.get(name) for name in SECURITY_HEADERS} == SECURED
     assert ("WWW-Authenticate" in headers) == (status == 401)
     assert ("Retry-After" in headers) == (status in {429, 503})
+    # A script reads no header that is not named to it.
+    of_note = headers.keys() & set(cors.ANSWER_HEADERS)
+    exposed = unquoted.get("Access-Control-Expose-Headers", "")
+    assert exposed == ",".join(sorted(of_note))
 
 
 def test_the_answers_table_leaves_out_no_configured_answer() -> None:

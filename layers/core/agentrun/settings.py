@@ -23,7 +23,9 @@ class Settings(BaseModel):
     jwks_url: str = ""
     jwks: dict[str, Any] | None = None
     org_claim: str = "org_id"
+    base_path: str = ""
     cors_origins: tuple[str, ...] = ()
+    cors_allow_headers: tuple[str, ...] = ()
     approval_expiry_hours: float = 24
     max_runs_per_user: int = 50
     max_runs_per_tenant: int = 200
@@ -45,13 +47,15 @@ class Settings(BaseModel):
             for name in cls.model_fields
             if (value := environment.get(f"AGENTRUN_{name.upper()}", ""))
         }
-        origins = found.pop("cors_origins", "")
+        base_path = found.pop("base_path", "").strip("/")
         jwks = found.pop("jwks", "")
         return cls.model_validate(
             {
                 **found,
                 "jwks": json.loads(jwks) if jwks else None,
-                "cors_origins": tuple(o.strip() for o in origins.split(",") if o.strip()),
+                "base_path": f"/{base_path}" if base_path else "",
+                "cors_origins": _listed(found.get("cors_origins", "")),
+                "cors_allow_headers": _listed(found.get("cors_allow_headers", "")),
             }
         )
 
@@ -75,3 +79,7 @@ class Settings(BaseModel):
             starts_per_minute_per_tenant=self.runs_per_minute_per_tenant,
             tokens_per_day_per_tenant=self.daily_tokens_per_tenant,
         )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from agentrun_local.http_request import HttpRequest
 from agentrun_local.invocation import FunctionError, Invoker
+from agentrun_local.payload_v1 import RoutedRequest
 from agentrun_local.rest_api import RestApiDoor
 from agentrun_local.rest_definition import MockAnswer, RestApi, Route
 from tests.unit.agentrun_local.doors import (
@@ -127,6 +129,35 @@ async def test_a_request_may_have_10_mb_and_no_more() -> None:
         response = await client.post("/x", content=bytes(10 * 1024 * 1024 + 1))
     assert response.status_code == 413
     assert function.events == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/assist/x/a%20b", 200), ("/x/a%20b", 200), ("/assistant/x/a%20b", 403), ("/assist", 403)],
+)
+async def test_a_mapped_base_path_is_routed_away_and_stays_in_the_event(
+    path: str, status: int
+) -> None:
+    function = InProcessFunction(lambda _: {"statusCode": 200})
+    api = RestApi("live", (route("/x/{name}"),), {}, {}, base_path="/assist")
+    rest_door = RestApiDoor(api, {"F": function}, log=lambda _: None)
+    async with client_of(rest_door) as client:
+        assert (await client.get(path)).status_code == status
+    for event in function.events:
+        assert event["path"] == event["requestContext"]["path"] == path
+        assert event["resource"] == "/x/{name}"
+        assert event["pathParameters"] == {"name": "a b"}
+
+
+async def test_an_authorizer_is_asked_about_the_path_without_its_base_path() -> None:
+    request = RoutedRequest(
+        HttpRequest("GET", "/assist/x/1", "", (), "127.0.0.1", "HTTP/1.1", 8000),
+        "live",
+        "/x/{name}",
+        {"name": "1"},
+        base_path="/assist",
+    )
+    assert request.method_arn.endswith("/live/GET/x/1")
 
 
 async def test_a_mock_answers_without_a_function() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from agentrun_local.gateway_answers import GatewayError
 from agentrun_local.rest_definition import Route
-from agentrun_local.routing import RouteTable
+from agentrun_local.routing import RouteTable, base_path_of
 
 
 def route(method: str, resource: str) -> Route:
@@ -67,3 +67,20 @@ def test_what_is_not_there_is_called_a_missing_token(method: str, path: str) -> 
 def test_a_resource_without_the_method_hides_a_less_specific_one_that_has_it() -> None:
     with pytest.raises(GatewayError):
         TABLE.match("GET", "/runs/stream")
+
+
+@pytest.mark.parametrize(
+    ("path", "base_path"),
+    [
+        ("/assist/runs/1", "/assist"),
+        ("/assist", "/assist"),
+        ("/assistant/runs/1", ""),
+        ("/runs/assist", ""),
+        ("/runs/1", ""),
+        # API Gateway compares what was sent.
+        ("/%61ssist/runs/1", ""),
+    ],
+)
+def test_a_mapping_covers_whole_segments(path: str, base_path: str) -> None:
+    assert base_path_of(path, "/assist") == base_path
+    assert base_path_of(path, "") == ""

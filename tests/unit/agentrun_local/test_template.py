@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agentrun.settings import Settings
 from agentrun_local.cloudformation import function_arn, load_resources
 from agentrun_local.errors import TemplateError
 from agentrun_local.rest_definition import RestApi
@@ -222,3 +223,17 @@ Resources:
         "method.request.querystring.key",
     )
     assert [(route.method, route.authorizer) for route in api.routes] == [("ANY", "Q")]
+
+
+@pytest.mark.parametrize(
+    ("given", "base_path"),
+    [({}, ""), ({"BasePath": "/assist"}, "/assist"), ({"BasePath": "a/"}, "/a")],
+)
+def test_the_rest_api_has_the_base_path_that_the_functions_are_told(
+    given: dict[str, str], base_path: str
+) -> None:
+    stack = read_stack(ROOT / "template.yaml", GIVEN | given)
+    assert stack.rest_api is not None
+    assert stack.rest_api.base_path == base_path
+    for name in ("StreamFunction", "StatusFunction"):
+        assert Settings.from_environment(stack.functions[name].environment).base_path == base_path

@@ -4,11 +4,12 @@ import pytest
 from httpx2 import Response as Answer
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from agentrun.http.cors import ANSWER_HEADERS, REQUEST_HEADERS, with_cors
+from agentrun.http.problems import HANDLERS
 from agentrun.settings import Settings
 
 HERE, THERE, ELSEWHERE = "https://app.example", "https://admin.example", "https://evil.example"
@@ -19,17 +20,37 @@ async def refuse(_request: Request) -> JSONResponse:
     return JSONResponse({}, 401, headers={"Vary": "Accept"})
 
 
-def client(parameter: str) -> TestClient:
-    settings = Settings.from_environment({"AGENTRUN_CORS_ORIGINS": parameter})
-    api = Starlette(routes=[Route("/", refuse, methods=["GET", "POST", "DELETE"])])
-    return TestClient(with_cors(api, settings.cors_origins))
+async def nothing(_request: Request) -> Response:
+    return Response(status_code=204)
 
 
-def preflight(parameter: str, origin: str, method: str = "POST", headers: str = "") -> Answer:
+async def fail(_request: Request) -> Response:
+    raise RuntimeError
+
+
+def client(parameter: str, more_headers: str = "") -> TestClient:
+    settings = Settings.from_environment(
+        {"AGENTRUN_CORS_ORIGINS": parameter, "AGENTRUN_CORS_ALLOW_HEADERS": more_headers}
+    )
+    api = Starlette(
+        routes=[
+            Route("/", refuse, methods=["GET", "POST", "DELETE"]),
+            Route("/nothing", nothing),
+            Route("/fail", fail),
+        ],
+        exception_handlers=HANDLERS,
+    )
+    app = with_cors(api, settings.cors_origins, settings.cors_allow_headers)
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def preflight(
+    parameter: str, origin: str, method: str = "POST", headers: str = "", more_headers: str = ""
+) -> Answer:
     asked = {"Origin": origin, "Access-Control-Request-Method": method}
     if headers:
         asked["Access-Control-Request-Headers"] = headers
-    return client(parameter).options("/", headers=asked)
+    return client(parameter, more_headers).options("/", headers=asked)
 
 
 OPENED = [
@@ -69,6 +90,79 @@ def test_a_preflight_says_the_same(parameter: str, origin: str, opened: str | No
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_the_methods_of_the_api_are_allowed(method: str) -> None:
     assert preflight(LISTED, HERE, method).status_code == 200
+
+
+@pytest.mark.parametrize("origin", [HERE, ELSEWHERE])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 401),
+        ("HEAD", "/nothing", 204),
+        ("GET", "/nothing", 204),
+        ("GET", "/nowhere", 404),
+        ("PUT", "/", 405),
+        ("GET", "/fail", 500),
+        ("OPTIONS", "/", 405),
+    ],
+)
+def test_every_answer_names_the_origin_that_may_read_it(
+    method: str, path: str, status: int, origin: str
+) -> None:
+    answer = client(LISTED).request(method, path, headers={"Origin": origin})
+    assert answer.status_code == status
+    allowed = answer.headers.get("Access-Control-Allow-Origin")
+    assert allowed == (origin if origin == HERE else None)
+    assert "Origin" in answer.headers["Vary"].split(", ")
+
+
+BY_TRACERS = "traceparent, tracestate, baggage, sentry-trace, cache-control, x-request-id"
+
+
+@pytest.mark.parametrize(
+    ("headers", "more_headers", "is_allowed"),
+    [
+        (BY_TRACERS, "", True),
+        ("accept,authorization,content-type,last-event-id", "", True),
+        ("x-api-version", "", False),
+        ("x-api-version", "X-Api-Version", True),
+        ("x-api-version,traceparent,x_other", "X-Api-Version, X_Other", True),
+        ("x-api-version,x-third", "X-Api-Version, X_Other", False),
+    ],
+)
+def test_a_deployment_may_allow_more_headers(
+    headers: str, more_headers: str, is_allowed: bool
+) -> None:
+    answer = preflight(LISTED, HERE, headers=headers, more_headers=more_headers)
+    assert answer.status_code == (200 if is_allowed else 400)
+    named = {name.lower() for name in answer.headers["Access-Control-Allow-Headers"].split(", ")}
+    assert ({name.strip() for name in headers.split(",")} <= named) == is_allowed
+
+
+@pytest.mark.parametrize(
+    ("asked", "at_fault"),
+    [
+        ({"origin": ELSEWHERE}, ["Origin"]),
+        ({"method": "PUT"}, ["Access-Control-Request-Method"]),
+        ({"headers": "x-api-key"}, ["Access-Control-Request-Headers"]),
+        (
+            {"origin": ELSEWHERE, "method": "PUT", "headers": "x-api-key"},
+            ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"],
+        ),
+    ],
+)
+def test_a_refused_preflight_is_a_problem(asked: dict[str, str], at_fault: list[str]) -> None:
+    answer = preflight(LISTED, **{"origin": HERE} | asked)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+    problem = answer.json()
+    assert (answer.status_code, problem["status"]) == (400, 400)
+    assert (problem["type"], problem["instance"]) == ("urn:problem-type:invalid-request", "/")
+    assert [param["name"] for param in problem["invalidParams"]] == at_fault
+    assert all(name in problem["detail"] for name in at_fault)
+    assert "Origin" in answer.headers["Vary"].split(", ")
+    assert answer.headers.get("Access-Control-Allow-Origin") == (
+        None if "origin" in asked else HERE
+    )
 
 
 @pytest.mark.parametrize(("method", "headers"), [("PUT", ""), ("POST", "X-Api-Key")])

@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
-from agentrun.adapters import (
-    dynamo_conversation_store,
-    dynamo_conversation_turns,
-)
+from agentrun.adapters import dynamo_conversation_turns
 from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_items import chunk_sk, run_pk, session_key, size_bytes
@@ -168,23 +165,84 @@ def test_a_batch_that_stays_unprocessed_is_unavailable(
     assert 2 < elapsed[0] < 4
 
 
-def test_a_page_looks_at_a_bounded_number_of_sessions(
+ASKED = [
+    {},
+    {"skip": 6},
+    {"skip": 11},
+    {"skip": 400},
+    {"agent_id": "analyst"},
+    {"agent_id": "analyst", "skip": 2},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=str)
+def test_a_page_reads_no_other_session_than_its_own(
+    client: "DynamoDBClient",
     store: DynamoRunStore,
     conversations: DynamoConversationStore,
-    monkeypatch: pytest.MonkeyPatch,
+    asked: dict[str, Any],
 ) -> None:
-    for number in range(1, 10):
-        agent = "analyst" if number == 2 else "echo"
+    for number in range(1, 12):
+        agent = "analyst" if number % 2 else "echo"
+        turn(store, number, session_id=f"session-{number:02}", agent_id=agent)
+    read: list[str] = []
+    queried: list[dict[str, Any]] = []
+
+    def note_items(params: dict[str, Any], **_: Any) -> None:
+        (request,) = params["RequestItems"].values()
+        read.extend(key["pk"]["S"].rpartition("#")[2] for key in request["Keys"])
+
+    def note_query(params: dict[str, Any], **_: Any) -> None:
+        queried.append(params)
+
+    client.meta.events.register("provide-client-params.dynamodb.BatchGetItem", note_items)
+    client.meta.events.register("provide-client-params.dynamodb.Query", note_query)
+    page = conversations.sessions("acme", "ana", **{"agent_id": None, "size": 3} | asked)
+    assert sorted(read) == sorted(session.id for session in page.sessions)
+    assert page.total == (6 if "agent_id" in asked else 11)
+    # Nothing but the index of keys is queried, and what is only counted is not read out.
+    assert {query["IndexName"] for query in queried} == {"sessions"}
+    read_out = sum(query.get("Limit", 11) for query in queried if "Select" not in query)
+    assert read_out <= (11 if "agent_id" in asked else 4)
+
+
+def test_a_list_of_several_megabytes_of_keys_is_counted_whole(
+    client: "DynamoDBClient", store: DynamoRunStore, conversations: DynamoConversationStore
+) -> None:
+    for number in range(1, 12):
+        turn(store, number, session_id=f"session-{number:02}")
+    asked: list[dict[str, Any]] = []
+
+    def four_a_time(params: dict[str, Any], **_: Any) -> None:
+        # In place of 1 MB, DynamoDB's own bound of an answer.
+        asked.append(dict(params))
+        params["Limit"] = min(4, params.get("Limit", 4))
+
+    client.meta.events.register("provide-client-params.dynamodb.Query", four_a_time)
+    page = conversations.sessions("acme", "ana", agent_id=None, size=2, skip=7)
+    assert [session.id for session in page.sessions] == ["session-04", "session-03"]
+    assert page.total == 11
+    counted = [query.get("Limit") for query in asked if query.get("Select") == "COUNT"]
+    assert counted == [7, 3, None]
+
+
+def test_sessions_listed_before_agents_stood_in_the_index_are_found_by_their_agent(
+    client: "DynamoDBClient", store: DynamoRunStore, conversations: DynamoConversationStore
+) -> None:
+    for number, agent in enumerate(("echo", "analyst", "echo", "analyst"), start=1):
         turn(store, number, session_id=f"session-{number}", agent_id=agent)
-    monkeypatch.setattr(dynamo_conversation_store, "MAX_SESSIONS_LOOKED_AT", 4)
-    cursor, pages = None, []
-    while True:
-        page = conversations.sessions("acme", "ana", agent_id="analyst", size=3, cursor=cursor)
-        pages.append([session.id for session in page.sessions])
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    assert pages == [[], ["session-2"], []]
+    for number in (1, 2, 3):
+        key = session_key("acme", f"session-{number}")
+        position = client.get_item(TableName=TABLE, Key=key)["Item"]["gsi1sk"]["S"]
+        client.update_item(
+            TableName=TABLE,
+            Key=key,
+            UpdateExpression="SET gsi1sk = :old",
+            ExpressionAttributeValues={":old": {"S": position.rpartition("#")[0]}},
+        )
+    page = conversations.sessions("acme", "ana", agent_id="analyst", size=5)
+    assert [session.id for session in page.sessions] == ["session-4", "session-2"]
+    assert page.total == 2
 
 
 def test_a_session_that_the_index_still_knows_is_passed_over_once_it_is_gone(
@@ -199,8 +257,14 @@ def test_a_session_that_the_index_still_knows_is_passed_over_once_it_is_gone(
         found.remove(gone)
 
     client.meta.events.register("after-call.dynamodb.BatchGetItem", forget)
-    page = conversations.sessions("acme", "ana", agent_id=None, size=2, cursor=None)
-    assert [session.id for session in page.sessions] == ["session-3", "session-1"]
+    first = conversations.sessions("acme", "ana", agent_id=None, size=2)
+    assert first.next_cursor is not None
+    client.meta.events.unregister("after-call.dynamodb.BatchGetItem", forget)
+    last = conversations.sessions("acme", "ana", agent_id=None, size=2, cursor=first.next_cursor)
+    assert [[session.id for session in page.sessions] for page in (first, last)] == [
+        ["session-3"],
+        ["session-1"],
+    ]
 
 
 def test_a_session_that_has_started_afresh_as_somebody_elses_is_passed_over(

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from agentrun.domain.conversations import Message, PastTurn, Session
-from agentrun.domain.errors import ForbiddenError, RunNotFoundError, SessionNotFoundError
+from agentrun.domain.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    RunNotFoundError,
+    SessionNotFoundError,
+)
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
 from agentrun.service import sessions
@@ -165,6 +170,20 @@ def test_callers_list_their_own_sessions_and_an_admin_those_of_others_too(
 def test_an_empty_parameter_is_like_none(talking: Talking) -> None:
     talking.turn()
     assert talking.listed(ANA, user_id="", agent_id="", cursor="") == [SESSION]
+
+
+def test_a_page_is_of_the_size_asked_for(talking: Talking) -> None:
+    for number in range(1, 6):
+        talking.turn(number, session_id=f"session-{number}")
+    pages = [talking.listed(ANA, size=2, page=page) for page in range(4)]
+    assert pages == [["session-5", "session-4"], ["session-3", "session-2"], ["session-1"], []]
+
+
+def test_a_page_and_a_cursor_are_refused_together(talking: Talking) -> None:
+    for page in (0, 3):
+        with pytest.raises(InvalidRequestError, match="page and cursor") as refused:
+            talking.listed(ANA, page=page, cursor="anything")
+        assert refused.value.params[0][0] == "page"
 
 
 def test_runs_are_the_newest_of_the_session_the_oldest_first(

@@ -7,8 +7,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from agentrun.domain.errors import InvalidRequestError
 
 _DIGEST_BYTES = 8
-_MAX_CHARACTERS = 200
-"""An instant of 24 characters, an id of at most 64 and the digest come to less, base64 included."""
+_MAX_CHARACTERS = 240
+"""An instant of 24 characters, two ids of at most 64 and the digest come to less, as base64."""
 
 
 def cursor_at(list_key: str, position: str) -> str:

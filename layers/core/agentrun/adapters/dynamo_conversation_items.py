@@ -1,8 +1,10 @@
 """How sessions look as items of the table, read back."""
 
+from datetime import datetime
+
 from agentrun.adapters.dynamo_items import Item
 from agentrun.domain.conversations import Session
-from agentrun.domain.model import from_epoch_ms
+from agentrun.domain.model import from_epoch_ms, iso_milliseconds
 
 
 def session_from_item(item: Item) -> Session:
@@ -20,6 +22,21 @@ def session_from_item(item: Item) -> Session:
 def session_list_key(tenant: str, user_id: str) -> str:
     """Give the index's partition key of a user's sessions."""
     return f"ORG#{tenant}#USER#{user_id}"
+
+
+def session_list_position(used_at: datetime, session_id: str, agent_id: str) -> str:
+    """
+    Return the index's sort key of a session; sorts as sessions were used last.
+
+    The agent is in it so that the sessions with one agent can be told apart by the index alone.
+    """
+    return f"{iso_milliseconds(used_at)}#{session_id}#{agent_id}"
+
+
+def listed_agent(position: str) -> str | None:
+    """Return the agent of a sort key; None in one that was written before agents stood in it."""
+    _, _, agent_id = position.partition("#")[2].partition("#")
+    return agent_id or None
 
 
 def pointed_run_id(pointer: Item) -> str:

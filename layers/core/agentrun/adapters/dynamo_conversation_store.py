@@ -1,18 +1,16 @@
 """Conversations in DynamoDB: sessions, the runs in them, and what was said."""
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_client import unavailable_when_failing
-from agentrun.adapters.dynamo_conversation_cursor import cursor_at, position_of
 from agentrun.adapters.dynamo_conversation_deletion import DynamoDeletion
 from agentrun.adapters.dynamo_conversation_items import (
     pointed_run_id,
     session_from_item,
-    session_list_key,
 )
+from agentrun.adapters.dynamo_conversation_list import DynamoSessionList
 from agentrun.adapters.dynamo_conversation_turns import DynamoTurns
 from agentrun.adapters.dynamo_items import POINTER_PREFIX, Item, session_key, session_pk
 from agentrun.adapters.dynamo_session_lock import lock_of
@@ -25,10 +23,6 @@ if TYPE_CHECKING:
 
 HISTORY_BYTES = 2_000_000
 """More text than any model takes at once."""
-INDEX = "sessions"
-PAGE_SESSIONS = 100
-MAX_SESSIONS_LOOKED_AT = 1_000
-"""Bounds what one page may cost where few of a user's sessions are with the agent asked for."""
 
 
 class DynamoConversationStore:
@@ -95,52 +89,20 @@ class DynamoConversationStore:
         self._deletion.delete(tenant, session_id)
 
     def sessions(
-        self, tenant: str, user_id: str, *, agent_id: str | None, size: int, cursor: str | None
+        self,
+        tenant: str,
+        user_id: str,
+        *,
+        agent_id: str | None,
+        size: int,
+        skip: int = 0,
+        cursor: str | None = None,
     ) -> SessionPage:
-        """Give a user's sessions, the most recently used first; see the port."""
-        list_key = session_list_key(tenant, user_id)
-        before = position_of(list_key, cursor) if cursor is not None else None
-        listed = self._listed(list_key, before, size + 1 if agent_id is None else PAGE_SESSIONS)
-        found: list[Session] = []
-        looked_at = ""
-        for position, session in islice(listed, MAX_SESSIONS_LOOKED_AT):
-            # An id may have started afresh since, as somebody else's: the index lags behind.
-            if session and session.user_id == user_id and agent_id in {None, session.agent_id}:
-                if len(found) == size:
-                    break
-                found.append(session)
-            looked_at = position
-        else:
-            if next(listed, None) is None:
-                return SessionPage(sessions=tuple(found))
-        return SessionPage(sessions=tuple(found), next_cursor=cursor_at(list_key, looked_at))
-
-    def _listed(
-        self, list_key: str, before: str | None, page_size: int
-    ) -> Iterator[tuple[str, Session | None]]:
-        """Give the positions of a list and their sessions, None for one that is gone by now."""
-        condition, values = "gsi1pk = :list", {":list": {"S": list_key}}
-        if before is not None:
-            condition += " AND gsi1sk < :before"
-            values[":before"] = {"S": before}
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName=INDEX,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            ScanIndexForward=False,
-            PaginationConfig={"PageSize": page_size},
-        )
-        with unavailable_when_failing():
-            for page in pages:
-                keys: Any = [{name: item[name] for name in ("pk", "sk")} for item in page["Items"]]
-                items = {
-                    item["pk"]["S"]: item for item in self._batches.read(keys, consistent=True)
-                }
-                for listed in page["Items"]:
-                    item = items.get(listed["pk"]["S"])
-                    session = None if item is None else session_from_item(item)
-                    yield listed["gsi1sk"]["S"], session
+        """Return a page of a user's sessions, the most recently used first; see the port."""
+        listed = DynamoSessionList(self._client, self._table, self._batches, tenant, user_id)
+        if agent_id is None:
+            return listed.page(size=size, skip=skip, cursor=cursor)
+        return listed.page_of_agent(agent_id, size=size, skip=skip, cursor=cursor)
 
     def _item(self, tenant: str, session_id: str) -> Item:
         with unavailable_when_failing():

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from agentrun.adapters.dynamo_conversation_items import session_list_key, session_list_position
 from agentrun.adapters.dynamo_items import (
     RUNNING_HEADER_BYTES,
     Item,
@@ -19,7 +20,7 @@ from agentrun.adapters.text_chunks import compress, to_chunks
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import ConflictError
 from agentrun.domain.idempotency import IdempotencyClaim
-from agentrun.domain.model import epoch_ms, iso_milliseconds
+from agentrun.domain.model import epoch_ms
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunStatus
 
@@ -82,8 +83,8 @@ def _session_update(
             ":user": {"S": run.user_id},
             ":agent": {"S": run.agent_id},
             ":at": {"N": str(epoch_ms(run.created_at))},
-            ":list": {"S": f"ORG#{run.org_id}#USER#{run.user_id}"},
-            ":used": {"S": f"{iso_milliseconds(run.created_at)}#{run.session_id}"},
+            ":list": {"S": session_list_key(run.org_id, run.user_id)},
+            ":used": {"S": session_list_position(run.created_at, run.session_id, run.agent_id)},
             ":title": {"S": session_title(request)},
             **lock.values,
         },

@@ -53,9 +53,14 @@ class Session(Model):
 
 
 class SessionPage(Model):
-    """Some sessions, the most recently used first, and where the next page begins."""
+    """
+    Some sessions, the most recently used first, and where the next page begins.
+
+    `total` counts all sessions that the pages have together.
+    """
 
     sessions: tuple[Session, ...]
+    total: int
     next_cursor: str | None = None
 
 

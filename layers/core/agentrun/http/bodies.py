@@ -8,7 +8,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from agentrun.domain.agents import Agent
-from agentrun.domain.conversations import Message, SessionPage
+from agentrun.domain.conversations import Message, Session, SessionPage
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.http.sse import paused_object
 from agentrun.service.run_result import RunResult
@@ -31,6 +31,17 @@ def json_answer(
 
 def newest_answer(bodies: Sequence[Mapping[str, Any]]) -> Response:
     """Answer 200 with an array of JSON bodies; of those that do not fit, the first are left out."""
+    return Response(_newest(bodies), media_type="application/json")
+
+
+def session_answer(session: Session, messages: Sequence[Message]) -> Response:
+    """Answer 200 with a session and its messages, as many as `newest_answer` gives."""
+    newest = _newest([message_body(message) for message in messages])
+    head = to_json(session_body(session)).removesuffix(b"}")
+    return Response(head + b',"messages":' + newest + b"}", media_type="application/json")
+
+
+def _newest(bodies: Sequence[Mapping[str, Any]]) -> bytes:
     fitting: list[bytes] = []
     left_bytes = MAX_ARRAY_BYTES
     for body in reversed(bodies):
@@ -40,7 +51,7 @@ def newest_answer(bodies: Sequence[Mapping[str, Any]]) -> Response:
         if left_bytes < 0:
             break
         fitting.append(dumped)
-    return Response(b"[" + b",".join(reversed(fitting)) + b"]", media_type="application/json")
+    return b"[" + b",".join(reversed(fitting)) + b"]"
 
 
 def agent_body(agent: Agent) -> dict[str, Any]:
@@ -68,13 +79,21 @@ def run_body(run: AgentRun) -> dict[str, Any]:
     return body
 
 
-def sessions_body(page: SessionPage, size: int) -> dict[str, Any]:
-    """Give a page of sessions, with the size that was asked for."""
-    body: dict[str, Any] = {
-        "content": [session.model_dump(mode="json") for session in page.sessions],
+def session_body(session: Session) -> dict[str, Any]:
+    """Return a session as its callers see it, its id under both names."""
+    return {"id": session.id, "sessionId": session.id, **session.model_dump(mode="json")}
+
+
+def sessions_body(page: SessionPage, *, number: int | None, size: int) -> dict[str, Any]:
+    """Return a page of sessions with its number, if it has one, and the size that was asked for."""
+    return {
+        "content": [session_body(session) for session in page.sessions],
+        **({} if number is None else {"number": number}),
         "size": size,
+        "totalElements": page.total,
+        "totalPages": -(-page.total // size),
+        **({} if page.next_cursor is None else {"nextCursor": page.next_cursor}),
     }
-    return body if page.next_cursor is None else {**body, "nextCursor": page.next_cursor}
 
 
 def message_body(message: Message) -> dict[str, Any]:

@@ -8,12 +8,22 @@ from starlette.requests import Request
 
 from agentrun.domain.ports import ConversationStore
 from agentrun.domain.principal import Principal
-from agentrun.http.bodies import json_answer, message_body, newest_answer, run_body, sessions_body
+from agentrun.http.bodies import (
+    json_answer,
+    message_body,
+    newest_answer,
+    run_body,
+    session_answer,
+    sessions_body,
+)
 from agentrun.service import sessions
 from agentrun.service.run_ports import RunPorts
 
 Authentication = Callable[[Request], Principal]
+MAX_PAGE = 1_000_000
+"""Further back than any list goes; with the largest size, within DynamoDB's 32 bits for a limit."""
 Size = Annotated[int, Query(ge=1, le=100)]
+Page = Annotated[int | None, Query(ge=0, le=MAX_PAGE)]
 AgentId = Annotated[str | None, Query(alias="agentId", max_length=64)]
 UserId = Annotated[str | None, Query(alias="userId", max_length=256)]
 
@@ -28,6 +38,7 @@ def session_routes(
     """Make the routes below `/api/sessions`, for callers that `authenticate` lets through."""
     router = APIRouter(prefix="/api/sessions")
     _add_sessions(router, authenticate, conversations)
+    _add_one(router, authenticate, conversations, transcript, ports)
     _add_contents(router, authenticate, conversations, transcript, ports)
     return router
 
@@ -43,24 +54,45 @@ def _add_sessions(
         agent_id: AgentId = None,
         user_id: UserId = None,
         size: Size = 20,
+        page: Page = None,
         cursor: str | None = None,
     ) -> Response:
-        """List the caller's sessions; an empty parameter is like none."""
-        wanted = {"user_id": user_id, "agent_id": agent_id, "cursor": cursor}
-        page = sessions.list_sessions(caller, size=size, conversations=conversations, **wanted)
-        return json_answer(sessions_body(page, size))
-
-    @router.get("/{session_id}")
-    def get_session(caller: Caller, session_id: str) -> Response:
-        """Show one session."""
-        found = sessions.get_session(caller, session_id, conversations=conversations)
-        return json_answer(found.model_dump(mode="json"))
+        """List the caller's sessions; an empty text is like none."""
+        found = sessions.list_sessions(
+            caller,
+            user_id=user_id,
+            agent_id=agent_id,
+            size=size,
+            page=page,
+            cursor=cursor,
+            conversations=conversations,
+        )
+        number = None if cursor else page or 0
+        return json_answer(sessions_body(found, number=number, size=size))
 
     @router.delete("/{session_id}", status_code=204)
     def delete_session(caller: Caller, session_id: str) -> Response:
         """Delete a session with all that belongs to it."""
         sessions.delete_session(caller, session_id, conversations=conversations)
         return Response(status_code=204)
+
+
+def _add_one(
+    router: APIRouter,
+    authenticate: Authentication,
+    conversations: ConversationStore,
+    transcript: sessions.Transcript,
+    ports: RunPorts,
+) -> None:
+    Caller = Annotated[Principal, Depends(authenticate)]  # noqa: N806 - a type
+
+    @router.get("/{session_id}")
+    def get_session(caller: Caller, session_id: str) -> Response:
+        """Show one session and what was said in it."""
+        found, said = sessions.session_with_messages(
+            caller, session_id, transcript=transcript, conversations=conversations, ports=ports
+        )
+        return session_answer(found, said)
 
 
 def _add_contents(

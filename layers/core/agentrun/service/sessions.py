@@ -5,7 +5,12 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from agentrun.domain.conversations import Message, PastTurn, Session, SessionPage
-from agentrun.domain.errors import ForbiddenError, RunNotFoundError, SessionNotFoundError
+from agentrun.domain.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    RunNotFoundError,
+    SessionNotFoundError,
+)
 from agentrun.domain.model import ID_PATTERN
 from agentrun.domain.ports import ConversationStore
 from agentrun.domain.principal import Principal
@@ -26,31 +31,44 @@ def list_sessions(
     user_id: str | None,
     agent_id: str | None,
     size: int,
-    cursor: str | None,
+    page: int | None = None,
+    cursor: str | None = None,
     conversations: ConversationStore,
 ) -> SessionPage:
     """
-    Give a page of a user's sessions, the most recently used first.
+    Return a page of a user's sessions, the most recently used first.
 
     Args:
         principal: The verified caller.
         user_id: Whose, where that is not the caller.
         agent_id: Only those with this agent.
         size: At most how many, 1 to 100.
-        cursor: What an earlier page of the same user's gave.
+        page: Which page of this size, from 0.
+        cursor: What an earlier page of the same user's gave; instead of `page`.
         conversations: Where sessions are.
 
     Raises:
         ForbiddenError: The token lacks the scope, or the sessions are another user's.
-        InvalidRequestError: The cursor was not given out for these sessions.
+        InvalidRequestError: The cursor was not given out for these sessions, or there is a page
+            as well.
         StoreUnavailableError: Retrying is safe.
     """
     check_may_read(principal)
     owner = user_id or principal.user_id
     if not principal.may_see(owner):
         raise ForbiddenError("Listing another user's sessions needs the role admin.")
+    if page is not None and cursor:
+        raise InvalidRequestError(
+            "page and cursor cannot be combined; send one of them.",
+            params=[("page", "cannot be combined with cursor")],
+        )
     return conversations.sessions(
-        principal.tenant, owner, agent_id=agent_id or None, size=size, cursor=cursor or None
+        principal.tenant,
+        owner,
+        agent_id=agent_id or None,
+        size=size,
+        skip=(page or 0) * size,
+        cursor=cursor or None,
     )
 
 
@@ -98,7 +116,27 @@ def session_messages(
     ports: RunPorts,
 ) -> list[Message]:
     """
-    Give what was said in the newest 1000 ended runs of a session, the oldest first.
+    Return what was said in the newest 1000 ended runs of a session, the oldest first.
+
+    Raises:
+        AgentrunError: As `get_session` says.
+    """
+    _, messages = session_with_messages(
+        principal, session_id, transcript=transcript, conversations=conversations, ports=ports
+    )
+    return messages
+
+
+def session_with_messages(
+    principal: Principal,
+    session_id: str,
+    *,
+    transcript: Transcript,
+    conversations: ConversationStore,
+    ports: RunPorts,
+) -> tuple[Session, list[Message]]:
+    """
+    Return one session, and its messages as `session_messages` does.
 
     Raises:
         AgentrunError: As `get_session` says.
@@ -111,7 +149,7 @@ def session_messages(
             with contextlib.suppress(RunNotFoundError):
                 settled_state(RunKey(tenant=principal.tenant, run_id=run_id), ports)
     turns = conversations.turns(principal.tenant, session.id, newest=MAX_RUNS)
-    return [message for turn in turns for message in transcript(turn)]
+    return session, [message for turn in turns for message in transcript(turn)]
 
 
 def delete_session(

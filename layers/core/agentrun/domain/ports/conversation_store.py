@@ -51,16 +51,26 @@ class ConversationStore(Protocol):
         ...
 
     def sessions(
-        self, tenant: str, user_id: str, *, agent_id: str | None, size: int, cursor: str | None
+        self,
+        tenant: str,
+        user_id: str,
+        *,
+        agent_id: str | None,
+        size: int,
+        skip: int = 0,
+        cursor: str | None = None,
     ) -> SessionPage:
         """
-        Give a user's sessions, the most recently used first; reads may lag behind writes.
+        Return a page of a user's sessions, the most recently used first; reads may lag.
+
+        A session that was deleted a moment ago may still be counted, and leave its page one short.
 
         Args:
             tenant: The user's tenant.
             user_id: Whose sessions.
             agent_id: Only those with this agent.
             size: At most how many, 1 to 100.
+            skip: How many to pass over, from the most recently used on; 0 with a cursor.
             cursor: What an earlier page gave as `next_cursor`.
 
         Raises:

@@ -76,6 +76,11 @@ def _in_queries() -> dict[str, Json]:
             {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
             "How many at most.",
         ),
+        "page": _query(
+            "page",
+            {"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0},
+            "Which page of this size, from 0; cannot be combined with `cursor`.",
+        ),
         "cursor": _query("cursor", text, "The `nextCursor` of the page before."),
         "ofAgent": _query(
             "agentId", {"type": "string", "maxLength": 64}, "Only sessions with this agent."

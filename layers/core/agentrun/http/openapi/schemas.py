@@ -24,7 +24,8 @@ EVENT_DATA: dict[EventType, tuple[str | None, str]] = {
 
 def schemas() -> dict[str, Json]:
     """Give every schema by its name."""
-    found = model_schemas() | _event_schemas() | _hand_made()
+    found = model_schemas()
+    found |= _event_schemas() | _hand_made() | _sessions(found["Session"])
     return dict(sorted(found.items()))
 
 
@@ -96,11 +97,34 @@ def _hand_made() -> dict[str, Json]:
             "Some of a user's sessions, the most recently used first.",
             {
                 "content": _array(ref("Session")),
+                "number": {
+                    "description": "The page's, from 0; absent where a cursor was used.",
+                    "type": "integer",
+                },
                 "size": {"description": "As asked for.", "type": "integer"},
+                "totalElements": {"description": "Of all pages.", "type": "integer"},
+                "totalPages": {"description": "Of this size.", "type": "integer"},
                 "nextCursor": {"description": "There are more sessions.", "type": "string"},
             },
-            optional={"nextCursor"},
+            optional={"number", "nextCursor"},
         ),
+    }
+
+
+def _sessions(of_model: Json) -> dict[str, Json]:
+    """Describe a session as it is sent: its id under two names; alone, also what was said."""
+    said = _array(ref("Message"), description="The newest of them, the oldest first.")
+    alias = {"description": "The same as `id`.", "type": "string"}
+    session = _with_properties(of_model, sessionId=alias)
+    alone = _with_properties(session, messages=said) | {"title": "SessionWithMessages"}
+    return {"Session": session, "SessionWithMessages": alone}
+
+
+def _with_properties(schema: Json, **more: Json) -> Json:
+    return {
+        **schema,
+        "properties": schema["properties"] | more,
+        "required": [*schema["required"], *more],
     }
 
 

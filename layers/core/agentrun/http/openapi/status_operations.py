@@ -75,16 +75,20 @@ def _sessions() -> dict[str, Json]:
             "get": _read(
                 "listSessions",
                 "List the caller's conversations",
-                ["ofAgent", "ofUser", "size", "cursor"],
+                ["ofAgent", "ofUser", "size", "page", "cursor"],
                 json_answer("A page of them.", ref("SessionPage"), shown["sessions"]),
             )
         },
         one: {
             "get": _read(
                 "getSession",
-                "Show one conversation",
+                "Show one conversation with the newest of what was said in it",
                 ["sessionId"],
-                json_answer("The conversation.", ref("Session"), shown["session"]),
+                json_answer(
+                    "The conversation.",
+                    ref("SessionWithMessages"),
+                    {**shown["session"], "messages": shown["messages"]},
+                ),
             ),
             "delete": _delete(
                 "deleteSession", "Delete a conversation with all that belongs to it", "sessionId"
