@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         raise Exception("Unauthorized") from None
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     return {
-        "principalId": f"{verified.principal.tenant}/{verified.principal.user_id}",
+        "principalId": verified.principal.user_id,
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [

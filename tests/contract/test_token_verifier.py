@@ -15,6 +15,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from agentrun.adapters.jwt_verifier import JwtVerifier
 from agentrun.adapters.signing_keys import StaticSigningKeys
+from agentrun.adapters.token_claims import TokenClaims
 from agentrun.domain.errors import IssuerUnavailableError, UnauthenticatedError
 from agentrun.domain.principal import Principal
 
@@ -30,7 +31,10 @@ JWKS = {
     ]
 }
 VERIFIER = JwtVerifier(
-    StaticSigningKeys(JWKS), issuer="https://issuer.test", audience="agentrun", org_claim="org"
+    StaticSigningKeys(JWKS),
+    issuer="https://issuer.test",
+    audience="agentrun",
+    claims=TokenClaims(organisation="org"),
 )
 
 
@@ -66,8 +70,19 @@ def test_a_good_token_gives_its_caller(algorithm: str) -> None:
     )
 
 
-def test_without_an_organisation_the_tenant_is_the_default_one() -> None:
-    assert VERIFIER.verify(token(org=None)).principal.tenant == "default"
+ORGANISATIONS = [
+    "acme#RUN#x",
+    "https://idp.example/o?id=7",
+    "a.b:c/d",
+    "acme ",
+    "\u65e5\u672c",
+    "o" * 256,
+]
+
+
+@pytest.mark.parametrize("org", ORGANISATIONS)
+def test_an_organisation_is_the_tenant_whatever_it_is_called(org: str) -> None:
+    assert VERIFIER.verify(token(org=org)).principal.tenant == org
 
 
 def test_clocks_may_differ_by_a_minute() -> None:
@@ -216,7 +231,11 @@ REFUSED: dict[str, Callable[[], str]] = {
     "cut short": lambda: token()[:40],
     "no claims": lambda: raw_token({"alg": "ES256", "kid": "ES256"}, [], bytes),
     "nested without end": lambda: raw_token(b"[" * 5000, claims(), bytes),
-    "tenant with a separator": lambda: token(org="acme#RUN#x"),
+    "blank subject": lambda: token(sub=" \u2003\t"),
+    "no tenant": lambda: token(org=None),
+    "tenant too long": lambda: token(org="o" * 257),
+    "tenant of white space": lambda: token(org="   "),
+    "tenant not text": lambda: token(org="\ud800"),
     "tenant with a line end": lambda: token(org="acme\n"),
     "tenant not a string": lambda: token(org=["acme"]),
     "tenant of nothing": lambda: token(org=""),

@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from agentrun.domain.quotas import RunLimits
 
+_LISTS = {"cors_origins", "scope_claims", "default_scopes", "role_claims"}
+"""Comma separated, like the template's parameters."""
+_MAY_BE_EMPTY = {"org_claim"}
+
 
 class Settings(BaseModel):
     """The parameters of the template, as each function gets them."""
@@ -22,7 +26,14 @@ class Settings(BaseModel):
     jwt_audience: str = ""
     jwks_url: str = ""
     jwks: dict[str, Any] | None = None
+    audience_claim: str = "aud"
+    user_claim: str = "sub"
     org_claim: str = "org_id"
+    scope_claims: tuple[str, ...] = ()
+    scope_prefix: str = ""
+    default_scopes: tuple[str, ...] = ()
+    role_claims: tuple[str, ...] = ("roles",)
+    admin_role: str = "admin"
     cors_origins: tuple[str, ...] = ()
     approval_expiry_hours: float = 24
     max_runs_per_user: int = 50
@@ -36,23 +47,22 @@ class Settings(BaseModel):
         """
         Read the variables `AGENTRUN_…`; those absent or empty keep their defaults.
 
+        An empty `AGENTRUN_ORG_CLAIM` says that there are no organisations; an absent one does not.
+
         Raises:
             ValueError: `AGENTRUN_JWKS` is not JSON.
         """
-        found = {
+        found: dict[str, Any] = {
             name: value
             for name in cls.model_fields
-            if (value := environment.get(f"AGENTRUN_{name.upper()}", ""))
+            if (value := environment.get(f"AGENTRUN_{name.upper()}"))
+            or (value is not None and name in _MAY_BE_EMPTY)
         }
-        origins = found.pop("cors_origins", "")
-        jwks = found.pop("jwks", "")
-        return cls.model_validate(
-            {
-                **found,
-                "jwks": json.loads(jwks) if jwks else None,
-                "cors_origins": tuple(o.strip() for o in origins.split(",") if o.strip()),
-            }
-        )
+        for name in _LISTS & set(found):
+            found[name] = tuple(part.strip() for part in found[name].split(",") if part.strip())
+        if "jwks" in found:
+            found["jwks"] = json.loads(found["jwks"])
+        return cls.model_validate(found)
 
     @property
     def effective_jwks_url(self) -> str:

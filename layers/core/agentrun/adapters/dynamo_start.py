@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from agentrun.adapters.dynamo_conversation_items import session_list_key
 from agentrun.adapters.dynamo_items import (
     RUNNING_HEADER_BYTES,
     Item,
@@ -13,6 +14,7 @@ from agentrun.adapters.dynamo_items import (
     session_key,
     session_pk,
     size_bytes,
+    tenant_key,
 )
 from agentrun.adapters.dynamo_session_lock import joining, none_is_live, taking
 from agentrun.adapters.text_chunks import compress, to_chunks
@@ -82,7 +84,7 @@ def _session_update(
             ":user": {"S": run.user_id},
             ":agent": {"S": run.agent_id},
             ":at": {"N": str(epoch_ms(run.created_at))},
-            ":list": {"S": f"ORG#{run.org_id}#USER#{run.user_id}"},
+            ":list": {"S": session_list_key(run.org_id, run.user_id)},
             ":used": {"S": f"{iso_milliseconds(run.created_at)}#{run.session_id}"},
             ":title": {"S": session_title(request)},
             **lock.values,
@@ -98,7 +100,7 @@ def session_title(request: RunRequest) -> str:
 
 def claim_key(tenant: str, claim: IdempotencyClaim) -> dict[str, dict[str, str]]:
     """Give the primary key of a claim."""
-    return {"pk": {"S": f"ORG#{tenant}#IDEM#{claim.key_hash}"}, "sk": {"S": "IDEM"}}
+    return {"pk": {"S": tenant_key(tenant, "IDEM", claim.key_hash)}, "sk": {"S": "IDEM"}}
 
 
 def claimed_run(item: Item, claim: IdempotencyClaim) -> str:
