@@ -70,6 +70,16 @@ def test_a_good_token_gives_its_caller(algorithm: str) -> None:
     )
 
 
+def by_name(algorithm: str, kid: str = "EdDSA") -> str:
+    """Sign with the Ed25519 key, whatever the header calls that."""
+    return raw_token({"alg": algorithm, "kid": kid}, claims(), KEYS["EdDSA"][0].sign)
+
+
+def test_ed25519_is_eddsa() -> None:
+    """RFC 9864 gives the algorithm that the key is bound to a name of its own."""
+    assert VERIFIER.verify(by_name("Ed25519")).principal == VERIFIER.verify(token()).principal
+
+
 ORGANISATIONS = [
     "acme#RUN#x",
     "https://idp.example/o?id=7",
@@ -199,6 +209,11 @@ REFUSED: dict[str, Callable[[], str]] = {
     ),
     "another padding": lambda: jwt.encode(
         claims(), KEYS["RS256"][0], algorithm="PS256", headers={"kid": "RS256"}
+    ),
+    "EdDSA of another curve": lambda: by_name("Ed448"),
+    "Ed25519 for a key of another type": lambda: by_name("Ed25519", kid="ES256"),
+    "Ed25519, badly signed": lambda: raw_token(
+        {"alg": "Ed25519", "kid": "EdDSA"}, claims(), lambda _: bytes(64)
     ),
     "unsigned": lambda: raw_token({"alg": "none", "kid": "ES256"}, claims(), lambda _: b""),
     "unsigned, in capitals": lambda: raw_token({"alg": "NONE", "kid": "ES256"}, claims(), bytes),
