@@ -11,9 +11,9 @@ class IssuedToken:
     """
     One kind of token.
 
-    `section` is the heading of docs/deploy.md that has its parameters, `audience` and `rights` are
-    the claims that have to be there for it to be let in, and for it to be let do something. `admin`
-    is what else an administrator's token says; None, where no such token has been thought of.
+    `section` is the heading of docs/deploy.md that has its parameters, and `changes` what its text
+    says to change of them. `audience`, `organisation` and `rights` name the claims without which it
+    is refused; `admin` is what an administrator's token says in addition.
     """
 
     section: str
@@ -22,7 +22,9 @@ class IssuedToken:
     tenant: str
     organisation: str | None = None
     rights: str | None = None
-    admin: dict[str, Any] | None = field(default=None)
+    admin: dict[str, Any] | None = None
+    user: str = "sub"
+    changes: dict[str, str] = field(default_factory=dict)
 
 
 # https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/ (access token)
@@ -159,5 +161,48 @@ TOKENS = {
     "Clerk, session": IssuedToken(
         *("Clerk", _CLERK, "azp", "org_2ZK8Jr7UkFZ9QF0vLQmSkJTbn3z", "o"),
         admin={"o": {"id": "org_2ZK8Jr7UkFZ9QF0vLQmSkJTbn3z", "slg": "acme", "rol": "admin"}},
+    ),
+    "Okta, several organisations": IssuedToken(
+        *("Okta", _OKTA | {"org": "https://acme.example/eu#7"}, "aud"),
+        *("https://acme.example/eu#7", "org"),
+        rights="scp",
+        changes={"OrgClaim": "org"},
+    ),
+    "Entra, user by oid": IssuedToken(
+        *("Entra", _ENTRA | {"scp": " ".join(SCOPES)}, "aud", _TENANT_ID, "tid"),
+        rights="scp",
+        user="oid",
+        changes={"UserClaim": "oid"},
+    ),
+    "Auth0, neither RBAC nor organisations": IssuedToken(
+        "Auth0",
+        {name: _AUTH0[name] for name in ("iss", "sub", "aud", "azp")}
+        | {"scope": "openid runs:read runs:write"},
+        *("aud", "default"),
+        rights="scope",
+        changes={"ScopeClaims": "", "OrgClaim": ""},
+    ),
+    "Keycloak, mapped": IssuedToken(
+        "Keycloak",
+        _KEYCLOAK
+        | {"aud": ["CLIENT", "account"], "org_id": "acme"}
+        | {"resource_access": {"CLIENT": {"roles": SCOPES}}},
+        *("aud", "acme", "org_id"),
+        rights="resource_access",
+        admin={"resource_access": {"CLIENT": {"roles": ["admin"]}}},
+        changes={
+            "AudienceClaim": "aud",
+            "OrgClaim": "org_id",
+            "ScopeClaims": "resource_access.CLIENT.roles",
+            "RoleClaims": "resource_access.CLIENT.roles",
+        },
+    ),
+    "Clerk, session of version 1": IssuedToken(
+        "Clerk",
+        {name: _CLERK[name] for name in ("azp", "fva", "iss", "sid", "sub")}
+        | {"org_id": "org_1", "org_role": "org:member", "org_slug": "acme"},
+        *("azp", "org_1", "org_id"),
+        admin={"org_role": "org:admin"},
+        changes={"OrgClaim": "org_id", "RoleClaims": "org_role", "AdminRole": "org:admin"},
     ),
 }

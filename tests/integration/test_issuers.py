@@ -38,6 +38,10 @@ def documented(section: str) -> dict[str, str]:
     return {k: ",".join(v) if isinstance(v, list) else str(v) for k, v in found.items()}
 
 
+def parameters_of(token: IssuedToken) -> dict[str, str]:
+    return documented(token.section) | token.changes
+
+
 def identity_settings(parameters: dict[str, str]) -> dict[str, str]:
     """Give the variables that the template makes of parameters, with this test's keys."""
     keys = {"Jwks": json.dumps(JWKS), "JwksUrl": ""}
@@ -77,7 +81,7 @@ def _bearer(claims: dict[str, Any]) -> dict[str, str]:
 
 @contextmanager
 def deployed_for(token: IssuedToken) -> Iterator[Doors]:
-    with deployment(**identity_settings(documented(token.section))) as app_module:
+    with deployment(**identity_settings(parameters_of(token))) as app_module:
         api = rest_api(app_module)
         yield Doors(TestClient(api), TestClient(FunctionUrl(api.stream)))
 
@@ -94,9 +98,9 @@ def test_a_token_is_taken_as_it_comes_with_the_documented_parameters(name: str) 
         assert {answer.status_code for answer in answers.values()} == {200}
         for answer in answers.values():
             run = doors.get(token.claims, f"{RUNS}/{answer.headers['x-run-id']}").json()
-            assert (run["orgId"], run["userId"]) == (token.tenant, token.claims["sub"])
+            assert (run["orgId"], run["userId"]) == (token.tenant, token.claims[token.user])
     statuses = [f"{door} {answer.status_code}" for door, answer in answers.items()]
-    row = f"| {name} | {_row(token.section)} | {', '.join(statuses)} |"
+    row = f"| {name} | {_row(token)} | {', '.join(statuses)} |"
     print(f"\n{row}")  # noqa: T201 - what -s is for
 
 
@@ -128,7 +132,7 @@ def test_every_set_of_parameters_in_the_guide_is_tried() -> None:
     assert {token.section for token in TOKENS.values()} == set(dict(SETS.findall(GUIDE)))
 
 
-def _row(section: str) -> str:
-    parameters = documented(section)
+def _row(token: IssuedToken) -> str:
+    parameters = parameters_of(token)
     left_out = {"Issuer", "Audience", "JwksUrl"}
     return ", ".join(f"{k}={v}" for k, v in parameters.items() if k not in left_out)
