@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         raise RefusedTokenError(error.reason) from None
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     return {
-        "principalId": f"{verified.principal.tenant}/{verified.principal.user_id}",
+        "principalId": verified.principal.user_id,
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [

@@ -19,6 +19,18 @@ AUDIENCE = "agentrun"
 DEFAULT_SCOPE = "runs:read runs:write"
 DEFAULT_LIFETIME_S = 12 * 3600
 
+CLAIMS = {
+    "AudienceClaim": "aud",
+    "OrgClaim": "org_id",
+    "UserClaim": "sub",
+    "ScopeClaims": "scope",
+    "ScopePrefix": "",
+    "DefaultScopes": "",
+    "RoleClaims": "roles",
+    "AdminRole": "admin",
+}
+"""The template's parameters that say where the claims of these tokens stand."""
+
 _KEY_FILE = "dev-key.pem"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from agent_catalog.agent_file import MODEL_ID_PATTERN
 from agentrun_local.cloudformation import REGION, declared_parameters
 from agentrun_local.console import Console
-from agentrun_local.dev_identity import AUDIENCE, ISSUER, DevIdentity
+from agentrun_local.dev_identity import AUDIENCE, CLAIMS, ISSUER, DevIdentity
 from agentrun_local.dynamodb import create_tables, start_moto_server
 from agentrun_local.errors import LocalStackError
 from agentrun_local.function_pool import FunctionPool
@@ -65,7 +65,7 @@ async def running_stack(options: StackOptions, console: Console) -> AsyncIterato
         starting = asyncio.ensure_future(_dynamodb(options, supervisor, console))
         try:
             definition = await asyncio.to_thread(
-                read_stack, options.template, _parameters(options, identity)
+                read_stack, options.template, stack_parameters(options, identity)
             )
         finally:
             await asyncio.wait((starting,))
@@ -114,17 +114,16 @@ async def _dynamodb(options: StackOptions, supervisor: ProcessSupervisor, consol
     return options.dynamodb_url or await start_moto_server(supervisor, console.source("dynamodb"))
 
 
-def _parameters(options: StackOptions, identity: DevIdentity) -> dict[str, str]:
+def stack_parameters(options: StackOptions, identity: DevIdentity) -> dict[str, str]:
+    """Return the template's parameters: the developer's, and for the rest what this stack sets."""
     if not re.match(MODEL_ID_PATTERN, options.model):
         raise LocalStackError(
             f"The model '{options.model}' is neither demo nor <provider>:<name>, such as"
             " bedrock:<model id>."
         )
-    ours = {
-        "Model": options.model,
-        "Issuer": ISSUER,
-        "Audience": AUDIENCE,
-        "Jwks": identity.jwks,
-    }
+    ours = {"Model": options.model, "Issuer": ISSUER, "Audience": AUDIENCE}
+    # Who has an issuer of their own means its keys and claims, not ours; the keys would win.
+    if not {"Issuer", "JwksUrl"} & options.parameters.keys():
+        ours |= {"Jwks": identity.jwks, **CLAIMS}
     declared = declared_parameters(options.template)
     return {k: v for k, v in ours.items() if k in declared} | dict(options.parameters)

@@ -15,6 +15,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from agentrun.adapters.jwt_verifier import JwtVerifier
 from agentrun.adapters.signing_keys import StaticSigningKeys
+from agentrun.adapters.token_claims import TokenClaims
 from agentrun.domain.errors import IssuerUnavailableError, UnauthenticatedError
 from agentrun.domain.principal import Principal
 
@@ -30,7 +31,10 @@ JWKS = {
     ]
 }
 VERIFIER = JwtVerifier(
-    StaticSigningKeys(JWKS), issuer="https://issuer.test", audience="agentrun", org_claim="org"
+    StaticSigningKeys(JWKS),
+    issuer="https://issuer.test",
+    audience="agentrun",
+    claims=TokenClaims(organisation="org"),
 )
 
 
@@ -66,8 +70,29 @@ def test_a_good_token_gives_its_caller(algorithm: str) -> None:
     )
 
 
-def test_without_an_organisation_the_tenant_is_the_default_one() -> None:
-    assert VERIFIER.verify(token(org=None)).principal.tenant == "default"
+def by_name(algorithm: str, kid: str = "EdDSA") -> str:
+    """Sign with the Ed25519 key, whatever the header calls that."""
+    return raw_token({"alg": algorithm, "kid": kid}, claims(), KEYS["EdDSA"][0].sign)
+
+
+def test_ed25519_is_eddsa() -> None:
+    """RFC 9864 gives the algorithm that the key is bound to a name of its own."""
+    assert VERIFIER.verify(by_name("Ed25519")).principal == VERIFIER.verify(token()).principal
+
+
+ORGANISATIONS = [
+    "acme#RUN#x",
+    "https://idp.example/o?id=7",
+    "a.b:c/d",
+    "acme ",
+    "\u65e5\u672c",
+    "o" * 256,
+]
+
+
+@pytest.mark.parametrize("org", ORGANISATIONS)
+def test_an_organisation_is_the_tenant_whatever_it_is_called(org: str) -> None:
+    assert VERIFIER.verify(token(org=org)).principal.tenant == org
 
 
 def test_clocks_may_differ_by_a_minute() -> None:
@@ -185,6 +210,11 @@ REFUSED: dict[str, Callable[[], str]] = {
     "another padding": lambda: jwt.encode(
         claims(), KEYS["RS256"][0], algorithm="PS256", headers={"kid": "RS256"}
     ),
+    "EdDSA of another curve": lambda: by_name("Ed448"),
+    "Ed25519 for a key of another type": lambda: by_name("Ed25519", kid="ES256"),
+    "Ed25519, badly signed": lambda: raw_token(
+        {"alg": "Ed25519", "kid": "EdDSA"}, claims(), lambda _: bytes(64)
+    ),
     "unsigned": lambda: raw_token({"alg": "none", "kid": "ES256"}, claims(), lambda _: b""),
     "unsigned, in capitals": lambda: raw_token({"alg": "NONE", "kid": "ES256"}, claims(), bytes),
     "no algorithm": lambda: raw_token({"kid": "ES256"}, claims(), bytes),
@@ -216,7 +246,11 @@ REFUSED: dict[str, Callable[[], str]] = {
     "cut short": lambda: token()[:40],
     "no claims": lambda: raw_token({"alg": "ES256", "kid": "ES256"}, [], bytes),
     "nested without end": lambda: raw_token(b"[" * 5000, claims(), bytes),
-    "tenant with a separator": lambda: token(org="acme#RUN#x"),
+    "blank subject": lambda: token(sub=" \u2003\t"),
+    "no tenant": lambda: token(org=None),
+    "tenant too long": lambda: token(org="o" * 257),
+    "tenant of white space": lambda: token(org="   "),
+    "tenant not text": lambda: token(org="\ud800"),
     "tenant with a line end": lambda: token(org="acme\n"),
     "tenant not a string": lambda: token(org=["acme"]),
     "tenant of nothing": lambda: token(org=""),

@@ -144,7 +144,7 @@ ACCEPTED = {"rest_api": 200, "function_url": 404}
 @pytest.fixture
 def stack(issuer: Issuer, tmp_path: Path) -> Iterator[LocalStack]:
     """Run this project's own stack, which trusts the issuer."""
-    parameters = (f"Issuer={issuer.url}", f"JwksUrl={issuer.jwks_url}", "Jwks=")
+    parameters = (f"Issuer={issuer.url}", f"JwksUrl={issuer.jwks_url}")
     options = [option for pair in parameters for option in ("--parameter", pair)]
     with running_stack(ROOT / "template.yaml", tmp_path, *options) as stack:
         yield stack

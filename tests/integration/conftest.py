@@ -5,7 +5,7 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,11 +32,11 @@ Bearer = Callable[..., dict[str, str]]
 AppModule = Callable[[str], ModuleType]
 
 
-@pytest.fixture(scope="module")
-def app_module() -> Iterator[Callable[[str], ModuleType]]:
-    """Import a function's `app` afresh, with the settings above and an empty table."""
+@contextmanager
+def deployment(**environment: str) -> Iterator[AppModule]:
+    """Import a function's `app` afresh, with the settings above or others, and an empty table."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
+        for name, value in {**ENVIRONMENT, **environment}.items():
             patch.setenv(name, value)
         create_table(client_of())
         # Mangum takes the thread's event loop, and would leave one of its own making open.
@@ -44,6 +44,13 @@ def app_module() -> Iterator[Callable[[str], ModuleType]]:
             asyncio.set_event_loop(loop)
             yield lambda name: importlib.reload(importlib.import_module(f"functions.{name}.app"))
             asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="module")
+def app_module() -> Iterator[AppModule]:
+    """Import a function's `app` as `deployment` does, for all tests of a file."""
+    with deployment() as app_module:
+        yield app_module
 
 
 @pytest.fixture(scope="session")

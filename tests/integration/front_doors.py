@@ -22,6 +22,7 @@ class RestApi:
     """
 
     def __init__(self, stream: ASGIApp, status: ASGIApp, authorizer: Authorizer) -> None:
+        self.stream = stream
         self._authorizer = authorizer
         apps = {"StreamFunction": stream, "StatusFunction": status}
         self._routes = [

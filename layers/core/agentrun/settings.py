@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from agentrun.domain.quotas import RunLimits
 
+_LISTS = {"cors_origins", "cors_allow_headers", "scope_claims", "default_scopes", "role_claims"}
+"""Comma separated, like the template's parameters."""
+_MAY_BE_EMPTY = {"org_claim"}
+
 
 class Settings(BaseModel):
     """The parameters of the template, as each function gets them."""
@@ -22,7 +26,14 @@ class Settings(BaseModel):
     jwt_audience: str = ""
     jwks_url: str = ""
     jwks: dict[str, Any] | None = None
+    audience_claim: str = "aud"
+    user_claim: str = "sub"
     org_claim: str = "org_id"
+    scope_claims: tuple[str, ...] = ()
+    scope_prefix: str = ""
+    default_scopes: tuple[str, ...] = ()
+    role_claims: tuple[str, ...] = ("roles",)
+    admin_role: str = "admin"
     base_path: str = ""
     cors_origins: tuple[str, ...] = ()
     cors_allow_headers: tuple[str, ...] = ()
@@ -39,25 +50,24 @@ class Settings(BaseModel):
         """
         Read the variables `AGENTRUN_…`; those absent or empty keep their defaults.
 
+        An empty `AGENTRUN_ORG_CLAIM` says that there are no organisations; an absent one does not.
+
         Raises:
             ValueError: `AGENTRUN_JWKS` is not JSON.
         """
-        found = {
+        found: dict[str, Any] = {
             name: value
             for name in cls.model_fields
-            if (value := environment.get(f"AGENTRUN_{name.upper()}", ""))
+            if (value := environment.get(f"AGENTRUN_{name.upper()}"))
+            or (value is not None and name in _MAY_BE_EMPTY)
         }
-        base_path = found.pop("base_path", "").strip("/")
-        jwks = found.pop("jwks", "")
-        return cls.model_validate(
-            {
-                **found,
-                "jwks": json.loads(jwks) if jwks else None,
-                "base_path": f"/{base_path}" if base_path else "",
-                "cors_origins": _listed(found.get("cors_origins", "")),
-                "cors_allow_headers": _listed(found.get("cors_allow_headers", "")),
-            }
-        )
+        for name in _LISTS & set(found):
+            found[name] = tuple(part.strip() for part in found[name].split(",") if part.strip())
+        if "jwks" in found:
+            found["jwks"] = json.loads(found["jwks"])
+        if "base_path" in found:
+            found["base_path"] = f"/{found['base_path'].strip('/')}".rstrip("/")
+        return cls.model_validate(found)
 
     @property
     def effective_jwks_url(self) -> str:
@@ -79,7 +89,3 @@ class Settings(BaseModel):
             starts_per_minute_per_tenant=self.runs_per_minute_per_tenant,
             tokens_per_day_per_tenant=self.daily_tokens_per_tenant,
         )
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -30,13 +30,21 @@ def jwk_of(key: Any, algorithm: Any) -> dict[str, Any]:
     return {**json.loads(algorithm.to_jwk(key)), "kid": "k"}
 
 
+def ed_jwk(**members: Any) -> dict[str, Any]:
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    return {**jwk_of(key, OKPAlgorithm), **members}
+
+
 @pytest.mark.parametrize(
     ("jwk", "algorithm"),
     [
         (rsa_jwk(), "RS256"),
         (ec_jwk(), "ES256"),
-        (jwk_of(ed25519.Ed25519PrivateKey.generate().public_key(), OKPAlgorithm), "EdDSA"),
+        (ed_jwk(), "EdDSA"),
         (rsa_jwk(alg="RS256", use="sig", key_ops=["verify"], x5c=["ignored"]), "RS256"),
+        (rsa_jwk(alg=None, use=None, key_ops=None, x5c=None, d=None), "RS256"),
+        (ed_jwk(alg="EdDSA"), "EdDSA"),
+        (ed_jwk(alg="Ed25519"), "EdDSA"),
     ],
 )
 def test_a_key_is_bound_to_the_algorithm_of_its_type(jwk: dict[str, Any], algorithm: str) -> None:
@@ -47,6 +55,10 @@ LEFT_OUT: dict[str, Any] = {
     "another algorithm of the same type": rsa_jwk(alg="PS256"),
     "a longer hash": rsa_jwk(alg="RS512"),
     "a symmetric algorithm for a public key": rsa_jwk(alg="HS256"),
+    "an algorithm of another curve": ed_jwk(alg="Ed448"),
+    "the name of another type's algorithm": ec_jwk(alg="Ed25519"),
+    "an algorithm that is no text": ed_jwk(alg=["Ed25519"]),
+    "a kid that is null": ec_jwk(kid=None),
     "for encryption": ec_jwk(use="enc"),
     "for signing only": ec_jwk(key_ops=["sign"]),
     "key_ops that are no list": ec_jwk(key_ops="verify"),

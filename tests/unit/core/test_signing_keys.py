@@ -165,6 +165,20 @@ def test_a_fetch_that_began_before_the_key_was_published_does_not_count(
     assert issuer.fetches == fetches_before + 2
 
 
+def test_a_key_set_without_a_usable_key_is_logged_once_for_each_fetch(
+    issuer: ScriptedIssuer, keys: RemoteSigningKeys, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer.kids = ()
+    for _ in range(3):
+        assert outcome(keys, "old") == "unknown"
+    fetches = issuer.fetches
+    assert caplog.messages == ["the issuer publishes no key that can verify a token"] * fetches
+    issuer.kids = ("old",)
+    issuer.now_s += signing_keys.LIFESPAN_S
+    assert outcome(keys, "old") == "found"
+    assert (issuer.fetches, len(caplog.messages)) == (fetches + 1, fetches)
+
+
 def test_the_last_good_keys_outlive_an_outage_of_four_hours(
     issuer: ScriptedIssuer, keys: RemoteSigningKeys, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,10 +1,14 @@
 """How sessions look as items of the table, read back."""
 
+import hashlib
 from datetime import datetime
 
-from agentrun.adapters.dynamo_items import Item
+from agentrun.adapters.dynamo_items import Item, tenant_key
 from agentrun.domain.conversations import Session
 from agentrun.domain.model import from_epoch_ms, iso_milliseconds
+
+MAX_KEY_BYTES = 2048
+"""Of a partition key (source: "Quotas in Amazon DynamoDB" in the developer guide)."""
 
 
 def session_from_item(item: Item) -> Session:
@@ -20,8 +24,16 @@ def session_from_item(item: Item) -> Session:
 
 
 def session_list_key(tenant: str, user_id: str) -> str:
-    """Give the index's partition key of a user's sessions."""
-    return f"ORG#{tenant}#USER#{user_id}"
+    """
+    Give the index's partition key of a user's sessions.
+
+    Two ids of 256 characters with four bytes each come to ten bytes too many; a digest stands for
+    such a user's id.
+    """
+    key = tenant_key(tenant, "USER", user_id)
+    if len(key.encode()) <= MAX_KEY_BYTES:
+        return key
+    return tenant_key(tenant, "USERHASH", hashlib.sha256(user_id.encode()).hexdigest())
 
 
 def session_list_position(used_at: datetime, session_id: str, agent_id: str) -> str:

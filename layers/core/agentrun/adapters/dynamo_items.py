@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic.alias_generators import to_camel
 
@@ -52,14 +53,26 @@ _FIELDS = (*_STRINGS, *_NUMBERS, *_INSTANTS, *_TEXTS, *_JSON, *_EVENTS)
 _CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}
 
 
+def tenant_key(tenant: str, *parts: str) -> str:
+    """
+    Return a partition key of the table or the index: the tenant, then the parts.
+
+    No key of one tenant begins as another tenant's keys do, whatever they are called: `#` and `%`
+    of a tenant are percent-encoded, so the first `#` after `ORG#` ends it. All other characters
+    stay as they are, or 256 of them could come to more than the 2048 bytes that a key may have.
+    """
+    escaped = tenant.replace("%", "%25").replace("#", "%23")
+    return "#".join(("ORG", escaped, *parts))
+
+
 def run_pk(key: RunKey) -> str:
     """Give the partition key of everything that belongs to a run."""
-    return f"ORG#{key.tenant}#RUN#{key.run_id}"
+    return tenant_key(key.tenant, "RUN", key.run_id)
 
 
 def session_pk(tenant: str, session_id: str) -> str:
     """Give the partition key of everything that belongs to a session."""
-    return f"ORG#{tenant}#SES#{session_id}"
+    return tenant_key(tenant, "SES", session_id)
 
 
 def event_sk(event_id: int) -> str:
@@ -132,8 +145,8 @@ def header_item(run: AgentRun) -> dict[str, Any]:
 
 def run_from_header(item: Item) -> AgentRun:
     """Read a header; a text that lies in chunks is left out."""
-    tenant, run_id = item["pk"]["S"].removeprefix("ORG#").split("#RUN#")
-    fields: dict[str, Any] = {"id": run_id, "org_id": tenant}
+    _, tenant, _, run_id = item["pk"]["S"].split("#")
+    fields: dict[str, Any] = {"id": run_id, "org_id": unquote(tenant)}
     for name in _FIELDS:
         attribute = item.get(to_camel(name))
         if attribute is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
-from agentrun.adapters.dynamo_items import Item
+from agentrun.adapters.dynamo_items import Item, tenant_key
 from agentrun.domain.errors import TooManyRunsError
 from agentrun.domain.model import from_epoch_ms
 from agentrun.domain.quotas import RunLimits, Slot, Usage, day_of, minute_of, refusal
@@ -89,7 +89,7 @@ class DynamoRunQuota:
             with unavailable_when_failing():
                 answer = self._client.update_item(
                     TableName=self._table,
-                    Key={"pk": {"S": f"ORG#{tenant}#QUOTA"}, "sk": {"S": "QUOTA"}},
+                    Key={"pk": {"S": tenant_key(tenant, "QUOTA")}, "sk": {"S": "QUOTA"}},
                     **update,
                 )
         except ClientError as error:

@@ -14,6 +14,7 @@ from agentrun.adapters.dynamo_items import (
     session_key,
     session_pk,
     size_bytes,
+    tenant_key,
 )
 from agentrun.adapters.dynamo_session_lock import joining, none_is_live, taking
 from agentrun.adapters.text_chunks import compress, to_chunks
@@ -99,7 +100,7 @@ def session_title(request: RunRequest) -> str:
 
 def claim_key(tenant: str, claim: IdempotencyClaim) -> dict[str, dict[str, str]]:
     """Give the primary key of a claim."""
-    return {"pk": {"S": f"ORG#{tenant}#IDEM#{claim.key_hash}"}, "sk": {"S": "IDEM"}}
+    return {"pk": {"S": tenant_key(tenant, "IDEM", claim.key_hash)}, "sk": {"S": "IDEM"}}
 
 
 def claimed_run(item: Item, claim: IdempotencyClaim) -> str:

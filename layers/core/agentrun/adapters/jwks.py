@@ -15,7 +15,8 @@ def verification_keys(document: object) -> Mapping[str, PyJWK]:
     """
     Read a JWKS document that has been parsed as JSON.
 
-    Each key is bound to the one algorithm of its type: RS256, ES256 (P-256) or EdDSA (Ed25519).
+    Each key is bound to the one algorithm of its type: RS256, ES256 (P-256) or EdDSA (Ed25519, a
+    name that `alg` may have as well, RFC 9864). Members that are null count as absent.
     All other keys are left out, as RFC 7517, section 5, advises: of another type, curve or `alg`,
     by `use` or `key_ops` not for verifying, private or secret, too weak, malformed, without a
     `kid`.
@@ -40,6 +41,7 @@ def verification_keys(document: object) -> Mapping[str, PyJWK]:
 def _verification_key(jwk: object) -> PyJWK | None:
     if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str):
         return None
+    jwk = {name: value for name, value in jwk.items() if value is not None}
     algorithm = _algorithm_of(jwk)
     if algorithm is None:
         return None
@@ -66,5 +68,6 @@ def _algorithm_of(jwk: dict[str, Any]) -> str | None:
         case _:
             return None
     uses = jwk.get("key_ops", ["verify"])
-    is_meant = jwk.get("alg", algorithm) == algorithm and jwk.get("use", "sig") == "sig"
+    names = ("EdDSA", "Ed25519") if algorithm == "EdDSA" else (algorithm,)
+    is_meant = jwk.get("alg", algorithm) in names and jwk.get("use", "sig") == "sig"
     return algorithm if is_meant and isinstance(uses, list) and "verify" in uses else None

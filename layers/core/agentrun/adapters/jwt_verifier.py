@@ -1,8 +1,10 @@
 """Bearer tokens: JWTs of one issuer, verified against its keys."""
 
+import contextlib
 from typing import Any
 
 import jwt
+from jwt.algorithms import OKPAlgorithm
 
 from agentrun.adapters.jwks_endpoint import JwksEndpoint
 from agentrun.adapters.signing_keys import (
@@ -11,15 +13,19 @@ from agentrun.adapters.signing_keys import (
     StaticSigningKeys,
     UnknownKeyError,
 )
+from agentrun.adapters.token_claims import TokenClaims, claim_at
 from agentrun.domain.errors import UnauthenticatedError
-from agentrun.domain.model import ID_PATTERN
 from agentrun.domain.ports import VerifiedToken
-from agentrun.domain.principal import DEFAULT_TENANT, TOKEN_LEEWAY_S, Principal
+from agentrun.domain.principal import TOKEN_LEEWAY_S
 from agentrun.settings import Settings
 
 MAX_TOKEN_BYTES = 8 * 1024
 """Longer ones are refused unread; API Gateway takes little more in all headers together."""
-MAX_USER_CHARACTERS = 256
+_TOKENS_ALGORITHMS = {"EdDSA": ["EdDSA", "Ed25519"]}
+"""By a key's algorithm, where tokens may call it otherwise: RFC 9864, for the one curve here."""
+# PyJWT 2.15 knows RFC 8037's name only; a version that knows both refuses to be told again.
+with contextlib.suppress(ValueError):
+    jwt.register_algorithm("Ed25519", OKPAlgorithm())
 
 
 class JwtVerifier:
@@ -31,12 +37,29 @@ class JwtVerifier:
     """
 
     def __init__(
-        self, keys: SigningKeys, *, issuer: str, audience: str, org_claim: str = "org_id"
+        self,
+        keys: SigningKeys,
+        *,
+        issuer: str,
+        audience: str,
+        audience_claim: str = "aud",
+        claims: TokenClaims | None = None,
     ) -> None:
+        """
+        Bind the verifier to an issuer.
+
+        Args:
+            keys: The issuer's keys.
+            issuer: The tokens' `iss`, to the letter.
+            audience: Whom the tokens are for; see `is_meant_for`.
+            audience_claim: Where they say so.
+            claims: Where they say whose they are; None: in `sub`, `org_id`, `scope` and `roles`.
+        """
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
-        self._org_claim = org_claim
+        self._audience_claim = audience_claim
+        self._token_claims = claims or TokenClaims()
 
     def verify(self, token: str) -> VerifiedToken:
         """
@@ -50,7 +73,7 @@ class JwtVerifier:
             raise UnauthenticatedError("too long, or not ASCII")
         try:
             claims = self._claims(token)
-            principal = self._principal(claims)
+            principal = self._token_claims.principal(claims)
         except (jwt.PyJWTError, UnknownKeyError) as error:
             raise UnauthenticatedError(type(error).__name__) from error
         return VerifiedToken(principal=principal, expires_epoch_s=int(claims["exp"]))
@@ -62,35 +85,24 @@ class JwtVerifier:
         key = self._keys.key(kid)
         claims: dict[str, Any] = jwt.decode(
             token,
-            key,
-            algorithms=[key.algorithm_name],
+            # The key itself: with a PyJWK, PyJWT takes the one name that it was made with.
+            key.key,
+            algorithms=_TOKENS_ALGORITHMS.get(key.algorithm_name, [key.algorithm_name]),
             issuer=self._issuer,
             leeway=TOKEN_LEEWAY_S,
             options={"require": ["exp", "sub"], "verify_aud": False},
         )
-        if not is_meant_for(self._audience, claims):
+        if not is_meant_for(self._audience, claims, claim=self._audience_claim):
             raise jwt.InvalidAudienceError
         return claims
 
-    def _principal(self, claims: dict[str, Any]) -> Principal:
-        tenant = claims.get(self._org_claim, DEFAULT_TENANT)
-        # PyJWT refuses a `sub` that is no string; printable, because lone surrogates are not.
-        user_id: str = claims["sub"]
-        if not isinstance(tenant, str) or not ID_PATTERN.fullmatch(tenant):
-            raise UnauthenticatedError("no such tenant")
-        if not 0 < len(user_id) <= MAX_USER_CHARACTERS or not user_id.isprintable():
-            raise UnauthenticatedError("no such user")
-        return Principal(
-            tenant=tenant,
-            user_id=user_id,
-            scopes=_words(claims.get("scope")),
-            roles=_words(claims.get("roles")),
-        )
 
-
-def is_meant_for(audience: str, claims: dict[str, Any]) -> bool:
+def is_meant_for(audience: str, claims: dict[str, Any], *, claim: str = "aud") -> bool:
     """
     Tell whether a token is for this API: `aud` is the audience, or an array with it (RFC 7519).
+
+    Another claim can be named in its place, for issuers whose tokens have no `aud`: Clerk's say in
+    `azp` which web origin they were made for.
 
     Cognito's access tokens have no `aud`, unless they were asked for with a resource, but name the
     app client in `client_id`; then that has to be the audience. They say `token_use` `access`, ID
@@ -99,24 +111,11 @@ def is_meant_for(audience: str, claims: dict[str, Any]) -> bool:
     a token, not whom it is for (RFC 9068).
     """
     use = claims.get("token_use")
-    if "aud" not in claims:
+    if claim == "aud" and "aud" not in claims:
         return use == "access" and claims.get("client_id") == audience
-    named = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    found = claim_at(claims, claim)
+    named = found if isinstance(found, list) else [found]
     return audience in named and use in (None, "access", "id")
-
-
-def _words(claim: object) -> frozenset[str]:
-    """
-    Read a claim that is a string with spaces (RFC 8693) or an array of strings.
-
-    A member of an array with a space in it is left out: no name that counts here has one, and
-    taken apart at the gateway "not admin" would become "admin". So is what is not printable.
-    """
-    words = claim.split(" ") if isinstance(claim, str) else claim
-    if not isinstance(words, list):
-        return frozenset()
-    names = (word for word in words if isinstance(word, str))
-    return frozenset(name for name in names if name and " " not in name and name.isprintable())
 
 
 def verifier_from(settings: Settings) -> JwtVerifier:
@@ -135,5 +134,14 @@ def verifier_from(settings: Settings) -> JwtVerifier:
         keys,
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
-        org_claim=settings.org_claim,
+        audience_claim=settings.audience_claim,
+        claims=TokenClaims(
+            user=settings.user_claim,
+            organisation=settings.org_claim,
+            scopes=settings.scope_claims,
+            scope_prefix=settings.scope_prefix,
+            default_scopes=frozenset(settings.default_scopes),
+            roles=settings.role_claims,
+            admin_role=settings.admin_role,
+        ),
     )

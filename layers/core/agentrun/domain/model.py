@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What a tenant, run or agent id may look like; ids are parts of the table's keys."""
+"""What a run or agent id may look like; ids are parts of the table's keys."""
 
 
 class Model(BaseModel):

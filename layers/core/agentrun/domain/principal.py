@@ -4,6 +4,9 @@ from agentrun.domain.errors import ForbiddenError
 from agentrun.domain.model import Model
 
 DEFAULT_TENANT = "default"
+ADMIN_ROLE = "admin"
+MAX_NAME_CHARACTERS = 256
+"""The longest id of a user or an organisation."""
 WRITE_SCOPE = "runs:write"
 TOKEN_LEEWAY_S = 60
 """How far the clocks of issuer and verifier may differ."""
@@ -20,7 +23,7 @@ class Principal(Model):
     @property
     def is_admin(self) -> bool:
         """Whether the caller sees all of the tenant's runs."""
-        return "admin" in self.roles
+        return ADMIN_ROLE in self.roles
 
     def may_see(self, owner: str) -> bool:
         """Tell whether what `owner` has in this tenant is visible to the caller."""

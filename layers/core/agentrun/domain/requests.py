@@ -14,6 +14,7 @@ from pydantic import (
 
 from agentrun.domain.media_types import essence
 from agentrun.domain.model import Model
+from agentrun.domain.principal import MAX_NAME_CHARACTERS
 
 MAX_MESSAGE_CHARACTERS = 100_000
 
@@ -72,10 +73,15 @@ class RunRequest(Model):
         default=None, validation_alias=AliasChoices("sessionId", "session_id")
     )
     user_id: str | None = Field(
-        default=None, max_length=256, validation_alias=AliasChoices("userId", "user_id")
+        default=None,
+        min_length=1,
+        max_length=MAX_NAME_CHARACTERS,
+        validation_alias=AliasChoices("userId", "user_id"),
     )
     org_id: str | None = Field(
-        default=None, max_length=64, validation_alias=AliasChoices("orgId", "org_id")
+        default=None,
+        max_length=MAX_NAME_CHARACTERS,
+        validation_alias=AliasChoices("orgId", "org_id"),
     )
     generate_followups: StrictBool = False
     # At the first bad one: a body may have millions, and each error would be kept and reported.
