@@ -227,7 +227,7 @@ Resources:
 
 @pytest.mark.parametrize(
     ("given", "base_path"),
-    [({}, ""), ({"BasePath": "/assist"}, "/assist"), ({"BasePath": "a/"}, "/a")],
+    [({}, ""), ({"BasePath": "/assist"}, "/assist"), ({"BasePath": "/a/b"}, "/a/b")],
 )
 def test_the_rest_api_has_the_base_path_that_the_functions_are_told(
     given: dict[str, str], base_path: str
