@@ -33,6 +33,11 @@ def test_a_token_carries_what_the_options_say(
         ),
         (["invoke", "status", str(EVENT), "--template", "/no/t.yaml"], "Cannot read /no/t.yaml"),
         (["invoke", "status", __file__], "is not JSON"),
+        (
+            ["invoke", "status", str(EVENT), "--env-file", "/no/such.env"],
+            "Cannot read /no/such.env",
+        ),
+        (["dev", "--env-file", "/no/such.env"], "Cannot read /no/such.env"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_status_1(
