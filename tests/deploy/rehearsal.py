@@ -168,9 +168,10 @@ def deploy(built: Artefacts, endpoint: str, issuer_url: str, scratch: Path) -> D
         "Audience": "agentrun",
         "OrgClaim": "org",
         "Model": "demo",
+        "OtherProviders": "true",
         "Architecture": ARCHITECTURE,
     }
-    parameters.write_text("".join(f"{name}: {value}\n" for name, value in chosen.items()))
+    parameters.write_text("".join(f'{name}: "{value}"\n' for name, value in chosen.items()))
     project = scratch / "project"
     project.mkdir()
     shutil.copy(built.project / "samconfig.toml", project)

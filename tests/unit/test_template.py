@@ -5,6 +5,7 @@ import os
 import pytest
 
 from agentrun.settings import Settings
+from agentrun_local.cloudformation import Resource, load_resources
 from tests.translated_template import ROOT, of_type, properties, stack
 
 FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
@@ -48,3 +49,31 @@ def test_the_exec_wrapper_is_in_a_layer_of_the_stream_function() -> None:
     assert stream["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
     assert any(layer["Ref"].startswith("StreamingLayer") for layer in stream["Layers"])
     assert os.access(ROOT / "layers" / "streaming" / "bootstrap", os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("model", "other_providers", "attached"),
+    [
+        ("demo", "false", False),
+        ("bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0", "false", False),
+        ("bedrock:some-model", "true", True),
+        ("openai:gpt-5", "false", True),
+        ("anthropic:claude-haiku-4-5", "true", True),
+    ],
+)
+def test_the_layer_of_other_providers_is_attached_where_it_is_wanted(
+    model: str, other_providers: str, attached: bool
+) -> None:
+    resources = deployed(Model=model, OtherProviders=other_providers)
+    named = {name for name in resources if name.startswith("ProvidersLayer")}
+    assert bool(named) == attached
+    assert len(resources["StreamFunction"].properties["Layers"]) == 3 + attached
+    assert set(resources["StreamFunction"].properties["Layers"]) >= named
+    for function in ("StatusFunction", "AuthorizerFunction"):
+        assert not named & set(resources[function].properties["Layers"])
+
+
+def deployed(**parameters: str) -> dict[str, Resource]:
+    """The resources that a deployment with these parameters has."""
+    given = {"Issuer": "https://issuer.test", "Audience": "me", **parameters}
+    return load_resources(ROOT / "template.yaml", given)
