@@ -169,6 +169,8 @@ def deploy(built: Artefacts, endpoint: str, issuer_url: str, scratch: Path) -> D
         "OrgClaim": "org",
         "Model": "demo",
         "OtherProviders": "true",
+        # A new account has no role for access logs yet.
+        "ApiGatewayLogging": "create",
         "Architecture": ARCHITECTURE,
     }
     parameters.write_text("".join(f'{name}: "{value}"\n' for name, value in chosen.items()))

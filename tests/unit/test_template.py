@@ -73,6 +73,37 @@ def test_the_layer_of_other_providers_is_attached_where_it_is_wanted(
         assert not named & set(resources[function].properties["Layers"])
 
 
+@pytest.mark.parametrize(
+    ("logging", "writes", "sets_role"),
+    [("existing", True, False), ("create", True, True), ("none", False, False)],
+)
+def test_the_accounts_role_for_access_logs_is_touched_only_when_asked(
+    logging: str, writes: bool, sets_role: bool
+) -> None:
+    resources = deployed(ApiGatewayLogging=logging)
+    assert ("ApiLogGroup" in resources) == writes
+    assert {"ApiGatewayAccount", "ApiGatewayLoggingRole"} & set(resources) == (
+        {"ApiGatewayAccount", "ApiGatewayLoggingRole"} if sets_role else set()
+    )
+    (stage,) = (r for r in resources.values() if r.type == "AWS::ApiGateway::Stage")
+    settings = stage.properties.get("AccessLogSetting")
+    assert (settings is not None) == writes
+    if settings is not None:
+        assert settings["DestinationArn"].endswith("ApiLogGroup")
+
+
+def test_by_default_the_accounts_role_is_left_alone() -> None:
+    assert "ApiGatewayAccount" not in deployed()
+
+
+def test_the_stage_waits_for_the_role_that_the_stack_sets() -> None:
+    destination = of_type("AWS::ApiGateway::Stage")[0]["AccessLogSetting"]["Fn::If"][1]
+    condition, with_role, _ = destination["DestinationArn"]["Fn::If"]
+    assert condition == stack()["Resources"]["ApiGatewayAccount"]["Condition"]
+    # CloudFormation orders resources by what they refer to.
+    assert {"Ref": "ApiGatewayAccount"} in with_role["Fn::Select"][1]
+
+
 def deployed(**parameters: str) -> dict[str, Resource]:
     """The resources that a deployment with these parameters has."""
     given = {"Issuer": "https://issuer.test", "Audience": "me", **parameters}
