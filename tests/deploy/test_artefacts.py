@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.anthropic_api import MessageReply, anthropic_server
@@ -116,16 +117,28 @@ def test_another_provider_is_called_with_the_client_in_its_layer_and_not_without
     with openai_compatible_server() as served, anthropic_server() as claude:
         served.always(ChatReply(Text("It is 3.")))
         claude.always(MessageReply(Text("It is 3.")))
-        given = {**environment, **served.environment, **claude.environment}
-        given["AGENTRUN_MODEL"] = model
+        keys = {"OPENAI_API_KEY": "sk-of-the-secret", "ANTHROPIC_API_KEY": "sk-of-the-secret"}
+        # moto's server has Secrets Manager, too.
+        manager = environment["AWS_ENDPOINT_URL_DYNAMODB"]
+        client = boto3.client("secretsmanager", endpoint_url=manager)
+        content = json.dumps({**served.environment, **claude.environment, **keys})
+        arn = client.create_secret(Name=model.partition(":")[0], SecretString=content)["ARN"]
+        given = {
+            **environment,
+            "AGENTRUN_MODEL": model,
+            "AGENTRUN_SECRETS_ARN": arn,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": manager,
+        }
         bodies = [
             str(invoke(runtime, built, "StreamFunction", given, conditional=there)["answer"])
             for there in (True, False)
         ]
+        (request,) = [*served.requests, *claude.requests]
     assert [("STOP" in body, "is not set up here" in body) for body in bodies] == [
         (True, False),
         (False, True),
     ]
+    assert request.headers["authorization"] == "Bearer sk-of-the-secret"
 
 
 def test_the_built_runtime_streams_under_its_built_wrapper(

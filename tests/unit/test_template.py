@@ -1,9 +1,11 @@
 """The rules that the template keeps, on the CloudFormation that SAM makes of it."""
 
 import os
+import re
 
 import pytest
 
+from agent_catalog.agent_file import MODEL_ID_PATTERN
 from agentrun.settings import Settings
 from agentrun_local.cloudformation import Resource, load_resources
 from tests.translated_template import ROOT, of_type, properties, stack
@@ -71,6 +73,27 @@ def test_the_layer_of_other_providers_is_attached_where_it_is_wanted(
     assert set(resources["StreamFunction"].properties["Layers"]) >= named
     for function in ("StatusFunction", "AuthorizerFunction"):
         assert not named & set(resources[function].properties["Layers"])
+
+
+@pytest.mark.parametrize(
+    ("model", "accepted"),
+    [
+        ("demo", True),
+        ("bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0", True),
+        ("openai:gpt-5", True),
+        ("gateway/anthropic:claude-haiku-4-5", True),
+        ("gpt-5", False),
+        ("OpenAI:gpt-5", False),
+        ("openai:gpt 5", False),
+        ("test", False),
+        ("", False),
+    ],
+)
+def test_the_template_takes_the_models_that_the_catalogue_takes(model: str, accepted: bool) -> None:
+    parameter = stack()["Parameters"]["Model"]
+    # CloudFormation matches the whole value.
+    assert bool(re.fullmatch(parameter["AllowedPattern"], model)) == accepted
+    assert bool(re.match(MODEL_ID_PATTERN, model)) == accepted or model == "test"
 
 
 @pytest.mark.parametrize(
