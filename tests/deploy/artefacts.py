@@ -40,10 +40,11 @@ class Artefacts:
     def layers(self, function: str, *, conditional: bool = False) -> list[str]:
         """Name a function's layers in Lambda's order, those under a condition only if asked for."""
         template = yaml_parse((self.build / "template.yaml").read_text())
-        attached: list[dict[str, Any]] = template["Resources"][function]["Properties"]["Layers"]
-        always = [layer["Ref"] for layer in attached if "Ref" in layer]
-        optional = [layer["Fn::If"][1]["Ref"] for layer in attached if "Fn::If" in layer]
-        return [*always, *optional] if conditional else always
+        attached: Any = template["Resources"][function]["Properties"]["Layers"]
+        if isinstance(attached, dict):
+            _, with_all, without = attached["Fn::If"]
+            attached = with_all if conditional else without
+        return [layer["Ref"] for layer in attached]
 
     def python_path(self, function: str, *, conditional: bool = False) -> str:
         """Return what stands for /opt/python."""

@@ -4,6 +4,12 @@ import os
 import re
 
 import pytest
+from samcli.lib.providers.sam_function_provider import (  # type: ignore[import-untyped] # no stubs
+    SamFunctionProvider,
+)
+from samcli.lib.providers.sam_stack_provider import (  # type: ignore[import-untyped] # no stubs
+    SamLocalStackProvider,
+)
 
 from agent_catalog.agent_file import MODEL_ID_PATTERN
 from agentrun.settings import Settings
@@ -49,7 +55,8 @@ def test_a_function_gets_every_setting_and_none_that_nobody_reads(function: str)
 def test_the_exec_wrapper_is_in_a_layer_of_the_stream_function() -> None:
     stream = properties("StreamFunction")
     assert stream["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
-    assert any(layer["Ref"].startswith("StreamingLayer") for layer in stream["Layers"])
+    for layers in stream["Layers"]["Fn::If"][1:]:
+        assert any(layer["Ref"].startswith("StreamingLayer") for layer in layers)
     assert os.access(ROOT / "layers" / "streaming" / "bootstrap", os.X_OK)
 
 
@@ -73,6 +80,20 @@ def test_the_layer_of_other_providers_is_attached_where_it_is_wanted(
     assert set(resources["StreamFunction"].properties["Layers"]) >= named
     for function in ("StatusFunction", "AuthorizerFunction"):
         assert not named & set(resources[function].properties["Layers"])
+
+
+# SAM CLI's own, about what it calls.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("model", ["demo", "openai:gpt-5"])
+def test_sam_cli_sees_the_layers_that_are_deployed(model: str) -> None:
+    """`sam local invoke` mounts what this finds."""
+    stacks, _ = SamLocalStackProvider.get_stacks(
+        str(ROOT / "template.yaml"), parameter_overrides={"Model": model}
+    )
+    function = SamFunctionProvider(stacks).functions["StreamFunction"]
+    always = ["CoreLayer", "AgentsLayer", "StreamingLayer"]
+    expected = always if model == "demo" else [*always, "ProvidersLayer"]
+    assert [layer.full_path for layer in function.layers] == expected
 
 
 @pytest.mark.parametrize(
