@@ -45,6 +45,8 @@ check: lint $(if $(TESTED),,test) lock-check template-check ## What CI checks, b
 .PHONY: template-check
 template-check: setup
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(BIN)/sam validate --lint
+	@# The line above lints what SAM is given, this one what CloudFormation gets from SAM.
+	@AWS_DEFAULT_REGION=eu-west-1 $(BIN)/python -m tests.template_check
 
 # Not in `check`: a minute. It needs the package registry.
 .PHONY: rehearse

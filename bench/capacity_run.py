@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -86,7 +86,13 @@ def ports_on(client: "DynamoDBClient", threads: Executor) -> RunPorts:
     return RunPorts(store, log, threads, SystemClock())
 
 
-async def record(shape: RunShape, client: "DynamoDBClient", threads: Executor) -> RunKey:
+async def record(
+    shape: RunShape,
+    client: "DynamoDBClient",
+    threads: Executor,
+    *,
+    on_begun: Callable[[RunKey], None] = lambda _: None,
+) -> RunKey:
     """Record a run of a new tenant from its start until it has let go of all that it held."""
     runs, engine = ports_on(client, threads), PacedEngine(shape)
     ports = LaunchPorts(
@@ -106,5 +112,6 @@ async def record(shape: RunShape, client: "DynamoDBClient", threads: Executor) -
     execution = await launcher.begin(caller, "echo", request, deadline=None)
     if not isinstance(execution, RunExecution):
         raise TypeError("a run of a new tenant has been started before")
+    on_begun(execution.run.key)
     await launcher.ended(execution)
     return execution.run.key

@@ -73,8 +73,8 @@ async def measure() -> list[Row]:
         client, reading = dynamo_client(retry_mode="legacy"), dynamo_client(retry_mode="standard")
         meter.attach(client)
         with ThreadPoolExecutor(8) as threads:
-            keys = await asyncio.gather(*(record(s, client, threads) for s in SHAPES.values()))
-            rows: list[Row] = []
+            keys, followed = await _recorded(client, reading, threads)
+            rows = _reader_prices(followed)
             for (name, shape), key in zip(SHAPES.items(), keys, strict=True):
                 writes = meter.writes[key.tenant]
                 parts = " + ".join(f"{units:.0f} {n}" for n, units in writes.by_request.items())
@@ -82,6 +82,42 @@ async def measure() -> list[Row]:
                 rows += await asyncio.to_thread(_reads, name, key, reading, threads)
                 rows += _prices(name, shape, writes.computed)
     return rows + _session_lists()
+
+
+async def _recorded(
+    client: "DynamoDBClient", reading: "DynamoDBClient", threads: ThreadPoolExecutor
+) -> tuple[list[RunKey], float]:
+    """Record all shapes; give their keys, and the read units of one who follows the first, live."""
+    readers: list[asyncio.Task[float]] = []
+
+    def follow(key: RunKey) -> None:
+        readers.append(asyncio.create_task(_follow(key, reading, threads)))
+
+    first, *others = SHAPES.values()
+    keys = await asyncio.gather(
+        record(first, client, threads, on_begun=follow),
+        *(record(shape, client, threads) for shape in others),
+    )
+    return keys, await readers[0]
+
+
+async def _follow(key: RunKey, client: "DynamoDBClient", threads: ThreadPoolExecutor) -> float:
+    meter = ReadMeter(client)
+    follower = await whole_run(key, ports_on(client, threads), is_replay=True)
+    async for _ in follower.batches(idle_s=60):
+        pass
+    return meter.units
+
+
+def _reader_prices(read_units: float) -> list[Row]:
+    name, shape = next(iter(SHAPES.items()))
+    function = shape.seconds * STREAM_MEMORY_GB * GB_SECOND + LAMBDA_REQUEST
+    table = read_units * READ_UNIT
+    both = f"DynamoDB {table * 1e6:.2f} + Lambda {function * 1e6:.2f}"
+    return [
+        Row(f"{name}: read units of a reader who follows it", f"{read_units:.0f}"),
+        Row(f"{name}: a million such readers", f"{both} = {(table + function) * 1e6:.2f} USD"),
+    ]
 
 
 def _reads(

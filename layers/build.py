@@ -15,11 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ROOT / "layers"
 LOCKS = ROOT / "requirements"
 # Package and further files, beside the Makefile, that each layer holds besides its requirements.
-CONTENTS = {
+CONTENTS: dict[str, tuple[str, ...]] = {
     "core": ("agentrun",),
     "agents": ("agent_catalog",),
     "streaming": ("lambda_asgi", "bootstrap"),
+    "providers": (),
 }
+# The layers that are always attached beside one, whose requirements it need not hold again.
+BESIDE = {"agents": ("core",), "streaming": ("core",), "providers": ("core", "agents")}
 # The runtime is Amazon Linux 2023, glibc 2.34, so that wheels up to manylinux_2_34 run on it.
 PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
 RUNTIME = (3, 13)
@@ -73,9 +76,11 @@ def _pin(block: str) -> str:
 
 
 def layer_lock(name: str) -> str:
-    """The requirements of a layer that the core layer, attached beside it, does not bring."""
+    """The requirements of a layer that those attached beside it do not bring."""
     lock = (LOCKS / f"{name}.txt").read_text()
-    return lock if name == "core" else without(lock, (LOCKS / "core.txt").read_text())
+    for other in BESIDE.get(name, ()):
+        lock = without(lock, (LOCKS / f"{other}.txt").read_text())
+    return lock
 
 
 def install(lock: str, target: Path, platform: str) -> None:
@@ -180,12 +185,12 @@ def build_layer(name: str, artifacts: Path, architecture: str) -> None:
     python.mkdir(parents=True)
     install(layer_lock(name), python, PLATFORMS[architecture])
     prune(python)
-    package, *files = CONTENTS[name]
-    copy(LAYERS / name / package, python / package)
-    for file in files:
+    for package in CONTENTS[name][:1]:
+        copy(LAYERS / name / package, python / package)
+    for file in CONTENTS[name][1:]:
         copy(LAYERS / name / file, artifacts / file)
     if name == "agents":
-        copy_documents(python / package / DOCUMENTS_FOLDER)
+        copy_documents(python / "agent_catalog" / DOCUMENTS_FOLDER)
     compile_sources(artifacts, "/opt")
 
 

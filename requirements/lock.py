@@ -13,6 +13,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "core": (),
     "streaming": ("streaming",),
     "agents": ("agents",),
+    "providers": ("providers",),
 }
 # Tools that run in environments of their own, with no part of the project in them.
 GROUPS = ("awscli", "checkov", "ministack", "pip-audit")

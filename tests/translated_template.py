@@ -20,13 +20,23 @@ class _NoManagedPolicies:
 
 @cache
 def stack() -> dict[str, Any]:
-    """Let SAM translate the template, offline; what it would upload stands in a bucket."""
-    template = yaml_parse((ROOT / "template.yaml").read_text())
+    """The project's own template, translated."""
+    return translated((ROOT / "template.yaml").read_text())
+
+
+def translated(text: str) -> dict[str, Any]:
+    """
+    Let SAM translate a template, offline; what it would upload stands in a bucket.
+
+    Raises:
+        samtranslator.model.exceptions.InvalidDocumentException: SAM refuses it; `causes` say why.
+    """
+    template = yaml_parse(text)
     for resource in template["Resources"].values():
         for key in {"CodeUri", "ContentUri"} & set(resource["Properties"]):
             resource["Properties"][key] = "s3://bucket/key"
-    translated: dict[str, Any] = transform(template, {}, _NoManagedPolicies())
-    return translated
+    result: dict[str, Any] = transform(template, {}, _NoManagedPolicies())
+    return result
 
 
 def properties(logical_id: str) -> dict[str, Any]:

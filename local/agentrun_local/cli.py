@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentrun_local.dev_identity import DEFAULT_LIFETIME_S, DEFAULT_SCOPE, Caller, DevIdentity
+from agentrun_local.env_file import read_env_files
 from agentrun_local.errors import LocalStackError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     stack.add_argument(
         "--model",
         default="demo",
-        help="demo (default), bedrock:<id> with your AWS credentials, or openai:<name>",
+        help="demo (default), bedrock:<id> with your AWS credentials, or another provider's",
     )
     stack.add_argument(
         "--parameter",
@@ -49,6 +50,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="a parameter of the template; may be given several times",
+    )
+    stack.add_argument(
+        "--env-file",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="NAME=VALUE lines for the functions' environment; may be given several times",
     )
     _add_dev(commands, stack)
     _add_token(commands, template)
@@ -129,6 +138,7 @@ def _stack_options(options: argparse.Namespace) -> "StackOptions":
         model=options.model,
         dynamodb_url=options.dynamodb_url,
         parameters=dict(options.parameter),
+        variables=read_env_files(options.env_file),
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_catalog.agent_file import MODEL_ID_PATTERN
@@ -22,12 +22,18 @@ from agentrun_local.template import Stack, read_stack
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What the developer chooses; `parameters` win over everything else the stack sets."""
+    """
+    What the developer chooses; `parameters` win over everything else the stack sets.
+
+    `variables` are added to every function's environment, and win over the template's. They may be
+    secret.
+    """
 
     template: Path
     model: str
     dynamodb_url: str | None
     parameters: Mapping[str, str]
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def state_folder(self) -> Path:
@@ -84,11 +90,13 @@ async def running_stack(options: StackOptions, console: Console) -> AsyncIterato
 
 def _prepare(options: StackOptions, definition: Stack, dynamodb_url: str) -> dict[str, str]:
     environment = {
+        **model_environment(options.model, options.variables),
+        **options.variables,
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
-        **model_environment(options.model),
     }
-    # A stand-in keeps a table per region, and a Bedrock model brings the developer's own.
-    region = environment.get("AWS_REGION", REGION)
+    # A stand-in keeps a table per region, and the developer's own may be in here. boto3 looks at
+    # this variable, not at AWS_REGION.
+    region = environment.get("AWS_DEFAULT_REGION", REGION)
     create_tables(dynamodb_url, definition.tables, region=region)
     return environment
 

@@ -15,7 +15,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
-LAYERS = ("CoreLayer", "AgentsLayer", "StreamingLayer")
+LAYERS = ("CoreLayer", "AgentsLayer", "StreamingLayer", "ProvidersLayer")
 FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
 SOURCES = (
     *("functions", "layers", "requirements", "docs", "README.md", "CHANGELOG.md"),
@@ -37,15 +37,19 @@ class Artefacts:
         """Name the folder that becomes a function's or a layer's archive."""
         return self.build / logical_id
 
-    def layers(self, function: str) -> list[str]:
-        """Name the layers of a function, in the order in which Lambda mounts them."""
+    def layers(self, function: str, *, conditional: bool = False) -> list[str]:
+        """Name a function's layers in Lambda's order, those under a condition only if asked for."""
         template = yaml_parse((self.build / "template.yaml").read_text())
-        attached: list[dict[str, Any]] = template["Resources"][function]["Properties"]["Layers"]
+        attached: Any = template["Resources"][function]["Properties"]["Layers"]
+        if isinstance(attached, dict):
+            _, with_all, without = attached["Fn::If"]
+            attached = with_all if conditional else without
         return [layer["Ref"] for layer in attached]
 
-    def python_path(self, function: str) -> str:
-        """Give what stands for /opt/python."""
-        return os.pathsep.join(str(self.folder(name) / "python") for name in self.layers(function))
+    def python_path(self, function: str, *, conditional: bool = False) -> str:
+        """Return what stands for /opt/python."""
+        names = self.layers(function, conditional=conditional)
+        return os.pathsep.join(str(self.folder(name) / "python") for name in names)
 
     def digest(self, logical_id: str) -> str:
         """Hash names, modes and contents of all files; two equal artefacts have the same."""

@@ -168,9 +168,12 @@ def deploy(built: Artefacts, endpoint: str, issuer_url: str, scratch: Path) -> D
         "Audience": "agentrun",
         "OrgClaim": "org",
         "Model": "demo",
+        "OtherProviders": "true",
+        # A new account has no role for access logs yet.
+        "ApiGatewayLogging": "create",
         "Architecture": ARCHITECTURE,
     }
-    parameters.write_text("".join(f"{name}: {value}\n" for name, value in chosen.items()))
+    parameters.write_text("".join(f'{name}: "{value}"\n' for name, value in chosen.items()))
     project = scratch / "project"
     project.mkdir()
     shutil.copy(built.project / "samconfig.toml", project)

@@ -8,16 +8,22 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
+from tests.anthropic_api import MessageReply, anthropic_server
+from tests.bedrock import Text
 from tests.deploy.artefacts import FUNCTIONS, LAYERS, Artefacts, build
 from tests.dynamodb_server import dynamodb_server
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, event_file
+from tests.openai_compatible import ChatReply, openai_compatible_server
 
 pytestmark = pytest.mark.timeout(300)
 
 BUDGET_BYTES = 90_000_000
+# Lambda's own, of a function with all of its layers, unzipped (quotas, "Deployment package size").
+LIMIT_BYTES = 250_000_000
 EVENTS = {
     "StreamFunction": "stream-run.json",
     "StatusFunction": "list-agents.json",
@@ -40,12 +46,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         yield {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": url}
 
 
-def lambda_environment(built: Artefacts, function: str, given: dict[str, str]) -> dict[str, str]:
+def lambda_environment(
+    built: Artefacts, function: str, given: dict[str, str], *, conditional: bool = False
+) -> dict[str, str]:
+    path = built.python_path(function, conditional=conditional)
     return {
         **{name: os.environ[name] for name in ("AWS_REGION", "AWS_DEFAULT_REGION")},
         **{name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
         "LAMBDA_TASK_ROOT": str(built.folder(function)),
-        "PYTHONPATH": f"{built.folder(function)}{os.pathsep}{built.python_path(function)}",
+        "PYTHONPATH": f"{built.folder(function)}{os.pathsep}{path}",
         **given,
     }
 
@@ -56,13 +65,18 @@ def state(folder: Path) -> dict[Path, tuple[int, int]]:
 
 
 def invoke(
-    runtime: str, built: Artefacts, function: str, environment: dict[str, str]
+    runtime: str,
+    built: Artefacts,
+    function: str,
+    environment: dict[str, str],
+    *,
+    conditional: bool = False,
 ) -> dict[str, Any]:
     # -S: nothing but the standard library, whatever that interpreter has installed.
     done = subprocess.run(
         [runtime, "-S", "-c", INVOKE],
         input=json.dumps(event_file(EVENTS[function])),
-        env=lambda_environment(built, function, environment),
+        env=lambda_environment(built, function, environment, conditional=conditional),
         cwd="/",
         capture_output=True,
         text=True,
@@ -94,6 +108,37 @@ def test_a_built_function_answers_with_nothing_but_what_was_built(
     library = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     homes = (library, str(built.build))
     assert [file for file in result["files"] if not file.startswith(homes)] == []
+
+
+@pytest.mark.parametrize("model", ["openai:qwen3", "anthropic:claude-haiku-4-5"])
+def test_another_provider_is_called_with_the_client_in_its_layer_and_not_without(
+    runtime: str, built: Artefacts, environment: dict[str, str], model: str
+) -> None:
+    with openai_compatible_server() as served, anthropic_server() as claude:
+        served.always(ChatReply(Text("It is 3.")))
+        claude.always(MessageReply(Text("It is 3.")))
+        keys = {"OPENAI_API_KEY": "sk-of-the-secret", "ANTHROPIC_API_KEY": "sk-of-the-secret"}
+        # moto's server has Secrets Manager, too.
+        manager = environment["AWS_ENDPOINT_URL_DYNAMODB"]
+        client = boto3.client("secretsmanager", endpoint_url=manager)
+        content = json.dumps({**served.environment, **claude.environment, **keys})
+        arn = client.create_secret(Name=model.partition(":")[0], SecretString=content)["ARN"]
+        given = {
+            **environment,
+            "AGENTRUN_MODEL": model,
+            "AGENTRUN_SECRETS_ARN": arn,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": manager,
+        }
+        bodies = [
+            str(invoke(runtime, built, "StreamFunction", given, conditional=there)["answer"])
+            for there in (True, False)
+        ]
+        (request,) = [*served.requests, *claude.requests]
+    assert [("STOP" in body, "is not set up here" in body) for body in bodies] == [
+        (True, False),
+        (False, True),
+    ]
+    assert request.headers["authorization"] == "Bearer sk-of-the-secret"
 
 
 def test_the_built_runtime_streams_under_its_built_wrapper(
@@ -166,3 +211,4 @@ def test_the_layers_stay_within_their_budget(
         shown = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
         print(f"\nunzipped: {shown}")  # noqa: T201 - the figures are what the test is run for
     assert sizes["CoreLayer"] + sizes["AgentsLayer"] <= BUDGET_BYTES
+    assert sum(sizes.values()) + built.size_bytes("StreamFunction") <= LIMIT_BYTES

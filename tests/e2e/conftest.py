@@ -113,7 +113,10 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Give a stack of functions that misbehave when told to."""
     scratch = tmp_path_factory.mktemp("stand_in")
     template = stand_in_copy(scratch / "application")
-    with running_stack(template, scratch, "--parameter", "Greeting=ahoy") as stack:
+    variables = scratch / "variables.env"
+    variables.write_text("SECRET='of a file'\n")
+    options = ("--parameter", "Greeting=ahoy", "--env-file", str(variables))
+    with running_stack(template, scratch, *options) as stack:
         yield stack
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from agentrun_local.cli import main
+from tests.bedrock import Text
 from tests.e2e.conftest import ROOT, LocalStack, stand_in_copy
+from tests.openai_compatible import ChatReply, openai_compatible_server
 
-Invoke = Callable[[str, object], tuple[int, str, str]]
+Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +23,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def invoke(template: Path, capfd: pytest.CaptureFixture[str]) -> Invoke:
     """Run the command; gives exit status, standard output and standard error."""
 
-    def run(function: str, event: object) -> tuple[int, str, str]:
+    def run(function: str, event: object, *more: str) -> tuple[int, str, str]:
         path = template.parent / "event.json"
         path.write_text(json.dumps(event))
         # The stand-in has no table, so that nobody ever calls this.
         options = ["--template", str(template), "--table-url", "http://127.0.0.1:9"]
-        status = main(["invoke", function, str(path), *options])
+        status = main(["invoke", function, str(path), *options, *more])
         return status, *capfd.readouterr()
 
     return run
@@ -36,6 +38,35 @@ def test_the_answer_of_a_buffered_function_is_json_on_standard_output(invoke: In
     status, output, _ = invoke("buffered", {"body": '{"do": "tell"}'})
     assert status == 0
     assert json.loads(json.loads(output)["body"])["greeting"] == "hello"
+
+
+def test_a_function_gets_the_variables_of_a_file_and_nobody_prints_them(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    file = tmp_path / "variables.env"
+    file.write_text("GREETING='from a file'\nTOKEN=hunter2-hunter2\n")
+    status, output, errors = invoke("buffered", {"body": '{"do": "tell"}'}, "--env-file", str(file))
+    assert status == 0
+    assert json.loads(json.loads(output)["body"])["greeting"] == "from a file"
+    assert "hunter2" not in output + errors
+
+
+def test_a_providers_key_in_a_file_reaches_the_provider_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "variables.env"
+    with openai_compatible_server() as server:
+        server.always(ChatReply(Text("It is ", "3.")))
+        address = server.environment["OPENAI_BASE_URL"]
+        file.write_text(f"OPENAI_BASE_URL={address}\nOPENAI_API_KEY=sk-hunter2\n")
+        event = str(ROOT / "events" / "stream-run.json")
+        options = ["--model", "openai:qwen3", "--env-file", str(file)]
+        assert main(["invoke", "stream", event, *options]) == 0
+        (request,) = server.requests
+    assert request.headers["authorization"] == "Bearer sk-hunter2"
+    shown = capfd.readouterr()
+    assert '"event":"STOP"' in shown.out
+    assert "hunter2" not in shown.out + shown.err
 
 
 def test_a_token_is_put_into_the_event(invoke: Invoke, template: Path) -> None:

@@ -161,8 +161,9 @@ def test_a_refusal_is_remembered_too_but_an_unknown_token_is_not(stand_in: Local
     assert (questions(stand_in, denied), questions(stand_in, unknown)) == (1, 2)
 
 
-def test_parameters_reach_the_functions(stand_in: LocalStack) -> None:
-    assert call(stand_in, "/open", do="tell").json()["greeting"] == "ahoy"
+def test_parameters_and_the_variables_of_a_file_reach_the_functions(stand_in: LocalStack) -> None:
+    told = call(stand_in, "/open", do="tell").json()
+    assert (told["greeting"], told["secret"]) == ("ahoy", "of a file")
 
 
 def test_changed_code_serves_the_next_request_and_the_old_one_finishes(

@@ -174,16 +174,6 @@ async def test_cancelling_a_stalled_run_closes_its_connection(
     assert await asyncio.to_thread(request.closed.wait, SEEN_WITHIN_S)
 
 
-async def test_a_server_without_a_key_gets_a_placeholder(
-    server: OpenAiCompatibleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY")
-    server.script(ChatReply(SAID))
-    async with Runner(tmp_path, MODEL) as runner:
-        await runner.run()
-    assert server.requests[0].headers["authorization"] == "Bearer api-key-not-set"
-
-
 async def test_without_a_base_url_it_is_openais_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")

@@ -62,7 +62,9 @@ JUSTIFIED = (
     stream(CALL, PROFILES, "an agent's file may name a profile, AWS's own"),
     stream(CALL, OWN_PROFILES, "or one of the account's, for its costs"),
     stream("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
-    stream("secretsmanager:GetSecretValue", "SecretsArn", "what MCP servers ask for, if any"),
+    stream(
+        "secretsmanager:GetSecretValue", "SecretsArn", "what servers, tools and providers ask for"
+    ),
     status("dynamodb:GetItem", TABLE, "a run's header; a session"),
     status("dynamodb:BatchGetItem", TABLE, "up to 100 runs; the sessions of a page"),
     status("dynamodb:Query", TABLE, "long texts; a session's runs; how far a dead run came"),

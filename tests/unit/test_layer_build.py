@@ -41,6 +41,13 @@ def test_every_requirement_of_a_layer_has_its_hashes(name: str) -> None:
         assert line.endswith("\\") == following.startswith("    --hash=sha256:")
 
 
+def test_the_layer_of_other_providers_has_their_clients_and_no_tokenizer() -> None:
+    names = {build._name(block) for block in build._blocks(build.layer_lock("providers"))}
+    assert {"anthropic", "openai"} <= names
+    beside = build.layer_lock("core") + build.layer_lock("agents")
+    assert names.isdisjoint({"tiktoken"} | {build._name(b) for b in build._blocks(beside)})
+
+
 def test_the_streaming_layer_adds_nothing_but_what_speaks_http() -> None:
     assert build.layer_lock("streaming").startswith("h11==")
     assert build.layer_lock("streaming").count("==") == 1

@@ -1,10 +1,19 @@
 """The rules that the template keeps, on the CloudFormation that SAM makes of it."""
 
 import os
+import re
 
 import pytest
+from samcli.lib.providers.sam_function_provider import (  # type: ignore[import-untyped] # no stubs
+    SamFunctionProvider,
+)
+from samcli.lib.providers.sam_stack_provider import (  # type: ignore[import-untyped] # no stubs
+    SamLocalStackProvider,
+)
 
+from agent_catalog.agent_file import MODEL_ID_PATTERN
 from agentrun.settings import Settings
+from agentrun_local.cloudformation import Resource, load_resources
 from tests.translated_template import ROOT, of_type, properties, stack
 
 FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
@@ -48,5 +57,100 @@ def test_a_function_gets_every_setting_and_none_that_nobody_reads(function: str)
 def test_the_exec_wrapper_is_in_a_layer_of_the_stream_function() -> None:
     stream = properties("StreamFunction")
     assert stream["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
-    assert any(layer["Ref"].startswith("StreamingLayer") for layer in stream["Layers"])
+    for layers in stream["Layers"]["Fn::If"][1:]:
+        assert any(layer["Ref"].startswith("StreamingLayer") for layer in layers)
     assert os.access(ROOT / "layers" / "streaming" / "bootstrap", os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("model", "other_providers", "attached"),
+    [
+        ("demo", "false", False),
+        ("bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0", "false", False),
+        ("bedrock:some-model", "true", True),
+        ("openai:gpt-5", "false", True),
+        ("anthropic:claude-haiku-4-5", "true", True),
+    ],
+)
+def test_the_layer_of_other_providers_is_attached_where_it_is_wanted(
+    model: str, other_providers: str, attached: bool
+) -> None:
+    resources = deployed(Model=model, OtherProviders=other_providers)
+    named = {name for name in resources if name.startswith("ProvidersLayer")}
+    assert bool(named) == attached
+    assert len(resources["StreamFunction"].properties["Layers"]) == 3 + attached
+    assert set(resources["StreamFunction"].properties["Layers"]) >= named
+    for function in ("StatusFunction", "AuthorizerFunction"):
+        assert not named & set(resources[function].properties["Layers"])
+
+
+# SAM CLI's own, about what it calls.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("model", ["demo", "openai:gpt-5"])
+def test_sam_cli_sees_the_layers_that_are_deployed(model: str) -> None:
+    """`sam local invoke` mounts what this finds."""
+    stacks, _ = SamLocalStackProvider.get_stacks(
+        str(ROOT / "template.yaml"), parameter_overrides={"Model": model}
+    )
+    function = SamFunctionProvider(stacks).functions["StreamFunction"]
+    always = ["CoreLayer", "AgentsLayer", "StreamingLayer"]
+    expected = always if model == "demo" else [*always, "ProvidersLayer"]
+    assert [layer.full_path for layer in function.layers] == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "accepted"),
+    [
+        ("demo", True),
+        ("bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0", True),
+        ("openai:gpt-5", True),
+        ("gateway/anthropic:claude-haiku-4-5", True),
+        ("gpt-5", False),
+        ("OpenAI:gpt-5", False),
+        ("openai:gpt 5", False),
+        ("test", False),
+        ("", False),
+    ],
+)
+def test_the_template_takes_the_models_that_the_catalogue_takes(model: str, accepted: bool) -> None:
+    parameter = stack()["Parameters"]["Model"]
+    # CloudFormation matches the whole value.
+    assert bool(re.fullmatch(parameter["AllowedPattern"], model)) == accepted
+    assert bool(re.match(MODEL_ID_PATTERN, model)) == accepted or model == "test"
+
+
+@pytest.mark.parametrize(
+    ("logging", "writes", "sets_role"),
+    [("existing", True, False), ("create", True, True), ("none", False, False)],
+)
+def test_the_accounts_role_for_access_logs_is_touched_only_when_asked(
+    logging: str, writes: bool, sets_role: bool
+) -> None:
+    resources = deployed(ApiGatewayLogging=logging)
+    assert ("ApiLogGroup" in resources) == writes
+    assert {"ApiGatewayAccount", "ApiGatewayLoggingRole"} & set(resources) == (
+        {"ApiGatewayAccount", "ApiGatewayLoggingRole"} if sets_role else set()
+    )
+    (stage,) = (r for r in resources.values() if r.type == "AWS::ApiGateway::Stage")
+    settings = stage.properties.get("AccessLogSetting")
+    assert (settings is not None) == writes
+    if settings is not None:
+        assert settings["DestinationArn"].endswith("ApiLogGroup")
+
+
+def test_by_default_the_accounts_role_is_left_alone() -> None:
+    assert "ApiGatewayAccount" not in deployed()
+
+
+def test_the_stage_waits_for_the_role_that_the_stack_sets() -> None:
+    destination = of_type("AWS::ApiGateway::Stage")[0]["AccessLogSetting"]["Fn::If"][1]
+    condition, with_role, _ = destination["DestinationArn"]["Fn::If"]
+    assert condition == stack()["Resources"]["ApiGatewayAccount"]["Condition"]
+    # CloudFormation orders resources by what they refer to.
+    assert {"Ref": "ApiGatewayAccount"} in with_role["Fn::Select"][1]
+
+
+def deployed(**parameters: str) -> dict[str, Resource]:
+    """The resources that a deployment with these parameters has."""
+    given = {"Issuer": "https://issuer.test", "Audience": "me", **parameters}
+    return load_resources(ROOT / "template.yaml", given)

@@ -229,7 +229,7 @@ def test_the_function_url_streams_what_the_rest_api_routes_to_the_same_function(
 
 def test_the_access_log_is_json() -> None:
     (stage,) = of_type("AWS::ApiGateway::Stage")
-    assert "status" in json.loads(stage["AccessLogSetting"]["Format"])
+    assert "status" in json.loads(stage["AccessLogSetting"]["Fn::If"][1]["Format"])
 
 
 def test_the_base_url_names_the_stage() -> None:

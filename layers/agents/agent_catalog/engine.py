@@ -11,6 +11,7 @@ from agent_catalog.arguments import argument_faults
 from agent_catalog.built_agent import BuiltAgent, build_agent
 from agent_catalog.catalog import AgentCatalog
 from agent_catalog.engine_errors import engine_error
+from agent_catalog.model_pool import ModelPool
 from agent_catalog.models import create_model
 from agent_catalog.own_task import in_own_task
 from agent_catalog.turn import Turn
@@ -35,9 +36,8 @@ class PydanticAiEngine:
         self, catalog: AgentCatalog, model_factory: Callable[[str], Model] = create_model
     ) -> None:
         self._catalog = catalog
-        self._create_model = model_factory
         self._agents: dict[str, BuiltAgent] = {}
-        self._models: dict[str, Model] = {}
+        self._models = ModelPool(model_factory)
 
     def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
         """
@@ -70,7 +70,9 @@ class PydanticAiEngine:
     async def _outputs(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
         model_id = task.options.model or task.agent.model
         try:
-            turn = Turn(task, self._agent(task.agent.id), model_id, self._model)
+            built = self._agent(task.agent.id)
+            models = await self._models.for_run(model_id, built.file.followup_model)
+            turn = Turn(task, built, model_id, models)
         except CannotResumeError:
             raise
         except EngineError:
@@ -88,8 +90,3 @@ class PydanticAiEngine:
             file = self._catalog.definition(agent_id).file
             self._agents[agent_id] = build_agent(agent_id, file)
         return self._agents[agent_id]
-
-    def _model(self, model_id: str) -> Model:
-        if model_id not in self._models:
-            self._models[model_id] = self._create_model(model_id)
-        return self._models[model_id]

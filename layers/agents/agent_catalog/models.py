@@ -1,17 +1,25 @@
 """From a model's id to a pydantic-ai model."""
 
+import logging
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model, infer_model
-from pydantic_ai.providers import Provider, infer_provider
+from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 
 from agent_catalog.bedrock_client import bedrock_client
 from agent_catalog.demo_model import demo_model
 from agent_catalog.guarded_model import GuardedModel
 from agentrun.domain.errors import EngineError
 
+if TYPE_CHECKING:
+    import httpx2
+
+_log = logging.getLogger(__name__)
+# What pydantic-ai gives the openai package, which wants a key, where a server may need none.
+_MADE_UP_KEYS = frozenset({"api-key-not-set", "litellm-placeholder"})
 # Bedrock sends nothing while a model thinks without showing it, which may take more than a minute.
 _IDLE_TIMEOUT_S = "120"
 # The guard decides; the client's own time-out is there for the threads that it leaves behind.
@@ -26,8 +34,9 @@ def create_model(model_id: str) -> Model:
     - `bedrock:<id>`: a model, an inference profile or the ARN of one. Credentials are looked up at
       the first request; a region has to come from the usual AWS settings here.
     - `openai:<name>` with `OPENAI_BASE_URL`: what serves chat completions there, such as Ollama or
-      vLLM. `OPENAI_API_KEY` is sent if it is set. Without a base URL it is OpenAI's own.
-    - Any other that pydantic-ai knows.
+      vLLM. `OPENAI_API_KEY` is sent if it is set, and no key otherwise. Without a base URL it is
+      OpenAI's own, and needs the key.
+    - Any other that pydantic-ai knows; its key is in the variable that pydantic-ai names.
 
     `AGENTRUN_MODEL_IDLE_TIMEOUT_S` is how long a model may be silent, in seconds (default 120).
 
@@ -37,6 +46,10 @@ def create_model(model_id: str) -> Model:
     try:
         return _create(model_id)
     except Exception as error:
+        # These are worded by pydantic-ai and the import system; another may quote an address.
+        told = isinstance(error, UserError | ImportError)
+        why = error if told else type(error).__name__
+        _log.warning("The model '%s' is not set up: %s", model_id, why)
         raise EngineError(
             f"The model '{model_id}' is not set up here.", error_type="MODEL_ERROR"
         ) from error
@@ -61,13 +74,21 @@ def _provided(model_id: str, idle_timeout_s: float) -> Model:
 
     def provider(kind: str) -> Provider[Any]:
         if kind != "bedrock":
-            return infer_provider(kind)
+            return _other_provider(kind)
         from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
 
         client = bedrock_client(idle_timeout_s=idle_timeout_s + _SOCKET_MARGIN_S)
         return BedrockProvider(bedrock_client=client)
 
     return infer_model(model_id, provider_factory=provider)
+
+
+def _other_provider(kind: str) -> Provider[Any]:
+    try:
+        infer_provider_class(kind)
+    except ValueError as error:
+        raise UserError(f"pydantic-ai knows no provider '{kind}'") from error
+    return _without_made_up_key(infer_provider(kind))
 
 
 def _openai_compatible(name: str, base_url: str) -> Model:
@@ -88,4 +109,21 @@ def _openai_compatible(name: str, base_url: str) -> Model:
             openai_supports_strict_tool_definition=False,
         ),
     )
-    return OpenAIChatModel(name, provider=provider)
+    return OpenAIChatModel(name, provider=_without_made_up_key(provider))
+
+
+def _without_made_up_key(provider: Provider[Any]) -> Provider[Any]:
+    """Send no `Authorization` where there is no key; a server may refuse one it does not know."""
+    client = provider.client
+    if getattr(client, "api_key", None) in _MADE_UP_KEYS:
+        made_up = f"Bearer {client.api_key}"
+
+        async def leave_out(request: "httpx2.Request") -> None:
+            # An agent's file may have set a header of its own.
+            if request.headers.get("Authorization") == made_up:
+                del request.headers["Authorization"]
+
+        # The package's hook for changing a request before it is sent, of this one client. It can
+        # omit a header by itself, but only by request, in settings that an agent's file replaces.
+        vars(client)["_prepare_request"] = leave_out
+    return provider

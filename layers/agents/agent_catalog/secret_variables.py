@@ -1,4 +1,4 @@
-"""Variables that may be secret, such as the token that an MCP server asks for."""
+"""Variables that may be secret: what MCP servers, model providers and tools ask for."""
 
 import os
 from collections.abc import Mapping
@@ -21,9 +21,46 @@ class SecretsUnavailableError(Exception):
     """The secret cannot be read, or is not of the right form; the message says nothing of it."""
 
 
+class MissingVariableError(Exception):
+    """A tool asks for a variable that is not set; the message names it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The variable {name} is not set: on a laptop it comes from the file of --env-file,"
+            " where deployed from the secret of SecretsArn."
+        )
+
+
+def variable(name: str) -> str:
+    """
+    Return a variable, for a tool that is a plain function.
+
+    It may block, for as long as it takes to read the secret: a tool that is an `async def` uses
+    `async_variable`. Ask at each call, not when the module is imported, so that a rotated secret is
+    taken up.
+
+    Raises:
+        MissingVariableError: It is not set, or empty.
+        SecretsUnavailableError: The secret cannot be read; a later call may fare better.
+    """
+    return _of({**os.environ, **_secret(os.environ)}, name)
+
+
+async def async_variable(name: str) -> str:
+    """Return a variable, for a tool that is an `async def`; raises as `variable` does."""
+    return _of(await secret_variables(), name)
+
+
+def _of(variables: Mapping[str, str], name: str) -> str:
+    value = variables.get(name)
+    if not value:
+        raise MissingVariableError(name)
+    return value
+
+
 async def secret_variables(environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
     """
-    Give the environment's variables, and those of the deployment's secret before them.
+    Return the environment's variables, and those of the deployment's secret, which win.
 
     `AGENTRUN_SECRETS_ARN` names a secret in AWS Secrets Manager that holds a JSON object of names
     and texts. A variable of a function can be read by whoever may look at its configuration, a
@@ -32,10 +69,19 @@ async def secret_variables(environment: Mapping[str, str] = os.environ) -> Mappi
     Raises:
         SecretsUnavailableError: A later run may fare better.
     """
+    return {**environment, **await secret_values(environment)}
+
+
+async def secret_values(environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
+    """Return the variables of the deployment's secret alone; none where it has no secret."""
+    if not environment.get("AGENTRUN_SECRETS_ARN"):
+        return {}
+    return await run_sync(_secret, environment, abandon_on_cancel=True)
+
+
+def _secret(environment: Mapping[str, str]) -> Mapping[str, str]:
     arn = environment.get("AGENTRUN_SECRETS_ARN")
-    if not arn:
-        return environment
-    return {**environment, **await run_sync(_read, arn, abandon_on_cancel=True)}
+    return _read(arn) if arn else {}
 
 
 def _read(arn: str) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync
 from pydantic_ai import RunContext, Tool, ToolFailed
 
 from agent_catalog.json_form import to_json_value
+from agent_catalog.secret_variables import MissingVariableError, SecretsUnavailableError
 from agent_catalog.session import Session
 from agent_catalog.tool_output import bounded
 from agent_catalog.tool_reference import split_reference
@@ -109,6 +110,9 @@ def _failures_shown(tool: str) -> Iterator[None]:
         raise
     except ToolInputError as error:
         raise ToolFailed(str(error)) from error
+    except (MissingVariableError, SecretsUnavailableError) as error:
+        _log.warning("The tool %s failed: %s", tool, error)
+        raise ToolFailed("The tool has failed.") from error
     except Exception as error:
         # Only the log may see what an unexpected exception says.
         _log.exception("The tool %s failed", tool)

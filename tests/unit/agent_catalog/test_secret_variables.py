@@ -6,9 +6,20 @@ from collections.abc import Iterator
 import boto3
 import pytest
 from moto import mock_aws
+from pydantic_ai import RunContext, ToolFailed
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.usage import RunUsage
 
 from agent_catalog import secret_variables as module
-from agent_catalog.secret_variables import SecretsUnavailableError, secret_variables
+from agent_catalog.secret_variables import (
+    MissingVariableError,
+    SecretsUnavailableError,
+    async_variable,
+    secret_variables,
+    variable,
+)
+from agent_catalog.session import Session
+from agent_catalog.tool_binding import bind_tool
 
 SECRET = "hunter2-hunter2"
 pytestmark = pytest.mark.anyio
@@ -39,6 +50,47 @@ async def test_a_secrets_variables_come_before_the_environments() -> None:
     arn = named(json.dumps({"TOKEN": SECRET}))
     found = await secret_variables({"AGENTRUN_SECRETS_ARN": arn, "TOKEN": "t", "OTHER": "o"})
     assert (found["TOKEN"], found["OTHER"]) == (SECRET, "o")
+
+
+async def test_a_tool_gets_a_variable_by_its_name_from_either_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TOKEN", "t")
+    monkeypatch.setenv("OTHER", "o")
+    assert (variable("TOKEN"), await async_variable("TOKEN")) == ("t", "t")
+    monkeypatch.setenv("AGENTRUN_SECRETS_ARN", named(json.dumps({"TOKEN": SECRET})))
+    assert (variable("TOKEN"), await async_variable("TOKEN")) == (SECRET, SECRET)
+    assert (variable("OTHER"), await async_variable("OTHER")) == ("o", "o")
+
+
+@pytest.mark.parametrize("value", [None, ""])
+async def test_a_variable_that_is_not_set_is_named(
+    monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    monkeypatch.delenv("TOKEN", raising=False)
+    if value is not None:
+        monkeypatch.setenv("TOKEN", value)
+    with pytest.raises(MissingVariableError, match="The variable TOKEN is not set"):
+        variable("TOKEN")
+    with pytest.raises(MissingVariableError, match="The variable TOKEN is not set"):
+        await async_variable("TOKEN")
+
+
+async def test_a_tool_that_lacks_its_variable_fails_and_the_log_names_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("TOKEN", raising=False)
+    tool = bind_tool(f"{__name__}:sample_tool", needs_approval=False, timeout_s=None)
+    session = Session(tenant="acme", user_id="ana", session_id="s")
+    context = RunContext(deps=session, model=TestModel(), usage=RunUsage())
+    with pytest.raises(ToolFailed, match=r"^The tool has failed\.$"):
+        await tool.function(context)
+    assert "The tool sample_tool failed: The variable TOKEN is not set" in caplog.text
+
+
+def sample_tool() -> str:
+    """Ask for a variable."""
+    return variable("TOKEN")
 
 
 async def test_a_secret_is_read_once_in_five_minutes() -> None:

@@ -38,6 +38,11 @@ def test_a_token_carries_what_the_options_say(
             ["invoke", "status", str(EVENT), "--parameter", "LogRetentionDays=8"],
             "The parameter LogRetentionDays=8: must be one of 1, 3, 5",
         ),
+        (
+            ["invoke", "status", str(EVENT), "--env-file", "/no/such.env"],
+            "Cannot read /no/such.env",
+        ),
+        (["dev", "--env-file", "/no/such.env"], "Cannot read /no/such.env"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_status_1(

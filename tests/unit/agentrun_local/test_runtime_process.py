@@ -86,16 +86,28 @@ def test_nothing_of_the_developers_own_reaches_a_function(monkeypatch: pytest.Mo
 
 
 def test_the_demo_model_needs_no_credentials() -> None:
-    assert model_environment("demo") == {}
+    assert model_environment("demo", {}) == {}
 
 
 def test_a_bedrock_model_gets_the_developers_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    environment = environment_of(FUNCTION, **model_environment("bedrock:some-model"))
+    environment = environment_of(FUNCTION, **model_environment("bedrock:some-model", {}))
     assert environment["AWS_ACCESS_KEY_ID"] == "mine"
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
+
+
+def test_credentials_that_are_given_are_not_mixed_with_the_developers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "mine")
+    given = {"AWS_ACCESS_KEY_ID": "given", "AWS_REGION": "us-west-2"}
+    assert model_environment("bedrock:some-model", given) == {
+        "AWS_REGION": "us-west-2",
+        "AWS_DEFAULT_REGION": "us-west-2",
+    }
 
 
 def test_a_bedrock_model_without_credentials_is_an_error(
@@ -106,14 +118,14 @@ def test_a_bedrock_model_without_credentials_is_an_error(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with pytest.raises(LocalStackError, match="needs AWS credentials"):
-        model_environment("bedrock:some-model")
+        model_environment("bedrock:some-model", {})
 
 
 def test_an_openai_compatible_model_is_told_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.delenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", raising=False)
-    assert model_environment("openai:llama3") == {
+    assert model_environment("openai:llama3", {}) == {
         "OPENAI_BASE_URL": "http://127.0.0.1:11434/v1",
         "OPENAI_API_KEY": "none",
     }

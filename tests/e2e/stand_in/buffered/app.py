@@ -27,6 +27,7 @@ def handler(event: dict[str, Any], _context: object) -> Any:
         case "fill":
             return {"statusCode": 200, "body": "x" * order["bytes"]}
     answer = {"pid": os.getpid(), "version": VERSION, "greeting": os.environ["GREETING"]}
+    answer["secret"] = os.environ.get("SECRET", "")
     return {"statusCode": 200, "body": json.dumps(answer)}
 
 
