@@ -38,12 +38,12 @@ def test_a_replay_is_the_stream_byte_for_byte(client: TestClient, bearer: Bearer
 
 def test_a_replay_goes_on_after_the_last_event_id(client: TestClient, bearer: Bearer) -> None:
     run_id, text = start(client, bearer)
-    opening, *frames = text.split("\n\n")
+    _, *rest = text.split("\n\n")[1:]
     for answer in (
         attach(client, run_id, bearer() | {"Last-Event-ID": "2"}),
         attach(client, run_id, bearer(), lastEventId="2"),
     ):
-        assert answer.text == "\n\n".join([opening, *frames[2:]])
+        assert answer.text == "retry: 1000\n" + "\n\n".join(rest)
 
 
 def test_after_the_end_there_is_nothing_more(client: TestClient, bearer: Bearer) -> None:
