@@ -30,7 +30,7 @@ curl -iN {rest_api}/api/agents/docs_assistant/runs/stream \\
 
 Then ask what became of it:
 
-curl "{rest_api}/api/agents/docs_assistant/runs/$RUN_ID" -H "Authorization: Bearer $TOKEN"
+curl "{rest_api}/api/agents/docs_assistant/runs/$RUN_ID/status" -H "Authorization: Bearer $TOKEN"
 
 More tokens: agentrun token --help. Ctrl-C ends everything.
 """

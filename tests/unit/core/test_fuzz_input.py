@@ -40,7 +40,7 @@ from agentrun.http.bearer import authorizer_context, bearer_token, verified_by_g
 from agentrun.http.json_body import parse_json
 from agentrun.http.problems import of_agentrun_error
 from agentrun.http.request_body import read_json, validated
-from agentrun.http.request_headers import cursor_of, idempotency_of, session_policy_of, wants_json
+from agentrun.http.request_headers import cursor_of, idempotency_of, session_policy_of, wants_stream
 from agentrun.service.run_status import distinct_run_ids
 
 thorough = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -211,7 +211,7 @@ def test_headers_and_queries_are_read_or_refused(scope: dict[str, Any], body: by
     found = taken("idempotency_of", lambda: idempotency_of(request, None))
     assert found is None or re.fullmatch(r"[!-~]{1,255}", found.key)
     taken("session_policy_of", lambda: session_policy_of(request))
-    taken("wants_json", lambda: wants_json(request))
+    taken("wants_stream", lambda: wants_stream(request))
     taken("read_json", lambda: asyncio.run(read_json(request)))
 
 

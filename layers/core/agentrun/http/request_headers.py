@@ -11,6 +11,8 @@ from agentrun.service.start_run import Idempotency
 
 # An id beyond this is no event's; Python would read numbers of any length.
 _CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)
+_QUOTED = re.compile(r'"[^"]*"')
+_NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -60,10 +62,19 @@ def session_policy_of(request: Request) -> SessionPolicy:
         raise _invalid("X-Session-Policy", f"must be one of {', '.join(SessionPolicy)}") from None
 
 
-def wants_json(request: Request) -> bool:
-    """Tell whether a client takes one JSON answer and no stream (RFC 9110, section 12.5.1)."""
-    accepted = request.headers.get("accept", "")
-    return "application/json" in accepted and "text/event-stream" not in accepted
+def wants_stream(request: Request) -> bool:
+    """
+    Tell whether `Accept` names `text/event-stream` (RFC 9110, section 12.5.1).
+
+    A wildcard names no type, and a weight of 0 says that the type is not wanted.
+    """
+    # Quoted parameters may hold what separates the ranges outside of them.
+    accepted = _QUOTED.sub("", ",".join(request.headers.getlist("accept"))).lower()
+    ranges = ([part.strip() for part in text.split(";")] for text in accepted.split(","))
+    return any(
+        media_type == "text/event-stream" and not any(map(_NO_WEIGHT.fullmatch, parameters))
+        for media_type, *parameters in ranges
+    )
 
 
 def _only(request: Request, name: str) -> str | None:

@@ -91,8 +91,8 @@ def _continue() -> Json:
         "operationId": "continueRun",
         "tags": ["runs"],
         "summary": "Decide a paused run's approvals and go on",
-        "description": "Needs the scope `runs:write`. Streams, or answers once the run has ended "
-        "with `Accept: application/json`.",
+        "description": "Needs the scope `runs:write`. Answers once the run has ended, or streams "
+        "where `Accept` names `text/event-stream`.",
         "parameters": _run_named(),
         "requestBody": _request("ContinueRequest", body),
         "responses": {
