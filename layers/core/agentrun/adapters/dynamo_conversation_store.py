@@ -1,10 +1,11 @@
 """Conversations in DynamoDB: sessions, the runs in them, and what was said."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from agentrun.adapters.dynamo_batch import DynamoBatches
+from agentrun.adapters.dynamo_batch import MAX_KEYS, DynamoBatches
 from agentrun.adapters.dynamo_client import unavailable_when_failing
 from agentrun.adapters.dynamo_conversation_cursor import cursor_at, position_of
 from agentrun.adapters.dynamo_conversation_deletion import DynamoDeletion
@@ -14,11 +15,22 @@ from agentrun.adapters.dynamo_conversation_items import (
     session_list_key,
 )
 from agentrun.adapters.dynamo_conversation_turns import DynamoTurns
-from agentrun.adapters.dynamo_items import POINTER_PREFIX, Item, session_key, session_pk
+from agentrun.adapters.dynamo_items import (
+    POINTER_PREFIX,
+    Item,
+    header_key,
+    run_from_header,
+    session_key,
+    session_pk,
+)
+from agentrun.adapters.dynamo_run_reader import without_texts
 from agentrun.adapters.dynamo_session_lock import lock_of
+from agentrun.adapters.dynamo_start import session_title
 from agentrun.domain.conversations import PastTurn, Session, SessionLock, SessionPage
 from agentrun.domain.errors import SessionNotFoundError
-from agentrun.domain.runs import RunKey
+from agentrun.domain.model import iso_milliseconds
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, RunKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,6 +41,8 @@ INDEX = "sessions"
 PAGE_SESSIONS = 100
 MAX_SESSIONS_LOOKED_AT = 1_000
 """Bounds what one page may cost where few of a user's sessions are with the agent asked for."""
+MAX_SESSIONS_OF_REQUEST = 20
+"""How many sessions of one request are looked into, each with a query of its own."""
 
 
 class DynamoConversationStore:
@@ -99,8 +113,8 @@ class DynamoConversationStore:
     ) -> SessionPage:
         """Give a user's sessions, the most recently used first; see the port."""
         list_key = session_list_key(tenant, user_id)
-        before = position_of(list_key, cursor) if cursor is not None else None
-        listed = self._listed(list_key, before, size + 1 if agent_id is None else PAGE_SESSIONS)
+        bound = ("<", position_of(list_key, cursor)) if cursor is not None else None
+        listed = self._listed(list_key, bound, size + 1 if agent_id is None else PAGE_SESSIONS)
         found: list[Session] = []
         looked_at = ""
         for position, session in islice(listed, MAX_SESSIONS_LOOKED_AT):
@@ -116,13 +130,17 @@ class DynamoConversationStore:
         return SessionPage(sessions=tuple(found), next_cursor=cursor_at(list_key, looked_at))
 
     def _listed(
-        self, list_key: str, before: str | None, page_size: int
+        self, list_key: str, bound: tuple[str, str] | None, page_size: int
     ) -> Iterator[tuple[str, Session | None]]:
-        """Give the positions of a list and their sessions, None for one that is gone by now."""
+        """
+        Give the positions of a list and their sessions, None for one that is gone by now.
+
+        `bound` is how the positions compare with another one.
+        """
         condition, values = "gsi1pk = :list", {":list": {"S": list_key}}
-        if before is not None:
-            condition += " AND gsi1sk < :before"
-            values[":before"] = {"S": before}
+        if bound is not None:
+            condition += f" AND gsi1sk {bound[0]} :bound"
+            values[":bound"] = {"S": bound[1]}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=INDEX,
@@ -141,6 +159,76 @@ class DynamoConversationStore:
                     item = items.get(listed["pk"]["S"])
                     session = None if item is None else session_from_item(item)
                     yield listed["gsi1sk"]["S"], session
+
+    def runs_of_request(
+        self,
+        tenant: str,
+        user_id: str,
+        request: RunRequest,
+        *,
+        agent_id: str,
+        fingerprint: str,
+        since: datetime,
+    ) -> Sequence[AgentRun]:
+        """Return the runs that a user's request has started, the newest first; see the port."""
+        if request.session_id is not None:
+            sessions = [str(request.session_id)]
+        else:
+            sessions = self._begun_by(tenant, user_id, request, agent_id, since)
+        keys = [
+            RunKey(tenant=tenant, run_id=run_id)
+            for session_id in sessions
+            for run_id in self._pointed_since(tenant, session_id, fingerprint, since)
+        ]
+        headers = self._batches.read([*map(header_key, keys[:MAX_KEYS])], consistent=True)
+        runs = [without_texts(run_from_header(header)) for header in headers]
+        # A session's id may be known to anybody, and have started afresh as somebody else's.
+        mine = [run for run in runs if (run.user_id, run.agent_id) == (user_id, agent_id)]
+        return sorted(mine, key=lambda run: (run.created_at, run.id), reverse=True)
+
+    def _begun_by(
+        self, tenant: str, user_id: str, request: RunRequest, agent_id: str, since: datetime
+    ) -> list[str]:
+        """
+        Name the newest sessions that a request may have begun: its message is their title.
+
+        Looks at pages of the user's sessions until one of them has such a session.
+        """
+        list_key, title = session_list_key(tenant, user_id), session_title(request)
+        listed = self._listed(list_key, (">=", iso_milliseconds(since)), PAGE_SESSIONS)
+        begun: list[str] = []
+        for number, (_, session) in enumerate(islice(listed, MAX_SESSIONS_LOOKED_AT)):
+            if begun and number % PAGE_SESSIONS == 0:
+                break
+            if (
+                session is not None
+                and (session.user_id, session.agent_id) == (user_id, agent_id)
+                and session.title == title
+                and session.created_at >= since
+            ):
+                begun.append(session.id)
+        return begun[:MAX_SESSIONS_OF_REQUEST]
+
+    def _pointed_since(
+        self, tenant: str, session_id: str, fingerprint: str, since: datetime
+    ) -> list[str]:
+        """Name the runs with this fingerprint in a session's newest pointers, the newest first."""
+        with unavailable_when_failing():
+            # One page, at most 1 MB (Query API reference), is thousands of runs.
+            page = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :since AND :last",
+                FilterExpression="fingerprint = :fingerprint",
+                ExpressionAttributeValues={
+                    ":pk": {"S": session_pk(tenant, session_id)},
+                    ":since": {"S": f"{POINTER_PREFIX}{iso_milliseconds(since)}"},
+                    ":last": {"S": f"{POINTER_PREFIX}~"},
+                    ":fingerprint": {"S": fingerprint},
+                },
+                ScanIndexForward=False,
+                ConsistentRead=True,
+            )
+        return [pointed_run_id(pointer) for pointer in page["Items"]]
 
     def _item(self, tenant: str, session_id: str) -> Item:
         with unavailable_when_failing():

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import InvalidRequestError
+from agentrun.service.reconnect import Reader
 from agentrun.service.start_run import Idempotency
 
 # An id beyond this is no event's; Python would read numbers of any length.
@@ -27,10 +28,27 @@ def cursor_of(request: Request) -> int:
         InvalidRequestError: It is not a non-negative integer, or there are several headers.
     """
     header, query = _only(request, "Last-Event-ID"), request.query_params.get("lastEventId")
-    given = [text for text in (header, query) if text]
-    if not all(map(_CURSOR.fullmatch, given)):
+    given = [_event_id(text) for text in (header, query) if text]
+    return given[0] if given else 0
+
+
+def reader_of(request: Request, body: JsonValue) -> Reader:
+    """
+    Read who reads the stream of a request that starts a run, and how far it has read already.
+
+    EventSource polyfills that POST send `Last-Event-ID` with the request when they send it again.
+
+    Raises:
+        InvalidRequestError: It is not a non-negative integer, or there are several headers.
+    """
+    header = _only(request, "Last-Event-ID")
+    return Reader(body=body, cursor=_event_id(header) if header else None)
+
+
+def _event_id(text: str) -> int:
+    if not _CURSOR.fullmatch(text):
         raise _invalid("Last-Event-ID", "must be a non-negative integer")
-    return int(given[0]) if given else 0
+    return int(text)
 
 
 def idempotency_of(request: Request, body: JsonValue) -> Idempotency | None:

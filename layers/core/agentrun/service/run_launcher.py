@@ -17,11 +17,12 @@ from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
-from agentrun.service.attach import whole_run
+from agentrun.service.attach import RunFollower, whole_run
 from agentrun.service.blocking import in_thread
 from agentrun.service.continue_run import continue_run
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
+from agentrun.service.reconnect import Reader, run_sent_before
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_recorder import RecordingPace
 from agentrun.service.start_run import Idempotency, start_run
@@ -78,10 +79,13 @@ class RunLauncher:
         *,
         idempotency: Idempotency | None = None,
         policy: SessionPolicy = SessionPolicy.REJECT,
+        reader: Reader | None = None,
         deadline: datetime | None,
     ) -> RunStream:
         """
         Make a run durable and begin to execute it, or follow the one that the key stands for.
+
+        A reader that sends its request again goes on with the run that the request has started.
 
         Args:
             principal: The verified caller.
@@ -89,6 +93,7 @@ class RunLauncher:
             request: The validated body.
             idempotency: The caller's key, and the body as it came.
             policy: What to do while another run uses the session.
+            reader: Who reads the run's stream, and how far it has read an earlier one.
             deadline: When the process will be stopped, if that is known.
 
         Returns:
@@ -97,6 +102,12 @@ class RunLauncher:
         Raises:
             AgentrunError: The request was refused and nothing started; see `start_run`.
         """
+        by_body = reader if idempotency is None else None
+        if by_body and (
+            found := await run_sent_before(principal, agent_id, request, by_body, self._ports)
+        ):
+            cursor = by_body.cursor or 0
+            return RunFollower(found, cursor, self._ports.runs, is_replay=True)
         # The store's answer is waited for in any case: the engine can load meanwhile.
         self._settings.prepare()
         started = await start_run(
@@ -105,10 +116,12 @@ class RunLauncher:
             request,
             idempotency=idempotency,
             policy=policy,
+            fingerprint=by_body.fingerprint(agent_id) if by_body else None,
             ports=self._ports,
         )
         if started.new is None:
-            return await whole_run(started.key, self._ports.runs, is_replay=True)
+            cursor = (reader and reader.cursor) or 0
+            return await whole_run(started.key, self._ports.runs, is_replay=True, cursor=cursor)
         turn = PendingTurn(
             run=started.new.run,
             task=started.new.task,
