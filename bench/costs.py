@@ -11,7 +11,7 @@ from agentrun.adapters.dynamo_client import dynamo_client
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey
 from agentrun.service.attach import whole_run
-from agentrun.service.reconnect import Reader, run_sent_before
+from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
 from agentrun.service.run_ports import RunPorts
 from bench.capacity_run import (
     AGENT,
@@ -119,13 +119,10 @@ def _reads(
 
 async def _found_again(key: RunKey, client: "DynamoDBClient", threads: ThreadPoolExecutor) -> None:
     engine = PacedEngine(SHAPES["30 s, 9 KB"])
-    found = await run_sent_before(
-        caller_of(key.tenant),
-        AGENT,
-        RunRequest.model_validate(BODY),
-        Reader(body=BODY, cursor=1),
-        launch_ports_on(client, threads, engine),
-    )
+    fingerprint = Reader(body=BODY).fingerprint(AGENT)
+    sent = SentAgain(AGENT, RunRequest.model_validate(BODY), fingerprint, cursor=1)
+    ports = launch_ports_on(client, threads, engine)
+    found = await run_sent_before(caller_of(key.tenant), sent, ports)
     if found is None or found.id != key.run_id:
         raise LookupError("the run was not found again")
 

@@ -12,7 +12,12 @@ from pydantic import JsonValue
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
 from agentrun.domain.conversations import SessionPolicy
-from agentrun.domain.errors import ConflictError, ForbiddenError, TooManyRunsError
+from agentrun.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    StoreUnavailableError,
+    TooManyRunsError,
+)
 from agentrun.domain.events import ContentDelta, EventType, PendingApproval
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
@@ -352,6 +357,22 @@ async def test_only_the_index_is_looked_at_twice(session: dict[str, str], is_fou
     shop.here = shop.launcher(shop.engine)
     assert ((await shop.post(2, body)).run.id == run.id) is is_found
     assert conversations.looks == 1 + is_found
+
+
+class Away(InMemoryConversations):
+    """Cannot say what was sent before."""
+
+    def runs_of_request(self, *args: Any, **kwargs: Any) -> Sequence[AgentRun]:
+        raise StoreUnavailableError("The store is away.")
+
+
+async def test_nothing_is_started_while_it_cannot_be_told_what_was_sent_before() -> None:
+    shop = Shop()
+    shop.ports = replace(shop.ports, conversations=Away(shop.store))
+    shop.here = shop.launcher(shop.engine)
+    with pytest.raises(StoreUnavailableError):
+        await shop.post(2)
+    assert shop.store.runs == {}
 
 
 async def test_with_a_key_the_replay_begins_after_the_cursor() -> None:

@@ -1,13 +1,13 @@
 """Requests that a reader sends again: find the run that the first of them has started."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import JsonValue
 
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.idempotency import request_fingerprint
-from agentrun.domain.model import Model
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import LEASE_EXPIRED_ID_GAP, AgentRun, RunStatus
@@ -19,6 +19,7 @@ from agentrun.service.run_status import settled_state
 RECONNECTED_WITHIN = timedelta(minutes=15)
 """Counted from the end of a run, or its pause: one that is under way has a reader to lose."""
 LONGEST_RUN = timedelta(minutes=15)
+"""As long as Lambda lets an executor live; the search for a run goes back so much further."""
 LOOK_AGAIN_AFTER_S = 0.5
 """The index of sessions lags behind the table, usually by less than this."""
 STORED_AFTER_S = 1.5
@@ -27,7 +28,8 @@ SILENT_AFTER_S = 5.0
 """A live executor has renewed its lease, every 2.75 s, by then."""
 
 
-class Reader(Model):
+@dataclass(frozen=True)
+class Reader:
     """
     Who reads the stream of a request: the request's body, and the last id that was read.
 
@@ -42,12 +44,22 @@ class Reader(Model):
         return request_fingerprint(agent_id, self.body)
 
 
+@dataclass(frozen=True)
+class SentAgain:
+    """
+    A request without a key that its reader sends again, after the event with the id `cursor`.
+
+    `fingerprint` is what `Reader.fingerprint` gives of it, `cursor` is 1 or more.
+    """
+
+    agent_id: str
+    request: RunRequest
+    fingerprint: str
+    cursor: int
+
+
 async def run_sent_before(
-    principal: Principal,
-    agent_id: str,
-    request: RunRequest,
-    reader: Reader,
-    ports: LaunchPorts,
+    principal: Principal, sent: SentAgain, ports: LaunchPorts
 ) -> AgentRun | None:
     """
     Find the run that a reader without an Idempotency-Key goes on with.
@@ -63,9 +75,8 @@ async def run_sent_before(
         StoreUnavailableError: Retrying is safe.
     """
     principal.check_may_write()
+    request = sent.request
     user_id = principal.acting_for(request.org_id, request.user_id)
-    if not reader.cursor:
-        return None
     without_that_event: set[str] = set()
     # By the index alone a run may be overlooked, by its session it cannot be.
     for pause_s in (0, LOOK_AGAIN_AFTER_S) if request.session_id is None else (0,):
@@ -76,14 +87,14 @@ async def run_sent_before(
             principal.tenant,
             user_id,
             request,
-            agent_id=agent_id,
-            fingerprint=reader.fingerprint(agent_id),
+            agent_id=sent.agent_id,
+            fingerprint=sent.fingerprint,
             since=ports.runs.clock.now() - RECONNECTED_WITHIN - LONGEST_RUN,
         )
         for run in found:
             if run.id in without_that_event or not _is_recent(run, ports.runs):
                 continue
-            state = await _having_had(run, reader.cursor, ports.runs)
+            state = await _having_had(run, sent.cursor, ports.runs)
             if state is not None:
                 return state
             without_that_event.add(run.id)

@@ -22,7 +22,7 @@ from agentrun.service.blocking import in_thread
 from agentrun.service.continue_run import continue_run
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
-from agentrun.service.reconnect import Reader, run_sent_before
+from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_recorder import RecordingPace
 from agentrun.service.start_run import Idempotency, start_run
@@ -102,12 +102,13 @@ class RunLauncher:
         Raises:
             AgentrunError: The request was refused and nothing started; see `start_run`.
         """
-        by_body = reader if idempotency is None else None
-        if by_body and (
-            found := await run_sent_before(principal, agent_id, request, by_body, self._ports)
-        ):
-            cursor = by_body.cursor or 0
-            return RunFollower(found, cursor, self._ports.runs, is_replay=True)
+        fingerprint = reader.fingerprint(agent_id) if reader and idempotency is None else None
+        cursor = (reader and reader.cursor) or 0
+        if fingerprint and cursor:
+            sent = SentAgain(agent_id, request, fingerprint, cursor)
+            found = await run_sent_before(principal, sent, self._ports)
+            if found is not None:
+                return RunFollower(found, cursor, self._ports.runs, is_replay=True)
         # The store's answer is waited for in any case: the engine can load meanwhile.
         self._settings.prepare()
         started = await start_run(
@@ -116,11 +117,10 @@ class RunLauncher:
             request,
             idempotency=idempotency,
             policy=policy,
-            fingerprint=by_body.fingerprint(agent_id) if by_body else None,
+            fingerprint=fingerprint,
             ports=self._ports,
         )
         if started.new is None:
-            cursor = (reader and reader.cursor) or 0
             return await whole_run(started.key, self._ports.runs, is_replay=True, cursor=cursor)
         turn = PendingTurn(
             run=started.new.run,
