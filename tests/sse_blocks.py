@@ -8,7 +8,7 @@ OPENING = ("retry", "1000")
 
 def blocks(body: bytes) -> Iterator[dict[str, str]]:
     """
-    Give the fields of each block of a body that may have been cut off anywhere.
+    Yield the fields of each block of a body that may have been cut off anywhere.
 
     Fails where a blank line ends a block without data, where `retry` does not stand in the first
     block or stands in another one, and where a comment is anything but `: ping`.

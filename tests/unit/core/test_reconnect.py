@@ -249,7 +249,8 @@ async def test_what_a_silent_executor_may_have_said_it_has_said(
     monkeypatch.setattr(reconnect, "SILENT_AFTER_S", 0.1)
     shop = Shop()
     run = shop.begun_elsewhere(a_run())
-    assert (await shop.again(5)).run.id == run.id
+    async with asyncio.timeout(20):
+        assert (await shop.again(5)).run.id == run.id
 
 
 async def test_what_a_live_executor_does_not_store_it_has_not_said() -> None:

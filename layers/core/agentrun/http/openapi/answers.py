@@ -133,7 +133,7 @@ def stream_answer(description: str, *, replays: bool = True) -> Json:
 
 
 def nothing_left() -> Json:
-    """Give the answer to a reader that has read the whole run."""
+    """Return the answer to a reader that has read the whole run."""
     return {
         "description": "The run has ended or is paused, and nothing comes after the cursor.",
         "headers": _RUN_HEADERS | _REPLAYED,
