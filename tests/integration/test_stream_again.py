@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.integration.conftest import Bearer
+from tests.sse_blocks import blocks
 
 AppModule = Callable[[str], ModuleType]
 PATH = "/api/agents/echo/runs"
@@ -134,6 +135,7 @@ def test_a_reader_that_posts_again_goes_on_with_its_run(
     assert again.headers["idempotent-replayed"] == "true"
     assert again.headers["x-run-id"] == first.headers["x-run-id"]
     assert again.text == "retry: 1000\n" + first.text.split("\n\n", 2)[2]
+    assert [block["id"] for block in blocks(again.content)] == ["3", "4", "5", "6"]
 
 
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "key-6"}])

@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.integration.conftest import Bearer, event_file
+from tests.sse_blocks import blocks
 
 AppModule = Callable[[str], ModuleType]
 
@@ -113,6 +114,7 @@ def test_a_continuation_is_streamed_on_request(
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     types = types_of(answer.text)
     assert (types[0], types[-1]) == ("START", "STOP")
+    assert len(list(blocks(answer.content))) == len(types)
 
 
 def decided(client: TestClient, headers: dict[str, str]) -> Any:
