@@ -7,6 +7,8 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from pydantic import JsonValue
+
 from agent_catalog import load_catalog
 from agent_catalog.media_download import UrlMediaLoader
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
@@ -16,13 +18,14 @@ from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, Metrics
 from agentrun.domain.model import Model
-from agentrun.domain.ports import AgentTask
+from agentrun.domain.ports import AgentTask, ArgumentChecker
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey
 from agentrun.domain.turns import EngineOutput, TurnEnded
 from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.reconnect import Reader
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_ports import RunPorts
@@ -34,6 +37,8 @@ from tests.tables import TABLE
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+AGENT = "echo"
+BODY: dict[str, JsonValue] = {"message": "How do I attach to a run again?"}
 _EVENTS_PER_S = 20
 
 
@@ -86,6 +91,28 @@ def ports_on(client: "DynamoDBClient", threads: Executor) -> RunPorts:
     return RunPorts(store, log, threads, SystemClock())
 
 
+def launch_ports_on(
+    client: "DynamoDBClient", threads: Executor, arguments: ArgumentChecker
+) -> LaunchPorts:
+    """Return all ports of the stream function, on this client."""
+    runs = ports_on(client, threads)
+    return LaunchPorts(
+        agents=load_catalog("demo"),
+        conversations=DynamoConversationStore(client, TABLE),
+        media_loader=UrlMediaLoader(),
+        runs=runs,
+        # As they are unless a parameter of the stack says otherwise.
+        slots=RunSlots(DynamoRunQuota(client, TABLE, RunLimits()), runs),
+        arguments=arguments,
+        new_id=lambda: str(uuid4()),
+    )
+
+
+def caller_of(tenant: str) -> Principal:
+    """Return the caller whose runs are recorded."""
+    return Principal(user_id="bench", tenant=tenant, scopes=frozenset({"runs:write"}))
+
+
 async def record(
     shape: RunShape,
     client: "DynamoDBClient",
@@ -94,22 +121,13 @@ async def record(
     on_begun: Callable[[RunKey], None] = lambda _: None,
 ) -> RunKey:
     """Record a run of a new tenant from its start until it has let go of all that it held."""
-    runs, engine = ports_on(client, threads), PacedEngine(shape)
-    ports = LaunchPorts(
-        agents=load_catalog("demo"),
-        conversations=DynamoConversationStore(client, TABLE),
-        media_loader=UrlMediaLoader(),
-        runs=runs,
-        # As they are unless a parameter of the stack says otherwise.
-        slots=RunSlots(DynamoRunQuota(client, TABLE, RunLimits()), runs),
-        arguments=engine,
-        new_id=lambda: str(uuid4()),
-    )
+    engine = PacedEngine(shape)
+    ports = launch_ports_on(client, threads, engine)
     settings = LauncherSettings(on_ended=lambda _run, _outcome: None, pace=shape.pace)
     launcher = RunLauncher(engine, ports, settings)
-    caller = Principal(user_id="bench", tenant=str(uuid4()), scopes=frozenset({"runs:write"}))
-    request = RunRequest(message="How do I attach to a run again?")
-    execution = await launcher.begin(caller, "echo", request, deadline=None)
+    caller, request = caller_of(str(uuid4())), RunRequest.model_validate(BODY)
+    reader = Reader(body=BODY)
+    execution = await launcher.begin(caller, AGENT, request, reader=reader, deadline=None)
     if not isinstance(execution, RunExecution):
         raise TypeError("a run of a new tenant has been started before")
     on_begun(execution.run.key)

@@ -11,10 +11,21 @@ from typing import TYPE_CHECKING, Any
 from agentrun.adapters.dynamo_client import dynamo_client
 from agentrun.adapters.dynamo_conversation_items import session_list_key, session_list_position
 from agentrun.adapters.dynamo_items import session_key
+from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey
 from agentrun.service.attach import whole_run
+from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
 from agentrun.service.run_ports import RunPorts
-from bench.capacity_run import RunShape, ports_on, record
+from bench.capacity_run import (
+    AGENT,
+    BODY,
+    PacedEngine,
+    RunShape,
+    caller_of,
+    launch_ports_on,
+    ports_on,
+    record,
+)
 from bench.capacity_units import CapacityMeter, item_bytes
 from bench.lab import open_lab
 from bench.table import Row, print_table
@@ -44,19 +55,27 @@ class ReadMeter:
     def __init__(self, client: "DynamoDBClient") -> None:
         self.units = 0.0
         for name in ("GetItem", "Query", "BatchGetItem"):
+            client.meta.events.register(f"before-parameter-build.dynamodb.{name}", self._note)
             client.meta.events.register(f"after-call.dynamodb.{name}", self._count)
 
-    def _count(self, parsed: Mapping[str, Any], model: Any, **_: object) -> None:
+    def _note(self, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        asked = params, *params.get("RequestItems", {}).values()
+        context["bench_consistent"] = any(part.get("ConsistentRead") for part in asked)
+
+    def _count(
+        self, parsed: Mapping[str, Any], context: dict[str, Any], model: Any, **_: object
+    ) -> None:
         """Count as "Read consistency" and "Query" in the developer guide say."""
         match model.name:
             case "GetItem":
-                self.units += math.ceil(item_bytes(parsed["Item"]) / 4096)
+                pages = [[parsed["Item"]]]
             case "Query":
-                # The page's items together, strongly consistent; a page without any is one unit.
-                self.units += max(1, math.ceil(sum(map(item_bytes, parsed["Items"])) / 4096))
+                # The page's items together; a page without any is one unit.
+                pages = [parsed["Items"]]
             case _:
-                items = [item for items in parsed["Responses"].values() for item in items]
-                self.units += sum(math.ceil(item_bytes(item) / 4096) / 2 for item in items)
+                pages = [[item] for items in parsed["Responses"].values() for item in items]
+        units = sum(max(1, math.ceil(sum(map(item_bytes, page)) / 4096)) for page in pages)
+        self.units += units if context["bench_consistent"] else units / 2
 
     def of(self, read: Callable[[], object]) -> float:
         """Give what one piece of reading costs."""
@@ -129,6 +148,7 @@ def _reads(
         "a poll": lambda: store.get(key),
         "its part of a batch": lambda: store.get_many([key], with_text=True),
         "its part of a batch, fields=summary": lambda: store.get_many([key], with_text=False),
+        "its reader that posts again": lambda: asyncio.run(_found_again(key, client, threads)),
         "a full replay": lambda: asyncio.run(_replay(key, ports)),
     }
     rows = []
@@ -154,6 +174,16 @@ def _session_lists() -> list[Row]:
         million = f"{(PAGE_SESSIONS + keys) * READ_UNIT * 1e6:.2f} USD for a million"
         rows.append(Row(f"read units of a page of {count:,} sessions", f"{page} ({million})"))
     return rows
+
+
+async def _found_again(key: RunKey, client: "DynamoDBClient", threads: ThreadPoolExecutor) -> None:
+    engine = PacedEngine(SHAPES["30 s, 9 KB"])
+    fingerprint = Reader(body=BODY).fingerprint(AGENT)
+    sent = SentAgain(AGENT, RunRequest.model_validate(BODY), fingerprint, cursor=1)
+    ports = launch_ports_on(client, threads, engine)
+    found = await run_sent_before(caller_of(key.tenant), sent, ports)
+    if found is None or found.id != key.run_id:
+        raise LookupError("the run was not found again")
 
 
 async def _replay(key: RunKey, ports: RunPorts) -> None:

@@ -98,6 +98,7 @@ def get_status_of_many(
     return json_answer([run_body(run) for run in runs])
 
 
+@api.get("/api/agents/{agent_id}/runs/{run_id}/status")
 @api.get("/api/agents/{agent_id}/runs/{run_id}")
 def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
     """Show one run whole."""

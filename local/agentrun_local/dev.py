@@ -31,7 +31,7 @@ curl -siN {rest_api}/api/agents/analyst/runs/stream \\
 Then ask what became of it:
 
 RUN_ID=$(tr -d '\\r' < /tmp/run.txt | sed -n 's/^x-run-id: //p')
-curl "{rest_api}/api/agents/analyst/runs/$RUN_ID" -H "Authorization: Bearer $TOKEN"
+curl "{rest_api}/api/agents/analyst/runs/$RUN_ID/status" -H "Authorization: Bearer $TOKEN"
 
 More tokens: agentrun token --help. Ctrl-C ends everything.
 """

@@ -18,13 +18,20 @@ class ConversationStores:
     log: EventLog
     conversations: ConversationStore
 
-    def begin(self, number: int = 1, message: str = "hello", **changes: Any) -> AgentRun:
+    def begin(
+        self,
+        number: int = 1,
+        message: str = "hello",
+        *,
+        fingerprint: str | None = None,
+        **changes: Any,
+    ) -> AgentRun:
         """Start the run of this number, as many seconds after the first instant."""
         at = AT + timedelta(seconds=number)
         fields = {"input": message, "created_at": at, "updated_at": at, "started_at": at}
         run = a_run(f"run-{number}", **fields | changes)
         lock = self.conversations.lock(run.org_id, run.session_id)
-        self.runs.start(run, a_request(message), seen=lock)
+        self.runs.start(run, a_request(message), seen=lock, fingerprint=fingerprint)
         return run
 
     def end(self, run: AgentRun, outcome: Outcome) -> None:

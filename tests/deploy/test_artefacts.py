@@ -153,7 +153,7 @@ def test_the_built_runtime_streams_under_its_built_wrapper(
     ) as answer:
         prelude, body = answer(event_file("stream-run.json")).split(bytes(8), 1)
     assert json.loads(prelude)["statusCode"] == 200
-    assert body.startswith(b"retry: 1000\n\nid: 1\n")
+    assert body.startswith(b"retry: 1000\nid: 1\n")
     assert b'"event":"STOP"' in body.split(b"\n\n")[-2]
 
 

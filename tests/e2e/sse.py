@@ -22,20 +22,20 @@ class Frame:
 
 
 def frames_of(chunks: Iterator[bytes]) -> Iterator[Frame]:
-    """Give the frames of a body as soon as each is whole."""
+    """Give the frames of a body as soon as each is whole; `raw` has neither retry nor comments."""
     rest = b""
     for chunk in chunks:
         *blocks, rest = (rest + chunk).split(b"\n\n")
-        for block in blocks:
-            if block.startswith(b"id: "):
-                yield _frame(block)
+        yield from map(_frame, blocks)
 
 
 def _frame(block: bytes) -> Frame:
-    id_line, data_line = block.split(b"\n")
+    id_line, data_line = lines = [
+        line for line in block.split(b"\n") if line not in {b": ping", b"retry: 1000"}
+    ]
     body = json.loads(data_line.removeprefix(b"data: "))
     number = int(id_line.removeprefix(b"id: "))
-    return Frame(id=number, event=body["event"], data=body["data"], raw=block)
+    return Frame(id=number, event=body["event"], data=body["data"], raw=b"\n".join(lines))
 
 
 @contextmanager

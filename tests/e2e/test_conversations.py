@@ -87,13 +87,14 @@ class Customer:
 
     def _stream(self, path: str, body: dict[str, Any]) -> list[Frame]:
         kill_stream_processes(self.stack)
-        with self.client.stream("POST", path, json=body) as answer:
+        headers = {"Accept": "text/event-stream"}
+        with self.client.stream("POST", path, json=body, headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
             self.run_id = answer.headers["x-run-id"]
             return list(frames_of(answer.iter_raw()))
 
     def state(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.client.get(f"{AGENT}/{self.run_id}").json()
+        found: dict[str, Any] = self.client.get(f"{AGENT}/{self.run_id}/status").json()
         return found
 
     def shares(self) -> dict[str, int]:
@@ -174,7 +175,6 @@ def test_a_continuation_is_answered_once_with_the_whole_run(customer: Customer) 
     answer = customer.client.post(
         f"{AGENT}/{customer.run_id}/continue",
         json={"action": "APPROVE"},
-        headers={"Accept": "application/json"},
     )
     assert answer.status_code == 200
     result = answer.json()

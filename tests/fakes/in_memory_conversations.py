@@ -1,11 +1,13 @@
 """Conversations on the dictionaries of an `InMemoryRunStore`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from agentrun.adapters.dynamo_conversation_cursor import cursor_at, position_of
 from agentrun.domain.conversations import FREE, PastTurn, Session, SessionLock, SessionPage
 from agentrun.domain.errors import SessionNotFoundError
 from agentrun.domain.model import iso_milliseconds
+from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from tests.fakes.in_memory_store import InMemoryRunStore
 
@@ -84,6 +86,28 @@ class InMemoryConversations:
 
     def run_keys(self, tenant: str, session_id: str) -> Sequence[RunKey]:
         return [run.key for run in self._runs(tenant, session_id)]
+
+    def runs_of_request(
+        self,
+        tenant: str,
+        user_id: str,
+        request: RunRequest,
+        *,
+        agent_id: str,
+        fingerprint: str,
+        since: datetime,
+    ) -> Sequence[AgentRun]:
+        found = [
+            self._store.get_state(key)
+            for key, stored in self._store.fingerprints.items()
+            if stored == fingerprint and key.tenant == tenant and key in self._store.runs
+        ]
+        mine = [
+            run
+            for run in found
+            if (run.user_id, run.agent_id) == (user_id, agent_id) and run.created_at >= since
+        ]
+        return sorted(mine, key=lambda run: (run.created_at, run.id), reverse=True)
 
     def delete(self, tenant: str, session_id: str) -> None:
         if (tenant, session_id) not in self._store.sessions:

@@ -59,6 +59,7 @@ class InMemoryRunStore:
     def __init__(self, log: InMemoryEventLog) -> None:
         self.log = log
         self.runs: dict[RunKey, AgentRun] = {}
+        self.fingerprints: dict[RunKey, str | None] = {}
         self.messages: dict[RunKey, str | None] = {}
         self.sessions: dict[tuple[str, str], StoredSession] = {}
         self.checkpoints: dict[RunKey, Checkpoint] = {}
@@ -71,6 +72,7 @@ class InMemoryRunStore:
         claim: IdempotencyClaim | None = None,
         *,
         seen: SessionLock = FREE,
+        fingerprint: str | None = None,
     ) -> str:
         stored = self.runs.get(run.key)
         if stored is not None:
@@ -82,6 +84,7 @@ class InMemoryRunStore:
             return first
         self._enter_session(run, request, seen)
         self.runs[run.key] = run
+        self.fingerprints[run.key] = fingerprint
         if claim:
             self._claims[run.org_id, claim.key_hash] = (claim, run)
         return run.id

@@ -86,10 +86,13 @@ def everything_that_streams(client: TestClient, bearer: dict[str, str], session:
     again = {"message": "and again", "sessionId": session}
     started(client.post(f"{RUNS}/stream", json=again, headers=bearer))
     assert client.get(f"{RUNS}/{run_id}/stream", headers=bearer).status_code == 200
+    lost = bearer | {"Last-Event-ID": "1"}
+    for body in (again, {"message": "never sent before"}):
+        started(client.post(f"{RUNS}/stream", json=body, headers=lost))
     order = {"message": "Buy 1 share of AMZN"}
     paused = started(client.post(f"{ORDERS}/stream", json=order, headers=bearer))
-    decided = client.post(f"{ORDERS}/{paused}/continue", json={"action": "REJECT"}, headers=bearer)
-    started(decided)
+    rejected = client.post(f"{ORDERS}/{paused}/continue", json={"action": "REJECT"}, headers=bearer)
+    assert rejected.status_code == 200
     # Its executor is gone, and the session in its hands: whoever comes next takes it over.
     dead = a_run("dead", session_id=str(uuid4()))
     DynamoRunStore(client_of(), TABLE).start(dead, a_request())

@@ -125,6 +125,7 @@ class Thing:
 Request = Callable[[Doors, Caller, Thing], httpx2.Response]
 ENDPOINTS: dict[str, Request] = {
     "get run": lambda d, c, t: d.status(c, "GET", f"{FINANCE}/{t.run}"),
+    "run status": lambda d, c, t: d.status(c, "GET", f"{FINANCE}/{t.run}/status"),
     "batch": lambda d, c, t: d.status(c, "GET", f"{FINANCE}/status?runIds={t.run}"),
     "attach": lambda d, c, t: d.stream(c, "GET", f"{FINANCE}/{t.run}/stream"),
     "cancel": lambda d, c, t: d.status(c, "DELETE", f"{FINANCE}/{t.run}"),

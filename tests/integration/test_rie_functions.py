@@ -20,6 +20,7 @@ from tests.dynamodb_server import dynamodb_server
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, EVENTS, event_file
 from tests.runs import EXECUTOR, a_request, a_run
+from tests.sse_blocks import blocks
 from tests.tables import TABLE, client_of
 
 pytestmark = pytest.mark.skipif(not rie.AVAILABLE, reason="the emulator is a Linux binary")
@@ -90,14 +91,9 @@ def streamed(payload: bytes) -> tuple[dict[str, Any], str]:
 
 def frames(body: str) -> list[dict[str, Any]]:
     """Read the frames of a stream; their ids have to count from 1 without a gap."""
-    retry, *blocks = body.removesuffix("\n\n").split("\n\n")
-    assert retry == "retry: 1000"
-    found = []
-    for number, block in enumerate(blocks, 1):
-        identifier, data = block.split("\n")
-        assert identifier == f"id: {number}"
-        found.append(json.loads(data.removeprefix("data: ")))
-    return found
+    found = list(blocks(body.encode()))
+    assert [block["id"] for block in found] == [str(n) for n in range(1, len(found) + 1)]
+    return [json.loads(block["data"]) for block in found]
 
 
 def run_of(event: dict[str, Any]) -> str:

@@ -38,8 +38,9 @@ def ana(handler: Handler) -> Gateway:
 def test_a_run_is_shown_as_stored(ana: Gateway, store: DynamoRunStore) -> None:
     run = alive("shown", session_id="s1")
     store.start(run, a_request())
-    status, body = ana.get("/api/agents/echo/runs/shown")
+    status, body = ana.get("/api/agents/echo/runs/shown/status")
     assert status == 200
+    assert ana.get("/api/agents/echo/runs/shown") == (status, body)
     assert body["createdAt"].endswith("Z")
     del body["createdAt"], body["updatedAt"], body["startedAt"]
     assert body == {
@@ -200,6 +201,7 @@ FILES = {
     "list-agents.json": 200,
     "get-agent.json": 200,
     "get-run.json": 404,
+    "run-status.json": 404,
     "cancel-run.json": 404,
     "batch-status.json": 200,
     "list-sessions.json": 200,

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.integration.conftest import Bearer
+from tests.sse_blocks import blocks
 
 AppModule = Callable[[str], ModuleType]
 PATH = "/api/agents/echo/runs"
@@ -38,12 +39,12 @@ def test_a_replay_is_the_stream_byte_for_byte(client: TestClient, bearer: Bearer
 
 def test_a_replay_goes_on_after_the_last_event_id(client: TestClient, bearer: Bearer) -> None:
     run_id, text = start(client, bearer)
-    opening, *frames = text.split("\n\n")
+    _, *rest = text.split("\n\n")[1:]
     for answer in (
         attach(client, run_id, bearer() | {"Last-Event-ID": "2"}),
         attach(client, run_id, bearer(), lastEventId="2"),
     ):
-        assert answer.text == "\n\n".join([opening, *frames[2:]])
+        assert answer.text == "retry: 1000\n" + "\n\n".join(rest)
 
 
 def test_after_the_end_there_is_nothing_more(client: TestClient, bearer: Bearer) -> None:
@@ -113,3 +114,80 @@ def test_a_malformed_key_is_refused(client: TestClient, bearer: Bearer, key: str
     answer = client.post(PATH, json={"message": "hi"}, headers=headers)
     assert answer.status_code == 400
     assert answer.json()["invalidParams"][0]["name"] == "Idempotency-Key"
+
+
+def post_again(
+    client: TestClient, bearer: Bearer, cursor: object, message: str, **headers: str
+) -> Any:
+    """Send a request as a reader does that has lost its stream after an event."""
+    sent = bearer() | {"Last-Event-ID": str(cursor)} | headers
+    return client.post(f"{PATH}/stream", json={"message": message}, headers=sent)
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "key-5"}])
+def test_a_reader_that_posts_again_goes_on_with_its_run(
+    client: TestClient, bearer: Bearer, key: dict[str, str]
+) -> None:
+    body = {"message": f"sent again {len(key)}"}
+    first = client.post(f"{PATH}/stream", json=body, headers=bearer() | key)
+    again = post_again(client, bearer, 2, body["message"], **key)
+    assert again.status_code == 200
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["x-run-id"] == first.headers["x-run-id"]
+    assert again.text == "retry: 1000\n" + first.text.split("\n\n", 2)[2]
+    assert [block["id"] for block in blocks(again.content)] == ["3", "4", "5", "6"]
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "key-6"}])
+def test_a_reader_that_has_read_everything_is_told_to_stop(
+    client: TestClient, bearer: Bearer, key: dict[str, str]
+) -> None:
+    body = {"message": f"read whole {len(key)}"}
+    first = client.post(f"{PATH}/stream", json=body, headers=bearer() | key)
+    last = first.text.count("\nid: ")
+    origin = {"Origin": "https://app.example"}
+    answer = post_again(client, bearer, last, body["message"], **key, **origin)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["idempotent-replayed"] == "true"
+    assert answer.headers["x-run-id"] == first.headers["x-run-id"]
+    assert answer.headers["x-session-id"] == first.headers["x-session-id"]
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert "Idempotent-Replayed" in answer.headers["access-control-expose-headers"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert "content-type" not in answer.headers
+
+
+def test_a_cursor_that_no_run_has_had_begins_one(client: TestClient, bearer: Bearer) -> None:
+    run_id, text = start(client, bearer, "never so long")
+    answer = post_again(client, bearer, text.count("\nid: ") + 1, "never so long")
+    assert answer.headers["x-run-id"] != run_id
+    assert "idempotent-replayed" not in answer.headers
+    assert answer.text.startswith("retry: 1000\nid: 1\n")
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "1 2", "0x1", "9" * 30])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "key-7"}])
+def test_a_reader_with_a_bad_cursor_is_refused(
+    client: TestClient, bearer: Bearer, cursor: str, key: dict[str, str]
+) -> None:
+    answer = post_again(client, bearer, cursor, "bad cursor", **key)
+    assert answer.status_code == 400
+    assert answer.json()["invalidParams"][0]["name"] == "Last-Event-ID"
+
+
+@pytest.mark.parametrize("cursor", ["1", "x"])
+def test_a_run_that_is_answered_once_has_no_cursor(
+    client: TestClient, bearer: Bearer, cursor: str
+) -> None:
+    headers = bearer() | {"Last-Event-ID": cursor}
+    first, second = (
+        client.post(PATH, json={"message": "once"}, headers=headers).json()["runId"]
+        for _ in range(2)
+    )
+    assert first != second
+
+
+def test_an_empty_cursor_is_none(client: TestClient, bearer: Bearer) -> None:
+    run_id, _ = start(client, bearer, "empty")
+    answer = post_again(client, bearer, "", "empty")
+    assert answer.headers["x-run-id"] != run_id

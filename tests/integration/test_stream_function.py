@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.integration.conftest import Bearer, event_file
+from tests.sse_blocks import blocks
 
 AppModule = Callable[[str], ModuleType]
 
@@ -96,6 +97,33 @@ def test_a_stream_that_failed_ends_in_error(client: TestClient, bearer: Bearer) 
     answer = client.post("/api/agents/echo/runs/stream", json=body, headers=bearer())
     assert answer.status_code == 200
     assert types_of(answer.text)[-2:] == ["METRICS", "ERROR"]
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json", "text/event-stream;q=0"])
+def test_a_continuation_is_one_answer(client: TestClient, bearer: Bearer, accept: str) -> None:
+    answer = decided(client, bearer() | {"Accept": accept})
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json, Text/Event-Stream"])
+def test_a_continuation_is_streamed_on_request(
+    client: TestClient, bearer: Bearer, accept: str
+) -> None:
+    answer = decided(client, bearer() | {"Accept": accept})
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    types = types_of(answer.text)
+    assert (types[0], types[-1]) == ("START", "STOP")
+    assert len(list(blocks(answer.content))) == len(types)
+
+
+def decided(client: TestClient, headers: dict[str, str]) -> Any:
+    """Start a run that pauses, and continue it."""
+    runs = "/api/agents/finance_agent/runs"
+    paused = client.post(runs, json={"message": "Buy 10 shares of AMZN"}, headers=headers).json()
+    assert paused["status"] == "PAUSED"
+    path = f"{runs}/{paused['runId']}/continue"
+    return client.post(path, json={"action": "REJECT"}, headers=headers)
 
 
 MALFORMED: dict[str, tuple[bytes, list[str]]] = {

@@ -55,6 +55,7 @@ JUSTIFIED = (
     stream("dynamodb:GetItem", TABLE, "a run's header; a session, to see who it belongs to"),
     stream("dynamodb:BatchGetItem", TABLE, "the earlier turns of a conversation"),
     stream("dynamodb:Query", TABLE, "a run's events and long texts; a session's runs"),
+    stream("dynamodb:Query", INDEX, "the sessions in which a reader's request may have begun"),
     stream("dynamodb:PutItem", TABLE, "a run, its request and claim; segments; long outputs"),
     stream("dynamodb:UpdateItem", TABLE, "heartbeats, the end; a session's lock; quotas"),
     stream("dynamodb:ConditionCheckItem", TABLE, "that no run ahead in the session is alive"),

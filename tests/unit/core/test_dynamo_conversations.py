@@ -1,19 +1,27 @@
 """What the DynamoDB adapter for conversations makes of bounds, races, faults and leftovers."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from moto import mock_aws
 
-from agentrun.adapters import dynamo_conversation_turns
+from agentrun.adapters import (
+    dynamo_conversation_list,
+    dynamo_conversation_turns,
+    dynamo_request_runs,
+)
 from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_items import chunk_sk, run_pk, session_key, size_bytes
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo_start import start_transaction
 from agentrun.adapters.text_chunks import to_slices
+from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import StoreUnavailableError
-from tests.runs import EXECUTOR, SESSION
+from agentrun.domain.idempotency import request_fingerprint
+from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run
 from tests.tables import TABLE, client_of, create_table
 from tests.unit.core.written_turns import letters, turn
 
@@ -279,3 +287,50 @@ def test_a_session_that_has_started_afresh_as_somebody_elses_is_passed_over(
     )
     page = conversations.sessions("acme", "ana", agent_id=None, size=2, cursor=None)
     assert page.sessions == ()
+
+
+@pytest.mark.parametrize("message", ["hello", "x" * 700, "".join(map(chr, range(256, 1256)))])
+def test_a_fingerprint_costs_no_write_unit(message: str) -> None:
+    longest = {"org_id": "o" * 256, "session_id": "s" * 64, "agent_id": "a" * 64}
+    run = a_run("r" * 64, input=message, **longest)
+
+    def puts(fingerprint: str | None) -> list[dict[str, Any]]:
+        writes = start_transaction(TABLE, run, a_request(message), None, FREE, fingerprint)
+        return [write["Put"]["Item"] for write in writes if "Put" in write]
+
+    fingerprint = request_fingerprint(run.agent_id, {"message": message})
+    without, recognised = puts(None), puts(fingerprint)
+    assert sum("fingerprint" in item for item in recognised) == 1
+    assert [-(-size_bytes(item) // 1024) for item in recognised] == [
+        -(-size_bytes(item) // 1024) for item in without
+    ]
+
+
+def test_a_request_is_looked_for_in_a_bounded_number_of_sessions(
+    client: "DynamoDBClient",
+    store: DynamoRunStore,
+    conversations: DynamoConversationStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dynamo_conversation_list, "PAGE_SESSIONS", 2)
+    monkeypatch.setattr(dynamo_request_runs, "MAX_PAGES_OF_SESSIONS", 2)
+    monkeypatch.setattr(dynamo_request_runs, "MAX_SESSIONS", 1)
+    hello = ("1", "4", "5")
+    for number in "123456":
+        at = AT + timedelta(seconds=int(number))
+        run = a_run(number, session_id=f"s{number}", created_at=at)
+        store.start(run, a_request("hello" if number in hello else number), fingerprint="f")
+
+    def found(since: int) -> list[str]:
+        at = AT + timedelta(seconds=since)
+        asked: dict[str, Any] = {"agent_id": "echo", "fingerprint": "f", "since": at}
+        return [
+            run.id for run in conversations.runs_of_request("acme", "ana", a_request(), **asked)
+        ]
+
+    assert found(0) == ["5"]
+    for number in ("5", "4"):
+        client.delete_item(TableName=TABLE, Key=session_key("acme", f"s{number}"))
+    assert found(0) == ["1"]
+    monkeypatch.setattr(dynamo_request_runs, "MAX_PAGES_OF_SESSIONS", 1)
+    assert found(0) == []

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any, TypeVar
 
 import pytest
@@ -32,7 +33,7 @@ from agentrun.domain.errors import (
     InvalidRequestError,
     UnauthenticatedError,
 )
-from agentrun.domain.idempotency import idempotency_claim
+from agentrun.domain.idempotency import idempotency_claim, request_fingerprint
 from agentrun.domain.ports import VerifiedToken
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
@@ -40,7 +41,13 @@ from agentrun.http.bearer import authorizer_context, bearer_token, verified_by_g
 from agentrun.http.json_body import parse_json
 from agentrun.http.problems import of_agentrun_error
 from agentrun.http.request_body import read_json, validated
-from agentrun.http.request_headers import cursor_of, idempotency_of, session_policy_of, wants_json
+from agentrun.http.request_headers import (
+    cursor_of,
+    idempotency_of,
+    reader_of,
+    session_policy_of,
+    wants_stream,
+)
 from agentrun.service.run_status import distinct_run_ids
 
 thorough = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -169,8 +176,34 @@ def test_bodies_have_the_same_fingerprint_only_if_they_are_equal(one: Any, other
     def claim(body: Any) -> str:
         return idempotency_claim("ana", "k", agent_id="echo", body=body).fingerprint
 
-    assert claim(one) == claim(json.loads(json.dumps(one)))
-    assert one == other or claim(one) != claim(other)
+    def fingerprint(body: Any) -> str:
+        return request_fingerprint("echo", body)
+
+    for known_by in (claim, fingerprint):
+        assert known_by(one) == known_by(json.loads(json.dumps(one)))
+        assert one == other or known_by(one) != known_by(other)
+
+
+def rewritten(value: Any, chance: Random) -> Any:
+    """Return equal JSON as another writer may send it: other orders, 1.0 for 1."""
+    if isinstance(value, dict):
+        names = chance.sample(list(value), len(value))
+        return {name: rewritten(value[name], chance) for name in names}
+    if isinstance(value, list):
+        return [rewritten(item, chance) for item in value]
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_whole and abs(value) < 2**53 and chance.random() < 0.5 else value
+
+
+@thorough
+@given(BODIES | st.dictionaries(NAMES, st.integers()), st.randoms(use_true_random=False))
+def test_bodies_that_are_equal_as_json_have_the_same_fingerprint(body: Any, chance: Random) -> None:
+    TRIED["request_fingerprint"] += 1
+    text = json.dumps(rewritten(body, chance), ensure_ascii=chance.random() < 0.5, indent=1)
+    same = json.loads(text)
+    assert request_fingerprint("echo", same) == request_fingerprint("echo", body)
+    assert request_fingerprint("other", same) != request_fingerprint("echo", body)
+    assert len(request_fingerprint("echo", body)) == 16
 
 
 HEADER_BYTES = st.binary(max_size=40) | st.text("0123456789 -+.,_", max_size=25).map(str.encode)
@@ -208,10 +241,12 @@ def test_headers_and_queries_are_read_or_refused(scope: dict[str, Any], body: by
     request = Request(scope, receive)
     cursor = taken("cursor_of", lambda: cursor_of(request))
     assert cursor is None or 0 <= cursor < 10**18
+    reader = taken("reader_of", lambda: reader_of(request, None))
+    assert reader is None or reader.cursor is None or 0 <= reader.cursor < 10**18
     found = taken("idempotency_of", lambda: idempotency_of(request, None))
     assert found is None or re.fullmatch(r"[!-~]{1,255}", found.key)
     taken("session_policy_of", lambda: session_policy_of(request))
-    taken("wants_json", lambda: wants_json(request))
+    taken("wants_stream", lambda: wants_stream(request))
     taken("read_json", lambda: asyncio.run(read_json(request)))
 
 

@@ -25,6 +25,7 @@ from agentrun.domain.events import (
 )
 from agentrun.http.sse import PING, encode_frame, encode_stream
 from tests.runs import deltas
+from tests.sse_blocks import blocks
 
 
 def frame(event: RunEvent, number: int = 1) -> bytes:
@@ -105,13 +106,34 @@ def test_any_text_survives_and_no_reader_sees_a_line_break_in_it(text: str) -> N
     assert json.loads(lines[1].removeprefix("data: "))["data"] == text
 
 
-@pytest.mark.anyio
-async def test_a_stream_opens_with_retry_once_and_fills_silence_with_comments() -> None:
+async def encoded(*script: list[RecordedEvent]) -> list[bytes]:
     async def batches() -> AsyncIterator[list[RecordedEvent]]:
-        yield deltas(1, 1)
-        yield []
-        yield deltas(2, 3)
+        for batch in script:
+            yield batch
 
-    chunks = [chunk async for chunk in encode_stream(batches())]
+    return [chunk async for chunk in encode_stream(batches())]
+
+
+@pytest.mark.anyio
+async def test_a_stream_says_retry_in_its_first_frame_and_fills_silence_with_comments() -> None:
     first, second, third = map(encode_frame, deltas(1, 3))
-    assert chunks == [b"retry: 1000\n\n" + first, PING, second + third]
+    chunks = await encoded(deltas(1, 1), [], deltas(2, 3))
+    assert chunks == [b"retry: 1000\n" + first, b": ping\n", second + third]
+
+
+@pytest.mark.anyio
+async def test_a_comment_may_come_before_the_first_frame() -> None:
+    (frame,) = map(encode_frame, deltas(7, 7))
+    assert await encoded([], [], deltas(7, 7)) == [PING, PING, b"retry: 1000\n" + frame]
+
+
+@pytest.mark.anyio
+@given(st.lists(st.integers(0, 3), max_size=8))
+async def test_every_blank_line_ends_a_block_that_has_data(sizes: list[int]) -> None:
+    last, script = 0, []
+    for size in sizes:
+        script.append(deltas(last + 1, last + size))
+        last += size
+    assert [block["id"] for block in blocks(b"".join(await encoded(*script)))] == [
+        str(number) for number in range(1, last + 1)
+    ]

@@ -1,6 +1,7 @@
 """A user's sessions by the page, and how many there are, from the index of their keys."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,13 @@ from agentrun.adapters.dynamo_conversation_items import (
 )
 from agentrun.adapters.dynamo_items import Item
 from agentrun.domain.conversations import Session, SessionPage
+from agentrun.domain.model import iso_milliseconds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 INDEX = "sessions"
+PAGE_SESSIONS = 100
 
 
 class DynamoSessionList:
@@ -69,6 +72,16 @@ class DynamoSessionList:
             if is_behind and len(found) <= size:
                 found.append(entry)
         return self._page(found, size, total)
+
+    def used_since(self, instant: datetime) -> Iterator[Sequence[Session]]:
+        """Yield the sessions that were used since an instant, the most recently used first."""
+        since = ("AND gsi1sk >= :bound", iso_milliseconds(instant))
+        pages = self._client.get_paginator("query").paginate(
+            **self._query(since), PaginationConfig={"PageSize": PAGE_SESSIONS}
+        )
+        with unavailable_when_failing():
+            for page in pages:
+                yield tuple(self._sessions(page["Items"]))
 
     def _page(self, found: Sequence[Item], size: int, total: int) -> SessionPage:
         """Make a page of entries, of which one more than asked for says that there are more."""
@@ -138,14 +151,16 @@ class DynamoSessionList:
                 yield from page["Items"]
 
     def _below(self, position: str | None) -> Any:
-        condition, values = "gsi1pk = :list", {":list": {"S": self._key}}
-        if position is not None:
-            condition += " AND gsi1sk < :below"
-            values[":below"] = {"S": position}
+        return self._query(("AND gsi1sk < :bound", position) if position is not None else None)
+
+    def _query(self, bound: tuple[str, str] | None) -> Any:
+        values = {":list": {"S": self._key}}
+        if bound is not None:
+            values[":bound"] = {"S": bound[1]}
         return {
             "TableName": self._table,
             "IndexName": INDEX,
-            "KeyConditionExpression": condition,
+            "KeyConditionExpression": f"gsi1pk = :list {bound[0] if bound else ''}".strip(),
             "ExpressionAttributeValues": values,
             "ScanIndexForward": False,
         }

@@ -1,6 +1,7 @@
 """Conversations in DynamoDB: sessions, the runs in them, and what was said."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo_batch import DynamoBatches
@@ -13,10 +14,12 @@ from agentrun.adapters.dynamo_conversation_items import (
 from agentrun.adapters.dynamo_conversation_list import DynamoSessionList
 from agentrun.adapters.dynamo_conversation_turns import DynamoTurns
 from agentrun.adapters.dynamo_items import POINTER_PREFIX, Item, session_key, session_pk
+from agentrun.adapters.dynamo_request_runs import DynamoRequestRuns
 from agentrun.adapters.dynamo_session_lock import lock_of
 from agentrun.domain.conversations import PastTurn, Session, SessionLock, SessionPage
 from agentrun.domain.errors import SessionNotFoundError
-from agentrun.domain.runs import RunKey
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, RunKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -103,6 +106,21 @@ class DynamoConversationStore:
         if agent_id is None:
             return listed.page(size=size, skip=skip, cursor=cursor)
         return listed.page_of_agent(agent_id, size=size, skip=skip, cursor=cursor)
+
+    def runs_of_request(
+        self,
+        tenant: str,
+        user_id: str,
+        request: RunRequest,
+        *,
+        agent_id: str,
+        fingerprint: str,
+        since: datetime,
+    ) -> Sequence[AgentRun]:
+        """Return the runs that a user's request has started, the newest first; see the port."""
+        return DynamoRequestRuns(self._client, self._table, self._batches).newest(
+            tenant, user_id, request, agent_id=agent_id, fingerprint=fingerprint, since=since
+        )
 
     def _item(self, tenant: str, session_id: str) -> Item:
         with unavailable_when_failing():

@@ -49,10 +49,12 @@ class DynamoRunTurns(DynamoRunReader):
         claim: IdempotencyClaim | None = None,
         *,
         seen: SessionLock = FREE,
+        fingerprint: str | None = None,
     ) -> str:
         """Store a new run with its place in its session; see the port."""
+        writes = start_transaction(self._table, run, request, claim, seen, fingerprint)
         try:
-            write_all(self._client, start_transaction(self._table, run, request, claim, seen))
+            write_all(self._client, writes)
         except TransactionRefusedError as refused:
             return self._stored_instead(run, claim, refused)
         return run.id

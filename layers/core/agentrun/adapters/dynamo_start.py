@@ -37,6 +37,7 @@ def start_transaction(
     request: RunRequest,
     claim: IdempotencyClaim | None,
     seen: SessionLock,
+    fingerprint: str | None = None,
 ) -> list[dict[str, Any]]:
     """Give the writes of a new run; those that can be refused come first, in the order above."""
     header = header_item(run)
@@ -57,7 +58,7 @@ def start_transaction(
         },
         {"Update": _session_update(table, run, request, seen)},
         *([{"Put": _claim_put(table, run, claim)}] if claim else []),
-        {"Put": {"TableName": table, "Item": _pointer_item(run)}},
+        {"Put": {"TableName": table, "Item": _pointer_item(run, fingerprint)}},
         *({"Put": {"TableName": table, "Item": i}} for i in _request_items(run, request, chunks)),
         *([] if is_queued else none_is_live(table, run, seen)),
     ]
@@ -133,10 +134,12 @@ def _claim_put(table: str, run: AgentRun, claim: IdempotencyClaim) -> dict[str, 
     }
 
 
-def _pointer_item(run: AgentRun) -> dict[str, Any]:
+def _pointer_item(run: AgentRun, fingerprint: str | None) -> dict[str, Any]:
+    """Give the pointer, which holds the fingerprint: it has room, unlike the header of a run."""
     return {
         "pk": {"S": session_pk(run.org_id, run.session_id)},
         "sk": {"S": pointer_sk(run)},
+        **({"fingerprint": {"S": fingerprint}} if fingerprint else {}),
     }
 
 

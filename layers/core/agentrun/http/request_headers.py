@@ -7,10 +7,13 @@ from starlette.requests import Request
 
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import InvalidRequestError
+from agentrun.service.reconnect import Reader
 from agentrun.service.start_run import Idempotency
 
 # An id beyond this is no event's; Python would read numbers of any length.
 _CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)
+_QUOTED = re.compile(r'"[^"]*"')
+_NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -25,10 +28,27 @@ def cursor_of(request: Request) -> int:
         InvalidRequestError: It is not a non-negative integer, or there are several headers.
     """
     header, query = _only(request, "Last-Event-ID"), request.query_params.get("lastEventId")
-    given = [text for text in (header, query) if text]
-    if not all(map(_CURSOR.fullmatch, given)):
+    given = [_event_id(text) for text in (header, query) if text]
+    return given[0] if given else 0
+
+
+def reader_of(request: Request, body: JsonValue) -> Reader:
+    """
+    Read who reads the stream of a request that starts a run, and how far it has read already.
+
+    EventSource polyfills that POST send `Last-Event-ID` with the request when they send it again.
+
+    Raises:
+        InvalidRequestError: It is not a non-negative integer, or there are several headers.
+    """
+    header = _only(request, "Last-Event-ID")
+    return Reader(body=body, cursor=_event_id(header) if header else None)
+
+
+def _event_id(text: str) -> int:
+    if not _CURSOR.fullmatch(text):
         raise _invalid("Last-Event-ID", "must be a non-negative integer")
-    return int(given[0]) if given else 0
+    return int(text)
 
 
 def idempotency_of(request: Request, body: JsonValue) -> Idempotency | None:
@@ -60,10 +80,19 @@ def session_policy_of(request: Request) -> SessionPolicy:
         raise _invalid("X-Session-Policy", f"must be one of {', '.join(SessionPolicy)}") from None
 
 
-def wants_json(request: Request) -> bool:
-    """Tell whether a client takes one JSON answer and no stream (RFC 9110, section 12.5.1)."""
-    accepted = request.headers.get("accept", "")
-    return "application/json" in accepted and "text/event-stream" not in accepted
+def wants_stream(request: Request) -> bool:
+    """
+    Tell whether `Accept` names `text/event-stream` (RFC 9110, section 12.5.1).
+
+    A wildcard names no type, and a weight of 0 says that the type is not wanted.
+    """
+    # Quoted parameters may hold what separates the ranges outside of them.
+    accepted = _QUOTED.sub("", ",".join(request.headers.getlist("accept"))).lower()
+    ranges = ([part.strip() for part in text.split(";")] for text in accepted.split(","))
+    return any(
+        media_type == "text/event-stream" and not any(map(_NO_WEIGHT.fullmatch, parameters))
+        for media_type, *parameters in ranges
+    )
 
 
 def _only(request: Request, name: str) -> str | None:

@@ -15,11 +15,14 @@ _AGAINST_BUFFERING = {
 
 
 def stream_answer(stream: RunStream) -> Response:
-    """Stream a run's events, live or from its log."""
+    """Stream a run's events, live or from its log; 204 where nothing is left of it."""
     names = {"X-Run-Id": stream.run.id, "X-Session-Id": stream.run.session_id}
+    names |= _replayed_header(stream)
+    if isinstance(stream, RunFollower) and stream.has_nothing_left:
+        return Response(status_code=204, headers=names)
     return StreamingResponse(
         encode_stream(stream.batches(idle_s=PING_AFTER_S)),
-        headers=_AGAINST_BUFFERING | names | _replayed_header(stream),
+        headers=_AGAINST_BUFFERING | names,
         media_type=MEDIA_TYPE,
     )
 
@@ -36,6 +39,6 @@ async def result_answer(stream: RunStream) -> Response:
 
 
 def _replayed_header(stream: RunStream) -> dict[str, str]:
-    """Say that an Idempotency-Key has led to a run that was started before."""
+    """Say that the request has led to a run that it had started before."""
     is_replay = isinstance(stream, RunFollower) and stream.is_replay
     return {"Idempotent-Replayed": "true"} if is_replay else {}

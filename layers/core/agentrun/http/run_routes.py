@@ -12,7 +12,13 @@ from agentrun.http.authentication import AsyncAuthentication
 from agentrun.http.bodies import json_answer, run_body
 from agentrun.http.lambda_context import came_by_function_url, deadline_of
 from agentrun.http.request_body import read_body, read_json, validated
-from agentrun.http.request_headers import cursor_of, idempotency_of, session_policy_of, wants_json
+from agentrun.http.request_headers import (
+    cursor_of,
+    idempotency_of,
+    reader_of,
+    session_policy_of,
+    wants_stream,
+)
 from agentrun.http.run_answers import result_answer, stream_answer
 from agentrun.service.attach import attach, whole_run
 from agentrun.service.blocking import in_thread
@@ -51,7 +57,7 @@ class RunRoutes:
             (route.methods or set()).discard("HEAD")
         return routes
 
-    async def _begin(self, request: Request) -> RunStream:
+    async def _begin(self, request: Request, *, is_streamed: bool) -> RunStream:
         caller = await self._caller_of(request)
         body = await read_json(request)
         return await self.launcher.begin(
@@ -60,16 +66,17 @@ class RunRoutes:
             validated(body, RunRequest),
             idempotency=idempotency_of(request, body),
             policy=session_policy_of(request),
+            reader=reader_of(request, body) if is_streamed else None,
             deadline=deadline_of(request, self.ports.clock),
         )
 
     async def _stream(self, request: Request) -> Response:
-        """Run an agent and stream what happens."""
-        return stream_answer(await self._begin(request))
+        """Run an agent and stream what happens, or what a reader that comes back has missed."""
+        return stream_answer(await self._begin(request, is_streamed=True))
 
     async def _run_once(self, request: Request) -> Response:
         """Run an agent and answer with its result."""
-        return await result_answer(await self._begin(request))
+        return await result_answer(await self._begin(request, is_streamed=False))
 
     async def _attach(self, request: Request) -> Response:
         """Replay a run's events after a cursor, then follow it to its end."""
@@ -81,14 +88,14 @@ class RunRoutes:
         return stream_answer(follower) if follower else Response(status_code=204)
 
     async def _continue(self, request: Request) -> Response:
-        """Decide a paused run's approvals, go on, and stream or answer what happens."""
+        """Decide a paused run's approvals, go on, and answer or stream what happens."""
         caller = await self._caller_of(request)
         body = await read_body(request, ContinueRequest)
         names = request.path_params
         paused = await paused_run(caller, names["agent_id"], names["run_id"], self.ports)
         deadline = deadline_of(request, self.ports.clock)
         execution = await self.launcher.resume(caller, paused, body, deadline=deadline)
-        if not wants_json(request):
+        if wants_stream(request):
             return stream_answer(execution)
         # The whole run's result, also what it had said before: its log has both.
         execution.detach()

@@ -27,8 +27,9 @@ from agentrun.domain.events import (
     ToolStart,
 )
 
-RETRY = b"retry: 1000\n\n"
-PING = b": ping\n\n"
+# Neither has a blank line of its own: a block without data is a message to some readers.
+RETRY = b"retry: 1000\n"
+PING = b": ping\n"
 PING_AFTER_S = 10.0
 """Proxies and API Gateway drop connections that stay silent."""
 
@@ -97,8 +98,16 @@ def paused_object(event: Paused) -> dict[str, JsonValue]:
 async def encode_stream(
     batches: AsyncIterator[Sequence[RecordedEvent]],
 ) -> AsyncGenerator[bytes, None]:
-    """Write batches of events as they come, and a comment for an empty one: nothing happened."""
+    """
+    Write batches of events as they come, and a comment for an empty one: nothing happened.
+
+    Every blank line ends a block that has data. httpx-sse and @microsoft/fetch-event-source hand
+    any other block on as an empty message, against the HTML standard.
+    """
     opening = RETRY
     async for batch in batches:
-        yield opening + (b"".join(map(encode_frame, batch)) if batch else PING)
+        if not batch:
+            yield PING
+            continue
+        yield opening + b"".join(map(encode_frame, batch))
         opening = b""

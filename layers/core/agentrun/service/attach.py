@@ -39,6 +39,11 @@ class RunFollower:
         self._cursor = cursor
         self._ports = ports
 
+    @property
+    def has_nothing_left(self) -> bool:
+        """Whether the run has ended or is paused, and nothing comes after the cursor."""
+        return self._has_ended() and self._cursor >= self.run.last_event_id
+
     async def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """
         Give the events after the cursor as they are found, in order; an empty list after silence.
@@ -147,16 +152,18 @@ async def attach(
     run = await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
     follower = RunFollower(run, cursor, ports)
     if run.status.is_terminal or run.status is RunStatus.PAUSED:
-        if cursor >= run.last_event_id:
+        if follower.has_nothing_left:
             return None
         if run.completed_at and ports.clock.now() - run.completed_at > EVENTS_KEPT:
             raise RunNotFoundError(run_id)
     return follower
 
 
-async def whole_run(key: RunKey, ports: RunPorts, *, is_replay: bool) -> RunFollower:
+async def whole_run(
+    key: RunKey, ports: RunPorts, *, is_replay: bool, cursor: int = 0
+) -> RunFollower:
     """
-    Follow a run from its first event, for whoever has begun it.
+    Follow a run from its first event, or after a cursor, for the caller who has begun it.
 
     `is_replay` says that it had been begun before, by the same request of the same caller.
 
@@ -165,4 +172,4 @@ async def whole_run(key: RunKey, ports: RunPorts, *, is_replay: bool) -> RunFoll
         StoreUnavailableError: Retrying is safe.
     """
     run = await in_thread(ports.threads, settled_state, key, ports)
-    return RunFollower(run, 0, ports, is_replay=is_replay)
+    return RunFollower(run, cursor, ports, is_replay=is_replay)

@@ -17,11 +17,12 @@ from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
-from agentrun.service.attach import whole_run
+from agentrun.service.attach import RunFollower, whole_run
 from agentrun.service.blocking import in_thread
 from agentrun.service.continue_run import continue_run
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
+from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_recorder import RecordingPace
 from agentrun.service.start_run import Idempotency, start_run
@@ -78,10 +79,13 @@ class RunLauncher:
         *,
         idempotency: Idempotency | None = None,
         policy: SessionPolicy = SessionPolicy.REJECT,
+        reader: Reader | None = None,
         deadline: datetime | None,
     ) -> RunStream:
         """
         Make a run durable and begin to execute it, or follow the one that the key stands for.
+
+        A reader that sends its request again goes on with the run that the request has started.
 
         Args:
             principal: The verified caller.
@@ -89,6 +93,7 @@ class RunLauncher:
             request: The validated body.
             idempotency: The caller's key, and the body as it came.
             policy: What to do while another run uses the session.
+            reader: Who reads the run's stream, and how far it has read an earlier one.
             deadline: When the process will be stopped, if that is known.
 
         Returns:
@@ -97,6 +102,13 @@ class RunLauncher:
         Raises:
             AgentrunError: The request was refused and nothing started; see `start_run`.
         """
+        fingerprint = reader.fingerprint(agent_id) if reader and idempotency is None else None
+        cursor = (reader and reader.cursor) or 0
+        if fingerprint and cursor:
+            sent = SentAgain(agent_id, request, fingerprint, cursor)
+            found = await run_sent_before(principal, sent, self._ports)
+            if found is not None:
+                return RunFollower(found, cursor, self._ports.runs, is_replay=True)
         # The store's answer is waited for in any case: the engine can load meanwhile.
         self._settings.prepare()
         started = await start_run(
@@ -105,10 +117,11 @@ class RunLauncher:
             request,
             idempotency=idempotency,
             policy=policy,
+            fingerprint=fingerprint,
             ports=self._ports,
         )
         if started.new is None:
-            return await whole_run(started.key, self._ports.runs, is_replay=True)
+            return await whole_run(started.key, self._ports.runs, is_replay=True, cursor=cursor)
         turn = PendingTurn(
             run=started.new.run,
             task=started.new.task,

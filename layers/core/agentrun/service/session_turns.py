@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from agentrun.domain.conversations import FREE, SessionLock, SessionPolicy
 from agentrun.domain.errors import (
@@ -32,6 +33,7 @@ async def store_in_turn(
     *,
     policy: SessionPolicy,
     ports: RunPorts,
+    fingerprint: str | None = None,
 ) -> tuple[str, AgentRun]:
     """
     Store a new run when its session is free, or as the policy says when it is not.
@@ -45,9 +47,10 @@ async def store_in_turn(
         AgentrunError: As the port's `start` says.
     """
     seen = FREE
+    store = partial(_store, request=request, claim=claim, fingerprint=fingerprint, ports=ports)
     for _ in range(MAX_TAKEOVERS):
         try:
-            return await _store(run, request, claim, seen, ports), run
+            return await store(run, seen=seen), run
         except SessionBusyError as busy:
             seen = busy.lock
         ahead = await live_runs(run.org_id, seen.before(run.id), ports)
@@ -60,25 +63,27 @@ async def store_in_turn(
         if policy is SessionPolicy.INTERRUPT:
             await _cancel(ahead, ports)
         queued = run.model_copy(update={"status": RunStatus.QUEUED, "started_at": None})
-        return await _store(queued, request, claim, seen, ports), queued
+        return await store(queued, seen=seen), queued
     raise StoreUnavailableError("The session changes hands too often at the moment.")
 
 
 async def _store(
     run: AgentRun,
+    *,
     request: RunRequest,
     claim: IdempotencyClaim | None,
+    fingerprint: str | None,
     seen: SessionLock,
     ports: RunPorts,
 ) -> str:
     """Store the run; one that collides with another write of the session or key goes again."""
-    start = ports.store.start
+    start = partial(ports.store.start, run, request, claim, seen=seen, fingerprint=fingerprint)
     for pause_s in RETRY_PAUSES_S:
         try:
-            return await in_thread(ports.threads, start, run, request, claim, seen=seen)
+            return await in_thread(ports.threads, start)
         except StoreUnavailableError:
             await asyncio.sleep(random.uniform(0.5, 1) * pause_s)  # noqa: S311 - only spreads load
-    return await in_thread(ports.threads, start, run, request, claim, seen=seen)
+    return await in_thread(ports.threads, start)
 
 
 async def _cancel(runs: Iterable[AgentRun], ports: RunPorts) -> None:

@@ -61,6 +61,7 @@ async def start_run(
     *,
     idempotency: Idempotency | None = None,
     policy: SessionPolicy = SessionPolicy.REJECT,
+    fingerprint: str | None = None,
     ports: LaunchPorts,
 ) -> StartedRun:
     """
@@ -72,6 +73,7 @@ async def start_run(
         request: The validated body.
         idempotency: The caller's key, and the body as it came.
         policy: What to do while another run uses the session; a run that waits is QUEUED.
+        fingerprint: By what the run is found if the request is sent again without a key.
         ports: Which agents there are, where the run is kept, and where media come from.
 
     Returns:
@@ -97,7 +99,7 @@ async def start_run(
     run = _fresh_run(principal.tenant, user_id, agent, request, ports)
     claim = idempotency.claim(user_id, agent.id) if idempotency else None
     try:
-        return await _start(run, agent, request, claim, policy, ports)
+        return await _start(run, agent, request, claim, policy, fingerprint, ports)
     except (TooManyRunsError, InvalidRequestError, PayloadTooLargeError):
         # The same request again is answered with its run, also where a new one is refused by now.
         first_id = await _claimed(run, claim, ports.runs)
@@ -118,12 +120,13 @@ async def _start(
     request: RunRequest,
     claim: IdempotencyClaim | None,
     policy: SessionPolicy,
+    fingerprint: str | None,
     ports: LaunchPorts,
 ) -> StartedRun:
     media = await load_media(agent, request, ports.media_loader)
     async with slot_of_new(run, ports.slots) as slot:
         stored_id, stored = await store_in_turn(
-            run, request, claim, policy=policy, ports=ports.runs
+            run, request, claim, policy=policy, ports=ports.runs, fingerprint=fingerprint
         )
         slot.is_needed = stored_id == run.id
     if stored_id != run.id:

@@ -1,10 +1,12 @@
 """The port for conversations."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from agentrun.domain.conversations import PastTurn, Session, SessionLock, SessionPage
-from agentrun.domain.runs import RunKey
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, RunKey
 
 
 class ConversationStore(Protocol):
@@ -82,6 +84,39 @@ class ConversationStore(Protocol):
     def run_keys(self, tenant: str, session_id: str) -> Sequence[RunKey]:
         """
         Give the runs of a session, the oldest first; a missing one has none.
+
+        Raises:
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def runs_of_request(
+        self,
+        tenant: str,
+        user_id: str,
+        request: RunRequest,
+        *,
+        agent_id: str,
+        fingerprint: str,
+        since: datetime,
+    ) -> Sequence[AgentRun]:
+        """
+        Return the runs that a user has started with a request, the newest first.
+
+        Bounded work: of a user who has begun very many sessions the older ones may be left out.
+        Where the request names its session, all that was written before the call is found;
+        otherwise a run that was started a moment ago may still be missing.
+
+        Args:
+            tenant: The user's tenant.
+            user_id: Whose runs.
+            request: What was asked for.
+            agent_id: Of which agent.
+            fingerprint: What `RunStore.start` was given with the runs that are looked for.
+            since: Runs that were created earlier are left out.
+
+        Returns:
+            The runs as they are at the moment, without input and output.
 
         Raises:
             StoreUnavailableError: Retrying is safe.

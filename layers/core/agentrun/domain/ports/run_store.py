@@ -22,6 +22,7 @@ class RunStore(Protocol):
         claim: IdempotencyClaim | None = None,
         *,
         seen: SessionLock = FREE,
+        fingerprint: str | None = None,
     ) -> str:
         """
         Store a new run with its request and its place in its session, all or nothing.
@@ -35,6 +36,7 @@ class RunStore(Protocol):
             request: What was asked for.
             claim: Makes the start idempotent for 24 hours.
             seen: The lock that may be taken over, its holders having been found dead.
+            fingerprint: By what `ConversationStore.runs_of_request` finds the run.
 
         Returns:
             The id of the run that is stored: `run`'s, or that of the first run with this claim,

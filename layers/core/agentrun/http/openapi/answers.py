@@ -65,7 +65,7 @@ _RUN_HEADERS: Json = {
 }
 _REPLAYED: Json = {
     "Idempotent-Replayed": {
-        "description": "The `Idempotency-Key` has led to a run that was started before.",
+        "description": "The request has led to a run that it had started before.",
         "schema": {"const": "true"},
     }
 }
@@ -129,6 +129,14 @@ def stream_answer(description: str, *, replays: bool = True) -> Json:
                 "examples": _event_examples(EventType),
             }
         },
+    }
+
+
+def nothing_left() -> Json:
+    """Return the answer to a reader that has read the whole run."""
+    return {
+        "description": "The run has ended or is paused, and nothing comes after the cursor.",
+        "headers": _RUN_HEADERS | _REPLAYED,
     }
 
 

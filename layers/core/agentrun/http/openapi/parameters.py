@@ -43,6 +43,13 @@ def _in_headers() -> dict[str, Json]:
         "lastEventIdHeader": _header(
             "Last-Event-ID", _cursor(), "The last id that was seen; 0 or none: from the start."
         ),
+        "lastEventIdOfRequest": _header(
+            "Last-Event-ID",
+            _cursor(),
+            "The last id that was seen of this same request's stream, which is sent again: with a "
+            "key the replay begins after it; without one so does the newest equal run of the last "
+            "15 minutes that has had this event, if there is any.",
+        ),
     }
 
 

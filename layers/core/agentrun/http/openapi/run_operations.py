@@ -1,6 +1,12 @@
 """The operations of the function that executes runs."""
 
-from agentrun.http.openapi.answers import json_answer, refused, result_answer, stream_answer
+from agentrun.http.openapi.answers import (
+    json_answer,
+    nothing_left,
+    refused,
+    result_answer,
+    stream_answer,
+)
 from agentrun.http.openapi.examples import examples
 from agentrun.http.openapi.model_schemas import Json, ref
 from agentrun.http.openapi.parameters import parameter
@@ -29,11 +35,13 @@ def _stream() -> Json:
         "tags": ["runs"],
         "summary": "Run an agent and stream what happens",
         "description": "Needs the scope `runs:write`. The run outlives its client: attach to it "
-        "again when the connection breaks. A refusal comes before the first byte.",
-        "parameters": _starting(),
+        "again when the connection breaks, or send the same request with `Last-Event-ID`. A "
+        "refusal comes before the first byte.",
+        "parameters": [*_starting(), parameter("lastEventIdOfRequest")],
         "requestBody": _run_request(),
         "responses": {
             "200": stream_answer("The run as it happens."),
+            "204": nothing_left(),
             **refused(*_ALWAYS, 409, 415),
         },
     }
@@ -91,8 +99,8 @@ def _continue() -> Json:
         "operationId": "continueRun",
         "tags": ["runs"],
         "summary": "Decide a paused run's approvals and go on",
-        "description": "Needs the scope `runs:write`. Streams, or answers once the run has ended "
-        "with `Accept: application/json`.",
+        "description": "Needs the scope `runs:write`. Answers once the run has ended, or streams "
+        "where `Accept` names `text/event-stream`.",
         "parameters": _run_named(),
         "requestBody": _request("ContinueRequest", body),
         "responses": {

@@ -47,8 +47,8 @@ def _event_schemas() -> dict[str, Json]:
     }
     found["ServerSentEvent"] = _object(
         "One event of a stream (HTML standard, “Server-sent events”): an `id:` line and a `data:` "
-        "line. There is no `event:` line. `retry: 1000` comes once at the start, and the comment "
-        "`: ping` while nothing happens.",
+        "line. There is no `event:` line. `retry: 1000` comes once, as a line of the first "
+        "event, and the comment `: ping`, without an empty line, while nothing happens.",
         {
             "id": {
                 "description": "Counts from 1 without gaps, per run.",

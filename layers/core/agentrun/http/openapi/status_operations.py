@@ -41,6 +41,8 @@ def _agents() -> dict[str, Json]:
 def _runs() -> dict[str, Json]:
     run, paused = examples()["run"], examples()["pausedRun"]
     one = "/api/agents/{agentId}/runs/{runId}"
+    names = ["agentId", "runId"]
+    shown = (names, json_answer("The run.", ref("AgentRun"), run, paused=paused))
     return {
         "/api/agents/{agentId}/runs/status": {
             "get": _read(
@@ -55,13 +57,9 @@ def _runs() -> dict[str, Json]:
                 ),
             )
         },
+        f"{one}/status": {"get": _read("getRunStatus", "Show one run whole", *shown)},
         one: {
-            "get": _read(
-                "getRun",
-                "Show one run whole",
-                ["agentId", "runId"],
-                json_answer("The run.", ref("AgentRun"), run, paused=paused),
-            ),
+            "get": _read("getRun", "Show one run whole; the same as `/status`", *shown),
             "delete": _delete("cancelRun", "Cancel one run; what it had stays", "agentId", "runId"),
         },
     }

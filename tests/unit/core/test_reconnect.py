@@ -1,0 +1,402 @@
+"""Readers that send their request again go on with the run that they have begun."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import JsonValue
+
+from agentrun.domain.approvals import ApprovalAction, ContinueRequest
+from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    StoreUnavailableError,
+    TooManyRunsError,
+)
+from agentrun.domain.events import ContentDelta, EventType, PendingApproval
+from agentrun.domain.principal import Principal
+from agentrun.domain.quotas import RunLimits
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import LEASE_EXPIRED_ID_GAP, AgentRun, RunStatus
+from agentrun.domain.turns import TurnPaused
+from agentrun.service import reconnect
+from agentrun.service.attach import RunFollower
+from agentrun.service.reconnect import Reader
+from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_launcher import RunStream
+from agentrun.service.start_run import Idempotency
+from tests.fakes.in_memory_conversations import InMemoryConversations
+from tests.fakes.scripted_engine import Item, ScriptedEngine
+from tests.runs import AT, EXECUTOR, SESSION, a_queued_run, a_request, a_run, deltas
+from tests.workshop import ANA, NO_LIMITS, WRITE, Workshop, read_all, types
+
+pytestmark = pytest.mark.anyio
+
+HELLO: JsonValue = {"message": "hello"}
+PAUSE = TurnPaused(
+    state="{}",
+    pending=(PendingApproval(id="c1", tool="order", tool_name="order", arguments={}),),
+)
+LAST = 4
+"""START, one delta, METRICS and STOP."""
+MINUTES = 60
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconnect, "LOOK_AGAIN_AFTER_S", 0.005)
+        patch.setattr(reconnect, "STORED_AFTER_S", 0.05)
+        patch.setattr(reconnect, "SILENT_AFTER_S", 60)
+        yield
+
+
+class Shop(Workshop):
+    """Runs of one delta each, and readers that lose them."""
+
+    def __init__(self, *script: Item, limits: RunLimits = NO_LIMITS) -> None:
+        super().__init__(limits)
+        self.engine = ScriptedEngine(script or [ContentDelta(text="a")])
+        self.here = self.launcher(self.engine)
+
+    async def post(
+        self,
+        cursor: int | None = None,
+        body: Any = HELLO,
+        *,
+        key: str | None = None,
+        caller: Principal = ANA,
+        agent: str = "echo",
+        policy: SessionPolicy = SessionPolicy.REJECT,
+    ) -> RunStream:
+        return await self.here.begin(
+            caller,
+            agent,
+            RunRequest.model_validate(body),
+            idempotency=Idempotency(key=key, body=body) if key else None,
+            reader=Reader(body=body, cursor=cursor),
+            policy=policy,
+            deadline=None,
+        )
+
+    async def whole(self, **sent: Any) -> AgentRun:
+        """Begin a run that is new, and read it to its end."""
+        return (await self.begun(**sent))[0]
+
+    async def begun(self, cursor: int | None = None, **sent: Any) -> tuple[AgentRun, list[Any]]:
+        stream = await self.post(cursor, **sent)
+        assert isinstance(stream, RunExecution)
+        return stream.run, await read_all(stream)
+
+    async def again(self, cursor: int, **sent: Any) -> RunFollower:
+        stream = await self.post(cursor, **sent)
+        assert isinstance(stream, RunFollower)
+        assert stream.is_replay
+        return stream
+
+    def begun_elsewhere(self, run: AgentRun, body: Any = HELLO) -> AgentRun:
+        """Store a run whose executor is another process."""
+        fingerprint = Reader(body=body).fingerprint(run.agent_id)
+        lock = self.conversations.lock(run.org_id, run.session_id)
+        self.store.start(run, a_request(), seen=lock, fingerprint=fingerprint)
+        return run
+
+
+async def rest(stream: RunFollower) -> list[int]:
+    return [event.id async for batch in stream.batches(idle_s=60) for event in batch]
+
+
+async def test_a_run_that_has_ended_is_replayed_from_the_cursor() -> None:
+    shop = Shop()
+    run = await shop.whole()
+    for cursor in range(1, LAST):
+        again = await shop.again(cursor)
+        assert (again.run.id, again.has_nothing_left) == (run.id, False)
+        assert await rest(again) == list(range(cursor + 1, LAST + 1))
+    assert (await shop.again(LAST)).has_nothing_left
+    assert list(shop.store.runs) == [run.key]
+
+
+@pytest.mark.parametrize("cursor", [None, 0, LAST + 1])
+async def test_a_cursor_that_the_run_has_not_had_begins_a_new_one(cursor: int | None) -> None:
+    shop = Shop()
+    first = await shop.whole()
+    second = await shop.whole(cursor=cursor)
+    assert second.id != first.id
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"body": {"message": "hello", "x": 1}},
+        {"body": {"message": "hello", "userId": "ana"}},
+        {"caller": ANA.model_copy(update={"user_id": "bob"})},
+        {"caller": ANA.model_copy(update={"tenant": "umbrella"})},
+        {"caller": ANA.model_copy(update={"user_id": "root", "roles": frozenset({"admin"})})},
+        {
+            "agent": "guarded",
+            "caller": ANA.model_copy(update={"scopes": WRITE | {"agents:guarded"}}),
+        },
+    ],
+    ids=["field", "user id", "user", "tenant", "admin", "agent"],
+)
+async def test_anything_else_than_the_same_request_begins_a_new_run(sent: dict[str, Any]) -> None:
+    shop = Shop()
+    first = await shop.whole()
+    assert (await shop.whole(cursor=2, **sent)).id != first.id
+
+
+async def test_a_backend_goes_on_with_the_run_of_its_user() -> None:
+    shop = Shop()
+    backend = ANA.model_copy(update={"scopes": WRITE | {"runs:impersonate"}})
+    body = {"message": "hello", "userId": "bob"}
+    run = await shop.whole(body=body, caller=backend)
+    assert (await shop.again(2, body=body, caller=backend)).run.id == run.id
+    with pytest.raises(ForbiddenError):
+        await shop.post(2, body)
+
+
+async def test_a_reader_needs_the_scope_of_its_first_request() -> None:
+    shop = Shop()
+    await shop.whole()
+    with pytest.raises(ForbiddenError):
+        await shop.post(2, caller=ANA.model_copy(update={"scopes": frozenset({"runs:read"})}))
+
+
+@pytest.mark.parametrize("kind", ["with a key", "answered once"])
+async def test_only_streams_without_a_key_are_recognised(kind: str) -> None:
+    shop = Shop()
+    request = RunRequest.model_validate(HELLO)
+    sent: dict[str, Any] = {
+        "reader": Reader(body=HELLO),
+        "idempotency": Idempotency(key="k", body=HELLO),
+    }
+    if kind == "answered once":
+        sent = {}
+    first = await shop.here.begin(ANA, "echo", request, deadline=None, **sent)
+    assert isinstance(first, RunExecution)
+    await read_all(first)
+    assert (await shop.whole(cursor=2)).id != first.run.id
+
+
+async def test_the_newest_of_equal_requests_is_gone_on_with() -> None:
+    shop = Shop()
+    await shop.whole()
+    shop.clock.advance(1)
+    newest = await shop.whole()
+    assert (await shop.again(2)).run.id == newest.id
+
+
+async def test_the_newest_is_passed_over_if_only_an_older_one_has_had_the_event() -> None:
+    shop = Shop()
+    texts = [ContentDelta(text=str(number)) for number in range(9)]
+    shop.here = shop.launcher(ScriptedEngine(texts))
+    long = await shop.whole()
+    shop.clock.advance(1)
+    shop.here = shop.launcher(ScriptedEngine(texts[:1]))
+    await shop.whole()
+    assert (await shop.again(9)).run.id == long.id
+
+
+async def test_a_run_is_recognised_for_a_quarter_of_an_hour_after_its_end() -> None:
+    shop = Shop()
+    run = await shop.whole()
+    shop.clock.advance(15 * MINUTES)
+    assert (await shop.again(LAST)).run.id == run.id
+    shop.clock.advance(1)
+    assert (await shop.whole(cursor=LAST)).id != run.id
+
+
+async def test_a_run_under_way_is_recognised_however_long_it_takes() -> None:
+    shop = Shop()
+    run = shop.begun_elsewhere(a_run())
+    shop.clock.advance(20 * MINUTES)
+    lease = shop.clock.now() + timedelta(seconds=9)
+    shop.store.heartbeat(run.key, EXECUTOR, lease_until=lease)
+    assert (await shop.again(1)).run.id == run.id
+
+
+async def test_a_live_run_is_followed_from_the_cursor() -> None:
+    gate = asyncio.Event()
+    shop = Shop(ContentDelta(text="a"), gate, ContentDelta(text="b"))
+    first = await shop.post()
+    assert isinstance(first, RunExecution)
+    await read_all(first, until=lambda event: event.id == 2)
+    again = await shop.again(2)
+    reading = asyncio.create_task(rest(again))
+    gate.set()
+    assert await reading == [3, 4, 5]
+    assert len(shop.engine.tasks) == 1
+
+
+async def test_an_event_that_is_about_to_be_stored_is_waited_for() -> None:
+    shop = Shop()
+    run = shop.begun_elsewhere(a_run())
+    looking = asyncio.create_task(shop.again(5))
+    await asyncio.sleep(0)
+    shop.log.append(run.key, deltas(2, 5), at=AT)
+    assert (await looking).run.id == run.id
+
+
+async def test_what_a_silent_executor_may_have_said_it_has_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconnect, "SILENT_AFTER_S", 0.1)
+    shop = Shop()
+    run = shop.begun_elsewhere(a_run())
+    async with asyncio.timeout(20):
+        assert (await shop.again(5)).run.id == run.id
+
+
+async def test_what_a_live_executor_does_not_store_it_has_not_said() -> None:
+    shop = Shop()
+    run = shop.begun_elsewhere(a_run())
+    shop.log.append(run.key, deltas(2, 4), at=AT)
+    looking = asyncio.create_task(shop.whole(cursor=5))
+    for second in range(1, 10_000):
+        if looking.done():
+            break
+        until = AT + timedelta(seconds=15, milliseconds=second)
+        shop.store.heartbeat(run.key, EXECUTOR, lease_until=until)
+        await asyncio.sleep(0.01)
+    assert (await looking).id != run.id
+
+
+async def test_no_run_has_had_an_event_beyond_the_gap_of_a_lost_executor() -> None:
+    shop = Shop()
+    run = shop.begun_elsewhere(a_run())
+    assert (await shop.whole(cursor=LEASE_EXPIRED_ID_GAP + 2)).id != run.id
+
+
+async def test_a_queued_run_is_one_that_has_said_start() -> None:
+    shop = Shop()
+    run = shop.begun_elsewhere(a_queued_run())
+    assert (await shop.again(1)).run.id == run.id
+
+
+async def test_a_run_whose_executor_is_gone_is_settled() -> None:
+    shop = Shop()
+    run = shop.begun_elsewhere(a_run())
+    shop.log.append(run.key, deltas(2, 3), at=AT)
+    shop.clock.advance(60)
+    again = await shop.again(9)
+    assert again.run.status is RunStatus.FAILED
+    assert await rest(again) == [3 + LEASE_EXPIRED_ID_GAP]
+    assert (await shop.again(3 + LEASE_EXPIRED_ID_GAP)).has_nothing_left
+
+
+async def test_a_paused_run_is_over_until_it_is_continued_or_cancelled() -> None:
+    shop = Shop(ContentDelta(text="a"), PAUSE)
+    run = await shop.whole()
+    assert shop.store.get(run.key).status is RunStatus.PAUSED
+    assert (await shop.again(LAST)).has_nothing_left
+    shop.here = shop.launcher(ScriptedEngine([], resumed=[ContentDelta(text="b")]))
+    decision = ContinueRequest(action=ApprovalAction.APPROVE)
+    paused = shop.store.get(run.key)
+    await read_all(await shop.here.resume(ANA, paused, decision, deadline=None))
+    again = await shop.again(LAST)
+    assert await rest(again) == [5, 6, 7, 8]
+    assert list(shop.store.runs) == [run.key]
+
+
+async def test_cancelling_a_paused_run_adds_cancelled_alone() -> None:
+    shop = Shop(ContentDelta(text="a"), PAUSE)
+    run = await shop.whole()
+    shop.store.request_cancel(run.key, at=AT)
+    again = await shop.again(LAST)
+    events = [event async for batch in again.batches(idle_s=60) for event in batch]
+    assert types(events) == [EventType.CANCELLED]
+    assert (await shop.again(LAST + 1)).has_nothing_left
+
+
+async def test_a_busy_session_refuses_new_runs_only() -> None:
+    shop = Shop()
+    body = {"message": "hello", "sessionId": SESSION}
+    run = shop.begun_elsewhere(a_run(), body)
+    assert (await shop.again(1, body=body)).run.id == run.id
+    for policy in SessionPolicy:
+        assert (await shop.again(1, body=body, policy=policy)).run.id == run.id
+    assert shop.store.get(run.key).cancel_requested is False
+    with pytest.raises(ConflictError):
+        await shop.post(body=body)
+
+
+async def test_a_limit_refuses_new_runs_only() -> None:
+    gate = asyncio.Event()
+    shop = Shop(gate, limits=RunLimits(runs_per_user=1))
+    first = await shop.post()
+    assert (await shop.again(1)).run.id == first.run.id
+    with pytest.raises(TooManyRunsError):
+        await shop.post()
+    gate.set()
+    assert isinstance(first, RunExecution)
+    await read_all(first)
+
+
+class Lagging(InMemoryConversations):
+    """Overlooks everything the first time."""
+
+    looks = 0
+
+    def runs_of_request(self, *args: Any, **kwargs: Any) -> Sequence[AgentRun]:
+        self.looks += 1
+        return super().runs_of_request(*args, **kwargs) if self.looks > 1 else []
+
+
+@pytest.mark.parametrize(("session", "is_found"), [({}, True), ({"sessionId": SESSION}, False)])
+async def test_only_the_index_is_looked_at_twice(session: dict[str, str], is_found: bool) -> None:
+    shop = Shop()
+    body = {"message": "hello", **session}
+    run = await shop.whole(body=body)
+    conversations = Lagging(shop.store)
+    shop.ports = replace(shop.ports, conversations=conversations)
+    shop.here = shop.launcher(shop.engine)
+    assert ((await shop.post(2, body)).run.id == run.id) is is_found
+    assert conversations.looks == 1 + is_found
+
+
+class Away(InMemoryConversations):
+    """Cannot say what was sent before."""
+
+    def runs_of_request(self, *args: Any, **kwargs: Any) -> Sequence[AgentRun]:
+        raise StoreUnavailableError("The store is away.")
+
+
+async def test_nothing_is_started_while_it_cannot_be_told_what_was_sent_before() -> None:
+    shop = Shop()
+    shop.ports = replace(shop.ports, conversations=Away(shop.store))
+    shop.here = shop.launcher(shop.engine)
+    with pytest.raises(StoreUnavailableError):
+        await shop.post(2)
+    assert shop.store.runs == {}
+
+
+async def test_with_a_key_the_replay_begins_after_the_cursor() -> None:
+    shop = Shop()
+    run = await shop.whole(key="k")
+    assert await rest(await shop.again(2, key="k")) == [3, 4]
+    assert await rest(await shop.again(0, key="k")) == [1, 2, 3, 4]
+    for cursor in (LAST, LAST + 9):
+        assert (await shop.again(cursor, key="k")).has_nothing_left
+    assert list(shop.store.runs) == [run.key]
+
+
+async def test_a_key_that_is_new_begins_a_run_from_its_start_whatever_the_cursor() -> None:
+    shop = Shop()
+    await shop.whole()
+    _, events = await shop.begun(2, key="k")
+    assert [event.id for event in events] == [1, 2, 3, 4]
+
+
+async def test_a_request_is_the_same_in_a_session_as_it_names_it() -> None:
+    shop = Shop()
+    body = {"message": "hello", "sessionId": SESSION}
+    run = await shop.whole(body=body)
+    assert run.session_id == str(UUID(SESSION))
+    assert (await shop.again(2, body=body)).run.id == run.id
+    assert (await shop.whole(cursor=2, body=HELLO)).id != run.id
