@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agentrun.domain.quotas import RunLimits
 
@@ -24,6 +24,8 @@ class Settings(BaseModel):
     jwks: dict[str, Any] | None = None
     org_claim: str = "org_id"
     cors_origins: tuple[str, ...] = ()
+    ping_after_s: float = Field(default=10, ge=0.1, le=10)
+    """Seconds of silence after which a stream sends a ping; clients are promised at most 10."""
     approval_expiry_hours: float = 24
     max_runs_per_user: int = 50
     max_runs_per_tenant: int = 200
@@ -37,7 +39,7 @@ class Settings(BaseModel):
         Read the variables `AGENTRUN_…`; those absent or empty keep their defaults.
 
         Raises:
-            ValueError: `AGENTRUN_JWKS` is not JSON.
+            ValueError: `AGENTRUN_JWKS` is not JSON, or a number is out of its range.
         """
         found = {
             name: value
