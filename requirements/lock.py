@@ -15,7 +15,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "agents": ("agents",),
 }
 # Tools that run in environments of their own, with no part of the project in them.
-GROUPS = ("checkov", "ministack", "pip-audit")
+GROUPS = ("checkov", "ministack", "pip-audit", "readers")
 
 
 def compile_lock(name: str, output: Path, constraints: Path | None) -> None:
