@@ -4,6 +4,7 @@ SHELL := /bin/bash
 # The Lambda runtime is 3.13; the laptop may have any Python from 3.11 on.
 PYTHON ?= python3
 BIN := .venv/bin
+READERS := tests/readers/node
 
 .PHONY: help
 help: ## Show the targets
@@ -40,7 +41,7 @@ lint: setup
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers functions local
 
 .PHONY: check
-check: lint $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for the two below; TESTED=1 skips the tests
+check: lint $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for the three below; TESTED=1 skips the tests
 
 .PHONY: template-check
 template-check: setup
@@ -62,6 +63,19 @@ rehearse: setup .venv/ministack/.ready .venv/awscli/.ready ## Build the artefact
 # An environment of its own for a tool that pins what the project does not: its name, its Python.
 environment = $(BIN)/uv venv --quiet --clear --python $(2) .venv/$(1) \
 	&& $(BIN)/uv pip install --quiet --require-hashes --no-deps --python .venv/$(1)/bin/python -r requirements/$(1).txt
+
+# Not in `check`: a minute. It needs two package registries; without Node or a JDK, the tests of
+# their readers are skipped.
+.PHONY: readers
+readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node_modules/.ready) ## Try the recipes of docs/clients.md with the real packages
+	@$(BIN)/python -m pytest tests/readers $(ARGS)
+
+.venv/readers/.ready: requirements/readers.txt | .venv/.ready
+	@$(call environment,readers,$(BIN)/python) && touch $@
+
+# A script of a package has nothing to do here, so none is run.
+$(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.json
+	@npm ci --prefix $(READERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 # Not in `check`: 200 MB to install and 15 s to run, for files that seldom change.
 .PHONY: audit
@@ -96,4 +110,4 @@ bench: setup ## Measure, and print tables; nothing passes or fails
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -69,7 +69,9 @@ launcher = RunLauncher(
     ports,
     LauncherSettings(on_ended=count_ended_run, prepare=engine.prepare, engine_ready=engine.ready),
 )
-routes = RunRoutes(launcher, runs, by_bearer_token(verifier_from(settings)))
+routes = RunRoutes(
+    launcher, runs, by_bearer_token(verifier_from(settings)), ping_after_s=settings.ping_after_s
+)
 
 # Starlette, not FastAPI: 240 ms less of each cold start (docs/adr/0008).
 api = Starlette(

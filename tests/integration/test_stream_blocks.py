@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agentrun.domain.runs import Lease
-from agentrun.http import run_answers
 from tests.fakes.faults import FOR_EVER, Fault
 from tests.integration.asgi_exchange import Exchange, until
 from tests.integration.faulty_app import Caller, Dictation, FaultyApp, faulty_app
@@ -19,11 +18,8 @@ PING = f"{COMMENT}\n".encode()
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyApp]:
-    with (
-        faulty_app(tmp_path_factory.mktemp("blocks")) as app,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setattr(run_answers, "PING_AFTER_S", 0.02)
+    with faulty_app(tmp_path_factory.mktemp("blocks")) as app:
+        app.stream.routes.ping_after_s = 0.02
         yield app
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agentrun.domain.quotas import RunLimits
 
@@ -37,6 +37,8 @@ class Settings(BaseModel):
     base_path: str = ""
     cors_origins: tuple[str, ...] = ()
     cors_allow_headers: tuple[str, ...] = ()
+    ping_after_s: float = Field(default=10, ge=0.1, le=10)
+    """Seconds of silence after which a stream sends a ping; clients are promised at most 10."""
     approval_expiry_hours: float = 24
     max_runs_per_user: int = 50
     max_runs_per_tenant: int = 200
@@ -53,7 +55,7 @@ class Settings(BaseModel):
         An empty `AGENTRUN_ORG_CLAIM` says that there are no organisations; an absent one does not.
 
         Raises:
-            ValueError: `AGENTRUN_JWKS` is not JSON.
+            ValueError: `AGENTRUN_JWKS` is not JSON, or a number is out of its range.
         """
         found: dict[str, Any] = {
             name: value

@@ -3,7 +3,7 @@
 from starlette.responses import Response, StreamingResponse
 
 from agentrun.http.bodies import json_answer, result_body
-from agentrun.http.sse import MEDIA_TYPE, PING_AFTER_S, encode_stream
+from agentrun.http.sse import MEDIA_TYPE, encode_stream
 from agentrun.service.attach import RunFollower
 from agentrun.service.run_launcher import RunStream
 from agentrun.service.run_result import collect_result
@@ -14,14 +14,20 @@ _AGAINST_BUFFERING = {
 }
 
 
-def stream_answer(stream: RunStream) -> Response:
-    """Stream a run's events, live or from its log; 204 where nothing is left of it."""
+def stream_answer(stream: RunStream, *, ping_after_s: float) -> Response:
+    """
+    Stream a run's events, live or from its log; 204 where nothing is left of it.
+
+    Args:
+        stream: The run.
+        ping_after_s: Seconds of silence after which the stream says that it is alive.
+    """
     names = {"X-Run-Id": stream.run.id, "X-Session-Id": stream.run.session_id}
     names |= _replayed_header(stream)
     if isinstance(stream, RunFollower) and stream.has_nothing_left:
         return Response(status_code=204, headers=names)
     return StreamingResponse(
-        encode_stream(stream.batches(idle_s=PING_AFTER_S)),
+        encode_stream(stream.batches(idle_s=ping_after_s)),
         headers=_AGAINST_BUFFERING | names,
         media_type=MEDIA_TYPE,
     )

@@ -37,11 +37,17 @@ class RunRoutes:
     """
 
     def __init__(
-        self, launcher: RunLauncher, ports: RunPorts, caller_of: AsyncAuthentication
+        self,
+        launcher: RunLauncher,
+        ports: RunPorts,
+        caller_of: AsyncAuthentication,
+        *,
+        ping_after_s: float,
     ) -> None:
         self.launcher = launcher
         self.ports = ports
         self._caller_of = caller_of
+        self.ping_after_s = ping_after_s
 
     def routes(self) -> list[Route]:
         """Give all routes."""
@@ -56,6 +62,9 @@ class RunRoutes:
             # Starlette adds it to GET; it would follow a run to its end and send nothing of it.
             (route.methods or set()).discard("HEAD")
         return routes
+
+    def _streamed(self, stream: RunStream) -> Response:
+        return stream_answer(stream, ping_after_s=self.ping_after_s)
 
     async def _begin(self, request: Request, *, is_streamed: bool) -> RunStream:
         caller = await self._caller_of(request)
@@ -72,7 +81,7 @@ class RunRoutes:
 
     async def _stream(self, request: Request) -> Response:
         """Run an agent and stream what happens, or what a reader that comes back has missed."""
-        return stream_answer(await self._begin(request, is_streamed=True))
+        return self._streamed(await self._begin(request, is_streamed=True))
 
     async def _run_once(self, request: Request) -> Response:
         """Run an agent and answer with its result."""
@@ -85,7 +94,7 @@ class RunRoutes:
         follower = await attach(
             caller, run["agent_id"], run["run_id"], cursor=cursor, ports=self.ports
         )
-        return stream_answer(follower) if follower else Response(status_code=204)
+        return self._streamed(follower) if follower else Response(status_code=204)
 
     async def _continue(self, request: Request) -> Response:
         """Decide a paused run's approvals, go on, and answer or stream what happens."""
@@ -96,7 +105,7 @@ class RunRoutes:
         deadline = deadline_of(request, self.ports.clock)
         execution = await self.launcher.resume(caller, paused, body, deadline=deadline)
         if wants_stream(request):
-            return stream_answer(execution)
+            return self._streamed(execution)
         # The whole run's result, also what it had said before: its log has both.
         execution.detach()
         await self.launcher.ended(execution)

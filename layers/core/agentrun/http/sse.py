@@ -30,8 +30,6 @@ from agentrun.domain.events import (
 # Neither has a blank line of its own: a block without data is a message to some readers.
 RETRY = b"retry: 1000\n"
 PING = b": ping\n"
-PING_AFTER_S = 10.0
-"""Proxies and API Gateway drop connections that stay silent."""
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
 

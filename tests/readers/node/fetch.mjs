@@ -1,0 +1,38 @@
+const ENDS = new Set(["STOP", "ERROR", "PAUSED", "CANCELLED"]);
+
+export async function runAgent({ baseUrl, token, agent, message, key, lastId = "" }, onEvent) {
+  for (;;) {
+    const response = await fetch(`${baseUrl}/api/agents/${agent}/runs/stream`, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${token}`,
+        "Content-Type": "application/json",
+        "Idempotency-Key": key,
+        ...(lastId && { "Last-Event-ID": lastId }),
+      },
+      body: JSON.stringify({ message }),
+    }).catch(() => null); // No connection; try again below.
+    if (response?.status === 204) return; // The run has ended, and nothing follows the last id.
+    if (response && !response.ok) throw new Error(`HTTP ${response.status}`);
+    for await (const block of blocks(response?.body)) {
+      lastId = block.match(/^id: (.*)$/m)[1];
+      const event = JSON.parse(block.match(/^data: (.*)$/m)[1]);
+      onEvent({ id: lastId, ...event });
+      if (ENDS.has(event.event)) return;
+    }
+    // The connection broke; the run goes on without us.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+async function* blocks(body) {
+  const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const chunk = await reader?.read().catch(() => null); // null: cut in mid-stream
+    if (!chunk || chunk.done) return;
+    const whole = (rest + chunk.value).split("\n\n");
+    rest = whole.pop();
+    yield* whole;
+  }
+}
