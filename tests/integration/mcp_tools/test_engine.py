@@ -11,6 +11,7 @@ from pydantic_ai.models.function import FunctionModel
 from starlette.responses import Response
 
 from agent_catalog import CatalogError
+from agent_catalog.turn_messages import loaded
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError
 from agentrun.domain.events import ContentDelta, EngineEvent, ToolEnd, ToolError, ToolStart
@@ -151,3 +152,21 @@ async def test_callers_are_told_of_the_tools(tmp_path: Path, server: ScriptedSer
 async def test_names_that_clash_stop_the_service(tmp_path: Path, server: ScriptedServer) -> None:
     with pytest.raises(CatalogError, match=r"sample.yaml: mcp.0: 'add' is there twice"):
         Engine(tmp_path, server, tools=["echo", "add"])
+
+
+@pytest.mark.parametrize("levels", [60, 195])
+async def test_a_result_is_never_too_deep_for_the_conversation_that_keeps_it(
+    tmp_path: Path, server: ScriptedServer, levels: int
+) -> None:
+    nested = "[" * levels + "]" * levels
+    server.answers["tools/call"] = lambda asked: Response(
+        f'{{"id": {asked.message["id"]}, "result": {{"structuredContent": {nested}}}}}',
+        media_type="application/json",
+    )
+    engine = Engine(tmp_path, server)
+    (_, end, _) = await engine.run()
+    assert isinstance(end, ToolEnd)
+    assert end.result == (json.loads(nested) if levels == 60 else nested)
+    kept = engine.bench.ended.messages
+    assert kept is not None
+    assert nested in str(loaded(kept)).replace(" ", "")
