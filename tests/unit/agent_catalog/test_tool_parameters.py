@@ -152,8 +152,10 @@ def test_names_are_restored_where_the_schema_has_them_and_nowhere_else() -> None
             "list": {"type": "array", "prefixItems": [dollar], "items": {"type": "object"}},
             "either": {"oneOf": [{"type": "string"}, dollar]},
             "map": {"type": "object", "additionalProperties": dollar},
+            "defined": {"$ref": "#/$defs/Dollar"},
             "$x": {"type": "object"},
         },
+        "$defs": {"Dollar": dollar},
     }
     shown: JsonValue = {"x": 1}
     own: JsonValue = {"$x": 1}
@@ -162,6 +164,7 @@ def test_names_are_restored_where_the_schema_has_them_and_nowhere_else() -> None
         "list": [shown, shown],
         "either": shown,
         "map": {"x": shown},
+        "defined": {"x": {"defined": shown}},
         "x": shown,
     }
     assert ToolParameters.of(sent).arguments(called) == {
@@ -169,6 +172,7 @@ def test_names_are_restored_where_the_schema_has_them_and_nowhere_else() -> None
         "list": [own, shown],
         "either": own,
         "map": {"x": own},
+        "defined": {"$x": {"defined": own}},
         "$x": shown,
     }
 
