@@ -20,6 +20,10 @@ from botocore.model import StructureShape
 
 _PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _COMBINATORS = ("oneOf", "allOf", "anyOf")
+_SCHEMAS = {*_COMBINATORS, "items", "prefixItems", "contains", "not", "if", "then", "else"} | {
+    *("additionalProperties", "unevaluatedProperties", "unevaluatedItems", "propertyNames")
+}
+_NAMED_SCHEMAS = {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
 
 
 def tool_faults(request: Mapping[str, Any]) -> list[str]:
@@ -66,12 +70,11 @@ def _properties(schema: object) -> Iterator[str]:
         for item in schema:
             yield from _properties(item)
     elif isinstance(schema, dict):
-        properties = schema.get("properties")
-        yield from properties if isinstance(properties, dict) else ()
-        for keyword, part in schema.items():
-            if keyword not in {"default", "const", "enum", "examples"}:
-                inner = part.values() if keyword == "properties" else [part]
-                yield from _properties([*inner])
+        yield from schema.get("properties", {})
+        for keyword in _SCHEMAS & schema.keys():
+            yield from _properties(schema[keyword])
+        for keyword in _NAMED_SCHEMAS & schema.keys():
+            yield from _properties([*schema[keyword].values()])
 
 
 @cache

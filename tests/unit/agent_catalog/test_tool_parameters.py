@@ -217,6 +217,22 @@ def test_a_model_may_miss_the_wrapper(
     assert ToolParameters.of(sent).arguments(called) == passed
 
 
+@pytest.mark.parametrize(
+    ("schema", "fault"),
+    [
+        ({"type": "array"}, "must be one of the following: object"),
+        ({"type": "object", "anyOf": [{}]}, "at the top level"),
+        ({"type": "object", "properties": []}, "draft 2020-12"),
+        ({"type": "object", "properties": {"$a": {}}}, "should match pattern"),
+        ({"type": "object", "$defs": {"properties": {"properties": {"$a": {}}}}}, "match pattern"),
+    ],
+)
+def test_the_stand_in_for_bedrock_refuses_what_is_sent_unread(schema: Any, fault: str) -> None:
+    (found,) = faults(schema)
+    assert fault in found
+    assert faults({"type": "object", "$defs": {"properties": {"$a": {}}}}) == []
+
+
 def test_a_wrapper_has_a_name_that_the_tool_does_not_use() -> None:
     sent: Any = {"properties": {"arguments": {"type": "object"}}, "anyOf": [{}]}
     shown = ToolParameters.of(sent)
