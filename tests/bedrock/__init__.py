@@ -14,7 +14,9 @@ It listens on loopback, on a port of its own, with a thread for each connection.
 the next answer of the script; `bedrock.always(...)` answers those that the script has none for, and
 may be a function of the request. An answer is a `Reply` of steps, or an `HttpError`. The steps
 `Hold`, `Cut`, `EndOfStream` and `StreamException` are what goes wrong in mid-stream; a `Hold` with
-an event of the test's own goes on once that is set. `bedrock.requests` records what came in;
+an event of the test's own goes on once that is set. A request with tools that Bedrock refuses
+(`tool_rules.py`) is refused before that, and the reason noted in `bedrock.refused`.
+`bedrock.requests` records what else came in;
 `request.closed` is set when the server has seen the client go before the end of the answer.
 
 `python -m tests.bedrock --port 9099` serves echoes, to try a stack by hand.
@@ -36,7 +38,8 @@ from tests.bedrock.answers import (
     ToolUse,
     Usage,
 )
-from tests.bedrock.model_server import ModelRequest, ModelServer
+from tests.bedrock.model_server import Exchange, ModelRequest, ModelServer
+from tests.bedrock.tool_rules import tool_faults
 
 __all__ = [
     "BedrockServer",
@@ -62,6 +65,7 @@ class BedrockServer(ModelServer):
     def __init__(self, certificate: Path | None = None, port: int = 0) -> None:
         refusal = HttpError(400, "ValidationException", "The script has no answer to this request.")
         super().__init__(refusal, certificate, port)
+        self.refused: list[str] = []
         self.environment = {
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -71,6 +75,15 @@ class BedrockServer(ModelServer):
         }
         if certificate is not None:
             self.environment["AWS_CA_BUNDLE"] = str(certificate)
+
+    def serve(self, exchange: Exchange) -> None:
+        """Refuse tools that Bedrock refuses, whatever the script says; answer the others."""
+        faults = tool_faults(exchange.request.body)
+        if not faults:
+            super().serve(exchange)
+            return
+        self.refused += faults
+        HttpError(400, "ValidationException", "; ".join(faults)).answer(exchange)
 
 
 def model_id(request: ModelRequest) -> str:

@@ -4,13 +4,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tests.server_process import free_port, running_server
 
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Odata(BaseModel):
+    """Arguments by a name that models do not take."""
+
+    filters: str = Field(alias="$filter")
 
 
 @contextmanager
@@ -81,6 +91,8 @@ def main() -> None:
         image = ImageContent(type="image", data="aGVsbG8=", mime_type="image/png")
         return [TextContent(type="text", text="A caption."), image]
 
+    _add_odd_tools(server)
+
     def mark(what: str) -> None:
         Path(scratch, what).touch()
 
@@ -98,6 +110,21 @@ def main() -> None:
         json_response="json" in modes, stateless_http="stateless" in modes
     )
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="info")
+
+
+def _add_odd_tools(server: "MCPServer") -> None:
+    from mcp_types import CallToolResult, TextContent  # noqa: PLC0415
+
+    @server.tool()
+    def query(odata: Odata) -> list[str]:
+        """Tell a filter and its length, each as an item."""
+        return [odata.filters, str(len(odata.filters))]
+
+    @server.tool()
+    def summary() -> CallToolResult:
+        """Say less in the text than in the structure."""
+        content = TextContent(type="text", text="1 page")
+        return CallToolResult(content=[content], structured_content={"pages": ["a"]})
 
 
 if __name__ == "__main__":

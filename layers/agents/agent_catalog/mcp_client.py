@@ -8,8 +8,10 @@ from typing import TypeVar
 
 import anyio
 import httpx2
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
+from agent_catalog.mcp_content import CallResult, read_result
+from agent_catalog.mcp_listing import ToolListing
 from agent_catalog.mcp_messages import (
     INITIALIZE,
     KNOWN_VERSIONS,
@@ -17,13 +19,13 @@ from agent_catalog.mcp_messages import (
     Initialized,
     JsonObject,
     McpError,
-    ToolDescription,
     ToolPage,
-    ToolResult,
 )
 from agent_catalog.mcp_transport import McpTransport, SessionLostError, message_of
 
 _Message = TypeVar("_Message", bound=BaseModel)
+# Some servers name a next page for ever. With 100 tools a page this is more than any has.
+_MAX_PAGES = 100
 
 
 class _TimedOutError(McpError):
@@ -39,29 +41,40 @@ class McpClient:
         self._numbers = count(1)
         self._renewal = anyio.Lock()
 
-    async def open(self, wanted: Collection[str]) -> dict[str, ToolDescription]:
+    async def open(self, wanted: Collection[str]) -> ToolListing:
         """
         Begin the session, and ask for the tools of these names.
 
         Returns:
-            Those of them that the server has and a model can be given, by name.
+            Those of them that the server has and a model can be given, and why others are not.
 
         Raises:
-            McpError: The server failed, or took longer than the time-out for all of it.
+            McpError: The server failed before it had listed any of them, or took longer than the
+                time-out for all of it.
         """
-        found: dict[str, ToolDescription] = {}
         with self._deadline():
             await self._initialize()
-            cursor: JsonObject = {}
-            while len(found) < len(wanted):
-                page = _read(ToolPage, await self._request("tools/list", cursor))
-                found |= {tool.name: tool for tool in page.described() if tool.name in wanted}
-                if page.next_cursor is None:
-                    break
-                cursor = {"cursor": page.next_cursor}
-        return found
+            return await self._list(wanted)
 
-    async def call(self, tool: str, arguments: JsonObject) -> ToolResult:
+    async def _list(self, wanted: Collection[str]) -> ToolListing:
+        listing, cursor = ToolListing(wanted), JsonObject()
+        asked: list[JsonValue] = []
+        for _ in range(_MAX_PAGES):
+            try:
+                page = _read(ToolPage, await self._request("tools/list", cursor))
+            except McpError as error:
+                if not listing.found:
+                    raise
+                listing.end = f"the list of tools breaks off, since the server {error}"
+                break
+            listing.add(page.tools)
+            if listing.complete or page.following is None or page.following in asked:
+                break
+            asked.append(page.following)
+            cursor = {"cursor": page.following}
+        return listing
+
+    async def call(self, tool: str, arguments: JsonObject) -> CallResult:
         """
         Call a tool. A call that is given up, by the time-out or from outside, is cancelled there.
 
@@ -79,7 +92,7 @@ class McpClient:
             cancelled = message_of("notifications/cancelled", {"requestId": number})
             await self._transport.say_briefly(cancelled)
             raise
-        return _read(ToolResult, answer)
+        return read_result(answer)
 
     async def close(self) -> None:
         """End the session and its connections; takes half a second at most."""

@@ -15,11 +15,10 @@ from pydantic import (
     model_validator,
 )
 
+from agent_catalog.provider_names import is_tool_name, plain_tool_name, with_hash
 from agentrun.domain.agents import AgentTool
 
 _VALUE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9-]* )?\$\{(?P<variable>[A-Z_][A-Z0-9_]*)\}")
-# What every model's API takes as a tool's name; Bedrock's `toolSpec.name` is the strictest of them.
-_MODEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
 # The file does not hold what the server says of its tools, and nobody asks it only to list agents.
 _DESCRIPTION = "A tool of an MCP server; the server describes it to the model."
@@ -40,8 +39,16 @@ def _from_environment(value: str) -> str:
     return value
 
 
-# The protocol's own characters for a tool's name.
-_ServerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./-]{1,128}$")]
+def _one_tool(name: str) -> str:
+    if name.strip("* ") == "" or not name.isprintable():
+        raise ValueError("must be a tool's name as the server has it")
+    return name
+
+
+# The protocol recommends 128 characters of `A-Za-z0-9_.-`; servers have others, spaces among them.
+_ServerName = Annotated[
+    str, StringConstraints(min_length=1, max_length=256), AfterValidator(_one_tool)
+]
 _HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
@@ -71,8 +78,6 @@ class McpServer(BaseModel):
         for name, count in Counter(names).items():
             if count > 1:
                 raise ValueError(f"the tool '{name}' is there twice")
-            if not _MODEL_NAME.fullmatch(name):
-                raise ValueError(f"'{name}' is longer than the 64 characters that models take")
         for name in self.approval:
             if name not in self.tools:
                 raise ValueError(f"approval: '{name}' is not among the tools of this server")
@@ -80,15 +85,23 @@ class McpServer(BaseModel):
 
     def shown_name(self, tool: str) -> str:
         """
-        Give the name that the model and the callers see for one of the server's tools.
+        Return the name that the model and the callers see for one of the server's tools.
 
         It is the server's own, after `prefix` and `_` where the file sets one to tell two servers
-        apart; the dots and slashes that a server may use, and no model takes, become `_`.
+        apart, with `_` for each character that models do not take, dots and slashes among them. A
+        name that is too long, or that another tool has already, ends with a hash of its own.
         """
-        return re.sub(r"[./]", "_", f"{self.prefix}_{tool}" if self.prefix else tool)
+        plain = plain_tool_name(self._full_name(tool))
+        others = (other for other in self.tools if other != tool)
+        is_own = plain == self._full_name(tool)
+        taken = not is_own and plain in {plain_tool_name(self._full_name(name)) for name in others}
+        return with_hash(plain, tool) if taken or not is_tool_name(plain) else plain
+
+    def _full_name(self, tool: str) -> str:
+        return f"{self.prefix}_{tool}" if self.prefix else tool
 
     def agent_tools(self) -> tuple[AgentTool, ...]:
-        """Give the tools as `GET /api/agents` lists them, without asking the server."""
+        """Return the tools as `GET /api/agents` lists them, without asking the server."""
         return tuple(
             AgentTool(
                 name=self.shown_name(tool),

@@ -1,9 +1,11 @@
 """The messages of the Model Context Protocol, as far as tools need them."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import from_json, to_json
 
 JsonObject = dict[str, JsonValue]
@@ -13,9 +15,10 @@ OFFERED_VERSION = "2025-11-25"
 # The revisions that begin with `initialize`; for tools they differ in nothing that matters here.
 KNOWN_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", OFFERED_VERSION})
 _METHOD_NOT_FOUND = -32601
-_MAX_DEFINITION_BYTES = 64 * 1024
 _SHORTEST_SECRET = 6
 _MAX_REASON_CHARACTERS = 500
+_PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_ESCAPED = re.compile(_PAIR + r"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
 
 
 class McpError(Exception):
@@ -37,45 +40,17 @@ class Initialized(_Received):
     protocol_version: str = Field(alias="protocolVersion")
 
 
-class ToolDescription(_Received):
-    """A tool as its server describes it."""
+class ToolPage(_Received):
+    """One page of `tools/list`; a tool that is odd must not hide the others."""
 
-    name: str
-    description: str = ""
-    input_schema: JsonObject = Field(alias="inputSchema")
+    tools: tuple[JsonValue, ...]
+    next_cursor: JsonValue = Field(default=None, alias="nextCursor")
 
     @property
-    def usable(self) -> bool:
-        """Whether a model can be given it: an object's schema, of a size that fits a prompt."""
-        size = len(self.description.encode()) + len(to_json(self.input_schema))
-        return self.input_schema.get("type") == "object" and size <= _MAX_DEFINITION_BYTES
-
-
-class ToolPage(_Received):
-    """One page of `tools/list`; a tool that does not parse must not hide the others."""
-
-    tools: tuple[JsonObject, ...]
-    next_cursor: str | None = Field(default=None, alias="nextCursor")
-
-    def described(self) -> list[ToolDescription]:
-        """Give the tools that are described as the protocol says, and usable."""
-        tools = []
-        for tool in self.tools:
-            try:
-                described = ToolDescription.model_validate(tool)
-            except ValidationError:
-                continue
-            if described.usable:
-                tools.append(described)
-        return tools
-
-
-class ToolResult(_Received):
-    """The answer to `tools/call`; `is_error` says that the tool itself has failed."""
-
-    content: tuple[JsonObject, ...] = ()
-    structured_content: JsonObject | None = Field(default=None, alias="structuredContent")
-    is_error: bool = Field(default=False, alias="isError")
+    def following(self) -> str | int | None:
+        """What to ask for the next page with; an empty text is a cursor as any other."""
+        cursor = self.next_cursor
+        return cursor if isinstance(cursor, str | int) and not isinstance(cursor, bool) else None
 
 
 def parse(text: str | bytes, secrets: Collection[str]) -> list[JsonObject]:
@@ -89,13 +64,29 @@ def parse(text: str | bytes, secrets: Collection[str]) -> list[JsonObject]:
         McpError: It is not JSON.
     """
     try:
-        read = from_json(text)
+        read = _json(text)
     except ValueError:
         raise McpError("has answered with something that is not JSON") from None
     # The longest first: one may be a part of another.
     hidden = sorted(filter(_can_be_found, secrets), key=len, reverse=True)
     items = _without(read, hidden) if hidden else read
     return [item for item in (items if isinstance(items, list) else [items]) if _is_object(item)]
+
+
+def _json(text: str | bytes) -> JsonValue:
+    with suppress(ValueError):
+        strict: JsonValue = from_json(text, allow_inf_nan=False)
+        return strict
+    # What the JSON libraries of several languages write, and strict ones do not read: a byte order
+    # mark, half of a surrogate pair where a text was cut inside an emoji, NaN and infinity.
+    decoded = text if isinstance(text, str) else text.decode(errors="replace")
+    whole = _ESCAPED.sub(_without_half_pair, decoded.removeprefix("\ufeff"))
+    lenient: JsonValue = from_json(to_json(from_json(whole), inf_nan_mode="strings"))
+    return lenient
+
+
+def _without_half_pair(escaped: re.Match[str]) -> str:
+    return "\\ufffd" if escaped["half"] else escaped[0]
 
 
 def _can_be_found(secret: str) -> bool:
@@ -117,8 +108,12 @@ def _without(value: JsonValue, secrets: Sequence[str]) -> JsonValue:
 def answer_among(messages: Iterable[JsonObject], number: int | None) -> JsonObject | None:
     """Find the answer, good or bad, to the request of a number; None stands for any."""
     for message in messages:
-        if ("result" in message or "error" in message) and number in {None, message.get("id")}:
-            return message
+        if "result" in message or "error" in message:
+            given = message.get("id")
+            # Of a request that it could not read, a server does not know the id.
+            unknown = given is None and "error" in message
+            if number is None or unknown or given in (number, str(number)):
+                return message
     return None
 
 
@@ -131,10 +126,11 @@ def result_of(message: JsonObject) -> JsonObject:
         McpError: With something that is no object.
     """
     error, result = message.get("error"), message.get("result")
-    if _is_object(error):
+    if error is not None and error is not False:
+        said = error.get("message") if _is_object(error) else error
         # On one line: it goes into the log as well.
-        reason = " ".join(str(error.get("message")).split())[:_MAX_REASON_CHARACTERS]
-        raise McpRefusalError(f"has refused the request: {reason.rstrip('.')}")
+        reason = " ".join(said.split())[:_MAX_REASON_CHARACTERS] if isinstance(said, str) else ""
+        raise McpRefusalError(f"has refused the request: {reason.rstrip('.') or 'no reason given'}")
     if not _is_object(result):
         raise McpError("has given an answer that is not one")
     return result

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from pydantic_ai import RunContext, ToolDefinition, ToolFailed
+from pydantic_ai.models import AbstractModel, Model, ModelRequestParameters
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
 from agent_catalog.json_form import to_json_value
 from agent_catalog.mcp_client import McpClient
-from agent_catalog.mcp_content import readable
 from agent_catalog.mcp_entry import HeaderValueError, McpServer
-from agent_catalog.mcp_messages import McpError, McpRefusalError, ToolDescription
+from agent_catalog.mcp_listing import ToolDescription, fault_of_size
+from agent_catalog.mcp_messages import McpError, McpRefusalError
 from agent_catalog.secret_variables import SecretsUnavailableError, secret_variables
 from agent_catalog.session import Session
 from agent_catalog.tool_output import bounded
@@ -24,12 +25,14 @@ _log = logging.getLogger(__name__)
 _ANY_ARGUMENTS = SchemaValidator(core_schema.dict_schema())
 
 
-@dataclass(frozen=True)
+@dataclass
 class _McpTool:
     server: McpServer
     client: McpClient
-    name: str
+    described: ToolDescription
     definition: ToolDefinition
+    # The model that was last found to take it.
+    fitting_model: AbstractModel | None = None
 
 
 class McpToolset(AbstractToolset[Session]):
@@ -72,7 +75,14 @@ class McpToolset(AbstractToolset[Session]):
         await asyncio.gather(*(client.close() for client in clients))
 
     async def get_tools(self, ctx: RunContext[Session]) -> dict[str, ToolsetTool[Session]]:
-        """Give the tools as they were when the run began, whatever their servers say since."""
+        """
+        Return the tools as they were when the run began, whatever their servers say since.
+
+        A tool of which the library cannot make what the run's model takes is left out.
+        """
+        self._tools = {
+            name: tool for name, tool in self._tools.items() if self._fits(tool, ctx.model)
+        }
         return {
             name: ToolsetTool(
                 toolset=self,
@@ -97,39 +107,67 @@ class McpToolset(AbstractToolset[Session]):
             ToolFailed: The tool, or its server, has failed; the message is for the model.
         """
         called = self._tools[name]
+        host = called.server.url.host
         try:
-            result = await called.client.call(called.name, tool_args)
+            arguments = called.described.parameters.arguments(tool_args)
+            result = await called.client.call(called.described.name, arguments)
+            content = bounded(result.content)
         except McpError as error:
             # The server's own words are for the model only: they may quote the arguments.
             what = "has refused the request" if isinstance(error, McpRefusalError) else error
-            _log.warning("The MCP server %s %s (tool %s)", called.server.url.host, what, name)
+            _log.warning("The MCP server %s %s (tool %s)", host, what, name)
             raise ToolFailed(f"The tool's server {error}.") from None
-        content = bounded(readable(result))
-        if result.is_error:
-            raise ToolFailed(str(content) or "The tool has failed.")
+        except Exception:  # noqa: BLE001 - whatever a server sends, the run goes on
+            _log.exception("An answer of the MCP server %s cannot be read (tool %s)", host, name)
+            raise ToolFailed("What the tool's server has sent cannot be read.") from None
+        if result.failed:
+            raise ToolFailed(str(content))
         ctx.deps.results.add(name, to_json_value(content))
         return content
 
     async def _connect(self, server: McpServer) -> list[_McpTool]:
+        host = server.url.host
         try:
             headers = server.header_values(await secret_variables()) if server.headers else {}
             client = McpClient(str(server.url), headers, timeout_s=server.timeout_s)
             self._clients.append(client)
-            found = await client.open(server.tools)
+            listing = await client.open(server.tools)
         except (HeaderValueError, SecretsUnavailableError) as error:
-            _log.warning("The tools of the MCP server %s are absent: %s", server.url.host, error)
+            _log.warning("The tools of the MCP server %s are absent: %s", host, error)
             return []
         except McpError as error:
-            _log.warning("The tools of the MCP server %s are absent: it %s", server.url.host, error)
+            _log.warning("The tools of the MCP server %s are absent: it %s", host, error)
+            return []
+        except Exception:  # noqa: BLE001 - whatever a server sends, the run goes on
+            _log.exception("The tools of the MCP server %s are absent", host)
             return []
         for name in server.tools:
-            if name not in found:
-                _log.warning("The MCP server %s has no usable tool '%s'", server.url.host, name)
+            if name not in listing.found:
+                reason = listing.fault(name)
+                _log.warning("The MCP server %s has no usable tool '%s': %s", host, name, reason)
+            elif name in listing.repeated:
+                _log.warning("The MCP server %s lists the tool '%s' more than once", host, name)
         return [
-            _McpTool(server, client, name, _definition(server, found[name]))
+            _McpTool(server, client, listing.found[name], _definition(server, listing.found[name]))
             for name in server.tools
-            if name in found
+            if name in listing.found
         ]
+
+    def _fits(self, tool: _McpTool, model: AbstractModel) -> bool:
+        if tool.fitting_model is model or not isinstance(model, Model):
+            return True
+        asked = ModelRequestParameters(function_tools=[tool.definition])
+        try:
+            (made,) = model.customize_request_parameters(asked).function_tools
+            reason = fault_of_size(made.description or "", made.parameters_json_schema)
+        except Exception as error:  # noqa: BLE001 - the library's reasons are many
+            reason = f"no schema for the model can be made of it ({type(error).__name__})"
+        if reason is None:
+            tool.fitting_model = model
+            return True
+        host, name = tool.server.url.host, tool.described.name
+        _log.warning("The MCP server %s has no usable tool '%s': %s", host, name, reason)
+        return False
 
 
 def _definition(server: McpServer, tool: ToolDescription) -> ToolDefinition:
@@ -137,7 +175,7 @@ def _definition(server: McpServer, tool: ToolDescription) -> ToolDefinition:
     return ToolDefinition(
         name=server.shown_name(tool.name),
         description=tool.description,
-        parameters_json_schema=tool.input_schema,
+        parameters_json_schema=tool.parameters.schema,
         # As pydantic-ai marks a function that needs approval, and like those one after the other.
         kind="unapproved" if needs_approval else "function",
         sequential=needs_approval,

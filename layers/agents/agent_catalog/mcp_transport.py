@@ -24,7 +24,7 @@ from agent_catalog.mcp_messages import (
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 # For telling a server that we leave. A cancelled run may take 3 s in all to end.
 _GOODBYE_S = 0.5
-_SHORTEST_RETRY_S = 0.1
+_SHORTEST_RETRY_MS, _LONGEST_RETRY_MS = 100, 300_000
 _SESSION = "mcp-session-id"
 _VERSION = "mcp-protocol-version"
 _CONTENT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
@@ -39,11 +39,15 @@ class _Cursor:
 
     event_id: str = ""
     retry_s: float = 1.0
+    # Whether something was sent that no message could be read from.
+    garbled: bool = False
 
     def move(self, event: httpx2.ServerSentEvent) -> None:
-        self.event_id = event.id or self.event_id
+        # An id goes back as a header's value.
+        if event.id and event.id.isascii() and event.id.isprintable():
+            self.event_id = event.id
         if event.retry is not None:
-            self.retry_s = max(event.retry / 1000, _SHORTEST_RETRY_S)
+            self.retry_s = min(max(event.retry, _SHORTEST_RETRY_MS), _LONGEST_RETRY_MS) / 1000
 
 
 class McpTransport:
@@ -91,6 +95,8 @@ class McpTransport:
         message = message_of(method, parameters) | {"id": number}
         answer = await self._ask("POST", cursor, number, message)
         while answer is None:
+            if cursor.garbled:
+                raise _not_json()
             if not cursor.event_id:
                 raise McpError("has broken off before its answer")
             # How a server may take its time without holding a connection open.
@@ -129,6 +135,8 @@ class McpTransport:
         async with sent as response:
             if begins:
                 given = response.headers.get(_SESSION)
+                if given and not (given.isascii() and given.isprintable()):
+                    raise McpError("names its session by what does not fit into a header")
                 self._agreed = {_SESSION: given} if given else {}
             return await self._answer(response, number, cursor)
 
@@ -143,7 +151,7 @@ class McpTransport:
             raise SessionLostError("does not keep its sessions")
         if response.is_success and kind == "text/event-stream":
             return await self._answer_in_stream(response, number, cursor)
-        if kind == "application/json":
+        if "json" in kind:
             messages = parse(await _body(response), self._secrets)
             # An error that comes with such a status may name no request.
             answer = answer_among(messages, number if response.is_success else None)
@@ -156,10 +164,12 @@ class McpTransport:
     async def _answer_in_stream(
         self, response: httpx2.Response, number: int, cursor: _Cursor
     ) -> JsonObject | None:
+        # It is in UTF-8, whatever its type names.
+        response.encoding = "utf-8"
         try:
             async for event in httpx2.EventSource(response, max_event_size=MAX_MESSAGE_BYTES):
                 cursor.move(event)
-                messages = parse(event.data, self._secrets) if event.data else []
+                messages = self._messages(event, cursor)
                 for reply in filter(None, map(reply_to, messages)):
                     await self.say(reply)
                 answer = answer_among(messages, number)
@@ -171,6 +181,16 @@ class McpTransport:
             if not cursor.event_id:
                 raise
         return None
+
+    def _messages(self, event: httpx2.ServerSentEvent, cursor: _Cursor) -> list[JsonObject]:
+        # Servers keep a stream alive by events of other names, or by texts that are no messages.
+        if not event.data:
+            return []
+        try:
+            return parse(event.data, self._secrets)
+        except McpError:
+            cursor.garbled |= event.event == "message"
+            return []
 
 
 def message_of(method: str, parameters: Mapping[str, JsonValue]) -> JsonObject:
@@ -196,6 +216,10 @@ async def _body(response: httpx2.Response) -> bytes:
         if len(read) > MAX_MESSAGE_BYTES:
             raise _too_large()
     return bytes(read)
+
+
+def _not_json() -> McpError:
+    return McpError("has answered with something that is not JSON")
 
 
 def _too_large() -> McpError:

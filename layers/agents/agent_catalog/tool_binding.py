@@ -61,7 +61,9 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
         session = (context.deps,) if takes_session else ()
         with _failures_shown(name), _at_most(timeout_s, name):
             result = await _run(partial(function, *session, **arguments))
-        context.deps.results.add(name, to_json_value(result))
+            # In here as well: not everything that a function may return has a form in JSON.
+            noted = to_json_value(result)
+        context.deps.results.add(name, noted)
         return result
 
     return _with_context(call, function)

@@ -3,11 +3,14 @@
 import ast
 import importlib.util
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from agent_catalog.provider_names import is_tool_name
 from agentrun.domain.agents import AgentTool
 
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _REFERENCE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<function>[A-Za-z_]\w*)")
 
 
@@ -24,15 +27,22 @@ def describe_tool(reference: str) -> AgentTool:
 
     Raises:
         ToolReferenceError: The reference is malformed, or there is no such module or function, or
-            the function has no docstring: a model could not know what the tool is for.
+            the function has no docstring: a model could not know what the tool is for. Or it, or a
+            parameter, has a name that providers refuse.
     """
-    module, function = split_reference(reference)
-    documented = _functions(module)
-    if function not in documented:
-        raise ToolReferenceError(f"the module '{module}' defines no function '{function}'")
-    if not documented[function]:
-        raise ToolReferenceError(f"the function '{function}' has no docstring")
-    return AgentTool(name=function, description=documented[function])
+    module, name = split_reference(reference)
+    function = _functions(module).get(name)
+    if function is None:
+        raise ToolReferenceError(f"the module '{module}' defines no function '{name}'")
+    documented = (ast.get_docstring(function) or "").partition("\n")[0]
+    if not documented:
+        raise ToolReferenceError(f"the function '{name}' has no docstring")
+    for refused in _refused_names(function):
+        raise ToolReferenceError(
+            f"the function '{name}': models do not take the name '{refused}', use at most 64 of "
+            "A-Z, a-z, 0-9 and _"
+        )
+    return AgentTool(name=name, description=documented)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -43,9 +53,17 @@ def split_reference(reference: str) -> tuple[str, str]:
     return match["module"], match["function"]
 
 
+def _refused_names(function: _Function) -> Iterator[str]:
+    taken = function.args
+    parameters = [
+        parameter.arg for parameter in (*taken.posonlyargs, *taken.args, *taken.kwonlyargs)
+    ]
+    return (name for name in (function.name, *parameters) if not is_tool_name(name))
+
+
 @cache
-def _functions(module: str) -> dict[str, str]:
-    """Map the functions that a module defines to the first line of their docstrings."""
+def _functions(module: str) -> dict[str, _Function]:
+    """Map the names of the functions that a module defines to their source."""
     path = _source_of(module)
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
@@ -55,7 +73,7 @@ def _functions(module: str) -> dict[str, str]:
         # ValueError: what is no text, such as a compiled module.
         raise ToolReferenceError(f"{path}: cannot be read as Python source") from error
     return {
-        node.name: (ast.get_docstring(node) or "").partition("\n")[0]
+        node.name: node
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }

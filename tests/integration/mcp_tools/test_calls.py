@@ -45,11 +45,21 @@ FAILED: list[tuple[Answer, str]] = [
         "The tool's server has given an answer that is not one.",
     ),
     (
-        lambda asked: JSONResponse(asked.result({"content": "hi"})),
-        "The tool's server has given an answer of the wrong shape.",
+        lambda asked: JSONResponse(asked.error(-32603, None)),  # type: ignore[arg-type]
+        "The tool's server has refused the request: no reason given.",
     ),
     (
-        lambda _: Response('{"id": "\\ud800"}', media_type="application/json"),
+        lambda asked: JSONResponse(asked.result(None) | {"error": "Out of order."}),
+        "The tool's server has refused the request: Out of order.",
+    ),
+    (
+        lambda asked: JSONResponse(
+            {"jsonrpc": "2.0", "id": None, "error": {"message": "Unreadable"}}
+        ),
+        "The tool's server has refused the request: Unreadable.",
+    ),
+    (
+        lambda _: Response("{" * 300, media_type="application/json"),
         "The tool's server has answered with something that is not JSON.",
     ),
     (
@@ -103,40 +113,6 @@ async def test_a_tool_says_itself_why_it_failed(server: ScriptedServer, caplog: 
     came = await McpRun(entry(server)).run(ECHO)
     assert came.results == [("failed", "There is no such page.")]
     assert caplog.messages == []
-
-
-async def test_a_result_of_any_kind_becomes_text_or_json(server: ScriptedServer) -> None:
-    def result(asked: Asked) -> Response:
-        return JSONResponse(asked.result(asked.message["params"]["arguments"]))
-
-    server.answers["tools/call"] = result
-    page = {"type": "text", "text": "page"}
-    came = await McpRun(entry(server)).run(
-        ("echo", {}),
-        ("echo", {"content": [page, page]}),
-        ("echo", {"content": [page], "structuredContent": {"pages": [1]}}),
-        ("echo", {"content": [], "structuredContent": {"result": [1, 2]}}),
-        ("echo", {"content": [page, {"type": "image", "data": "aGk=", "mimeType": "image/png"}]}),
-        ("echo", {"content": [{"type": "resource", "resource": {"uri": "file:a", "text": "A"}}]}),
-        ("echo", {"content": [{"type": "resource", "resource": {"uri": "file:a", "blob": "QQ"}}]}),
-        ("echo", {"content": [{"type": "resource_link", "name": "a", "uri": "https://a.example"}]}),
-        ("echo", {"content": [{"type": "hologram"}]}),
-    )
-    assert [outcome for outcome, _ in came.results] == ["success"] * 9
-    by_call = sorted(map(str, (content for _, content in came.results)))
-    assert by_call == sorted(
-        [
-            "",
-            "page\npage",
-            "{'pages': [1]}",
-            "[1, 2]",
-            "page\n[image, image/png: left out]",
-            "A",
-            "[file, file:a: left out]",
-            "https://a.example",
-            "[content of an unknown kind: left out]",
-        ]
-    )
 
 
 @pytest.mark.parametrize("failed", [False, True])

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from tests.integration.mcp_tools.mcp_run import ECHO, McpRun, entry
 from tests.mcp_server.scripted import (
+    TOOLS,
     Answer,
     Asked,
     ScriptedServer,
@@ -56,27 +57,116 @@ async def test_a_tool_that_the_server_lacks_is_absent_and_logged(
     came = await McpRun(entry(server, "echo", "fetch")).run(ECHO)
     assert came.names() == ["echo"]
     assert came.results[0][0] == "success"
-    assert "The MCP server 127.0.0.1 has no usable tool 'fetch'" in caplog.messages
+    assert (
+        "The MCP server 127.0.0.1 has no usable tool 'fetch': it is not listed" in caplog.messages
+    )
 
 
 @pytest.mark.parametrize(
-    "described",
+    ("described", "reason"),
     [
-        tool("echo", inputSchema={"type": "array"}),
-        tool("echo", inputSchema="text"),
-        tool("echo", description="x" * 66_000),
-        {"name": "echo"},
-        {},
+        (tool("echo", inputSchema={"type": "array"}), "its arguments are no object"),
+        (tool("echo", inputSchema="text"), "its schema is no object"),
+        (tool("echo", description="x" * 66_000), "its definition is larger than 64 KB"),
+        (tool("other"), "it is not listed"),
     ],
-    ids=["no object", "no schema", "too large", "no schema at all", "empty"],
 )
 async def test_a_tool_that_no_model_can_be_given_is_absent(
-    server: ScriptedServer, caplog: Log, described: dict[str, Any]
+    server: ScriptedServer, caplog: Log, described: dict[str, Any], reason: str
 ) -> None:
     server.tools = (described, tool("ping"))
     came = await McpRun(entry(server)).run()
     assert came.names() == ["ping"]
-    assert "The MCP server 127.0.0.1 has no usable tool 'echo'" in caplog.messages
+    assert f"The MCP server 127.0.0.1 has no usable tool 'echo': {reason}" in caplog.messages
+
+
+@pytest.mark.parametrize("odd", [{}, None, "echo", [], {"name": ["echo"]}, {"name": None}])
+async def test_what_is_no_tool_hides_no_other(server: ScriptedServer, odd: Any) -> None:
+    server.tools = (odd, *TOOLS)
+    assert (await McpRun(entry(server)).run()).names() == ["echo", "ping"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "description"),
+    [
+        ({"description": None, "title": "Echoes"}, "Echoes"),
+        ({"description": " ", "annotations": {"title": "Echo it"}}, "Echo it"),
+        ({"description": ["a"], "annotations": None}, ""),
+    ],
+)
+async def test_a_tool_without_a_description_is_known_by_its_title(
+    server: ScriptedServer, fields: dict[str, Any], description: str
+) -> None:
+    server.tools = (tool("echo", **fields),)
+    came = await McpRun(entry(server, "echo")).run(ECHO)
+    assert came.tools[0].description == description
+    assert came.results == [("success", '{"text": "hi"}')]
+
+
+async def test_a_tool_that_is_listed_twice_is_given_once(
+    server: ScriptedServer, caplog: Log
+) -> None:
+    broken = tool("echo", inputSchema={"type": "array"})
+    server.tools = (broken, *TOOLS, tool("echo", description="Again."))
+    server.answers["tools/list"] = lambda asked: JSONResponse(
+        asked.result({"tools": server.tools, "nextCursor": "2"} if not paged(asked) else {})
+    )
+    came = await McpRun(entry(server, "echo", "ping", "fetch")).run()
+    assert [tool.description for tool in came.tools] == ["Does echo.", "Does ping."]
+    assert "The MCP server 127.0.0.1 lists the tool 'echo' more than once" in caplog.messages
+
+
+def paged(asked: Asked) -> bool:
+    return "cursor" in asked.message["params"]
+
+
+@pytest.mark.parametrize("cursor", ["again", "", 7])
+async def test_a_page_that_comes_again_is_the_last(
+    server: ScriptedServer, caplog: Log, cursor: object
+) -> None:
+    server.answers["tools/list"] = lambda asked: JSONResponse(
+        asked.result({"tools": [tool("echo")], "nextCursor": cursor})
+    )
+    came = await McpRun(entry(server)).run(ECHO)
+    assert came.names() == ["echo"]
+    assert came.results[0][0] == "success"
+    assert server.names().count("tools/list") == 2
+    assert server.asked[3].message["params"] == {"cursor": cursor}
+    assert "The MCP server 127.0.0.1 has no usable tool 'ping': it is not listed" in caplog.messages
+
+
+async def test_pages_are_read_up_to_a_number(server: ScriptedServer) -> None:
+    server.answers["tools/list"] = lambda asked: JSONResponse(
+        asked.result({"tools": TOOLS[:1], "nextCursor": f"{len(server.asked)}"})
+    )
+    came = await McpRun(entry(server, timeout_s=60)).run()
+    assert came.names() == ["echo"]
+    assert server.names().count("tools/list") == 100
+
+
+@pytest.mark.parametrize("odd", [None, True, {"page": 2}, ["2"], 1.5])
+async def test_what_is_no_cursor_names_no_page(server: ScriptedServer, odd: object) -> None:
+    server.answers["tools/list"] = lambda asked: JSONResponse(
+        asked.result({"tools": TOOLS[:1], "nextCursor": odd})
+    )
+    assert (await McpRun(entry(server)).run()).names() == ["echo"]
+    assert server.names().count("tools/list") == 1
+
+
+async def test_a_list_that_breaks_off_costs_the_rest_of_it_only(
+    server: ScriptedServer, caplog: Log
+) -> None:
+    server.answers["tools/list"] = lambda asked: (
+        Response(status_code=502)
+        if paged(asked)
+        else JSONResponse(asked.result({"tools": TOOLS[:1], "nextCursor": "2"}))
+    )
+    came = await McpRun(entry(server)).run(ECHO)
+    assert came.results == [("success", '{"text": "hi"}')]
+    assert (
+        "The MCP server 127.0.0.1 has no usable tool 'ping': the list of tools breaks off, since "
+        "the server has answered with the status 502"
+    ) in caplog.messages
 
 
 async def test_all_pages_are_read_until_the_tools_are_found(server: ScriptedServer) -> None:
@@ -131,9 +221,9 @@ ABSENT: list[tuple[str, Answer, str]] = [
         "has given an answer of the wrong shape",
     ),
     (
-        "tools/list",
-        lambda asked: JSONResponse(asked.result({"tools": [], "nextCursor": "again"})),
-        "has not answered within 0.3 s",
+        "initialize",
+        lambda asked: JSONResponse(asked.result({}), headers={"mcp-session-id": "s\xe9ance"}),
+        "names its session by what does not fit into a header",
     ),
 ]
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic_ai.models.function import FunctionModel
+from pydantic_ai.models.function import FunctionModel, StreamFunctionDef
 from starlette.responses import Response
 
 from agent_catalog import CatalogError
+from agent_catalog.turn_messages import loaded
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError
 from agentrun.domain.events import ContentDelta, EngineEvent, ToolEnd, ToolError, ToolStart
 from agentrun.domain.turns import Resumption
-from tests.mcp_server.scripted import Asked, ScriptedServer, hangs, text
+from tests.mcp_server.scripted import Asked, ScriptedServer, hangs, text, tool
 from tests.unit.agent_catalog.conftest import Bench, calling
 
 pytestmark = pytest.mark.anyio
@@ -26,10 +27,17 @@ ECHO = calling(("echo", {"text": "hi"}))
 class Engine:
     """The sample agent, with a server in its file."""
 
-    def __init__(self, folder: Path, server: ScriptedServer, **fields: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: ScriptedServer,
+        *,
+        calls: StreamFunctionDef = ECHO,
+        **fields: Any,
+    ) -> None:
         entry = {"url": server.url, "tools": ["echo", "ping"], "timeout_s": 5} | fields
         more = f"mcp: {json.dumps([entry])}\n"
-        self.bench = Bench(folder, FunctionModel(stream_function=ECHO), more)
+        self.bench = Bench(folder, FunctionModel(stream_function=calls), more)
 
     async def run(self, **fields: Any) -> list[EngineEvent]:
         """Give what a run says of its tools, and its text."""
@@ -83,6 +91,23 @@ async def test_an_approved_call_starts_only_then(tmp_path: Path, server: Scripte
     assert [call.tool for call in engine.bench.paused.pending] == ["echo"]
     assert "tools/call" not in server.names()
     assert await engine.resume(ApprovalAction.APPROVE) == [START, END, DONE]
+
+
+async def test_an_approved_call_reaches_the_server_by_its_own_names(
+    tmp_path: Path, server: ScriptedServer
+) -> None:
+    properties = {"$filter": {"type": "string"}}
+    schema = {"type": "object", "properties": properties, "anyOf": [{"required": ["$filter"]}]}
+    server.tools = (tool("echo", inputSchema=schema), tool("ping"))
+    called = {"arguments": {"filter": "a"}}
+    engine = Engine(tmp_path, server, approval=["echo"], calls=calling(("echo", called)))
+    await engine.run()
+    assert [call.arguments for call in engine.bench.paused.pending] == [called]
+    assert await engine.resume(ApprovalAction.APPROVE) == [
+        ToolStart(id="call-0", name="echo", arguments=called),
+        ToolEnd(id="call-0", name="echo", result='{"$filter": "a"}'),
+        DONE,
+    ]
 
 
 async def test_a_rejected_call_never_reaches_the_server(
@@ -151,3 +176,21 @@ async def test_callers_are_told_of_the_tools(tmp_path: Path, server: ScriptedSer
 async def test_names_that_clash_stop_the_service(tmp_path: Path, server: ScriptedServer) -> None:
     with pytest.raises(CatalogError, match=r"sample.yaml:\d+: mcp.0: 'add' is there twice"):
         Engine(tmp_path, server, tools=["echo", "add"])
+
+
+@pytest.mark.parametrize("levels", [60, 195])
+async def test_a_result_is_never_too_deep_for_the_conversation_that_keeps_it(
+    tmp_path: Path, server: ScriptedServer, levels: int
+) -> None:
+    nested = "[" * levels + "]" * levels
+    server.answers["tools/call"] = lambda asked: Response(
+        f'{{"id": {asked.message["id"]}, "result": {{"structuredContent": {nested}}}}}',
+        media_type="application/json",
+    )
+    engine = Engine(tmp_path, server)
+    (_, end, _) = await engine.run()
+    assert isinstance(end, ToolEnd)
+    assert end.result == (json.loads(nested) if levels == 60 else nested)
+    kept = engine.bench.ended.messages
+    assert kept is not None
+    assert nested in str(loaded(kept)).replace(" ", "")

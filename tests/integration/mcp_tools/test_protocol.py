@@ -1,6 +1,7 @@
 """The client keeps to the protocol, and bears what the protocol allows a server."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -8,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from tests.integration.mcp_tools.mcp_run import ECHO, McpRun, entry
 from tests.mcp_server.scripted import (
+    TOOLS,
     Asked,
     ScriptedServer,
     frame,
@@ -29,6 +31,105 @@ async def test_an_answer_may_come_after_other_messages_in_a_stream(server: Scrip
     )
     came = await McpRun(entry(server)).run(ECHO)
     assert came.results == [("success", "late")]
+
+
+ALIVE = [
+    "event: ping\ndata: 2026-11-29 14:00:00.000000+00:00\n\n",
+    "event: keepalive\ndata: {}\n\n",
+    "event: ping\n\n",
+    "data: ping\n\n",
+    "data:\n\n",
+    'data: {"type":"heartbeat"}\n\n',
+    "id: \u540d\nretry: " + "9" * 400 + "\n\n",
+    "event: endpoint\ndata: /messages/?session_id=1\n\n",
+    "\ufeff: a byte order mark\n\n",
+]
+
+
+@pytest.mark.parametrize("alive", ALIVE)
+@pytest.mark.parametrize("method", ["initialize", "tools/list", "tools/call"])
+async def test_what_keeps_a_stream_alive_is_no_answer(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture, method: str, alive: str
+) -> None:
+    results = {
+        "initialize": {"protocolVersion": "2025-11-25"},
+        "tools/list": {"tools": TOOLS},
+        "tools/call": {"content": [{"type": "text", "text": "late"}]},
+    }
+    server.answers[method] = lambda asked: stream(
+        alive, alive, frame(asked.result(results[method]), event="message"), alive
+    )
+    came = await McpRun(entry(server)).run(ECHO)
+    assert [outcome for outcome, _ in came.results] == ["success"]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("event_id", ["名", "é", "a\x01b"])
+async def test_an_event_id_that_fits_into_no_header_is_not_sent_back(
+    server: ScriptedServer, event_id: str
+) -> None:
+    server.answers["tools/call"] = lambda _: stream(f"id: {event_id}\ndata:\n\n")
+    came = await McpRun(entry(server)).run(ECHO)
+    assert came.results == [("failed", "The tool's server has broken off before its answer.")]
+    assert "GET" not in server.names()
+
+
+async def test_a_refusal_may_come_as_an_event_of_that_name(server: ScriptedServer) -> None:
+    server.answers["tools/call"] = lambda asked: stream(
+        frame(asked.error(-32603, "Out of order."), event="error")
+    )
+    came = await McpRun(entry(server)).run(ECHO)
+    assert came.results == [("failed", "The tool's server has refused the request: Out of order.")]
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-7", "unicode_escape", "idna", "none"])
+async def test_a_stream_is_utf8_whatever_it_says(server: ScriptedServer, charset: str) -> None:
+    def answer(asked: Asked) -> Response:
+        message = asked.result({"content": [{"type": "text", "text": "größe"}]})
+        body = f"data: {json.dumps(message, ensure_ascii=False)}\n\n".encode()
+        return Response(body, headers={"content-type": f"text/event-stream; charset={charset}"})
+
+    server.answers["tools/call"] = answer
+    assert (await McpRun(entry(server)).run(ECHO)).results == [("success", "größe")]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json-rpc", "text/json"])
+@pytest.mark.parametrize("odd_id", ["as text", 3.0])
+async def test_an_answer_may_be_named_in_other_ways(
+    server: ScriptedServer, kind: str, odd_id: object
+) -> None:
+    unhashable: list[object] = [[], {}, [3]]
+    others = [{"id": other, "result": {}} for other in unhashable]
+
+    def answer(asked: Asked) -> Response:
+        content = asked.result({"content": [{"type": "text", "text": "found"}]})
+        given = str(content["id"]) if isinstance(odd_id, str) else float(content["id"])
+        body = json.dumps([*others, content | {"id": given}])
+        return Response(body, media_type=kind)
+
+    server.answers["tools/call"] = answer
+    assert (await McpRun(entry(server)).run(ECHO)).results == [("success", "found")]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r'"half \ud83d"', "half \ufffd"),
+        (r'"whole \ud83d\ude00"', "whole \U0001f600"),
+        (r'"escaped \\ud83d \udead"', "escaped \\ud83d \ufffd"),
+        ('"NaN"', "NaN"),
+    ],
+)
+async def test_json_that_strict_readers_refuse_is_read(
+    server: ScriptedServer, written: str, read: str
+) -> None:
+    def answer(asked: Asked) -> Response:
+        body = json.dumps(asked.result({"content": [{"type": "text", "text": "TEXT"}], "n": "N"}))
+        body = "\ufeff" + body.replace('"TEXT"', written).replace('"N"', "[NaN, -Infinity, 1e999]")
+        return Response(body, media_type="application/json")
+
+    server.answers["tools/call"] = answer
+    assert (await McpRun(entry(server)).run(ECHO)).results == [("success", read)]
 
 
 @pytest.mark.parametrize("method", ["sampling/createMessage", "elicitation/create", "roots/list"])
@@ -107,7 +208,7 @@ async def test_an_older_server_without_sessions_is_understood(
     # That revision allowed several messages at once.
     server.answers["tools/call"] = lambda asked: JSONResponse([asked.result({"content": []})])
     came = await McpRun(entry(server)).run(ECHO)
-    assert came.results == [("success", "")]
+    assert came.results == [("success", "The tool has returned nothing.")]
     assert server.names()[-1] == "tools/call"
     assert server.asked[-1].headers["mcp-protocol-version"] == version
     assert "mcp-session-id" not in server.asked[-1].headers

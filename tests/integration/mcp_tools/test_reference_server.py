@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from agent_catalog.mcp_entry import McpServer
-from tests.integration.mcp_tools.mcp_run import McpRun
+from tests.integration.mcp_tools.mcp_run import Call, McpRun
 from tests.mcp_server.reference import reference_server
 
 pytestmark = pytest.mark.anyio
 
-TOOLS = ("add", "fail", "report", "sample", "elicit", "picture", "hang")
+TOOLS = ("add", "fail", "report", "sample", "elicit", "picture", "query", "summary", "hang")
 WAIT_S = 10
 
 
@@ -59,6 +59,16 @@ async def test_its_tools_are_listed_and_called(reference: Reference) -> None:
     failed = sorted(str(content) for outcome, content in came.results if outcome == "failed")
     assert len(failed) == 2
     assert "Input should be a valid integer" in failed[0]
+
+
+async def test_its_own_names_and_both_halves_of_a_result_are_kept(reference: Reference) -> None:
+    calls: tuple[Call, ...] = (("query", {"odata": {"filter": "a eq 1"}}), ("summary", {}))
+    came = await McpRun(reference.entry).run(*calls)
+    (shown,) = (tool.parameters_json_schema for tool in came.tools if tool.name == "query")
+    assert shown["$defs"]["Odata"]["required"] == ["filter"]
+    results = {str(result) for result in came.results}
+    both = {"text": "1 page", "structuredContent": {"pages": ["a"]}}
+    assert results == {"('success', ['a eq 1', '6'])", str(("success", both))}
 
 
 @pytest.mark.parametrize("tool", ["sample", "elicit"])

@@ -20,7 +20,7 @@ from tests.unit.agent_catalog.chat import Chat
 
 TOOLS = (
     *("add", "locate", "whose", "refuse", "crash", "hang", "hang_in_thread"),
-    *("launch", "land"),
+    *("count_far", "launch", "land"),
 )
 SAMPLE_AGENT = f"""
 name: Sample

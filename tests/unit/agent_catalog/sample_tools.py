@@ -74,3 +74,13 @@ def land(place: str) -> str:
 
 def undocumented() -> None:
     raise AssertionError
+
+
+def count_far() -> int:
+    """Count further than JSON is read."""
+    return 10**5000
+
+
+def messen(größe: int) -> int:  # noqa: PLC2401 - a name that providers refuse
+    """Measure."""
+    return größe

@@ -134,6 +134,10 @@ active: false
             "tools.0: the function 'undocumented' has no docstring",
         ),
         (
+            MINIMAL + "tools: ['tests.unit.agent_catalog.sample_tools:messen']\n",
+            "tools.0: the function 'messen': models do not take the name 'größe'",
+        ),
+        (
             MINIMAL + f"tools: ['{CALCULATE}', '{CALCULATE}']\n",
             "agent.yaml:3: tools.1: 'calculate' is there twice",
         ),

@@ -92,6 +92,7 @@ async def test_a_tool_is_given_the_session_and_the_model_does_not_see_it(bench: 
     [
         ("refuse", {"reason": "not today"}, "No: not today."),
         ("crash", {}, "The tool has failed."),
+        ("count_far", {}, "The tool has failed."),
         ("add", {"left": 1}, "right: Field required"),
     ],
 )

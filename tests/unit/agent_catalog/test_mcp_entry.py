@@ -1,10 +1,13 @@
 """What an agent's file may say of an MCP server, and what it refuses."""
 
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent_catalog.mcp_entry import HeaderValueError, McpServer
@@ -34,11 +37,10 @@ def test_a_server_is_reached_over_https_or_on_this_machine(url: str) -> None:
         ({"url": "https://ana:secret@mcp.example.com/mcp"}, "neither a user"),
         ({"url": "https://mcp.example.com/mcp#part"}, "nor a fragment"),
         ({"tools": []}, "at least 1 item"),
-        ({"tools": ["*"]}, "should match pattern"),
+        ({"tools": ["*"]}, "must be a tool's name as the server has it"),
+        ({"tools": ["a\nb"]}, "must be a tool's name as the server has it"),
+        ({"tools": ["x" * 257]}, "at most 256 characters"),
         ({"tools": ["search", "search"]}, "'search' is there twice"),
-        ({"tools": ["a.b", "a/b"]}, "'a_b' is there twice"),
-        ({"tools": ["x" * 65]}, "longer than the 64 characters"),
-        ({"tools": ["x" * 60], "prefix": "docs"}, "longer than the 64 characters"),
         ({"approval": ["delete"]}, "'delete' is not among the tools of this server"),
         ({"prefix": "a b"}, "should match pattern"),
         ({"timeout_s": 0}, "greater than 0"),
@@ -74,6 +76,34 @@ def test_a_name_is_one_that_models_take() -> None:
         ("docs_pages_get_all", True),
         ("docs_search", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["a.b", "a_b"], ["a_b_2e7336dc", "a_b"]),
+        (["a.b", "a/b"], ["a_b_2e7336dc", "a_b_c14cddc0"]),
+        (["get user", "größe", "名前"], ["get_user", "gro_e", "tool"]),
+        (["x" * 65], ["x" * 55 + "_9537c5fd"]),
+    ],
+)
+def test_any_name_becomes_one_of_its_own_that_models_take(
+    names: list[str], shown: list[str]
+) -> None:
+    listed = [tool.name for tool in entry(tools=names).agent_tools()]
+    assert listed == shown
+    assert listed[::-1] == [tool.name for tool in entry(tools=names[::-1]).agent_tools()]
+
+
+PRINTABLE = st.characters(exclude_categories=("C", "Z")) | st.sampled_from("a._-/ $[]")
+NAMES = st.text(PRINTABLE, min_size=1, max_size=80).filter(lambda name: name.strip("* "))
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+def test_no_two_tools_of_a_server_share_a_name(names: list[str]) -> None:
+    shown = [tool.name for tool in entry(tools=names).agent_tools()]
+    assert len({*shown}) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in shown)
 
 
 def test_header_values_come_from_the_environment() -> None:
