@@ -43,7 +43,7 @@ BROKEN = {
     "an effect that IAM does not know": (
         "            - Sid: CallModels\n              Effect: Allow\n",
         "            - Sid: CallModels\n              Effect: Permit\n",
-        f"E3510 {STATEMENTS.format(0)}/1/Effect: 'Permit' is not one of",
+        f"E3510 {STATEMENTS.format(0)}/2/Effect: 'Permit' is not one of",
     ),
     "an action that is none": (
         "secretsmanager:GetSecretValue\n",
