@@ -10,6 +10,7 @@ from pydantic_ai.models import Model
 from agent_catalog.arguments import argument_faults
 from agent_catalog.built_agent import BuiltAgent, build_agent
 from agent_catalog.catalog import AgentCatalog
+from agent_catalog.checked_model import CheckedModel
 from agent_catalog.engine_errors import engine_error
 from agent_catalog.models import create_model
 from agent_catalog.own_task import in_own_task
@@ -91,5 +92,5 @@ class PydanticAiEngine:
 
     def _model(self, model_id: str) -> Model:
         if model_id not in self._models:
-            self._models[model_id] = self._create_model(model_id)
+            self._models[model_id] = CheckedModel(self._create_model(model_id))
         return self._models[model_id]
