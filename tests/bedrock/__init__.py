@@ -17,6 +17,9 @@ may be a function of the request. An answer is a `Reply` of steps, or an `HttpEr
 an event of the test's own goes on once that is set. `bedrock.requests` records what came in;
 `request.closed` is set when the server has seen the client go before the end of the answer.
 
+A request that the real Bedrock would refuse (see `rules`) is refused, whatever the script says, and
+`bedrock.refused` says why.
+
 `python -m tests.bedrock --port 9099` serves echoes, to try a stack by hand.
 """
 
@@ -37,6 +40,7 @@ from tests.bedrock.answers import (
     Usage,
 )
 from tests.bedrock.model_server import ModelRequest, ModelServer
+from tests.bedrock.rules import faults, input_shape
 
 __all__ = [
     "BedrockServer",
@@ -62,6 +66,9 @@ class BedrockServer(ModelServer):
     def __init__(self, certificate: Path | None = None, port: int = 0) -> None:
         refusal = HttpError(400, "ValidationException", "The script has no answer to this request.")
         super().__init__(refusal, certificate, port)
+        # Now: an answer that waits for it may come too late for a client with little patience.
+        for operation in ("Converse", "ConverseStream"):
+            input_shape(operation)
         self.environment = {
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -71,6 +78,15 @@ class BedrockServer(ModelServer):
         }
         if certificate is not None:
             self.environment["AWS_CA_BUNDLE"] = str(certificate)
+
+    def faults(self, request: ModelRequest) -> list[str]:
+        """Return what Bedrock would refuse a request for."""
+        streamed = request.path.endswith("-stream")
+        return faults(request.body, "ConverseStream" if streamed else "Converse")
+
+    def refusal(self, request: ModelRequest) -> HttpError:
+        """Refuse as Bedrock does."""
+        return HttpError(400, "ValidationException", "; ".join(self.faults(request)))
 
 
 def model_id(request: ModelRequest) -> str:
