@@ -5,6 +5,7 @@ from starlette.responses import Response, StreamingResponse
 from agentrun.http.bodies import json_answer, result_body
 from agentrun.http.sse import MEDIA_TYPE, PING_AFTER_S, encode_stream
 from agentrun.service.attach import RunFollower
+from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import RunStream
 from agentrun.service.run_result import collect_result
 
@@ -16,9 +17,11 @@ _AGAINST_BUFFERING = {
 
 def stream_answer(stream: RunStream) -> Response:
     """Stream a run's events, live or from its log."""
+    # Of a run that is replayed only its reader fails.
+    on_failure = stream.fail if isinstance(stream, RunExecution) else lambda: None
     names = {"X-Run-Id": stream.run.id, "X-Session-Id": stream.run.session_id}
     return StreamingResponse(
-        encode_stream(stream.batches(idle_s=PING_AFTER_S)),
+        encode_stream(stream.batches(idle_s=PING_AFTER_S), on_failure=on_failure),
         headers=_AGAINST_BUFFERING | names | _replayed_header(stream),
         media_type=MEDIA_TYPE,
     )
