@@ -133,6 +133,12 @@ class ModelServer:
         with self._changed:
             self._script.extend(answers)
 
+    def script_anew(self, *answers: Answer) -> None:
+        """Forget what is left of the script, and answer the next requests with these."""
+        with self._changed:
+            self._script.clear()
+            self._script.extend(answers)
+
     def always(self, answer: Answer | Callable[[ModelRequest], Answer]) -> None:
         """Answer every request that the script has nothing for with this."""
         with self._changed:

@@ -44,8 +44,8 @@ def whole_value(value: Any) -> Any:
     if isinstance(value, str):
         return whole_text(value)
     if isinstance(value, float) and not math.isfinite(value):
-        # JSON has no such numbers (RFC 8259, section 6).
-        return str(value)
+        # JSON has no such numbers (RFC 8259, section 6); `json_form` writes them alike.
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, list | tuple):
         return [whole_value(item) for item in value]
     if isinstance(value, dict):
