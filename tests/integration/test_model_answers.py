@@ -19,7 +19,7 @@ from tests.runs import AT
 pytestmark = pytest.mark.anyio
 
 MODEL = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
-NOVA = "bedrock:eu.amazon.nova-lite-v1:0"
+MISTRAL = "bedrock:mistral.mistral-large-2407-v1:0"
 ADD = ToolUse("t1", "add", {"left": 1, "right": 2})
 DONE = Reply(Text("It is 3."))
 ASKED = {"role": "user", "content": [{"text": "go"}]}
@@ -357,7 +357,7 @@ async def test_reasoning_without_a_signature_does_not_go_back_as_reasoning(
     assert not [block for block in blocks if "reasoningContent" in block]
 
 
-@pytest.mark.parametrize("model", [MODEL, NOVA])
+@pytest.mark.parametrize("model", [MODEL, MISTRAL])
 @pytest.mark.parametrize("value", ["", " ", [], [""], [1, "a"], 3, None, {"a": []}])
 async def test_any_result_of_a_tool_goes_back(
     bedrock: BedrockServer, tmp_path: Path, model: str, value: object

@@ -22,13 +22,14 @@ def with_fitting_ids(messages: Sequence[ModelMessage], rules: ProviderRules) -> 
     """
     Return messages whose calls have ids of their own, each result with the id of its call.
 
-    Of calls with one id, the oldest without a result has the next result, as pydantic-ai reads it.
-    A second result of one call, or one without a call, is left out.
+    A result belongs to a call of the answer right before it; of calls with one id, to the first one
+    that has none yet. A second result of one call, or one without a call, is left out.
     """
     renaming = _Renaming(rules)
     result: list[ModelMessage] = []
     for message in messages:
         if isinstance(message, ModelResponse):
+            renaming.begin()
             said = [renaming.called(part) for part in message.parts]
             result.append(replace(message, parts=said))
         elif isinstance(message, ModelRequest):
@@ -38,12 +39,15 @@ def with_fitting_ids(messages: Sequence[ModelMessage], rules: ProviderRules) -> 
 
 
 class _Renaming:
-    """The ids given so far, and the calls that have no result yet by the ids that they had."""
+    """The ids given so far, and the last answer's calls without a result, by their former ids."""
 
     def __init__(self, rules: ProviderRules) -> None:
         self._rules = rules
         self._taken: set[str] = set()
         self._open: defaultdict[str, deque[str]] = defaultdict(deque)
+
+    def begin(self) -> None:
+        self._open.clear()
 
     def called(self, part: ModelResponsePart) -> ModelResponsePart:
         if not isinstance(part, ToolCallPart):

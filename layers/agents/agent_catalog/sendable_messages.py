@@ -27,6 +27,7 @@ from pydantic_ai.messages import (
     repair_messages,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_core import to_json
 
 from agent_catalog.call_ids import with_fitting_ids
 from agent_catalog.calls_as_text import calls_as_text
@@ -60,8 +61,9 @@ def sendable(
     clean = [_clean(message, rules, offered) for message in messages]
     if not offered and not parameters.native_tools:
         clean = calls_as_text(clean)
-    # Again, since what was left out may have stood between two messages of one side.
-    return _alternating(repair_messages(with_fitting_ids(clean, rules)))
+    # What was left out may have stood between two messages of one side.
+    paired = repair_messages(with_fitting_ids(_joined(clean), rules))
+    return [*map(_with_some_text, paired), *_closing(paired)]
 
 
 def _clean(message: ModelMessage, rules: ProviderRules, offered: set[str]) -> ModelMessage:
@@ -72,25 +74,34 @@ def _clean(message: ModelMessage, rules: ProviderRules, offered: set[str]) -> Mo
     return replace(message, parts=[part for part in said if not _is_blank(part)])
 
 
-def _alternating(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Leave out empty answers, join answers that follow each other, and end with a request."""
+def _joined(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """Leave out empty answers, and make one message of those of one side that follow each other."""
     result: list[ModelMessage] = []
     for message in messages:
-        if isinstance(message, ModelResponse):
-            if message.parts and result and isinstance(last := result[-1], ModelResponse):
-                result[-1] = replace(last, parts=[*last.parts, *message.parts])
-            elif message.parts:
-                result.append(message)
-        elif message.parts or not result or not isinstance(result[-1], ModelRequest):
-            result.append(_with_some_text(message))
-    return [*repair_messages(result), *_closing(result)]
+        last = result[-1] if result else None
+        if isinstance(message, ModelResponse) and isinstance(last, ModelResponse):
+            result[-1] = replace(last, parts=[*last.parts, *message.parts])
+        elif isinstance(message, ModelRequest) and isinstance(last, ModelRequest):
+            # Results come first: nothing may stand between them and their calls.
+            parts = sorted((*last.parts, *message.parts), key=_is_no_result)
+            instructions = message.instructions or last.instructions
+            result[-1] = replace(message, parts=parts, instructions=instructions)
+        elif message.parts or isinstance(message, ModelRequest):
+            result.append(message)
+    return result
 
 
-def _with_some_text(request: ModelRequest) -> ModelRequest:
+def _is_no_result(part: ModelRequestPart) -> bool:
+    return not isinstance(part, ToolReturnPart)
+
+
+def _with_some_text(message: ModelMessage) -> ModelMessage:
     # A system prompt goes elsewhere: it does not make a turn of the user's.
-    if any(not isinstance(part, SystemPromptPart) for part in request.parts):
-        return request
-    return replace(request, parts=[*request.parts, UserPromptPart(EMPTY)])
+    if isinstance(message, ModelResponse) or any(
+        not isinstance(part, SystemPromptPart) for part in message.parts
+    ):
+        return message
+    return replace(message, parts=[*message.parts, UserPromptPart(EMPTY)])
 
 
 def _closing(messages: Sequence[ModelMessage]) -> Iterator[ModelRequest]:
@@ -132,8 +143,9 @@ def _sent(part: ModelRequestPart, rules: ProviderRules) -> ModelRequestPart:
         return replace(part, content=_prompt(part.content))
     if isinstance(part, ToolReturnPart):
         content: Any = part.content
-        # pydantic-ai sends the items of a list one by one, and an empty list as one.
-        if isinstance(content, list) and content:
+        # pydantic-ai sends the items of a list one by one, but an empty list, and the faults of
+        # arguments that did not fit, as one value.
+        if isinstance(content, list) and content and part.outcome != "retried":
             content = [_result(item, rules) for item in content]
         else:
             content = _result(content, rules)
@@ -153,8 +165,8 @@ def _result(item: object, rules: ProviderRules) -> object:
         return item
     if isinstance(item, str):
         return whole_text(item) if item.strip() else EMPTY
-    if rules.only_json_objects and not isinstance(to_json_value(item), dict):
-        return str(ToolReturnPart("", content=item, tool_call_id="").model_response_str())
+    if rules.only_json_objects and not isinstance(value := to_json_value(item), dict):
+        return to_json(value).decode()
     return whole_value(item)
 
 
