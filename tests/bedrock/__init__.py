@@ -83,8 +83,7 @@ class BedrockServer(ModelServer):
 
     def faults(self, request: ModelRequest) -> list[str]:
         """Return what Bedrock would refuse a request for."""
-        streamed = request.path.endswith("-stream")
-        return faults(request.body, "ConverseStream" if streamed else "Converse")
+        return faults(request.body, request.path)
 
     def refusal(self, request: ModelRequest) -> HttpError:
         """Refuse as Bedrock does."""

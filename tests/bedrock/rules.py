@@ -21,12 +21,14 @@ _ANTHROPIC_CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 Block = dict[str, Any]
 
 
-def faults(body: dict[str, Any], operation: str = "ConverseStream") -> list[str]:
+def faults(body: dict[str, Any], path: str) -> list[str]:
     """Return what is wrong with a request, each with its place; nothing where Bedrock takes it."""
+    operation = "ConverseStream" if path.endswith("-stream") else "Converse"
     shape = input_shape(operation)
     # The model's id is in the path.
     broken = [*_half_characters(body), *_misshapen(shape, {"modelId": "m.m", **body}, "")]
-    return broken or [fault for rule in _RULES for fault in rule(body)]
+    rules = (*_RULES, *(() if "moonshot" in path else (_anthropic_ids,)))
+    return broken or [fault for rule in rules for fault in rule(body)]
 
 
 @cache
@@ -152,6 +154,10 @@ def _calls(body: Block) -> Iterator[str]:
     for place, call in calls:
         if not isinstance(call["input"], dict):
             yield f"{place}.toolUse.input is no object"
+
+
+def _anthropic_ids(body: Block) -> Iterator[str]:
+    for place, call in _blocks(body, "toolUse"):
         if not _ANTHROPIC_CALL_ID.fullmatch(call["toolUseId"]):
             yield f"{place}.toolUse.toolUseId is not {_ANTHROPIC_CALL_ID.pattern}"
 

@@ -302,6 +302,19 @@ async def test_an_id_is_shown_as_it_came_and_goes_back_as_the_provider_wants_it(
     assert [result["toolUseId"] for result in results_in(sent(bedrock))] == [call["toolUseId"]]
 
 
+async def test_kimi_on_bedrock_gets_its_own_ids_back(
+    bedrock: BedrockServer, tmp_path: Path
+) -> None:
+    call = ToolUse("functions.add:0", "add", {"left": 1, "right": 2})
+    bedrock.script(Reply(call), Reply(call), DONE)
+    async with Runner(tmp_path, "bedrock:moonshot.kimi-k2-thinking") as runner:
+        run = await runner.run()
+    assert run.error is None
+    ids = ["functions.add:0", "functions.add:1"]
+    assert [event.id for event in run.events if isinstance(event, ToolStart)] == ids
+    assert [call["toolUseId"] for call in calls_in(sent(bedrock))] == ids
+
+
 @pytest.mark.parametrize(
     ("pieces", "sent_back"),
     [

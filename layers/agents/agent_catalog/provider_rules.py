@@ -11,6 +11,8 @@ ILLEGAL_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 _ANY = re.compile(r".+", re.DOTALL)
 _LONGEST_CALL_ID = 64
+_BEDROCK_CALL_ID = re.compile(rf"[a-zA-Z0-9_.:-]{{1,{_LONGEST_CALL_ID}}}")
+# Anthropic's. An ARN does not say whose model it is, so this goes for nearly all.
 _STRICT_CALL_ID = re.compile(rf"[a-zA-Z0-9_-]{{1,{_LONGEST_CALL_ID}}}")
 _LONGEST_OPENAI_CALL_ID = 40
 
@@ -32,6 +34,9 @@ class ProviderRules:
 def rules_of(model: Model) -> ProviderRules:
     """Return the rules of a model's provider; one that nothing is known of takes any id."""
     only_json_objects = model.profile.get("bedrock_tool_result_format") == "json"
+    if model.system == "bedrock" and "moonshot" in model.model_name:
+        # Kimi's models want their own ids back, `functions.add:0`.
+        return ProviderRules(_BEDROCK_CALL_ID, _LONGEST_CALL_ID, only_json_objects)
     if model.system in {"bedrock", "anthropic"}:
         return ProviderRules(_STRICT_CALL_ID, _LONGEST_CALL_ID, only_json_objects)
     if model.system == "openai":

@@ -6,6 +6,7 @@ UTF-8 and calls that clients can match by their ids; what the third needs is tol
 `sendable_messages`.
 """
 
+import re
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from hashlib import sha256
@@ -27,6 +28,8 @@ from pydantic_ai.messages import (
 
 from agent_catalog.unicode_text import HalfCharacters, whole_json_text, whole_text, whole_value
 
+_COUNTED = re.compile(r"(.*:)(\d{1,9})", re.DOTALL | re.ASCII)
+
 MAX_CALL_ID = 256
 """What a decision on a call may name; some gateways hide a kilobyte of state in their ids."""
 
@@ -35,7 +38,7 @@ def sound_answer(answer: ModelResponse, earlier_ids: Collection[str]) -> ModelRe
     """
     Return an answer with whole characters and call ids that are not empty, too long or taken.
 
-    The first call with an id keeps it; the next ones have `-2`, `-3` and so on after it.
+    The first call with an id keeps it; see `free_id` for the next ones.
 
     Args:
         answer: What the model has said.
@@ -77,12 +80,18 @@ def call_ids(messages: Collection[ModelMessage]) -> set[str]:
 
 
 def free_id(wanted: str, taken: Collection[str], *, longest: int) -> str:
-    """Return an id, with a number after it if it is taken."""
-    number, result = 1, wanted
+    """
+    Return an id, with `-2`, `-3` and so on after it if it is taken.
+
+    One like `functions.add:0` has its own number raised: Kimi's models count their calls in their
+    ids, and stop calling tools properly once they are given back others.
+    """
+    counted = _COUNTED.fullmatch(wanted)
+    stem, number, result = (counted[1], int(counted[2]), wanted) if counted else ("", 1, wanted)
     while result in taken:
         number += 1
-        suffix = f"-{number}"
-        result = wanted[: longest - len(suffix)] + suffix
+        suffix = f"{number}" if counted else f"-{number}"
+        result = (stem or wanted)[: longest - len(suffix)] + suffix
     return result
 
 
