@@ -39,6 +39,15 @@ class Strict(FunctionModel):
         return "bedrock"
 
 
+class OpenAi(FunctionModel):
+    """A model of the provider with the shortest ids."""
+
+    @property
+    def system(self) -> str:
+        return "openai"
+
+
+OPENAI = OpenAi(lambda *_: ModelResponse(parts=[]))
 STRICT = Strict(lambda *_: ModelResponse(parts=[]))
 
 
@@ -115,6 +124,15 @@ def test_ids_that_become_alike_are_told_apart() -> None:
     # A provider without rules gets its own ids back.
     own = ["a.b", "a:b", "a_b"]
     assert sent(asked("a"), said(*calls), asked(*results))[1:] == [own, own]
+
+
+def test_an_id_that_is_too_long_is_cut_and_stays_unlike_others() -> None:
+    calls = [call("x" * 50 + end) for end in "ab"]
+    results = [result("x" * 50 + end) for end in "ab"]
+    (_, ids, answered) = sent(asked("a"), said(*calls), asked(*results), model=OPENAI)
+    assert ids == answered
+    assert len(set(ids)) == 2
+    assert {len(call_id) for call_id in ids} == {40}
 
 
 def test_a_file_that_a_tool_returned_is_sent_as_it_is() -> None:
