@@ -27,7 +27,11 @@ def faults(body: dict[str, Any], path: str) -> list[str]:
     shape = input_shape(operation)
     # The model's id is in the path.
     broken = [*_half_characters(body), *_misshapen(shape, {"modelId": "m.m", **body}, "")]
-    rules = (*_RULES, *(() if "moonshot" in path else (_anthropic_ids,)))
+    rules = [*_RULES]
+    if "moonshot" not in path:
+        rules.append(_anthropic_ids)
+    if "meta." in path or "mistral." in path:
+        rules.append(_mixed_turns)
     return broken or [fault for rule in rules for fault in rule(body)]
 
 
@@ -177,6 +181,15 @@ def _results(body: Block) -> Iterator[str]:
 
 def _ids(content: Sequence[Block], kind: str) -> list[str]:
     return [block[kind]["toolUseId"] for block in content if kind in block]
+
+
+def _mixed_turns(body: Block) -> Iterator[str]:
+    for number, message in enumerate(body["messages"]):
+        for kind in ("toolUse", "toolResult"):
+            tools = [block for block in message["content"] if kind in block]
+            if tools and len(tools) < len(message["content"]):
+                place = f"messages.{number}.content"
+                yield f"{place}: Conversation blocks and {kind} blocks cannot be in the same turn."
 
 
 def _unsigned_reasoning(body: Block) -> Iterator[str]:

@@ -1,10 +1,8 @@
 """What a model may say, what its user sees of it, and what goes back: `docs/models.md`."""
 
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +12,7 @@ from agentrun.domain.events import ContentDelta, ReasoningDelta, ToolEnd, ToolEr
 from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
 from tests.bedrock import BedrockServer, RawToolUse, Reasoning, Reply, Text, ToolUse, bedrock_server
 from tests.bedrock.engine_run import EngineRun, Runner
+from tests.bedrock.sent import calls_in, results_in, sent
 from tests.runs import AT
 
 pytestmark = pytest.mark.anyio
@@ -55,22 +54,6 @@ def past(run: EngineRun, message: str = "go") -> PastTurn:
         created_at=AT,
         updated_at=AT,
     )
-
-
-def sent(bedrock: BedrockServer, number: int = -1) -> list[dict[str, Any]]:
-    """Give the messages of a request."""
-    messages: list[dict[str, Any]] = bedrock.requests[number].body["messages"]
-    return messages
-
-
-def calls_in(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    blocks = [block for message in messages for block in message["content"]]
-    return [block["toolUse"] for block in blocks if "toolUse" in block]
-
-
-def results_in(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    blocks = [block for message in messages for block in message["content"]]
-    return [block["toolResult"] for block in blocks if "toolResult" in block]
 
 
 @pytest.mark.parametrize("blank", ["\n\n", " ", "", "\u3000\x1f"])
@@ -236,85 +219,6 @@ async def test_half_a_character_in_a_name_is_replaced(
     assert calls_in(sent(bedrock))[0]["name"] == "a_"
 
 
-async def test_one_id_in_two_answers_names_two_calls(
-    bedrock: BedrockServer, runner: Runner
-) -> None:
-    bedrock.script(Reply(ADD), Reply(ADD), DONE)
-    run = await runner.run()
-    assert run.error is None
-    ids = [event.id for event in run.events if isinstance(event, ToolStart | ToolEnd)]
-    assert ids == ["t1", "t1", "t1-2", "t1-2"]
-    assert [call["toolUseId"] for call in calls_in(sent(bedrock))] == ["t1", "t1-2"]
-
-
-async def test_one_id_in_one_answer_names_two_calls(bedrock: BedrockServer, runner: Runner) -> None:
-    other = ToolUse("t1", "add", {"left": 5, "right": 5})
-    bedrock.script(Reply(ADD, other), DONE)
-    run = await runner.run()
-    assert run.error is None
-    ends = {event.id: event.result for event in run.events if isinstance(event, ToolEnd)}
-    assert ends == {"t1": 3, "t1-2": 10}
-    results = {result["toolUseId"]: result["content"] for result in results_in(sent(bedrock))}
-    assert results == {"t1": [{"text": "3"}], "t1-2": [{"text": "10"}]}
-
-
-async def test_a_call_that_waits_is_not_shown_as_failed_because_of_its_id(
-    bedrock: BedrockServer, tmp_path: Path
-) -> None:
-    bedrock.script(Reply(ToolUse("t1", "whose", {})), Reply(ADD), DONE)
-    async with Runner(tmp_path, MODEL, "approval: [add]") as runner:
-        run = await runner.run()
-        assert isinstance(run.ending, TurnPaused)
-        (waiting,) = run.ending.pending
-        assert [event.event for event in run.events] == ["TOOL_START", "TOOL_END"]
-        assert waiting.id == "t1-2"
-        decision = Decision(id=waiting.id, action=ApprovalAction.APPROVE)
-        following = await runner.run(
-            resumption=Resumption(state=run.ending.state, decisions=(decision,))
-        )
-    assert following.error is None
-    assert [event.id for event in following.events[:2]] == ["t1-2", "t1-2"]
-    assert [call["toolUseId"] for call in calls_in(sent(bedrock))] == ["t1", "t1-2"]
-
-
-@pytest.mark.parametrize(
-    ("call_id", "shown"),
-    [
-        ("functions.add:0", "functions.add:0"),
-        ("", r".+"),
-        (" ", " "),
-        ("é" * 70, "é" * 70),
-        ("x" * 1_000, r"x{239}-[0-9a-f]{16}"),
-        ("a\ud83d", "a\ufffd"),
-    ],
-)
-async def test_an_id_is_shown_as_it_came_and_goes_back_as_the_provider_wants_it(
-    bedrock: BedrockServer, runner: Runner, call_id: str, shown: str
-) -> None:
-    bedrock.script(Reply(ToolUse(call_id, "add", {"left": 1, "right": 2})), DONE)
-    run = await runner.run()
-    assert run.error is None
-    started, ended = run.events[:2]
-    assert re.fullmatch(shown, started.id)
-    assert ended.id == started.id
-    (call,) = calls_in(sent(bedrock))
-    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", call["toolUseId"])
-    assert [result["toolUseId"] for result in results_in(sent(bedrock))] == [call["toolUseId"]]
-
-
-async def test_kimi_on_bedrock_gets_its_own_ids_back(
-    bedrock: BedrockServer, tmp_path: Path
-) -> None:
-    call = ToolUse("functions.add:0", "add", {"left": 1, "right": 2})
-    bedrock.script(Reply(call), Reply(call), DONE)
-    async with Runner(tmp_path, "bedrock:moonshot.kimi-k2-thinking") as runner:
-        run = await runner.run()
-    assert run.error is None
-    ids = ["functions.add:0", "functions.add:1"]
-    assert [event.id for event in run.events if isinstance(event, ToolStart)] == ids
-    assert [call["toolUseId"] for call in calls_in(sent(bedrock))] == ids
-
-
 @pytest.mark.parametrize(
     ("pieces", "sent_back"),
     [
@@ -381,6 +285,17 @@ async def test_any_result_of_a_tool_goes_back(
         run = await runner.run()
     assert run.error is None
     assert run.events[1] == ToolEnd(id="t1", name="give_back", result=value)
+
+
+async def test_calls_stand_alone_where_a_model_wants_them_to(
+    bedrock: BedrockServer, tmp_path: Path
+) -> None:
+    bedrock.script(Reply(Text("I add."), ADD), DONE)
+    async with Runner(tmp_path, "bedrock:us.meta.llama3-3-70b-instruct-v1:0") as runner:
+        run = await runner.run()
+    assert run.error is None
+    kinds = [[next(iter(block)) for block in message["content"]] for message in sent(bedrock)]
+    assert kinds == [["text"], ["text"], ["text"], ["toolUse"], ["toolResult"]]
 
 
 @pytest.mark.parametrize("prompt", [" ", "\n"])

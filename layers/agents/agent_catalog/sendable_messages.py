@@ -42,6 +42,8 @@ from agent_catalog.unicode_text import whole_json_text, whole_text, whole_value
 
 EMPTY = "(empty)"
 """Stands where a provider wants a text and there is none: a blank one is refused."""
+GO_ON = "."
+"""Stands between two answers; pydantic-ai parts messages with it, too."""
 
 
 def sendable(
@@ -63,6 +65,8 @@ def sendable(
         clean = calls_as_text(clean)
     # What was left out may have stood between two messages of one side.
     paired = repair_messages(with_fitting_ids(_joined(clean), rules))
+    if rules.calls_alone:
+        paired = [apart for message in paired for apart in _calls_apart(message)]
     return [*map(_with_some_text, paired), *_closing(paired)]
 
 
@@ -89,6 +93,20 @@ def _joined(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
         elif message.parts or isinstance(message, ModelRequest):
             result.append(message)
     return result
+
+
+def _calls_apart(message: ModelMessage) -> list[ModelMessage]:
+    """Give an answer's calls a message of their own, after what was said beside them."""
+    if isinstance(message, ModelRequest):
+        return [message]
+    beside = [part for part in message.parts if not isinstance(part, ToolCallPart)]
+    if not beside or not message.tool_calls:
+        return [message]
+    return [
+        replace(message, parts=beside),
+        ModelRequest(parts=[UserPromptPart(GO_ON)]),
+        replace(message, parts=message.tool_calls),
+    ]
 
 
 def _is_no_result(part: ModelRequestPart) -> bool:
