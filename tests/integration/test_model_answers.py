@@ -229,11 +229,17 @@ async def test_half_a_character_in_a_name_is_replaced(
         (('{"left": NaN, "right": -Infinity}',), {"left": "NaN", "right": "-Infinity"}),
     ],
 )
+@pytest.mark.parametrize("model", [MODEL, MISTRAL])
 async def test_arguments_that_are_no_json_object_are_an_error_and_go_back_as_one(
-    bedrock: BedrockServer, runner: Runner, pieces: tuple[str, ...], sent_back: object
+    bedrock: BedrockServer,
+    tmp_path: Path,
+    model: str,
+    pieces: tuple[str, ...],
+    sent_back: object,
 ) -> None:
     bedrock.script(Reply(RawToolUse("t1", "add", *pieces)), DONE)
-    run = await runner.run()
+    async with Runner(tmp_path, model) as runner:
+        run = await runner.run()
     assert run.error is None
     assert [event.event for event in run.events[:2]] == ["TOOL_START", "TOOL_ERROR"]
     assert calls_in(sent(bedrock))[0]["input"] == sent_back

@@ -115,10 +115,12 @@ class RefusingLog:
     def __init__(self, real: Callable[..., None], refused: Callable[[Any], bool]) -> None:
         self._real = real
         self._refused = refused
+        self.written: list[RecordedEvent] = []
 
     def __call__(self, key: RunKey, events: Sequence[RecordedEvent], **more: Any) -> None:
         if any(self._refused(recorded.event) for recorded in events):
             raise TypeError("no form for it")
+        self.written += events
         self._real(key, events, **more)
 
 
@@ -132,6 +134,8 @@ async def test_a_segment_that_cannot_be_written_fails_the_run_and_costs_one_even
     await stage.run(Engine(*said, waits=pace is QUICK), pace)
     stage.check_that_it_failed()
     assert [recorded.id for recorded in stage.logged(a_run().key)] == [1, 2, 4, 5, 6]
+    # Nobody who follows the log could take it for COMPLETED meanwhile.
+    assert "STOP" not in types(refusing.written)
 
 
 async def test_an_end_that_has_no_form_in_the_log_fails_the_run(stage: Stage) -> None:
