@@ -104,7 +104,9 @@ def shortened_id(call_id: str, *, longest: int) -> str:
 def _continued(event: PartDeltaEvent, half: HalfCharacters) -> PartDeltaEvent:
     delta: Any = event.delta
     if isinstance(delta, TextPartDelta | ThinkingPartDelta) and delta.content_delta:
-        return replace(event, delta=replace(delta, content_delta=half.take(delta.content_delta)))
+        text = half.take(delta.content_delta)
+        if text != delta.content_delta:
+            return replace(event, delta=replace(delta, content_delta=text))
     return event
 
 

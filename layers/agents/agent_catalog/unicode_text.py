@@ -64,6 +64,8 @@ class HalfCharacters:
 
     def take(self, fragment: str) -> str:
         """Return what can be said by now; maybe nothing."""
+        if not self._held and fragment.isascii():
+            return fragment
         text = self._held + fragment
         self._held = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
         return whole_text(text[: len(text) - len(self._held)])
