@@ -14,7 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bedrock import Cut, EndOfStream, Hold, Reasoning, StreamException, Text, ToolUse
+from tests.bedrock import (
+    Cut,
+    EndOfStream,
+    Hold,
+    RawToolUse,
+    Reasoning,
+    StreamException,
+    Text,
+    ToolUse,
+)
 from tests.bedrock.answers import Step
 from tests.bedrock.model_server import Exchange, ModelServer
 
@@ -101,7 +110,7 @@ _MESSAGE: Mapping[str, Any] = {
 }
 
 
-def _block(step: Text | Reasoning | ToolUse, index: int) -> Iterator[bytes]:
+def _block(step: Text | Reasoning | ToolUse | RawToolUse, index: int) -> Iterator[bytes]:
     if isinstance(step, Text):
         block: dict[str, Any] = {"type": "text", "text": ""}
         deltas = [{"type": "text_delta", "text": text} for text in step.deltas]
@@ -110,8 +119,12 @@ def _block(step: Text | Reasoning | ToolUse, index: int) -> Iterator[bytes]:
         deltas = [{"type": "thinking_delta", "thinking": text} for text in step.deltas]
     else:
         block = {"type": "tool_use", "id": step.id, "name": step.name, "input": {}}
-        written = json.dumps(step.input)[: step.cut_after]
-        deltas = [{"type": "input_json_delta", "partial_json": written}]
+        pieces = (
+            (json.dumps(step.input)[: step.cut_after],)
+            if isinstance(step, ToolUse)
+            else step.pieces
+        )
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
     yield _frame("content_block_start", index=index, content_block=block)
     for delta in deltas:
         yield _frame("content_block_delta", index=index, delta=delta)

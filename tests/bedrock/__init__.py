@@ -14,10 +14,11 @@ It listens on loopback, on a port of its own, with a thread for each connection.
 the next answer of the script; `bedrock.always(...)` answers those that the script has none for, and
 may be a function of the request. An answer is a `Reply` of steps, or an `HttpError`. The steps
 `Hold`, `Cut`, `EndOfStream` and `StreamException` are what goes wrong in mid-stream; a `Hold` with
-an event of the test's own goes on once that is set. A request with tools that Bedrock refuses
-(`tool_rules.py`) is refused before that, and the reason noted in `bedrock.refused`.
-`bedrock.requests` records what else came in;
+an event of the test's own goes on once that is set. `bedrock.requests` records what came in;
 `request.closed` is set when the server has seen the client go before the end of the answer.
+
+A request that the real Bedrock would refuse (`rules`, `tool_rules`) is refused, whatever the script
+says, and `bedrock.refused` says why.
 
 `python -m tests.bedrock --port 9099` serves echoes, to try a stack by hand.
 """
@@ -31,6 +32,7 @@ from tests.bedrock.answers import (
     EndOfStream,
     Hold,
     HttpError,
+    RawToolUse,
     Reasoning,
     Reply,
     StreamException,
@@ -38,7 +40,8 @@ from tests.bedrock.answers import (
     ToolUse,
     Usage,
 )
-from tests.bedrock.model_server import Exchange, ModelRequest, ModelServer
+from tests.bedrock.model_server import ModelRequest, ModelServer
+from tests.bedrock.rules import faults, input_shape
 from tests.bedrock.tool_rules import tool_faults
 
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
     "Hold",
     "HttpError",
     "ModelRequest",
+    "RawToolUse",
     "Reasoning",
     "Reply",
     "StreamException",
@@ -65,7 +69,9 @@ class BedrockServer(ModelServer):
     def __init__(self, certificate: Path | None = None, port: int = 0) -> None:
         refusal = HttpError(400, "ValidationException", "The script has no answer to this request.")
         super().__init__(refusal, certificate, port)
-        self.refused: list[str] = []
+        # Now: an answer that waits for it may come too late for a client with little patience.
+        for operation in ("Converse", "ConverseStream"):
+            input_shape(operation)
         self.environment = {
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -76,14 +82,13 @@ class BedrockServer(ModelServer):
         if certificate is not None:
             self.environment["AWS_CA_BUNDLE"] = str(certificate)
 
-    def serve(self, exchange: Exchange) -> None:
-        """Refuse tools that Bedrock refuses, whatever the script says; answer the others."""
-        faults = tool_faults(exchange.request.body)
-        if not faults:
-            super().serve(exchange)
-            return
-        self.refused += faults
-        HttpError(400, "ValidationException", "; ".join(faults)).answer(exchange)
+    def faults(self, request: ModelRequest) -> list[str]:
+        """Return what Bedrock would refuse a request for."""
+        return faults(request.body, request.path) or tool_faults(request.body)
+
+    def refusal(self, request: ModelRequest) -> HttpError:
+        """Refuse as Bedrock does."""
+        return HttpError(400, "ValidationException", "; ".join(self.faults(request)))
 
 
 def model_id(request: ModelRequest) -> str:

@@ -69,6 +69,29 @@ class ToolUse:
         return {"toolUse": {"toolUseId": self.id, "name": self.name, "input": self.input}}
 
 
+@dataclass(frozen=True, init=False)
+class RawToolUse:
+    """A call of a tool whose input comes as these pieces of text, JSON or not."""
+
+    id: str
+    name: str
+    pieces: tuple[str, ...]
+
+    def __init__(self, call_id: str, name: str, *pieces: str) -> None:
+        object.__setattr__(self, "id", call_id)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "pieces", pieces)
+
+    def block(self, index: int) -> Iterator[bytes]:
+        start = {"toolUse": {"toolUseId": self.id, "name": self.name}}
+        yield event("contentBlockStart", {"contentBlockIndex": index, "start": start})
+        for piece in self.pieces:
+            yield _delta(index, {"toolUse": {"input": piece}})
+
+    def content(self) -> dict[str, Any]:
+        raise NotImplementedError("an answer that comes at once has its input as JSON")
+
+
 @dataclass(frozen=True)
 class Hold:
     """Say nothing until the event is set: without one a stall, which only the client can end."""
@@ -94,7 +117,7 @@ class StreamException:
     message: str = "Something happened to request 7d1e."
 
 
-Block = Text | Reasoning | ToolUse
+Block = Text | Reasoning | ToolUse | RawToolUse
 Step = Block | Hold | Cut | EndOfStream | StreamException
 
 
@@ -141,7 +164,7 @@ class Reply:
         usage: Usage | None = Usage(),
         headers_held: Hold | None = None,
     ) -> None:
-        calls = any(isinstance(step, ToolUse) for step in steps)
+        calls = any(isinstance(step, ToolUse | RawToolUse) for step in steps)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "stop", stop or ("tool_use" if calls else "end_turn"))
         object.__setattr__(self, "usage", usage)

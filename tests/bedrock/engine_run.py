@@ -20,6 +20,7 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.ports import AgentTask
+from agentrun.domain.turns import TurnEnded, TurnPaused
 
 AGENT = """
 name: Sample
@@ -39,6 +40,7 @@ class EngineRun:
     events: list[Any] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
     error: EngineError | None = None
+    ending: TurnEnded | TurnPaused | None = None
 
     @property
     def text(self) -> str:
@@ -46,13 +48,13 @@ class EngineRun:
 
 
 class Runner:
-    """An engine with one agent, `sample`, on one model; `more` goes to the end of the file."""
+    """An engine with one agent, `sample`, on one model; `more` goes to the end of its file."""
 
-    def __init__(self, folder: Path, model_id: str, more: str = "") -> None:
-        (folder / "sample.yaml").write_text(AGENT + more, encoding="utf-8")
-        self._catalog = load_catalog(model_id, folder)
+    def __init__(self, folder: Path, model_id: str, more: str = "", *, agent: str = AGENT) -> None:
+        (folder / "sample.yaml").write_text(agent + more, encoding="utf-8")
+        self.catalog = load_catalog(model_id, folder)
         self._models: list[Model] = []
-        self._engine = PydanticAiEngine(self._catalog, self._create)
+        self.engine = PydanticAiEngine(self.catalog, self._create)
 
     def _create(self, model_id: str) -> Model:
         self._models.append(create_model(model_id))
@@ -69,13 +71,13 @@ class Runner:
 
     def start(self, **task: Any) -> AsyncGenerator[Any, None]:
         """Begin a run; nothing happens before its first event is asked for."""
-        return self._engine.run(
+        return self.engine.run(
             AgentTask(
                 run_id="run-1",
                 session_id="session-1",
                 tenant="acme",
                 user_id="ana",
-                agent=self._catalog.agent("sample"),
+                agent=self.catalog.agent("sample"),
                 **{"message": "go", **task},
             )
         )
@@ -90,6 +92,8 @@ class Runner:
                 elif isinstance(event, Metrics):
                     # The last ones count; they stand for the whole run.
                     run.metrics = event
+                else:
+                    run.ending = event
         except EngineError as error:
             run.error = error
         return run

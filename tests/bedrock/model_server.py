@@ -112,10 +112,12 @@ class ModelServer:
 
     `script` gives the answers to the next requests, in order; `always` the answer to all that have
     none of their own, also as a function of the request. Without either, requests are refused.
+    A request that breaks the provider's rules is refused in any case: `refused` says why.
     """
 
     def __init__(self, refusal: Answer, certificate: Path | None = None, port: int = 0) -> None:
         self.requests: list[ModelRequest] = []
+        self.refused: list[str] = []
         self._script: deque[Answer] = deque()
         self._default: Callable[[ModelRequest], Answer] = lambda _: refusal
         self._changed = threading.Condition()
@@ -131,10 +133,24 @@ class ModelServer:
         with self._changed:
             self._script.extend(answers)
 
+    def script_anew(self, *answers: Answer) -> None:
+        """Forget what is left of the script, and answer the next requests with these."""
+        with self._changed:
+            self._script.clear()
+            self._script.extend(answers)
+
     def always(self, answer: Answer | Callable[[ModelRequest], Answer]) -> None:
         """Answer every request that the script has nothing for with this."""
         with self._changed:
             self._default = answer if callable(answer) else lambda _: answer
+
+    def faults(self, request: ModelRequest) -> list[str]:
+        """Return the rules that a request breaks."""
+        return []
+
+    def refusal(self, request: ModelRequest) -> Answer:
+        """Return the answer to a request that breaks rules."""
+        raise NotImplementedError
 
     def wait_for_requests(self, count: int) -> list[ModelRequest]:
         """Block until as many requests have come in altogether; 5 s at most."""
@@ -146,10 +162,12 @@ class ModelServer:
     def serve(self, exchange: Exchange) -> None:
         """Record a request and answer it; called in the thread of its connection."""
         request = exchange.request
+        faults = self.faults(request)
         with self._changed:
-            answer = self._script.popleft() if self._script else None
-            default = self._default
+            answer = self._script.popleft() if self._script and not faults else None
+            default = self.refusal if faults else self._default
             self.requests.append(request)
+            self.refused.extend(faults)
             self._changed.notify_all()
         try:
             (answer or default(request)).answer(exchange)
@@ -192,6 +210,10 @@ class _HttpServer(ThreadingHTTPServer):
         """Print nothing: a connection that a test has broken off is no error."""
 
 
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -201,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = ModelRequest(
             path=unquote(self.path),
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=json.loads(self.rfile.read(length) or b"{}"),
+            body=json.loads(self.rfile.read(length) or b"{}", parse_constant=_refuse_constant),
         )
         try:
             cast("_HttpServer", self.server).model_server.serve(Exchange(self, request))

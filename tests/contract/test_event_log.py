@@ -31,6 +31,15 @@ def test_segments_that_overlap_are_read_once(stores: Stores) -> None:
     assert stores.log.read(a_run().key, after=4) == deltas(5, 9)
 
 
+def test_a_segment_takes_the_place_of_one_that_ends_with_the_same_id(stores: Stores) -> None:
+    stores.log.append(a_run().key, deltas(1, 2), at=AT)
+    stores.log.append(a_run().key, deltas(3, 5), at=AT)
+    (other,) = deltas(5, 5)
+    other = replace(other, event=ToolEnd(id="c", name="t", result=None))
+    stores.log.append(a_run().key, [other], at=AT)
+    assert stores.log.read(a_run().key, after=0) == [*deltas(1, 2), other]
+
+
 def test_tool_events_keep_their_json_exactly(stores: Stores) -> None:
     value = {"n": 1, "x": 0.1, "none": None, "list": [True, "é\u2028"], "text": "a\r\nb"}
     start, end = deltas(1, 2)

@@ -116,7 +116,7 @@ class InMemoryConversations:
             del self._store.runs[key]
             self._store.messages.pop(key, None)
             self._store.checkpoints.pop(key, None)
-            self._store.log.events.pop(key, None)
+            self._store.log.segments.pop(key, None)
         del self._store.sessions[tenant, session_id]
 
     def _runs(self, tenant: str, session_id: str) -> list[AgentRun]:

@@ -30,14 +30,17 @@ class InMemoryEventLog:
     """The port `EventLog` in a dictionary."""
 
     def __init__(self) -> None:
-        self.events: dict[RunKey, dict[int, RecordedEvent]] = {}
+        self.segments: dict[RunKey, dict[int, tuple[RecordedEvent, ...]]] = {}
 
     def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
-        self.events.setdefault(key, {}).update({event.id: event for event in events})
+        self.segments.setdefault(key, {})[events[-1].id] = tuple(events)
 
     def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:
-        stored = self.events.get(key, {})
-        return [stored[number] for number in sorted(stored) if number > after]
+        found: list[RecordedEvent] = []
+        for _, segment in sorted(self.segments.get(key, {}).items()):
+            last = found[-1].id if found else after
+            found += [event for event in segment if event.id > last]
+        return found
 
 
 @dataclass
@@ -215,7 +218,7 @@ class InMemoryRunStore:
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         stored = self.get(seen.key)
         if not stored.status.is_terminal and _held(stored) == _held(seen):
-            last = max(self.log.events.get(seen.key, {}), default=0)
+            last = max(self.log.segments.get(seen.key, {}), default=0)
             stored = self._put(settled(stored, last_stored_event_id=last, at=at))
         return _without_texts(stored)
 

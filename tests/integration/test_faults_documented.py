@@ -1,4 +1,4 @@
-"""The pages about reliability and costs say what the tests prove and the commands print."""
+"""The pages about reliability, models and costs say what the tests prove and the commands print."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,8 @@ from tests.integration.fault_rows import FAULTS, ROWS
 ROOT = Path(__file__).resolve().parents[2]
 RELIABILITY = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
 COSTS = (ROOT / "docs/costs.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", RELIABILITY)))
+MODELS = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", RELIABILITY + MODELS)))
 
 
 def cells(line: str) -> list[str]:
@@ -49,6 +50,12 @@ def test_every_promise_names_a_test() -> None:
     rows = [cells(line) for line in promises if line.startswith("| ")][1:]
     assert len(rows) > 10
     assert [promise for promise, proof in rows if "::test_" not in proof] == []
+
+
+def test_every_rule_of_the_models_names_a_test() -> None:
+    rules = [cells(line) for line in MODELS.split("## The rules")[1].splitlines() if "|" in line]
+    assert len(rules) > 15
+    assert [rule[0] for rule in rules[2:] if "::test_" not in rule[-1]] == []
 
 
 def test_the_figures_of_cuts_and_kills_are_those_that_are_asserted() -> None:

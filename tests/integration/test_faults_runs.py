@@ -306,11 +306,25 @@ async def test_a_deadline_without_the_store_leaves_the_end_to_the_lease(
     assert (await replayed(caller, run_id)).events == [*live.events, "ERROR"]
 
 
-async def test_an_error_that_no_retry_mends_leaves_the_run_to_its_lease(app: FaultyApp) -> None:
+async def test_an_error_that_no_retry_mends_ends_the_run_as_failed(app: FaultyApp) -> None:
     engine = Recital()
     caller = app.caller(engine)
     with app.executor.injected(Fault.DENIED, "segment", times=FOR_EVER):
         run_id, live = await begun(caller, 1)
+        await live.complete()
+    assert engine.closed == 1
+    assert live.events[-2:] == ["METRICS", "ERROR"]
+    assert await status(caller, run_id) == ("FAILED", "INTERNAL_ERROR")
+    # Nothing of it could be stored; the run's own state tells the rest.
+    assert (await replayed(caller, run_id)).events == ["START", "ERROR"]
+
+
+async def test_a_store_that_refuses_the_end_too_leaves_the_run_to_its_lease(app: FaultyApp) -> None:
+    engine = Recital()
+    caller = app.caller(engine)
+    run_id, live = await begun(caller, 1)
+    with app.executor.injected(Fault.DENIED, "any", times=FOR_EVER):
+        engine.gate.set()
         await live.complete()
     assert engine.closed == 1
     assert app.outcomes == [None]

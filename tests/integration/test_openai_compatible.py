@@ -13,7 +13,16 @@ from agent_catalog.models import create_model
 from agentrun.causes import described, first_cause, in_full, plain_text
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, Metrics, ReasoningDelta, ToolEnd, ToolStart
-from tests.bedrock import Cut, EndOfStream, Hold, Reasoning, StreamException, Text, ToolUse
+from tests.bedrock import (
+    Cut,
+    EndOfStream,
+    Hold,
+    RawToolUse,
+    Reasoning,
+    StreamException,
+    Text,
+    ToolUse,
+)
 from tests.bedrock.engine_run import Runner
 from tests.openai_compatible import (
     ChatError,
@@ -36,6 +45,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", "5")
         yield server
+        assert server.refused == []
 
 
 @pytest.fixture
@@ -85,6 +95,55 @@ async def test_a_server_gets_its_models_name_the_key_and_what_every_server_knows
     assert request.body["stream_options"] == {"include_usage": True}
     assert request.body["messages"][-1] == {"role": "user", "content": "hello"}
     assert not [tool for tool in request.body["tools"] if "strict" in tool["function"]]
+
+
+async def test_half_characters_are_joined_and_go_back_whole(
+    server: OpenAiCompatibleServer, runner: Runner
+) -> None:
+    halves = ("hi \ud83d", "\ude00 there\ud83d")
+    call = RawToolUse("t1", "whose", '{"greeting": "\ud83d', '\ude00"}')
+    server.script(ChatReply(Reasoning(*halves), Text(*halves), call), ChatReply(SAID))
+    run = await runner.run()
+    assert run.error is None
+    for kind in (ReasoningDelta, ContentDelta):
+        texts = [event.text for event in run.events if isinstance(event, kind)]
+        assert "".join(texts).removesuffix("It is ") == "hi \U0001f600 there\ufffd"
+    answer = server.requests[1].body["messages"][-2]
+    assert answer["content"] == "hi \U0001f600 there\ufffd"
+    assert answer["tool_calls"][0]["function"]["arguments"] == '{"greeting":"\U0001f600"}'
+
+
+async def test_ids_that_a_server_repeats_or_leaves_out_tell_its_calls_apart(
+    server: OpenAiCompatibleServer, runner: Runner
+) -> None:
+    add = ToolUse("functions.add:0", "add", {"left": 1, "right": 2})
+    server.script(
+        ChatReply(add, add), ChatReply(add), ChatReply(ToolUse("", "whose", {})), ChatReply(SAID)
+    )
+    run = await runner.run()
+    assert run.error is None
+    started = [event.id for event in run.events if isinstance(event, ToolStart)]
+    assert started[:3] == [f"functions.add:{number}" for number in range(3)]
+    assert len(set(started)) == 4
+    assert all(started)
+    calls = [
+        call["id"]
+        for message in server.requests[-1].body["messages"]
+        for call in message.get("tool_calls", [])
+    ]
+    assert calls == started
+
+
+async def test_calls_of_tools_that_are_gone_are_told_as_text(
+    server: OpenAiCompatibleServer, tmp_path: Path
+) -> None:
+    server.script(ChatReply(ToolUse("t1", "gone", {})), ChatReply(SAID))
+    async with Runner(tmp_path, MODEL, agent="name: Bare\ndescription: Bare.\n") as bare:
+        run = await bare.run()
+    assert run.error is None
+    assert [event.event for event in run.events[:2]] == ["TOOL_START", "TOOL_ERROR"]
+    assert "tools" not in server.requests[1].body
+    assert [message["role"] for message in server.requests[1].body["messages"]] == ["user", "user"]
 
 
 @pytest.mark.parametrize(

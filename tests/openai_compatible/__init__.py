@@ -6,7 +6,8 @@ A stand-in for what serves OpenAI's chat completions, such as Ollama or vLLM.
         ...  # run something that finds it by `server.environment`
 
 It is scripted with the steps of `tests.bedrock`, and records requests as that does; the model's
-name is in `request.body["model"]`.
+name is in `request.body["model"]`. Requests that OpenAI or a strict server of its API would refuse
+are refused; `server.refused` says why.
 """
 
 import json
@@ -16,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.bedrock import Cut, EndOfStream, Hold, Reasoning, StreamException, Text, ToolUse
-from tests.bedrock.answers import Step
-from tests.bedrock.model_server import Exchange, ModelServer
+from tests.bedrock.answers import RawToolUse, Step
+from tests.bedrock.model_server import Exchange, ModelRequest, ModelServer
+from tests.openai_compatible.rules import faults
 
 __all__ = ["ChatError", "ChatReply", "OpenAiCompatibleServer", "openai_compatible_server"]
 
@@ -36,6 +38,14 @@ class OpenAiCompatibleServer(ModelServer):
         super().__init__(ChatError(400, "unscripted"))
         self.environment = {"OPENAI_BASE_URL": f"{self.url}/v1", "OPENAI_API_KEY": "sk-test"}
 
+    def faults(self, request: ModelRequest) -> list[str]:
+        """Return what a strict server would refuse a request for."""
+        return faults(request.body)
+
+    def refusal(self, request: ModelRequest) -> "ChatError":
+        """Refuse as OpenAI does."""
+        return ChatError(400, "invalid_request_error")
+
 
 @contextmanager
 def openai_compatible_server() -> Iterator[OpenAiCompatibleServer]:
@@ -53,7 +63,7 @@ class ChatReply:
     finish: str
 
     def __init__(self, *steps: Step, finish: str | None = None) -> None:
-        calls = any(isinstance(step, ToolUse) for step in steps)
+        calls = any(isinstance(step, ToolUse | RawToolUse) for step in steps)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "finish", finish or ("tool_calls" if calls else "stop"))
 
@@ -92,7 +102,7 @@ class ChatError:
         exchange.send_json(self.status, {"error": error}, {"Content-Type": "application/json"})
 
 
-def _deltas(step: Text | Reasoning | ToolUse, index: int) -> Iterator[dict[str, Any]]:
+def _deltas(step: Text | Reasoning | ToolUse | RawToolUse, index: int) -> Iterator[dict[str, Any]]:
     if isinstance(step, Text):
         yield from ({"content": delta} for delta in step.deltas)
     elif isinstance(step, Reasoning):
@@ -101,8 +111,14 @@ def _deltas(step: Text | Reasoning | ToolUse, index: int) -> Iterator[dict[str, 
         function = {"name": step.name, "arguments": ""}
         call = {"index": index, "id": step.id, "type": "function", "function": function}
         yield {"tool_calls": [call]}
-        arguments = json.dumps(step.input)[: step.cut_after]
-        yield {"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}
+        for piece in _pieces(step):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+
+
+def _pieces(step: ToolUse | RawToolUse) -> tuple[str, ...]:
+    if isinstance(step, RawToolUse):
+        return step.pieces
+    return (json.dumps(step.input)[: step.cut_after],)
 
 
 def _chunk(*choices: Mapping[str, Any], **more: Any) -> bytes:

@@ -1,10 +1,10 @@
 """From an agent's file to a pydantic-ai agent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic_ai import Agent as AiAgent
-from pydantic_ai import DeferredToolRequests, Tool
-from pydantic_ai.toolsets import AbstractToolset
+from pydantic_ai import DeferredToolRequests, RunContext, Tool
+from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.session import Session
@@ -28,7 +28,10 @@ def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
     names = [split_reference(reference)[1] for reference in file.tools]
     tools = {
         name: bind_tool(
-            reference, needs_approval=name in file.approval, timeout_s=file.tool_timeout
+            reference,
+            needs_approval=name in file.approval,
+            timeout_s=file.tool_timeout,
+            retries=file.retries,
         )
         for name, reference in zip(names, file.tools, strict=True)
     }
@@ -36,7 +39,9 @@ def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
         {
             "name": agent_id,
             "model_settings": file.model_settings,
-            "retries": file.retries,
+            # Of tools that are there, by their toolsets. A call of one that is gone, or never was,
+            # may be repeated as often as the model may be called: it does nothing.
+            "retries": {"tools": file.limits.request_limit, "output": file.retries},
             "capabilities": list(file.capabilities),
         },
         deps_type=Session,
@@ -53,4 +58,15 @@ def _toolsets(file: AgentFile) -> list[AbstractToolset[Session]]:
     # Imported here: most agents have no servers, and every cold start imports this module.
     from agent_catalog.mcp_tools import McpToolset  # noqa: PLC0415
 
-    return [McpToolset(file.mcp)]
+    return [_WithRetries(McpToolset(file.mcp), retries=file.retries)]
+
+
+@dataclass
+class _WithRetries(WrapperToolset[Session]):
+    """Says how often in a row a tool may be called with arguments that do not fit."""
+
+    retries: int = 0
+
+    async def get_tools(self, ctx: RunContext[Session]) -> dict[str, ToolsetTool[Session]]:
+        tools = await self.wrapped.get_tools(ctx)
+        return {name: replace(tool, max_retries=self.retries) for name, tool in tools.items()}

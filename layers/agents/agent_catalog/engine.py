@@ -10,6 +10,7 @@ from pydantic_ai.models import Model
 from agent_catalog.arguments import argument_faults
 from agent_catalog.built_agent import BuiltAgent, build_agent
 from agent_catalog.catalog import AgentCatalog
+from agent_catalog.checked_model import CheckedModel
 from agent_catalog.engine_errors import engine_error
 from agent_catalog.model_pool import ModelPool
 from agent_catalog.models import create_model
@@ -37,7 +38,7 @@ class PydanticAiEngine:
     ) -> None:
         self._catalog = catalog
         self._agents: dict[str, BuiltAgent] = {}
-        self._models = ModelPool(model_factory)
+        self._models = ModelPool(lambda model_id: CheckedModel(model_factory(model_id)))
 
     def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
         """

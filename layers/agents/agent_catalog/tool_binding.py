@@ -23,7 +23,9 @@ from agentrun.domain.errors import EngineError
 _log = logging.getLogger(__name__)
 
 
-def bind_tool(reference: str, *, needs_approval: bool, timeout_s: float | None) -> Tool[Session]:
+def bind_tool(
+    reference: str, *, needs_approval: bool, timeout_s: float | None, retries: int | None = None
+) -> Tool[Session]:
     """
     Import a tool's function and give it to an agent.
 
@@ -41,6 +43,7 @@ def bind_tool(reference: str, *, needs_approval: bool, timeout_s: float | None) 
         name=name,
         requires_approval=needs_approval,
         sequential=needs_approval,
+        max_retries=retries,
     )
 
 

@@ -23,6 +23,7 @@ from agent_catalog.session import Session, ToolResults
 from agent_catalog.spending import Spent, metrics, what_is_left
 from agent_catalog.take_up import all_fit_first, take_up
 from agent_catalog.turn_messages import for_later_turns
+from agent_catalog.unicode_text import whole_text
 from agentrun.domain.errors import CannotResumeError, EngineError
 from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentTask
@@ -104,7 +105,8 @@ class Turn:
             deferred_tool_results=taken_up.results if taken_up else None,
             model=self._model,
             # Given per run, since a request may replace them; the agent has none to add to.
-            instructions=task.options.system_prompt or file.instructions or None,
+            instructions=_instructions(task.options.system_prompt)
+            or _instructions(file.instructions),
             model_settings=_settings(task.options),
             usage_limits=what_is_left(file.limits, self._spent),
             usage=self._usage,
@@ -159,6 +161,11 @@ class Turn:
         return await suggest_followups(
             exchange, model=lambda: self._models(model_id), usage=self._usage
         )
+
+
+def _instructions(text: str | None) -> str | None:
+    # A blank one says nothing, and Bedrock refuses it.
+    return whole_text(text) if text and text.strip() else None
 
 
 def _settings(options: RunOptions) -> ModelSettings:

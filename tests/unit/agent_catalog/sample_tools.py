@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 from agent_catalog.session import Session
 from agent_catalog.tools.errors import ToolInputError
@@ -70,6 +71,11 @@ def land(place: str) -> str:
     """Land somewhere."""
     calls.append(f"landed on {place}")
     return place
+
+
+def give_back(value: Any) -> Any:
+    """Give back what it is given."""
+    return value
 
 
 def undocumented() -> None:

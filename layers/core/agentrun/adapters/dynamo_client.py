@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from agentrun.domain.errors import StoreUnavailableError
 
@@ -65,6 +65,9 @@ def unavailable_when_failing() -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if error_code(error) in RETRYABLE_CODES or status >= 500:
             raise StoreUnavailableError("The store is not available at the moment.") from error
+        raise
+    except ParamValidationError:
+        # Nothing was sent, and no retry would change that.
         raise
     except BotoCoreError as error:
         raise StoreUnavailableError("The store cannot be reached at the moment.") from error

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import AfterValidator, Field, JsonValue, TypeAdapter
 
 from agentrun.domain.model import Model
 
@@ -75,8 +76,16 @@ class ToolError(Model):
     error: str
 
 
+def _known(figure: float | None) -> float | None:
+    return figure if figure is not None and isfinite(figure) else None
+
+
 class Metrics(Model):
-    """What the run has used; a figure that is not known is None and absent on the wire."""
+    """
+    What the run has used; a figure that is not known is None and absent on the wire.
+
+    Neither JSON nor DynamoDB has a number for NaN or infinity: such a cost is not known.
+    """
 
     event: Literal[EventType.METRICS] = EventType.METRICS
     input_tokens: int | None = None
@@ -85,7 +94,7 @@ class Metrics(Model):
     total_tokens: int | None = None
     llm_calls: int | None = None
     model: str | None = None
-    cost_usd: float | None = None
+    cost_usd: Annotated[float | None, AfterValidator(_known)] = None
     duration_ms: int | None = None
 
 

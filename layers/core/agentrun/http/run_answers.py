@@ -5,6 +5,7 @@ from starlette.responses import Response, StreamingResponse
 from agentrun.http.bodies import json_answer, result_body
 from agentrun.http.sse import MEDIA_TYPE, encode_stream
 from agentrun.service.attach import RunFollower
+from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import RunStream
 from agentrun.service.run_result import collect_result
 
@@ -22,12 +23,14 @@ def stream_answer(stream: RunStream, *, ping_after_s: float) -> Response:
         stream: The run.
         ping_after_s: Seconds of silence after which the stream says that it is alive.
     """
+    # Of a run that is replayed only its reader fails.
+    on_failure = stream.fail if isinstance(stream, RunExecution) else lambda: None
     names = {"X-Run-Id": stream.run.id, "X-Session-Id": stream.run.session_id}
     names |= _replayed_header(stream)
     if isinstance(stream, RunFollower) and stream.has_nothing_left:
         return Response(status_code=204, headers=names)
     return StreamingResponse(
-        encode_stream(stream.batches(idle_s=ping_after_s)),
+        encode_stream(stream.batches(idle_s=ping_after_s), on_failure=on_failure),
         headers=_AGAINST_BUFFERING | names,
         media_type=MEDIA_TYPE,
     )

@@ -5,7 +5,9 @@ Source of the format: "Server-sent events" in the HTML standard. Only this modul
 wire's `data` is a string.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from pydantic import JsonValue
@@ -32,6 +34,10 @@ RETRY = b"retry: 1000\n"
 PING = b": ping\n"
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
+
+_UNTOLD = "The end of the run cannot be shown here; ask for its status."
+
+log = logging.getLogger(__name__)
 
 # JSON allows these characters raw, but readers that split lines by Unicode's rules break on them.
 _LINE_SEPARATORS = {
@@ -95,17 +101,36 @@ def paused_object(event: Paused) -> dict[str, JsonValue]:
 
 async def encode_stream(
     batches: AsyncIterator[Sequence[RecordedEvent]],
+    *,
+    on_failure: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[bytes, None]:
     """
     Write batches of events as they come, and a comment for an empty one: nothing happened.
 
     Every blank line ends a block that has data. httpx-sse and @microsoft/fetch-event-source hand
     any other block on as an empty message, against the HTML standard.
+
+    An event that cannot be written is left out, once `on_failure` has been called; a terminal one
+    becomes an ERROR, since a stream that ends without one asks its reader to come again.
     """
     opening = RETRY
     async for batch in batches:
-        if not batch:
+        frames = b"".join(_frame(recorded, on_failure) for recorded in batch)
+        if not frames:
             yield PING
             continue
-        yield opening + b"".join(map(encode_frame, batch))
+        yield opening + frames
         opening = b""
+
+
+def _frame(recorded: RecordedEvent, on_failure: Callable[[], None]) -> bytes:
+    try:
+        return encode_frame(recorded)
+    except Exception:
+        event = recorded.event
+        extra = {"eventId": recorded.id, "event": event.event}
+        log.exception("an event cannot be written for its reader", extra=extra)
+        on_failure()
+    if isinstance(event, Stop | Error | Paused | Cancelled):
+        return encode_frame(replace(recorded, event=Error(message=_UNTOLD)))
+    return b""

@@ -32,6 +32,11 @@ class EventBuffer:
             segment.append(event)
         return segment
 
+    def drop_after(self, event_id: int) -> None:
+        """Forget the events above an id."""
+        while self._events and self._events[-1][0].id > event_id:
+            self.characters -= self._events.pop()[1]
+
     def drop(self, count: int) -> None:
         """Forget the first events: they are stored."""
         for _ in range(count):

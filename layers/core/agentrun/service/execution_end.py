@@ -5,7 +5,7 @@ import logging
 
 from agentrun.domain.approvals import approval_id
 from agentrun.domain.errors import CannotResumeError, EngineError, FencedError
-from agentrun.domain.events import Paused, PendingApproval
+from agentrun.domain.events import Metrics, Paused, PendingApproval
 from agentrun.domain.outcomes import (
     CancelledByRequest,
     Completed,
@@ -18,6 +18,8 @@ from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.run_narration import RunNarration
 
 log = logging.getLogger(__name__)
+
+_INTERNAL = "The run failed for an internal reason."
 
 
 class Ending:
@@ -51,8 +53,7 @@ class Ending:
             case EngineError():
                 return self.failed(error.error_type, str(error), cause=error.__cause__)
             case _:
-                message = "The run failed for an internal reason."
-                return self.failed("INTERNAL_ERROR", message, cause=error)
+                return self.failed("INTERNAL_ERROR", _INTERNAL, cause=error)
 
     def failed(
         self, error_type: str, message: str, *, cause: BaseException | None = None
@@ -63,6 +64,16 @@ class Ending:
         else:
             log.warning("run failed: %s", error_type, exc_info=cause, extra=self._extra())
         return Failed(error_type=error_type, error_message=message, **self._narration.ending())
+
+    def unforeseen(self) -> Failed:
+        """Give the outcome of a run whose own end cannot be told: of plain values only."""
+        return Failed(
+            error_type="INTERNAL_ERROR",
+            error_message=_INTERNAL,
+            output=self._narration.output,
+            metrics=Metrics(),
+            last_event_id=self._narration.last_id + 2,
+        )
 
     def cancelled(self) -> CancelledByRequest:
         """Give the outcome of a run whose end was asked for."""

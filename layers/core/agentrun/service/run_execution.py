@@ -73,6 +73,11 @@ class RunExecution:
         if self._consuming is not None:
             self._consuming.cancel()
 
+    def fail(self) -> None:
+        """End the run as FAILED: what it says cannot be handed to its reader."""
+        if self._consuming is not None:
+            self._consuming.cancel()
+
     async def begin_again(self) -> None:
         """
         Say START of a continuation, durably, and make sure that the run is still this executor's.
@@ -102,8 +107,8 @@ class RunExecution:
         try:
             if not self._has_begun:
                 self._narration.live.publish(self._narration.start())
-            outcome = await self._run_agent(deadline)
-            await self._finish(outcome, self._patience(deadline))
+            outcome = await self._end_of(deadline)
+            outcome = await self._finish(outcome, self._patience(deadline))
         except FencedError as error:
             log.warning("run left to whoever has it: %s", error, extra={"runId": self.run.id})
             await self._tell_end_by_others()
@@ -121,6 +126,16 @@ class RunExecution:
         finally:
             self._recorder.close()
             self._narration.live.end()
+
+    async def _end_of(self, deadline: datetime | None) -> Outcome:
+        """Run the agent; what nobody foresaw is an end too, as long as it can be written."""
+        try:
+            return await self._run_agent(deadline)
+        except (FencedError, StoreUnavailableError):
+            raise
+        except Exception:
+            log.exception("the run cannot go on", extra={"runId": self.run.id})
+            return self._ending.unforeseen()
 
     async def _run_agent(self, deadline: datetime | None) -> Outcome:
         """Consume the engine beside the recorder; whoever ends first decides."""
@@ -171,19 +186,35 @@ class RunExecution:
             return FINISH_PATIENCE
         return deadline - self._ports.clock.now() - timedelta(seconds=1)
 
-    async def _finish(self, outcome: Outcome, patience: timedelta) -> None:
-        at = self._ports.clock.now()
-        closing = [
-            self._narration.record(outcome.metrics, at=at),
-            self._narration.record(terminal_event(self.run.id, outcome), at=at),
-        ]
-        await self._recorder.finish(outcome, at=at, give_up_after=patience)
+    async def _finish(self, outcome: Outcome, patience: timedelta) -> Outcome:
+        said = self._narration.last_id
+        try:
+            closing = await self._write_end(outcome, patience)
+        except (FencedError, StoreUnavailableError):
+            raise
+        except Exception:
+            log.exception("the end of the run cannot be written", extra={"runId": self.run.id})
+            self._narration.take_back(after=said)
+            outcome = self._ending.unforeseen()
+            closing = await self._write_end(outcome, patience, singly=True)
         leaving = asyncio.create_task(self._leave())
         # Whoever answers to the end at once finds the session free, if the store is not slow.
         await asyncio.wait({leaving}, timeout=LEAVE_BEFORE_END_S)
         for recorded in closing:
             self._narration.live.publish(recorded)
         await leaving
+        return outcome
+
+    async def _write_end(
+        self, outcome: Outcome, patience: timedelta, *, singly: bool = False
+    ) -> list[RecordedEvent]:
+        at = self._ports.clock.now()
+        closing = [
+            self._narration.record(outcome.metrics, at=at),
+            self._narration.record(terminal_event(self.run.id, outcome), at=at),
+        ]
+        await self._recorder.finish(outcome, at=at, give_up_after=patience, singly=singly)
+        return closing
 
     async def _leave(self) -> None:
         """Let go of the session and of the slot; where that fails, the next one looks closer."""

@@ -110,11 +110,23 @@ class RunNarration:
         self.live.publish(self.record(event, at=self._clock.now()))
 
     def record(self, event: RunEvent, *, at: datetime) -> RecordedEvent:
-        """Give an event its number and have it stored, without publishing it."""
+        """
+        Give an event its number and have it stored, without publishing it.
+
+        Raises:
+            ValueError: It cannot be written as JSON in UTF-8. It has no number, and is nowhere.
+        """
+        # Before anything else: neither the log nor a reader could do anything with it.
+        size = _size_in_characters(event)
         self.last_id += 1
         recorded = RecordedEvent(id=self.last_id, timestamp_ms=epoch_ms(at), event=event)
-        self._recorder.add(recorded, characters=_size_in_characters(event))
+        self._recorder.add(recorded, characters=size)
         return recorded
+
+    def take_back(self, *, after: int) -> None:
+        """Forget the events above an id: an end that was said, but could not be written."""
+        self.last_id = after
+        self._recorder.take_back(after=after)
 
     @property
     def output(self) -> str:
@@ -155,8 +167,8 @@ def _sum(before: Metrics, now: Metrics) -> Metrics:
 def _size_in_characters(event: RunEvent) -> int:
     match event:
         case ContentDelta() | ReasoningDelta():
+            # Raises what writing it down would raise; a whole dump of each would cost far more.
+            event.text.encode()
             return len(event.text) + EVENT_OVERHEAD_CHARACTERS
-        case ToolStart() | ToolEnd():
-            return len(event.model_dump_json())
         case _:
-            return EVENT_OVERHEAD_CHARACTERS
+            return max(EVENT_OVERHEAD_CHARACTERS, len(event.model_dump_json()))

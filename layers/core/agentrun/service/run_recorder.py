@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+import logging
+from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
@@ -14,6 +15,8 @@ from agentrun.service.blocking import in_thread
 from agentrun.service.event_buffer import EventBuffer
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.start_run import LEASE_DURATION
+
+log = logging.getLogger(__name__)
 
 
 class RecordingPace(Model):
@@ -55,6 +58,7 @@ class RunRecorder:
         self._wake = asyncio.Event()
         self._closing = False
         self._first_buffered_at: float | None = None
+        self._last_written: Sequence[RecordedEvent] = ()
 
     def add(self, event: RecordedEvent, *, characters: int) -> None:
         """Buffer an event of about this size; the next flush writes it."""
@@ -135,10 +139,41 @@ class RunRecorder:
             at = self._ports.clock.now()
             await in_thread(self._ports.threads, self._ports.log.append, self._key, segment, at=at)
             self._buffer.drop(len(segment))
+            self._last_written = segment
             if not whole:
                 break
         now = asyncio.get_running_loop().time()
         self._first_buffered_at = now if self._buffer else None
+
+    async def _flush_singly(self) -> None:
+        """Write what is buffered event by event, and leave out what cannot be written."""
+        left_out = 0
+        while self._buffer:
+            event, *_ = self._buffer.segment(characters=0)
+            at, append = self._ports.clock.now(), self._ports.log.append
+            try:
+                await in_thread(self._ports.threads, append, self._key, [event], at=at)
+            except (FencedError, StoreUnavailableError):
+                raise
+            except Exception:  # noqa: BLE001 - the cause was logged when the whole was to be written
+                left_out += 1
+            self._buffer.drop(1)
+        if left_out:
+            extra = {"runId": self._key.run_id, "events": left_out}
+            log.error("events that cannot be stored are left out", extra=extra)
+
+    def take_back(self, *, after: int) -> None:
+        """
+        Forget the events above an id.
+
+        Should some be stored already, the rest of their segment is buffered once more: the next
+        events get the same ids, and take their places.
+        """
+        self._buffer.drop_after(after)
+        if self._last_written and self._last_written[-1].id > after:
+            for event in self._last_written:
+                if event.id <= after:
+                    self._buffer.add(event, characters=0)
 
     async def write_now(self, *, give_up_after: timedelta) -> None:
         """
@@ -168,12 +203,15 @@ class RunRecorder:
         self._closing = True
         self._wake.set()
 
-    async def finish(self, outcome: Outcome, *, at: datetime, give_up_after: timedelta) -> None:
+    async def finish(
+        self, outcome: Outcome, *, at: datetime, give_up_after: timedelta, singly: bool = False
+    ) -> None:
         """
         Write what is buffered, the terminal event included, then the run's end.
 
         To be called when `record` has ended: two writers would mix the order. While the store is
         away the lease is renewed whenever it can be, so that nobody takes the run for dead.
+        `singly` leaves out events that cannot be written.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
@@ -184,7 +222,7 @@ class RunRecorder:
         threads, end = self._ports.threads, self._ports.store.finish
         while True:
             try:
-                await self._flush(whole=True)
+                await (self._flush_singly() if singly else self._flush(whole=True))
                 await in_thread(threads, end, self._key, self._executor, outcome, at=at)
                 return
             except StoreUnavailableError:

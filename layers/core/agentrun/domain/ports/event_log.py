@@ -15,6 +15,8 @@ class EventLog(Protocol):
         """
         Store consecutive events as one segment; the same segment again changes nothing.
 
+        A segment takes the place of an earlier one that ends with the same id.
+
         Raises:
             StoreUnavailableError: Retrying is safe.
         """
