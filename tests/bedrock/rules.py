@@ -142,7 +142,7 @@ def _sides(body: Block) -> Iterator[str]:
     if any(before == after for before, after in pairwise(roles)):
         yield "A conversation must alternate between user and assistant roles."
     if roles and roles[-1] != "user":
-        yield "The conversation must end with a user message."
+        yield "The model requires the last turn to be a user message."
 
 
 def _calls_without_tools(body: Block) -> Iterator[str]:

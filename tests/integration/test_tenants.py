@@ -13,10 +13,11 @@ from starlette.testclient import TestClient
 
 from agentrun.adapters.jwt_verifier import MAX_TOKEN_BYTES
 from agentrun.http.bearer import verified_by_gateway
+from agentrun.http.lambda_refusal import RefusedTokenError
 from agentrun.settings import Settings
 from tests.contract.test_token_verifier import KEYS, claims, raw_token, token
 from tests.integration.conftest import deployment
-from tests.integration.front_doors import METHOD_ARN, FunctionUrl, rest_api
+from tests.integration.front_doors import METHOD_ARN, Authorizer, FunctionUrl, rest_api
 
 RUNS = "/api/agents/echo/runs"
 
@@ -33,6 +34,7 @@ class Doors:
 
     rest: TestClient
     url: TestClient
+    authorizer: Authorizer
 
     def ask(self, who: dict[str, Any], path: str = RUNS, body: Any = None) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {compact_token(who)}"}
@@ -52,7 +54,8 @@ class Doors:
 def doors() -> Iterator[Doors]:
     with deployment(AGENTRUN_ORG_CLAIM="o.id") as app_module:
         api = rest_api(app_module)
-        yield Doors(TestClient(api), TestClient(FunctionUrl(api.stream)))
+        url = FunctionUrl(api.stream)
+        yield Doors(TestClient(api), TestClient(url), app_module("authorizer").handler)
 
 
 def caller(org: str | None, user: str = "ana", *roles: str) -> dict[str, Any]:
@@ -72,8 +75,14 @@ def test_a_token_that_names_no_organisation_is_refused_and_the_log_says_which_cl
 ) -> None:
     caplog.set_level(logging.INFO)
     assert doors.statuses(caller(None)) == {"rest": 401, "url": 401}
+    why = "no organisation in the claim 'o.id'"
     reasons = [vars(record)["reason"] for record in caplog.records if "reason" in vars(record)]
-    assert reasons == ["no organisation in the claim 'o.id'"] * 2
+    assert reasons == [why]
+    # What Lambda's runtime logs of the authorizer's refusal.
+    event = {"authorizationToken": f"Bearer {compact_token(caller(None))}", "methodArn": METHOD_ARN}
+    with pytest.raises(RefusedTokenError) as refused:
+        doors.authorizer(event, None)
+    assert vars(refused.value)["exception_type"] == f"token refused: {why}"
 
 
 def test_without_the_setting_a_token_without_an_organisation_is_refused_too() -> None:
