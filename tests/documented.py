@@ -14,7 +14,12 @@ PAGES = (
 )
 SHELL = "bash"
 
+_CONTINUED = re.compile(r"\\\n")
+_LOOP = re.compile(r"^for .*?^done\b", re.DOTALL | re.MULTILINE)
 _FENCED = re.compile(r"^```(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+_PROGRAM = re.compile(r"(?:for .*?; do )?(?:[A-Z_]+=\$\(|[A-Z_]+=\S+ )?(\S+)")
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,21 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The commands of a shell's block, each whole, comments left out."""
-        joined = self.text.replace("\\\n", " ")
-        return [line for line in joined.splitlines() if line.strip() and line[0] not in "# "]
+        """The commands of a shell's block, each whole, a loop too; comments are left out."""
+        joined = _CONTINUED.sub(" ", self.text)
+        joined = _LOOP.sub(_on_one_line, joined)
+        return [line for line in joined.splitlines() if line.strip() and line[0] != "#"]
+
+
+def _on_one_line(loop: re.Match[str]) -> str:
+    lines = [line.strip() for line in loop[0].splitlines()]
+    return "; ".join(lines).replace("do; ", "do ")
+
+
+def program_of(command: str) -> str:
+    """Return what a command runs, also in a loop, or to set a variable."""
+    found = _PROGRAM.match(command)
+    return found[1] if found else ""
 
 
 def blocks_of(page: Path, language: str | None = None) -> list[Block]:
@@ -45,6 +62,6 @@ def documented_commands(program: str) -> Iterator[list[str]]:
     for page in PAGES:
         for block in blocks_of(page, SHELL):
             for command in block.commands:
-                words = shlex.split(command, comments=True)
-                if words[0] == program:
-                    yield words[1:]
+                if program_of(command) == program:
+                    words = shlex.split(command, comments=True)
+                    yield words[words.index(program) + 1 :]

@@ -1,7 +1,6 @@
 """The documented commands of the AWS CLI, typed into the real one, against moto's server."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,17 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.documented import PAGES, ROOT, SHELL, blocks_of
+from tests.documented import PAGES, ROOT, SHELL, blocks_of, program_of
 from tests.server_process import free_port, running_server
 from tests.tables import TABLE, client_of, create_table
 
 CLI = ROOT / ".venv/awscli/bin"
-CALLS_AWS = re.compile(r"^(?:[A-Z]+=\$\()?aws ")
 GIVEN = """
 set -eu
 PASSWORD=Correct-horse-7-battery
+API_ID=$(aws apigateway create-rest-api --name agentrun --query id --output text)
+ROOT_ID=$(aws apigateway get-resources --rest-api-id "$API_ID" --query 'items[0].id' --output text)
+METHOD="--rest-api-id $API_ID --resource-id $ROOT_ID --http-method GET"
+aws apigateway put-method $METHOD --authorization-type NONE
+aws apigateway put-integration $METHOD --type MOCK
+aws apigateway create-deployment --rest-api-id "$API_ID" --stage-name live
+aws apigateway create-domain-name --domain-name api.example.com
 """
-"""What the page leaves to its reader."""
+"""What the page leaves to its reader, the deployed API included."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,7 @@ def documented() -> list[str]:
         for page in PAGES
         for block in blocks_of(page, SHELL)
         for command in block.commands
-        if CALLS_AWS.match(command)
+        if program_of(command) == "aws"
     ]
 
 

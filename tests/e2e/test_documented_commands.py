@@ -4,29 +4,27 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agentrun_local.cli import _parser
-from tests.documented import PAGES, ROOT, SHELL, blocks_of, documented_commands
-from tests.e2e.conftest import LocalStack
+from tests.documented import PAGES, ROOT, SHELL, blocks_of, documented_commands, program_of
+from tests.e2e.conftest import LocalStack, running_stack
 
 REST_API, FUNCTION_URL = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
 
+VARIABLES = "variables.env"
 EVENT = "/tmp/event.json"  # noqa: S108 - where docs/local.md writes it
 
 RUN_ELSEWHERE = {
     "make": "targets: CI runs them, and tests/unit/test_docs.py knows that they exist",
     ".venv/bin/sam": "test_sam_takes_the_documented_commands here, and tests/deploy",
-    "ARCH=x86_64": "sam again",
     "aws": "tests/deploy/test_documented_aws.py",
-    "POOL=$(aws": "tests/deploy/test_documented_aws.py",
-    "CLIENT=$(aws": "tests/deploy/test_documented_aws.py",
-    "TOKEN=$(aws": "tests/deploy/test_documented_aws.py",
     ".venv/bin/python": "measurements, which take minutes",
 }
-"""By its first word, who runs a command that needs AWS, Docker or many minutes."""
+"""By its program, who runs a command that needs AWS, Docker or many minutes."""
 
 BEFORE = """
 set -eu
@@ -44,7 +42,7 @@ RUN_ID=$(curl -s -o /dev/null -D - "$BASE_URL/api/agents/echo/runs/stream" \\
 REST_API_BASE_URL=http://127.0.0.1:8000
 TOKEN=$(.venv/bin/agentrun token)
 """,
-    "docs/local.md": "TOKEN=$(.venv/bin/agentrun token)\n",
+    "docs/local.md": "TOKEN=$(.venv/bin/agentrun token)\nANTHROPIC_API_KEY=none\n",
 }
 """What a page's text says that its reader has by then."""
 
@@ -56,17 +54,28 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """Run the stack of a reader who has also typed the options of docs/deploy.md."""
+    folder = tmp_path_factory.mktemp("documented")
+    options = ("--parameter", "BasePath=/assist")
+    with running_stack(ROOT / "template.yaml", folder, *options) as running:
+        yield running
+
+
 each_page = pytest.mark.parametrize("page", SHELL_PAGES, ids=name_of)
 
 
 def runs_here(command: str) -> bool:
     """Tell whether a command is for a laptop's shell alone."""
-    return command.split(maxsplit=1)[0] not in RUN_ELSEWHERE
+    return program_of(command) not in RUN_ELSEWHERE
 
 
 def typed(script: str, stack: LocalStack) -> str:
     """Run a script in the project's folder against a stack on other ports; return what it says."""
     script = script.replace(REST_API, stack.rest_api).replace(FUNCTION_URL, stack.function_url)
+    # What the reader keeps in the project's folder stays as it is.
+    script = script.replace(VARIABLES, str(stack.log.with_name(VARIABLES)))
     done = subprocess.run(
         ["/bin/bash", "-c", script],
         cwd=ROOT,
@@ -80,26 +89,24 @@ def typed(script: str, stack: LocalStack) -> str:
 
 
 @each_page
-def test_the_commands_of_a_page_can_be_typed_in_its_order(
-    page: Path, local_stack: LocalStack
-) -> None:
+def test_the_commands_of_a_page_can_be_typed_in_its_order(page: Path, stack: LocalStack) -> None:
     commands = [
         command
         for block in blocks_of(page, SHELL)
         for command in block.commands
         if runs_here(command)
     ]
-    said = typed("\n".join([BEFORE, GIVEN.get(name_of(page), ""), *commands]), local_stack)
+    said = typed("\n".join([BEFORE, GIVEN.get(name_of(page), ""), *commands]), stack)
     if name_of(page) == "README.md":
         assert '"output":"17 * 23 = 391"' in said
         assert said.count('"event":"PAUSED"') == 1
         assert said.count('"event":"STOP"') == 2
 
 
-def test_the_banner_can_be_pasted(local_stack: LocalStack) -> None:
-    banner = local_stack.log.read_text(encoding="utf-8")
+def test_the_banner_can_be_pasted(stack: LocalStack) -> None:
+    banner = stack.log.read_text(encoding="utf-8")
     pasted = banner.split("Paste this into another terminal:")[1].split("More tokens")[0]
-    said = typed(BEFORE + pasted.replace("Then ask what became of it:", ""), local_stack)
+    said = typed(BEFORE + pasted.replace("Then ask what became of it:", ""), stack)
     assert '"status":"COMPLETED"' in said
 
 
@@ -162,20 +169,20 @@ def test_sam_takes_the_documented_commands(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_the_python_reader_of_the_api_page_reads_a_run(local_stack: LocalStack) -> None:
+def test_the_python_reader_of_the_api_page_reads_a_run(stack: LocalStack) -> None:
     reader, call = (block.text for block in blocks_of(ROOT / "docs/api.md", "python"))
-    program = f"token = {local_stack.token()!r}\n{reader}\n{call}"
-    assert printed(local_stack, sys.executable, "-", program) == "17 * 23 = 391"
+    program = f"token = {stack.token()!r}\n{reader}\n{call}"
+    assert printed(stack, sys.executable, "-", program) == "17 * 23 = 391"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js to run it with")
-def test_the_javascript_reader_of_the_api_page_reads_a_run(local_stack: LocalStack) -> None:
+def test_the_javascript_reader_of_the_api_page_reads_a_run(stack: LocalStack) -> None:
     reader, call = (block.text for block in blocks_of(ROOT / "docs/api.md", "javascript"))
-    given = f"const [baseUrl, token] = ['{REST_API}', '{local_stack.token()}'];\n"
+    given = f"const [baseUrl, token] = ['{REST_API}', '{stack.token()}'];\n"
     show = "const show = (text) => process.stdout.write(text);\n"
     program = given + show + reader.replace("export ", "") + call
     node = str(shutil.which("node"))
-    assert printed(local_stack, node, "--input-type=module", program) == "17 * 23 = 391"
+    assert printed(stack, node, "--input-type=module", program) == "17 * 23 = 391"
 
 
 def printed(stack: LocalStack, interpreter: str, option: str, program: str) -> str:
