@@ -145,3 +145,10 @@ async def test_head_of_a_stream_is_answered_while_the_function_still_streams(
     answer = await connection.ask("/gated?h", "HEAD")
     assert (answer.status, answer.body) == (200, b"")
     assert (await connection.ask("/open_gate?h")).status == 204
+
+
+async def test_an_app_that_dies_behind_its_prelude_cuts_the_connection(
+    connection: KeptConnection,
+) -> None:
+    with pytest.raises(h11.RemoteProtocolError, match="incomplete chunked read"):
+        await connection.ask("/die_after_prelude")
