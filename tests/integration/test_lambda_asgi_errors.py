@@ -5,6 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from lambda_asgi.asgi import Receive, Scope, Send
+from lambda_asgi.connection import Connection
+from lambda_asgi.errors import RuntimeApiError
+from lambda_asgi.invocation import run_invocation
+from lambda_asgi.runtime_api import RuntimeApi
 from tests.lambda_http_events import function_url_event
 from tests.lambda_runtime_api import ScriptedRuntimeApi
 from tests.lambda_runtime_process import running
@@ -109,3 +114,34 @@ async def test_an_invocation_ends_at_its_deadline(api: ScriptedRuntimeApi) -> No
         await _next_is_served(api)
     assert call.body == b"sleeping"
     assert call.trailers[ERROR_TYPE] == "InvocationTimedOutError"
+
+
+class OnceUnreachable(RuntimeApi):
+    """Refuses the connection of one response."""
+
+    refuses = False
+
+    async def connect(self) -> Connection:
+        """Connect, but for once."""
+        if self.refuses:
+            self.refuses = False
+            raise RuntimeApiError("refused")
+        return await super().connect()
+
+
+async def test_an_answer_that_could_not_be_begun_is_an_invocation_error(
+    api: ScriptedRuntimeApi,
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"lost"})
+
+    client = OnceUnreachable(api.address)
+    request_id = api.invoke(function_url_event("/"))
+    invocation = await client.next_invocation()
+    client.refuses = True
+    await run_invocation(app, invocation, client, {})
+    call = await api.complete_call(f"/{request_id}/error")
+    client.close()
+    assert json.loads(call.payload)["errorType"] == "RuntimeApiError"
+    assert api.find("/response") is None

@@ -87,7 +87,11 @@ async def test_sigterm_lets_a_stream_end_and_shuts_the_app_down(
     pipe = tmp_path / "gate"
     os.mkfifo(pipe)
     async with running(
-        api.address, "app.handler", GATE_PIPE=str(pipe), AWS_LAMBDA_MAX_CONCURRENCY="2"
+        api.address,
+        "app.handler",
+        GATE_PIPE=str(pipe),
+        AWS_LAMBDA_MAX_CONCURRENCY="2",
+        LAMBDA_ASGI_SHUTDOWN_GRACE_S="90",
     ) as runtime:
         api.invoke(function_url_event("/held"))
         call = await api.call("/response")
@@ -103,7 +107,7 @@ async def test_sigterm_lets_a_stream_end_and_shuts_the_app_down(
 
 
 async def test_sigterm_ends_a_stream_that_takes_too_long(api: ScriptedRuntimeApi) -> None:
-    async with running(api.address, "app.handler", LAMBDA_ASGI_SHUTDOWN_GRACE_S="0.1") as runtime:
+    async with running(api.address, "app.handler") as runtime:
         api.invoke(function_url_event("/sleeping"))
         call = await api.call("/response")
         await api.until(lambda: call.payload.endswith(b"sleeping"))
@@ -113,6 +117,25 @@ async def test_sigterm_ends_a_stream_that_takes_too_long(api: ScriptedRuntimeApi
     assert call.trailers[ERROR_TYPE] == "CancelledError"
     assert call.trailer_report["errorMessage"] == "The process is shutting down."
     assert b"shut down" in runtime.output
+
+
+async def test_sigterm_does_not_wait_for_an_app_that_will_not_shut_down(
+    api: ScriptedRuntimeApi, tmp_path: Path
+) -> None:
+    (tmp_path / "lingering.py").write_text(
+        "import asyncio\n"
+        "async def handler(scope, receive, send):\n"
+        "    await receive()\n"
+        "    await send({'type': 'lifespan.startup.complete'})\n"
+        "    await receive()\n"
+        "    await asyncio.sleep(3600)\n"
+    )
+    async with running(api.address, "lingering.handler", tmp_path) as runtime:
+        await api.call("/next")
+        runtime.process.terminate()
+        assert await runtime.exit() == 0
+    # Half of the 0.3 s that Lambda gives at the least.
+    assert b"The app's shutdown took longer than 0.15 s." in runtime.output
 
 
 async def test_the_process_ends_when_the_runtime_api_is_gone(api: ScriptedRuntimeApi) -> None:

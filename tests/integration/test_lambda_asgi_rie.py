@@ -80,6 +80,32 @@ def test_the_emulator_takes_prelude_delimiter_and_body(emulator: str) -> None:
     assert body == b"onetwothreeabcdend"
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "query", "status"),
+    [
+        ("/bare", "GET", "status=204", 204),
+        ("/bare", "GET", "status=304", 304),
+        ("/bare", "GET", "status=307", 307),
+        ("/bare", "GET", "status=404", 404),
+        ("/bare", "GET", "status=200", 200),
+        ("/large", "HEAD", "", 200),
+        ("/empty_stream", "GET", "", 200),
+        ("/start_only", "GET", "", 200),
+    ],
+)
+def test_the_emulator_takes_an_answer_without_a_body(
+    emulator: str, path: str, method: str, query: str, status: int
+) -> None:
+    prelude, body = _invoke(emulator, function_url_event(path, method, query)).split(bytes(8), 1)
+    assert (json.loads(prelude)["statusCode"], body) == (status, b" ")
+
+
+def test_the_emulator_takes_trailers_behind_a_prelude(emulator: str) -> None:
+    answer = _invoke(emulator, function_url_event("/die_after_prelude"))
+    assert answer.split(bytes(8), 1)[1].startswith(b" ")
+    assert json.loads(_invoke(emulator, function_url_event("/echo")).split(bytes(8), 1)[1])
+
+
 def test_the_emulator_takes_an_error_before_the_first_byte(emulator: str) -> None:
     report = json.loads(_invoke(emulator, function_url_event("/fail_early")))
     assert (report["errorType"], report["errorMessage"]) == ("ValueError", "before anything")

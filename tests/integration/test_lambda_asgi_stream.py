@@ -137,26 +137,6 @@ async def test_a_prelude_without_a_body_leaves_on_its_own(api: ScriptedRuntimeAp
     assert call.body == b"later"
 
 
-@pytest.mark.parametrize(
-    ("path", "method", "status", "body"),
-    [
-        ("/empty", "GET", 200, b""),
-        ("/unended", "GET", 200, b"all there is"),
-        ("/unended", "HEAD", 200, b""),
-        ("/open_gate", "GET", 204, b""),
-        ("/redirect", "GET", 307, b""),
-    ],
-)
-async def test_every_response_is_ended(
-    api: ScriptedRuntimeApi, path: str, method: str, status: int, body: bytes
-) -> None:
-    async with running(api.address, "app.handler"):
-        call = await _response(api, function_url_event(path, method))
-        await _response(api, function_url_event("/empty"))
-    assert (call.prelude["statusCode"], call.body) == (status, body)
-    assert bytes(call.raw).endswith(b"\r\n0\r\n\r\n")
-
-
 async def test_six_megabytes_arrive_whole(api: ScriptedRuntimeApi) -> None:
     async with running(api.address, "app.handler"):
         call = await _response(api, function_url_event("/large"))

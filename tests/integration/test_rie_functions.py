@@ -205,6 +205,22 @@ def test_what_was_streamed_is_what_the_status_function_tells(
     assert (run["status"], run["output"]) == ("COMPLETED", "".join(deltas))
 
 
+def test_an_attach_to_what_has_been_read_is_204_and_a_byte(stream: rie.Invoke) -> None:
+    event = event_file("stream-run.json")
+    prelude, body = streamed(stream(event))
+    run_id = prelude["headers"]["x-run-id"]
+    event["rawPath"] = event["rawPath"].replace("/stream", f"/{run_id}/stream")
+    event["requestContext"]["http"] |= {"method": "GET", "path": event["rawPath"]}
+    event["headers"]["last-event-id"] = str(len(frames(body)))
+    event["body"] = None
+    prelude, body = streamed(stream(event))
+    # What a front end makes of it has no body; without the byte it may never end.
+    assert (prelude["statusCode"], body) == (204, " ")
+    event["headers"]["last-event-id"] = "0"
+    prelude, body = streamed(stream(event))
+    assert (prelude["statusCode"], frames(body)[-1]["event"]) == (200, "STOP")
+
+
 def test_without_a_token_nothing_is_run(stream: rie.Invoke) -> None:
     event = event_file("stream-run.json")
     del event["headers"]["authorization"]

@@ -10,7 +10,7 @@ from lambda_asgi.asgi import ASGIApp
 from lambda_asgi.errors import ErrorReport, RuntimeApiError
 from lambda_asgi.loader import load_app
 from lambda_asgi.logs import configure_logging
-from lambda_asgi.runtime import Runtime
+from lambda_asgi.runtime import SHUTDOWN_GRACE_S, Runtime
 from lambda_asgi.runtime_api import RuntimeApi
 from lambda_asgi.snapstart import run_after_restore, run_before_snapshot
 
@@ -56,7 +56,7 @@ def _runtime(address: str, app: ASGIApp) -> Runtime:
         app,
         address,
         concurrency=int(os.environ.get("AWS_LAMBDA_MAX_CONCURRENCY") or 1),
-        grace_s=float(os.environ.get("LAMBDA_ASGI_SHUTDOWN_GRACE_S") or 2),
+        grace_s=float(os.environ.get("LAMBDA_ASGI_SHUTDOWN_GRACE_S") or SHUTDOWN_GRACE_S),
     )
 
 

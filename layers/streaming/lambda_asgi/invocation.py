@@ -62,7 +62,7 @@ async def _stream(
     except Exception as exc:  # noqa: BLE001 - the last resort: the app's error becomes Lambda's
         await _fail(api, invocation, response, exc)
     else:
-        await _acknowledge(response)
+        await _acknowledge(api, invocation, response)
 
 
 async def _call_app(
@@ -96,11 +96,11 @@ async def _fail(
     """Report by trailers once a byte has left, by an invocation error before, else only log."""
     if response.complete:
         _logger.error("The app failed after its last byte.", exc_info=error)
-        await _acknowledge(response)
+        await _acknowledge(api, invocation, response)
     elif response.bytes_sent:
         _logger.error("The app failed in the middle of its response.", exc_info=error)
         response.fail(ErrorReport.of(error))
-        await _acknowledge(response)
+        await _acknowledge(api, invocation, response)
     else:
         response.discard()
         await _report_error(api, invocation, error)
@@ -121,8 +121,12 @@ async def _answer_not_http(api: RuntimeApi, invocation: Invocation) -> None:
         _logger.exception("The result could not be sent.")
 
 
-async def _acknowledge(response: StreamedResponse) -> None:
+async def _acknowledge(api: RuntimeApi, invocation: Invocation, response: StreamedResponse) -> None:
     try:
         await response.acknowledged()
-    except RuntimeApiError:
-        _logger.exception("The response did not arrive.")
+    except RuntimeApiError as exc:
+        if response.bytes_sent:
+            _logger.exception("The response did not arrive.")
+        else:
+            # Lambda would wait for an answer until the function's time is up.
+            await _report_error(api, invocation, exc)

@@ -12,16 +12,31 @@ DELIMITER = bytes(8)
 # API Gateway looks for the delimiter within the first 16 KB of a streamed response.
 MAX_PRELUDE_BYTES = 16 * 1024
 
+FILLER = b" "
+"""
+What a response without a body gets for one.
+
+Lambda's front ends are reported to keep the connection open for minutes after a prelude and NUL
+bytes alone, and to end it properly after any byte (docs/streaming-runtime.md). A space is white
+space in HTML, JSON and text, and no line of an event stream.
+"""
+
 # RFC 9110, 7.6.1: meant for the next hop only, which is none of the app's business here.
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade"})
 
+# RFC 9110, 6.4.1.
+_WITHOUT_BODY = frozenset({204, 304})
 
-def encode_prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+
+def encode_prelude(
+    status: int, headers: Iterable[tuple[bytes, bytes]], *, bodiless: bool = False
+) -> bytes:
     """
     Return the metadata of the response as JSON, and the delimiter.
 
     Repeated headers are joined by a comma (RFC 9110, 5.3); `set-cookie`, which must not be, goes
-    to `cookies`. Names come out in lower case; bytes are read as Latin-1.
+    to `cookies`. Names come out in lower case; bytes are read as Latin-1. A `content-length` that
+    the filler byte would belie is left out; it is optional wherever it is allowed (RFC 9110, 8.6).
 
     Raises:
         PreludeTooLargeError: Prelude and delimiter would reach 16 KB.
@@ -32,6 +47,8 @@ def encode_prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         if name == "set-cookie":
             cookies.append(value)
+        elif name == "content-length" and (bodiless or _length(raw_value) == 0):
+            continue
         elif name not in _HOP_BY_HOP:
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
     prelude = {"statusCode": status, "headers": joined, "cookies": cookies}
@@ -49,29 +66,81 @@ class ResponseEncoder:
     The payload of one response, message by message.
 
     Answers to HEAD, and with status 204 or 304, have no body (RFC 9110, 6.4.1): what the app sends
-    for one is dropped, as ASGI servers do.
+    for one is dropped, as ASGI servers do. No payload ends behind its delimiter: where the app has
+    sent no byte of a body, `FILLER` stands for it.
+
+    Attributes:
+        started: The app has sent `http.response.start`.
+        complete: The app has sent its last byte.
+        bodiless: What the client gets has no body, whatever the app sends.
     """
 
     def __init__(self, method: str) -> None:
+        """Take the request's method."""
         self.started = False
         self.complete = False
-        self._bodiless = method == "HEAD"
+        self.bodiless = method == "HEAD"
+        self._has_bytes = False
+        self._missing: int | None = None
 
     def encode(self, message: Message) -> bytes:
         """
         Return the bytes that `message` adds to the payload: the prelude, or a part of the body.
 
         Raises:
-            UnexpectedMessageError: Not a message that ASGI allows now.
+            UnexpectedMessageError: Not a message that ASGI allows now, or a body that is longer or
+                shorter than its `content-length`.
             PreludeTooLargeError: As `encode_prelude`; the app may still send another start.
         """
         kind = message["type"]
         if kind == "http.response.body" and self.started and not self.complete:
-            self.complete = not message.get("more_body", False)
-            return b"" if self._bodiless else bytes(message.get("body", b""))
+            data = b"" if self.bodiless else bytes(message.get("body", b""))
+            more = message.get("more_body", False)
+            self._count(data, last=not more)
+            return data if more else data + self.finish()
         if kind == "http.response.start" and not self.started:
-            prelude = encode_prelude(message["status"], message.get("headers", ()))
-            self.started = True
-            self._bodiless = self._bodiless or message["status"] in {204, 304}
-            return prelude
+            return self._start(message["status"], list(message.get("headers", ())))
         raise UnexpectedMessageError(f"Unexpected ASGI message {kind!r}.")
+
+    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        bodiless = self.bodiless or status in _WITHOUT_BODY
+        prelude = encode_prelude(status, headers, bodiless=bodiless)
+        self.started, self.bodiless = True, bodiless
+        lengths = [_length(v) for k, v in headers if k.lower() == b"content-length"]
+        self._missing = lengths[0] if lengths and not bodiless else None
+        return prelude
+
+    def _count(self, data: bytes, *, last: bool) -> None:
+        if self._missing is not None:
+            missing = self._missing - len(data)
+            if missing < 0:
+                raise UnexpectedMessageError("The body is longer than its Content-Length.")
+            if last and missing:
+                raise UnexpectedMessageError(
+                    f"The body is {missing} bytes shorter than its Content-Length."
+                )
+            self._missing = missing
+        self._has_bytes = self._has_bytes or bool(data)
+
+    def finish(self) -> bytes:
+        """
+        Note that the app has sent its last byte; return what the payload still lacks.
+
+        Raises:
+            UnexpectedMessageError: The body is shorter than its `content-length`.
+        """
+        self._count(b"", last=True)
+        self.complete = True
+        return self.filler()
+
+    def filler(self) -> bytes:
+        """Return `FILLER` where the payload would end behind its delimiter, else nothing."""
+        if self._has_bytes:
+            return b""
+        self._has_bytes = True
+        return FILLER
+
+
+def _length(value: bytes) -> int | None:
+    digits = value.strip()
+    return int(digits) if digits.isdigit() else None

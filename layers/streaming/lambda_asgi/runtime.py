@@ -12,6 +12,9 @@ from lambda_asgi.invocation import run_invocation
 from lambda_asgi.lifespan import Lifespan
 from lambda_asgi.runtime_api import Invocation, RuntimeApi
 
+SHUTDOWN_GRACE_S = 0.3
+"""What Lambda reserves for the runtime of a function with an external extension."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -24,14 +27,15 @@ class Runtime:
         app: The ASGI app.
         address: `host:port` of the Runtime API.
         concurrency: How many invocations run at once on the one event loop, each with its poller.
-        grace_s: How long running invocations, and then the app's shutdown, may take after a
-            signal. Lambda itself kills the process 2 s after SIGTERM at the latest.
+        grace_s: How long running invocations and the app's shutdown may take after a signal. Lambda
+            sends SIGTERM only where an extension is registered, and kills the process 300 ms later,
+            500 ms with an internal one.
     """
 
     app: ASGIApp
     address: str
     concurrency: int = 1
-    grace_s: float = 2.0
+    grace_s: float = SHUTDOWN_GRACE_S
 
     def __post_init__(self) -> None:
         self._lifespan: Lifespan | None = None
@@ -71,11 +75,11 @@ class Runtime:
         self._stopping = True
         for idle in self._polling:
             idle.cancel()
-        # What still runs at half time will not end by itself; the app's shutdown is its chance to
-        # say a last word, which a cancelled response could not.
-        await asyncio.wait(pollers, timeout=self.grace_s / 2)
+        # Most of the time is the app's, whose shutdown can end what still runs with a last word; a
+        # cancelled response could not. A sixth is left for the process to end.
+        await asyncio.wait(pollers, timeout=self.grace_s / 6)
         await self._shut_down_app()
-        _, late = await asyncio.wait(pollers, timeout=self.grace_s / 8)
+        _, late = await asyncio.wait(pollers, timeout=self.grace_s / 6)
         for task in late:
             task.cancel("The process is shutting down.")
         results = await asyncio.gather(*pollers, return_exceptions=True)
@@ -86,7 +90,7 @@ class Runtime:
     async def _shut_down_app(self) -> None:
         if self._lifespan is None:
             return
-        limit_s = self.grace_s / 4
+        limit_s = self.grace_s / 2
         try:
             await asyncio.wait_for(self._lifespan.shutdown(), limit_s)
         except TimeoutError:

@@ -52,16 +52,13 @@ class StreamedResponse:
 
     @property
     def complete(self) -> bool:
-        """Whether the app has sent its last byte."""
-        return self._encoder.complete
+        """Whether the app has sent its last byte, or the answer has ended without it."""
+        return self._ended or self._encoder.complete
 
     async def send(self, message: Message) -> None:
         """Take one ASGI message; waits while the socket's buffer is full."""
         was_started = self._encoder.started
-        payload = self._encoder.encode(message)
-        if payload:
-            self._pending.append(payload)
-            self._pending_bytes += len(payload)
+        self._add(self._encoder.encode(message))
         if not was_started:
             await self._open()
         elif self._encoder.complete:
@@ -80,13 +77,20 @@ class StreamedResponse:
         await self._finished.wait()
 
     def end(self) -> None:
-        """End the body where the app has left it; nothing to do when it has ended it itself."""
-        self._encoder.complete = True
+        """
+        End the body where the app has left it; nothing to do when it has ended it itself.
+
+        Raises:
+            UnexpectedMessageError: The body is shorter than its `content-length`.
+        """
+        if not self.complete:
+            self._add(self._encoder.finish())
         self._end([])
 
     def fail(self, report: ErrorReport) -> None:
         """Send what is there and end the body with error trailers."""
         self._encoder.complete = True
+        self._add(self._encoder.filler())
         self._end(report.trailers())
 
     def discard(self) -> None:
@@ -126,8 +130,16 @@ class StreamedResponse:
 
     def _close_turn(self) -> None:
         self._turn_open = False
-        if self._pending:
+        if self._encoder.bodiless and not self._ended:
+            self._add(self._encoder.filler())
+            self._end([])
+        elif self._pending:
             self._flush()
+
+    def _add(self, payload: bytes) -> None:
+        if payload:
+            self._pending.append(payload)
+            self._pending_bytes += len(payload)
 
     def _take_pending(self) -> bytes:
         payload = b"".join(self._pending)

@@ -133,6 +133,37 @@ async def redirect(scope: Message, receive: Receive, send: Send) -> None:
     await body(send, b"", more=False)
 
 
+async def bare(scope: Message, receive: Receive, send: Send) -> None:
+    """Answer with the query's status and no body, as frameworks word it."""
+    headers = ((b"content-length", b"0"), (b"location", b"/elsewhere"))
+    await start(send, int(scope["query_string"].removeprefix(b"status=")), *headers)
+    await body(send, b"", more=False)
+
+
+async def sized(scope: Message, receive: Receive, send: Send) -> None:
+    """Send `abc` and declare the length that the query says."""
+    await start(send, 200, (b"content-length", scope["query_string"]))
+    await asyncio.sleep(0)
+    await body(send, b"abc", more=False)
+
+
+async def empty_stream(scope: Message, receive: Receive, send: Send) -> None:
+    """Stream without a byte; the prelude has left when that turns out."""
+    await start(send, 200, (b"content-type", b"text/event-stream"))
+    await asyncio.sleep(0)
+    await body(send, b"", more=False)
+
+
+async def start_only(scope: Message, receive: Receive, send: Send) -> None:
+    await start(send)
+
+
+async def die_after_prelude(scope: Message, receive: Receive, send: Send) -> None:
+    await start(send)
+    await asyncio.sleep(0)
+    raise ValueError("the prelude has left")
+
+
 async def silent(scope: Message, receive: Receive, send: Send) -> None:
     await receive()
 
@@ -197,6 +228,7 @@ _ROUTES = {
     f"/{route.__name__}": route
     for route in (
         *(echo, gated, prelude_first, open_gate, paced, blocking_burst, sleeping, held, large),
+        *(bare, sized, empty_stream, start_only, die_after_prelude),
         *(empty, unended, redirect, silent, fail_early, fail_after_start, fail_midway, fail_late),
         *(cancel_itself, headers_too_large, disconnected, log, leave_mark),
     )

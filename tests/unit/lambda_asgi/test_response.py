@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lambda_asgi.errors import PreludeTooLargeError, UnexpectedMessageError
-from lambda_asgi.response import MAX_PRELUDE_BYTES, ResponseEncoder, encode_prelude
+from lambda_asgi.response import FILLER, MAX_PRELUDE_BYTES, ResponseEncoder, encode_prelude
 
 
 def _start(status: int = 200, headers: object = ()) -> dict[str, object]:
@@ -58,19 +58,72 @@ def test_an_app_may_start_again_after_a_prelude_that_was_too_large() -> None:
     assert encoder.encode(_start(500)).startswith(b'{"statusCode":500')
 
 
-@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+BODILESS = pytest.mark.parametrize(
+    ("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)]
+)
+
+
+@BODILESS
 def test_a_response_without_a_body_drops_what_is_sent_for_one(method: str, status: int) -> None:
     encoder = ResponseEncoder(method)
     encoder.encode(_start(status))
     assert encoder.encode(_body(b"content", more=True)) == b""
-    assert encoder.encode(_body(b"content")) == b""
+    assert encoder.encode(_body(b"content")) == FILLER
     assert encoder.complete
+
+
+@BODILESS
+def test_the_length_of_a_body_that_is_not_sent_is_left_out(method: str, status: int) -> None:
+    prelude = ResponseEncoder(method).encode(_start(status, [(b"Content-Length", b"99")]))
+    assert b"content-length" not in prelude
+
+
+def test_no_payload_ends_behind_its_delimiter() -> None:
+    for parts in ([b""], [b"", b""], []):
+        encoder = ResponseEncoder("GET")
+        payload = encoder.encode(_start(headers=[(b"content-length", b"0")]))
+        assert b"content-length" not in payload
+        payload += b"".join(encoder.encode(_body(part, more=True)) for part in parts)
+        payload += encoder.encode(_body(b""))
+        assert payload.endswith(bytes(8) + FILLER)
+        assert encoder.filler() == b""
+
+
+def test_a_body_of_any_byte_stays_as_it_is() -> None:
+    encoder = ResponseEncoder("GET")
+    payload = encoder.encode(_start(headers=[(b"content-length", b"1")]))
+    payload += encoder.encode(_body(b"0", more=True)) + encoder.encode(_body(b""))
+    assert payload.endswith(b'{"content-length":"1"},"cookies":[]}' + bytes(8) + b"0")
+
+
+def test_a_body_shorter_than_its_length_is_not_complete() -> None:
+    encoder = ResponseEncoder("GET")
+    encoder.encode(_start(headers=[(b"Content-Length", b"4")]))
+    encoder.encode(_body(b"ab", more=True))
+    with pytest.raises(UnexpectedMessageError, match="1 bytes shorter than its Content-Length"):
+        encoder.encode(_body(b"c"))
+    with pytest.raises(UnexpectedMessageError, match="shorter"):
+        encoder.finish()
+    assert not encoder.complete
+
+
+def test_a_body_longer_than_its_length_is_refused() -> None:
+    encoder = ResponseEncoder("GET")
+    encoder.encode(_start(headers=[(b"content-length", b"2")]))
+    with pytest.raises(UnexpectedMessageError, match="longer than its Content-Length"):
+        encoder.encode(_body(b"abc", more=True))
+
+
+def test_a_length_that_is_no_number_is_not_judged() -> None:
+    encoder = ResponseEncoder("GET")
+    encoder.encode(_start(headers=[(b"content-length", b"many")]))
+    assert encoder.encode(_body(b"abc")) == b"abc"
 
 
 def test_fields_that_asgi_gives_a_default_may_be_absent() -> None:
     encoder = ResponseEncoder("GET")
     encoder.encode({"type": "http.response.start", "status": 200})
-    assert encoder.encode({"type": "http.response.body"}) == b""
+    assert encoder.encode({"type": "http.response.body"}) == FILLER
     assert encoder.complete
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lambda_asgi.connection import Connection
 from lambda_asgi.context import context_from_headers
 from lambda_asgi.errors import ErrorReport, RuntimeApiError
+from lambda_asgi.response import FILLER
 from lambda_asgi.runtime_api import Invocation, RuntimeApi
 from lambda_asgi.streamed_response import StreamedResponse
 from tests.unit.lambda_asgi.fake_transport import RecordingTransport, connected, decode
@@ -34,13 +35,13 @@ def body(data: bytes, *, more: bool = True) -> dict[str, object]:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-def opened() -> tuple[StreamedResponse, Connection, RecordingTransport]:
+def opened(method: str = "GET") -> tuple[StreamedResponse, Connection, RecordingTransport]:
     connection, transport = connected()
 
     async def connect() -> Connection:
         return connection
 
-    return StreamedResponse("GET", HEAD, connect), connection, transport
+    return StreamedResponse(method, HEAD, connect), connection, transport
 
 
 def chunks(transport: RecordingTransport) -> list[bytes]:
@@ -174,7 +175,42 @@ async def test_an_app_that_only_starts_gets_a_whole_response() -> None:
     response, _, transport = opened()
     await response.send(START)
     response.end()
-    assert decode(transport.written) == (PRELUDE, {})
+    assert decode(transport.written) == (PRELUDE + FILLER, {})
+
+
+async def test_an_answer_without_a_body_ends_with_its_turn_and_the_app_runs_on() -> None:
+    response, _, transport = opened("HEAD")
+    await response.send(START)
+    assert transport.writes == []
+    await asyncio.sleep(0)
+    assert decode(transport.written) == (PRELUDE + FILLER, {})
+    assert response.complete
+    await response.wait_until_complete()
+    written = len(transport.writes)
+    await response.send(body(b"dropped"))
+    await response.send(body(b"dropped", more=False))
+    response.end()
+    response.fail(ErrorReport("ValueError", "too late"))
+    await asyncio.sleep(0)
+    assert len(transport.writes) == written
+
+
+async def test_an_error_can_be_reported_until_the_turn_of_a_bodiless_start_ends() -> None:
+    response, _, transport = opened("HEAD")
+    await response.send(START)
+    response.discard()
+    await asyncio.sleep(0)
+    assert transport.writes == []
+
+
+async def test_a_failure_behind_the_prelude_is_not_the_end_of_the_payload() -> None:
+    response, _, transport = opened()
+    await response.send(START)
+    await asyncio.sleep(0)
+    response.fail(ErrorReport("ValueError", "m"))
+    payload, trailers = decode(transport.written)
+    assert payload == PRELUDE + FILLER
+    assert trailers[b"lambda-runtime-function-error-type"] == b"ValueError"
 
 
 async def test_an_early_answer_ends_the_writing_and_is_the_result() -> None:
@@ -226,7 +262,7 @@ def test_any_split_of_a_body_gives_the_same_bytes(
     parts: list[tuple[bytes, bool]], *, ended_by_app: bool
 ) -> None:
     payload = asyncio.run(_stream(parts, ended_by_app=ended_by_app))
-    assert payload == PRELUDE + b"".join(data for data, _ in parts)
+    assert payload == PRELUDE + (b"".join(data for data, _ in parts) or FILLER)
 
 
 def test_the_head_of_a_response_declares_its_trailers() -> None:
