@@ -49,7 +49,7 @@ template-check: setup
 	@# The line above lints what SAM is given, this one what CloudFormation gets from SAM.
 	@AWS_DEFAULT_REGION=eu-west-1 $(BIN)/python -m tests.template_check
 
-# Not in `check`: a minute. It needs the package registry.
+# Not in `check`: some minutes. It needs the package registry.
 .PHONY: rehearse
 rehearse: setup .venv/ministack/.ready .venv/awscli/.ready ## Build the artefacts, run them, and deploy them to a stand-in for AWS
 	@$(BIN)/python -m pytest tests/deploy $(ARGS)

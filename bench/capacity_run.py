@@ -13,6 +13,7 @@ from agent_catalog import load_catalog
 from agent_catalog.media_download import UrlMediaLoader
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
+from agentrun.adapters.dynamo_reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
@@ -25,12 +26,14 @@ from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey
 from agentrun.domain.turns import EngineOutput, TurnEnded
 from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.reader_places import ReaderPlaces
 from agentrun.service.reconnect import Reader
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace
 from agentrun.service.run_slots import RunSlots
+from agentrun.settings import Settings
 from bench.processes import ROOT
 from tests.tables import TABLE
 
@@ -103,9 +106,20 @@ def launch_ports_on(
         runs=runs,
         # As they are unless a parameter of the stack says otherwise.
         slots=RunSlots(DynamoRunQuota(client, TABLE, RunLimits()), runs),
+        readers=readers_on(client, runs),
         arguments=arguments,
-        new_id=lambda: str(uuid4()),
+        new_id=_new_id,
     )
+
+
+def readers_on(client: "DynamoDBClient", runs: RunPorts) -> ReaderPlaces:
+    """Return the places of readers, as many as there are by default."""
+    limit = Settings().max_readers_per_user
+    return ReaderPlaces(DynamoReaderQuota(client, TABLE, limit), runs, _new_id)
+
+
+def _new_id() -> str:
+    return str(uuid4())
 
 
 def caller_of(tenant: str) -> Principal:

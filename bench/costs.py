@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from agentrun.domain.runs import RunKey
 from agentrun.service.attach import whole_run
 from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
 from agentrun.service.run_ports import RunPorts
+from agentrun.service.run_recorder import RecordingPace
+from agentrun.service.session_turns import LOOK_AGAIN_AFTER_S
 from bench.capacity_run import (
     AGENT,
     BODY,
@@ -24,6 +27,7 @@ from bench.capacity_run import (
     caller_of,
     launch_ports_on,
     ports_on,
+    readers_on,
     record,
 )
 from bench.capacity_units import CapacityMeter, item_bytes
@@ -47,6 +51,14 @@ READ_UNIT = 0.125e-6
 GB_SECOND = 0.0000133334
 LAMBDA_REQUEST = 0.20e-6
 STREAM_MEMORY_GB = 1
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What it took to follow a run from its start to its end, in units of DynamoDB."""
+
+    reads: float
+    writes: float
 
 
 class ReadMeter:
@@ -100,14 +112,14 @@ async def measure() -> list[Row]:
                 rows.append(Row(f"{name}: write units", f"{writes.computed:.0f} ({parts})"))
                 rows += await asyncio.to_thread(_reads, name, key, reading, threads)
                 rows += _prices(name, shape, writes.computed)
-    return rows + _session_lists()
+    return [*rows, _queued_minute(), *_session_lists()]
 
 
 async def _recorded(
     client: "DynamoDBClient", reading: "DynamoDBClient", threads: ThreadPoolExecutor
-) -> tuple[list[RunKey], float]:
-    """Record all shapes; give their keys, and the read units of one who follows the first, live."""
-    readers: list[asyncio.Task[float]] = []
+) -> tuple[list[RunKey], Followed]:
+    """Record all shapes; return their keys, and what it took to follow the first, live."""
+    readers: list[asyncio.Task[Followed]] = []
 
     def follow(key: RunKey) -> None:
         readers.append(asyncio.create_task(_follow(key, reading, threads)))
@@ -120,21 +132,24 @@ async def _recorded(
     return keys, await readers[0]
 
 
-async def _follow(key: RunKey, client: "DynamoDBClient", threads: ThreadPoolExecutor) -> float:
-    meter = ReadMeter(client)
-    follower = await whole_run(key, ports_on(client, threads), is_replay=True)
+async def _follow(key: RunKey, client: "DynamoDBClient", threads: ThreadPoolExecutor) -> Followed:
+    reads, writes, ports = ReadMeter(client), CapacityMeter(), ports_on(client, threads)
+    writes.attach(client)
+    follower = await whole_run(key, ports, is_replay=True)
+    await readers_on(client, ports).admit(follower, deadline=None)
     async for _ in follower.batches(idle_s=60):
         pass
-    return meter.units
+    return Followed(reads.units, writes.writes[key.tenant].computed)
 
 
-def _reader_prices(read_units: float) -> list[Row]:
+def _reader_prices(followed: Followed) -> list[Row]:
     name, shape = next(iter(SHAPES.items()))
     function = shape.seconds * STREAM_MEMORY_GB * GB_SECOND + LAMBDA_REQUEST
-    table = read_units * READ_UNIT
+    table = followed.reads * READ_UNIT + followed.writes * WRITE_UNIT
     both = f"DynamoDB {table * 1e6:.2f} + Lambda {function * 1e6:.2f}"
     return [
-        Row(f"{name}: read units of a reader who follows it", f"{read_units:.0f}"),
+        Row(f"{name}: read units of a reader who follows it", f"{followed.reads:.0f}"),
+        Row(f"{name}: write units of its place", f"{followed.writes:.0f}"),
         Row(f"{name}: a million such readers", f"{both} = {(table + function) * 1e6:.2f} USD"),
     ]
 
@@ -157,6 +172,19 @@ def _reads(
         million = f"{units * READ_UNIT * 1e6:.3f} USD for a million"
         rows.append(Row(f"{name}: read units of {what}", f"{units:.1f} ({million})"))
     return rows
+
+
+def _queued_minute() -> Row:
+    """Price a minute in which a run waits for one other: its looks, heartbeats, and invocation."""
+    # Each look is at the session's lock, and at the run that is ahead.
+    reads = 2 * 60 / LOOK_AGAIN_AFTER_S
+    writes = 60 / RecordingPace().heartbeat_interval_s
+    table = reads * READ_UNIT + writes * WRITE_UNIT
+    function = 60 * STREAM_MEMORY_GB * GB_SECOND
+    units = f"{reads:.0f} read and {writes:.0f} write units"
+    both = f"DynamoDB {table * 1e6:.2f} + Lambda {function * 1e6:.2f}"
+    million = f"{both} = {(table + function) * 1e6:.2f} USD for a million"
+    return Row("a minute that a run is QUEUED behind another", f"{units} ({million})")
 
 
 def _session_lists() -> list[Row]:

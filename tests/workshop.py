@@ -18,6 +18,7 @@ from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.domain.turns import Resumption
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
+from agentrun.service.reader_places import ReaderPlaces
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_ports import RunPorts
@@ -26,6 +27,7 @@ from agentrun.service.run_slots import RunSlots
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_quota import InMemoryRunQuota
+from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, a_request, a_run
 
@@ -79,7 +81,7 @@ class NoMedia:
 class Workshop:
     """The stores, the clock and the ports; ids are `id-1`, `id-2`, …"""
 
-    def __init__(self, limits: RunLimits = NO_LIMITS) -> None:
+    def __init__(self, limits: RunLimits = NO_LIMITS, *, max_readers: int = 0) -> None:
         self.log = InMemoryEventLog()
         self.store = InMemoryRunStore(self.log)
         self.conversations = InMemoryConversations(self.store)
@@ -88,6 +90,8 @@ class Workshop:
         self._ids = count(1)
         self.runs = RunPorts(self.store, self.log, ThreadPoolExecutor(1), self.clock)
         self.quota = InMemoryRunQuota(limits)
+        self.readers = InMemoryReaderQuota(max_readers)
+        self._readers = count(1)
         media_loader: MediaLoader = NoMedia()
         self.ports = LaunchPorts(
             agents=Agents(),
@@ -95,6 +99,7 @@ class Workshop:
             media_loader=media_loader,
             runs=self.runs,
             slots=RunSlots(self.quota, self.runs),
+            readers=ReaderPlaces(self.readers, self.runs, lambda: f"{next(self._readers):08}"),
             arguments=Whole(),
             new_id=lambda: f"id-{next(self._ids)}",
         )

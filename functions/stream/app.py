@@ -10,6 +10,7 @@ from agent_catalog.media_download import UrlMediaLoader
 from agentrun.adapters.dynamo_client import dynamo_client
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
+from agentrun.adapters.dynamo_reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.jwt_verifier import verifier_from
@@ -23,6 +24,7 @@ from agentrun.http.run_routes import RunRoutes
 from agentrun.http.security_headers import SecurityHeadersMiddleware
 from agentrun.service.deferred_engine import DeferredEngine, LoadedEngine
 from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.reader_places import ReaderPlaces
 from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import RunSlots
@@ -40,6 +42,11 @@ catalog = load_catalog(settings.model, on_fault=tell_fault)
 client = dynamo_client(retry_mode="legacy")
 
 
+def new_id() -> str:
+    """Return an id that nothing else has."""
+    return str(uuid4())
+
+
 def load_engine() -> LoadedEngine:
     """Import the agent framework, which takes longer than all of the above."""
     from agent_catalog.engine import PydanticAiEngine  # noqa: PLC0415
@@ -54,14 +61,16 @@ runs = RunPorts(
     clock=clock,
 )
 engine = DeferredEngine(load_engine)
+readers = DynamoReaderQuota(client, settings.table, settings.max_readers_per_user)
 ports = LaunchPorts(
     agents=catalog,
     conversations=DynamoConversationStore(client, settings.table),
     media_loader=UrlMediaLoader(),
     runs=runs,
     slots=RunSlots(DynamoRunQuota(client, settings.table, settings.run_limits), runs),
+    readers=ReaderPlaces(readers, runs, new_id),
     arguments=engine,
-    new_id=lambda: str(uuid4()),
+    new_id=new_id,
     approval_expiry=settings.approval_expiry,
 )
 launcher = RunLauncher(

@@ -91,6 +91,7 @@ class DeployedStack:
     endpoint: str
     project: Path
     parameters: Path
+    name: str = STACK
 
     def client(self, service: str, **credentials: str) -> Any:
         """Talk to the stand-in, as its root user if not told otherwise."""
@@ -101,7 +102,7 @@ class DeployedStack:
 
     def resources(self) -> list[dict[str, str]]:
         found: list[dict[str, str]] = self.client("cloudformation").describe_stack_resources(
-            StackName=STACK
+            StackName=self.name
         )["StackResources"]
         return found
 
@@ -110,7 +111,7 @@ class DeployedStack:
         return found["PhysicalResourceId"]
 
     def outputs(self) -> dict[str, str]:
-        (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def rest(self, path: str, token: str | None = None, body: object = None) -> Answer:
@@ -160,9 +161,27 @@ class DeployedStack:
         )
 
 
-def deploy(built: Artefacts, endpoint: str, issuer_url: str, scratch: Path) -> DeployedStack:
-    """Deploy what is built by the command of docs/deploy.md, its parameters in a file."""
-    parameters = scratch / "parameters.yaml"
+def deploy(
+    built: Artefacts,
+    endpoint: str,
+    issuer_url: str,
+    scratch: Path,
+    *,
+    name: str = STACK,
+    **changes: str,
+) -> DeployedStack:
+    """
+    Deploy what is built by the command of docs/deploy.md, its parameters in a file.
+
+    Args:
+        built: The artefacts.
+        endpoint: What stands for AWS.
+        issuer_url: Where the issuer of the tokens is.
+        scratch: Where the command may write.
+        name: The stack's name, one that the account does not have yet.
+        changes: Parameters that are to be others than those of the rehearsal.
+    """
+    parameters = scratch / f"{name}.yaml"
     chosen = {
         "Issuer": issuer_url,
         "Audience": "agentrun",
@@ -172,12 +191,15 @@ def deploy(built: Artefacts, endpoint: str, issuer_url: str, scratch: Path) -> D
         # A new account has no role for access logs yet.
         "ApiGatewayLogging": "create",
         "Architecture": ARCHITECTURE,
-    }
+    } | changes
     parameters.write_text("".join(f'{name}: "{value}"\n' for name, value in chosen.items()))
-    project = scratch / "project"
+    project = scratch / name
     project.mkdir()
     shutil.copy(built.project / "samconfig.toml", project)
     (project / ".aws-sam").symlink_to(built.project / ".aws-sam")
-    stack = DeployedStack(endpoint, project, parameters)
-    stack.sam("deploy", "--no-confirm-changeset", "--parameter-overrides", f"file://{parameters}")
+    stack = DeployedStack(endpoint, project, parameters, name)
+    stack.sam(
+        *("deploy", "--no-confirm-changeset", "--stack-name", name),
+        *("--parameter-overrides", f"file://{parameters}"),
+    )
     return stack

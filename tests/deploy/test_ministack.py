@@ -202,5 +202,7 @@ def test_when_the_stack_is_deleted_the_table_stays(stack: DeployedStack) -> None
     """The last one in this file: the others need the stack."""
     table = stack.outputs()["TableName"]
     stack.sam("delete", "--no-prompts", "--stack-name", STACK)
-    assert stack.client("lambda").list_functions()["Functions"] == []
+    functions = stack.client("lambda")
+    assert functions.list_functions()["Functions"] == []
+    assert functions.list_layers()["Layers"] == []
     assert stack.client("dynamodb").list_tables()["TableNames"] == [table]

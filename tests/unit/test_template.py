@@ -33,7 +33,9 @@ def test_every_function_logs_json_into_a_group_that_forgets() -> None:
 
 def test_the_table_is_encrypted_recoverable_and_forgets() -> None:
     table = stack()["Resources"]["RunsTable"]
-    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    # A first deployment that fails leaves no table behind that nobody has used.
+    assert table["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert table["UpdateReplacePolicy"] == "Retain"
     said = table["Properties"]
     encrypted = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": OWN_KEY}
     assert said["SSESpecification"] == encrypted
@@ -148,6 +150,30 @@ def test_the_stage_waits_for_the_role_that_the_stack_sets() -> None:
     assert condition == stack()["Resources"]["ApiGatewayAccount"]["Condition"]
     # CloudFormation orders resources by what they refer to.
     assert {"Ref": "ApiGatewayAccount"} in with_role["Fn::Select"][1]
+
+
+@pytest.mark.parametrize("name", ["StatusFunction", "AuthorizerFunction", "StreamFunction"])
+def test_nothing_is_reserved_unless_it_is_asked_for(name: str) -> None:
+    """An account that has fewer than 100 invocations to spare refuses any reservation."""
+    assert "ReservedConcurrentExecutions" not in deployed()[name].properties
+    asked = deployed(StatusConcurrency="20", StreamConcurrency="40")[name].properties
+    wanted = "40" if name == "StreamFunction" else "20"
+    assert str(asked["ReservedConcurrentExecutions"]) == wanted
+
+
+@pytest.mark.parametrize("detailed", ["false", "true"])
+def test_metrics_by_method_are_paid_for_only_where_they_are_wanted(detailed: str) -> None:
+    assert stack()["Parameters"]["DetailedApiMetrics"]["Default"] == "false"
+    resources = deployed(DetailedApiMetrics=detailed).values()
+    (stage,) = (found for found in resources if found.type == "AWS::ApiGateway::Stage")
+    (settings,) = stage.properties["MethodSettings"]
+    assert settings["MetricsEnabled"] is (detailed == "true")
+
+
+def test_older_versions_of_layers_are_not_kept() -> None:
+    layers = [r for r in stack()["Resources"].values() if r["Type"] == "AWS::Lambda::LayerVersion"]
+    assert len(layers) == 4
+    assert {layer["DeletionPolicy"] for layer in layers} == {"Delete"}
 
 
 def deployed(**parameters: str) -> dict[str, Resource]:

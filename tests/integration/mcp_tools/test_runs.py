@@ -172,11 +172,11 @@ async def test_a_run_that_is_cancelled_while_connecting_leaves_nothing_open(
     assert server.names()[-1] == other.names()[-1] == "DELETE"
 
 
-async def test_a_server_that_does_not_let_go_delays_the_end_by_half_a_second(
+async def test_a_server_that_does_not_let_go_is_not_waited_for_as_long_as_for_a_call(
     server: ScriptedServer,
 ) -> None:
     server.answers["DELETE"] = hangs
     began = asyncio.get_running_loop().time()
     came = await McpRun(entry(server, timeout_s=60)).run(ECHO)
     assert came.output == "done"
-    assert 0.5 <= asyncio.get_running_loop().time() - began < 3
+    assert asyncio.get_running_loop().time() - began < 30

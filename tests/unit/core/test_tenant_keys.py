@@ -17,12 +17,16 @@ from agentrun.adapters.dynamo_items import (
 from agentrun.adapters.dynamo_start import claim_key
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import ID_PATTERN
+from agentrun.domain.quotas import user_tag
 from agentrun.domain.runs import RunKey
 from tests.runs import a_run
 
 ADAPTERS = Path(__file__).resolve().parents[3] / "layers/core/agentrun"
 # What keys are made of, so that tenants often look like parts of them.
-PIECES = ["#", "%", "23", "25", "%23", "ORG#", "#RUN#", "#SES#", "#USER#", "#QUOTA", "acme", "a"]
+PIECES = [
+    *("#", "%", "23", "25", "%23", "ORG#", "#RUN#", "#SES#", "#USER#"),
+    *("#QUOTA", "#READERS#", "acme", "a"),
+]
 TENANTS = st.one_of(
     st.lists(st.sampled_from(PIECES), min_size=1, max_size=12).map("".join),
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=256),
@@ -40,6 +44,7 @@ def keys_of(tenant: str, name: str, user: str) -> list[str]:
         session_list_key(tenant, user),
         claim_key(tenant, claim)["pk"]["S"],
         tenant_key(tenant, "QUOTA"),
+        tenant_key(tenant, "READERS", user_tag(user)),
     ]
 
 
@@ -78,6 +83,7 @@ def test_keys_that_are_stored_stay_as_they_are(tenant: str, name: str) -> None:
         f"ORG#{tenant}#USER#auth0|7#%",
         f"ORG#{tenant}#IDEM#{name}",
         f"ORG#{tenant}#QUOTA",
+        f"ORG#{tenant}#READERS#{user_tag('auth0|7#%')}",
     ]
 
 

@@ -94,7 +94,10 @@ class RunRoutes:
         follower = await attach(
             caller, run["agent_id"], run["run_id"], cursor=cursor, ports=self.ports
         )
-        return self._streamed(follower) if follower else Response(status_code=204)
+        if follower is None:
+            return Response(status_code=204)
+        deadline = deadline_of(request, self.ports.clock)
+        return self._streamed(await self.launcher.admit(follower, deadline=deadline))
 
     async def _continue(self, request: Request) -> Response:
         """Decide a paused run's approvals, go on, and answer or stream what happens."""

@@ -1,7 +1,8 @@
 """Attach to a run: replay its events after a cursor, then follow it to its end."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
@@ -38,6 +39,16 @@ class RunFollower:
         self.is_replay = is_replay
         self._cursor = cursor
         self._ports = ports
+        self._leave: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the run was known to go on, so that to follow it may take as long as it does."""
+        return not self._has_ended()
+
+    def when_left(self, leave: Callable[[], Awaitable[None]]) -> None:
+        """Have `leave` called once, when the events have been read to the end or given up."""
+        self._leave = leave
 
     @property
     def has_nothing_left(self) -> bool:
@@ -50,6 +61,16 @@ class RunFollower:
 
         Ends after the run's last event. A store that is not available is asked again.
         """
+        try:
+            async with aclosing(self._followed(idle_s=idle_s)) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            leave, self._leave = self._leave, None
+            if leave is not None:
+                await leave()
+
+    async def _followed(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         loop = asyncio.get_running_loop()
         pause_s, spoke_at, state_at = SHORTEST_PAUSE_S, loop.time(), loop.time()
         if self._cursor == 0:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from agentrun.domain.media import MediaLoader
 from agentrun.domain.ports import AgentDirectory, ArgumentChecker, ConversationStore
+from agentrun.service.reader_places import ReaderPlaces
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import RunSlots
 
@@ -16,7 +17,7 @@ APPROVAL_EXPIRY = timedelta(hours=24)
 class LaunchPorts:
     """
     Which agents there are and what their tools take, where runs and conversations are kept, how
-    many runs there may be at once, and where media come from.
+    many runs and readers there may be at once, and where media come from.
 
     `new_id` gives fresh ids for runs, sessions and executors; `approval_expiry` is how long a pause
     waits for its decision.
@@ -27,6 +28,7 @@ class LaunchPorts:
     media_loader: MediaLoader
     runs: RunPorts
     slots: RunSlots
+    readers: ReaderPlaces
     arguments: ArgumentChecker
     new_id: Callable[[], str]
     approval_expiry: timedelta = APPROVAL_EXPIRY

@@ -108,7 +108,8 @@ class RunLauncher:
             sent = SentAgain(agent_id, request, fingerprint, cursor)
             found = await run_sent_before(principal, sent, self._ports)
             if found is not None:
-                return RunFollower(found, cursor, self._ports.runs, is_replay=True)
+                follower = RunFollower(found, cursor, self._ports.runs, is_replay=True)
+                return await self.admit(follower, deadline=deadline)
         # The store's answer is waited for in any case: the engine can load meanwhile.
         self._settings.prepare()
         started = await start_run(
@@ -121,7 +122,9 @@ class RunLauncher:
             ports=self._ports,
         )
         if started.new is None:
-            return await whole_run(started.key, self._ports.runs, is_replay=True, cursor=cursor)
+            runs = self._ports.runs
+            follower = await whole_run(started.key, runs, is_replay=True, cursor=cursor)
+            return await self.admit(follower, deadline=deadline)
         turn = PendingTurn(
             run=started.new.run,
             task=started.new.task,
@@ -129,6 +132,10 @@ class RunLauncher:
             ports=self._ports,
         )
         return self._launch(self._execution(turn), deadline)
+
+    async def admit(self, follower: RunFollower, *, deadline: datetime | None) -> RunFollower:
+        """Take a place for a reader of a run that is under way; see `ReaderPlaces.admit`."""
+        return await self._ports.readers.admit(follower, deadline=deadline)
 
     async def resume(
         self,

@@ -5,6 +5,7 @@ from agentrun.domain.ports.callers import TokenVerifier, VerifiedToken
 from agentrun.domain.ports.clock import Clock
 from agentrun.domain.ports.conversation_store import ConversationStore
 from agentrun.domain.ports.event_log import EventLog
+from agentrun.domain.ports.reader_quota import ReaderQuota
 from agentrun.domain.ports.run_quota import RunQuota
 from agentrun.domain.ports.run_store import RunStore
 from agentrun.domain.turns import AgentTask
@@ -17,6 +18,7 @@ __all__ = [
     "Clock",
     "ConversationStore",
     "EventLog",
+    "ReaderQuota",
     "RunQuota",
     "RunStore",
     "TokenVerifier",

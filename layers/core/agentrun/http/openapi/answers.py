@@ -35,7 +35,7 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "TooManyRequests": (
         429,
         "too-many-runs",
-        "Too many runs under way or begun, or too many requests at once.",
+        "Too many runs under way or begun, readers of a user's runs, or requests at once.",
     ),
     "InternalError": (500, "internal-error", "A defect on our side."),
     "RunFailed": (502, "run-failed", "The run that was waited for has failed."),

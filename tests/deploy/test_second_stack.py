@@ -1,0 +1,92 @@
+"""Several stacks in one account: one sets the role for access logs, the others leave it alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.contract.test_token_verifier import token
+from tests.deploy.artefacts import Artefacts
+from tests.deploy.rehearsal import PYTHON, DeployedStack, deploy, issuer, ministack
+
+pytestmark = [
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(
+        not PYTHON.exists(),
+        reason="ministack is not installed; `make rehearse` does it where there is a Python 3.13",
+    ),
+]
+STACKS = {"create": "agentrun", "existing": "agentrun-second", "none": "agentrun-third"}
+"""In the order in which they are deployed, by their `ApiGatewayLogging`."""
+RESERVING = {"StatusConcurrency": "20", "StreamConcurrency": "40", "DetailedApiMetrics": "true"}
+
+
+class Account:
+    """An account with a stack for each value of `ApiGatewayLogging`; notes its role after each."""
+
+    def __init__(self, built: Artefacts, endpoint: str, issuer_url: str, scratch: Any) -> None:
+        self.token = token(iss=issuer_url)
+        self.stacks: dict[str, DeployedStack] = {}
+        self.role_after: dict[str, str | None] = {}
+        for value, name in STACKS.items():
+            changes = {"ApiGatewayLogging": value} | (RESERVING if value == "existing" else {})
+            stack = deploy(built, endpoint, issuer_url, scratch, name=name, **changes)
+            self.stacks[value] = stack
+            self.role_after[value] = role_of_the_account(stack)
+
+
+def role_of_the_account(stack: DeployedStack) -> str | None:
+    found: str | None = stack.client("apigateway").get_account().get("cloudwatchRoleArn")
+    return found
+
+
+def stage_of(stack: DeployedStack) -> dict[str, Any]:
+    found: dict[str, Any] = stack.client("apigateway").get_stage(
+        restApiId=stack.physical_id("Api"), stageName="live"
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def account(built: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    scratch = tmp_path_factory.mktemp("account")
+    with issuer() as issuer_url, ministack(scratch) as endpoint:
+        yield Account(built, endpoint, issuer_url, scratch)
+
+
+@pytest.mark.parametrize("value", STACKS)
+def test_every_value_deploys_whole_and_answers(account: Account, value: str) -> None:
+    stack = account.stacks[value]
+    assert {found["ResourceStatus"] for found in stack.resources()} == {"CREATE_COMPLETE"}
+    assert stack.rest("/api/agents", account.token).status == 200
+    answer = stack.function_url("/api/agents/echo/runs/stream", account.token, {"message": "hi"})
+    assert (answer.status, '"STOP"' in answer.body) == (200, True)
+
+
+def test_the_first_stack_sets_the_role_and_the_others_leave_it_alone(account: Account) -> None:
+    first = account.stacks["create"]
+    role = first.client("iam").get_role(RoleName=first.physical_id("ApiGatewayLoggingRole"))["Role"]
+    assert set(account.role_after.values()) == {role["Arn"]}
+    for value in ("existing", "none"):
+        kinds = {found["ResourceType"] for found in account.stacks[value].resources()}
+        assert "AWS::ApiGateway::Account" not in kinds
+
+
+@pytest.mark.parametrize(("value", "writes"), [("create", 1), ("existing", 1), ("none", 0)])
+def test_access_logs_have_a_group_where_they_are_written(
+    account: Account, value: str, writes: int
+) -> None:
+    """That the stage names it is for tests/unit/test_template.py: the stand-in does not read it."""
+    stack = account.stacks[value]
+    prefix = f"/agentrun/{stack.name}/"
+    groups = stack.client("logs").describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
+    names = {group["logGroupName"].removeprefix(prefix) for group in groups}
+    assert names == {"stream", "status", "authorizer", *(["api"] * writes)}
+
+
+@pytest.mark.parametrize(("value", "detailed"), [("create", False), ("existing", True)])
+def test_metrics_by_method_are_counted_only_where_they_are_wanted(
+    account: Account, value: str, detailed: bool
+) -> None:
+    settings = stage_of(account.stacks[value])["methodSettings"]
+    assert [found["metricsEnabled"] for found in settings.values()] == [detailed]
