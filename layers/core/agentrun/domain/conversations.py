@@ -100,5 +100,6 @@ class Message(Model):
 
     role: Literal["user", "assistant", "tool"]
     content: str
+    content_truncated: Literal[True] | None = None
     created_at: Instant
     run_id: str = Field(min_length=1)
