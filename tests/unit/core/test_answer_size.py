@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
+from agentrun.domain.events import ContentDelta
+from agentrun.domain.requests import RunRequest
 from agentrun.http.answer_size import (
     LEAST_CUT_BYTES,
+    MAX_ANSWER_BYTES,
     AnswerTooLargeError,
     as_array,
     cut,
@@ -20,6 +23,9 @@ from agentrun.http.answer_size import (
     text_bytes,
     whole,
 )
+from agentrun.http.run_answers import result_answer
+from tests.fakes.scripted_engine import ScriptedEngine
+from tests.workshop import ANA, Workshop
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 
@@ -113,3 +119,18 @@ def test_of_a_list_the_newest_are_there_and_the_first_that_does_not_fit_is_cut()
     assert shown[1:] == bodies[2:]
     assert json.loads(newest(bodies, 230_000)) == bodies[2:]
     assert json.loads(newest([{"content": "a" * 300_000}], 100_000))[0]["contentTruncated"]
+
+
+def test_an_entry_of_a_list_that_cannot_be_cut_is_left_out_with_all_before_it() -> None:
+    bodies = [{"content": "first"}, {"errorMessage": "x" * 100_000}, {"content": "last"}]
+    assert json.loads(newest(bodies, 90_000)) == [{"content": "last"}]
+
+
+@pytest.mark.anyio
+async def test_a_result_that_is_streamed_has_the_whole_answer() -> None:
+    workshop, text = Workshop(), '"' * (4 * 1024 * 1024)
+    launcher = workshop.launcher(ScriptedEngine([ContentDelta(text=text)]))
+    stream = await launcher.begin(ANA, "echo", RunRequest(message="hello"), deadline=None)
+    body = bytes((await result_answer(stream)).body)
+    assert sent_bytes(body) > len(body) > MAX_ANSWER_BYTES
+    assert json.loads(body)["content"] == text

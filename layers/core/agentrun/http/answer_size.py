@@ -86,14 +86,13 @@ def newest(bodies: Sequence[Mapping[str, Any]], room_bytes: int = MAX_BODY_BYTES
     fitting: list[bytes] = []
     left_bytes = room_bytes - 2
     for body in reversed(bodies):
-        written = to_json(body)
-        if left_bytes < LEAST_CUT_BYTES and not _fits(written, left_bytes):
+        if left_bytes < LEAST_CUT_BYTES and not _fits(to_json(body), left_bytes):
             break
-        (shortened,) = fitted([body], left_bytes)
-        fitting.append(shortened)
-        if shortened != written:
+        try:
+            fitting += fitted([body], left_bytes)
+        except AnswerTooLargeError:
             break
-        left_bytes -= sent_bytes(shortened) + 1
+        left_bytes -= sent_bytes(fitting[-1]) + 1
     return as_array(fitting[::-1])
 
 
