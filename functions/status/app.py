@@ -14,9 +14,10 @@ from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.principal import Principal
+from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
 from agentrun.http.base_path import BasePathMiddleware
-from agentrun.http.bodies import MAX_ARRAY_BYTES, agent_body, json_answer, run_body
+from agentrun.http.bodies import agent_body, buffered_answer, run_answer, runs_answer
 from agentrun.http.cors import with_cors
 from agentrun.http.fastapi_problems import install_problem_handlers
 from agentrun.http.security_headers import SecurityHeadersMiddleware
@@ -43,7 +44,7 @@ ports = RunPorts(
     threads=ThreadPoolExecutor(1),
     clock=clock,
 )
-conversations = DynamoConversationStore(client, settings.table, turns_limit_bytes=MAX_ARRAY_BYTES)
+conversations = DynamoConversationStore(client, settings.table, turns_limit_bytes=MAX_ANSWER_BYTES)
 
 api = FastAPI(openapi_url=None, redirect_slashes=False)
 install_problem_handlers(api)
@@ -54,7 +55,7 @@ Caller = Annotated[Principal, Depends(authenticate)]
 @api.get("/api/v1/health")
 def health() -> Response:
     """Tell that the function answers."""
-    return json_answer({"status": "UP"})
+    return buffered_answer({"status": "UP"})
 
 
 @api.get("/api/v1/openapi.json")
@@ -71,13 +72,13 @@ def get_agents(
 ) -> Response:
     """List the agents that can be run."""
     found = list_agents(catalog, include_inactive=include_inactive)
-    return json_answer([agent_body(agent) for agent in found])
+    return buffered_answer([agent_body(agent) for agent in found])
 
 
 @api.get("/api/agents/{agent_id}")
 def get_agent(_caller: Caller, agent_id: str) -> Response:
     """Show one agent."""
-    return json_answer(agent_body(find_agent(catalog, agent_id)))
+    return buffered_answer(agent_body(find_agent(catalog, agent_id)))
 
 
 @api.get("/api/agents/{agent_id}/runs/status")
@@ -95,14 +96,14 @@ def get_status_of_many(
         with_text=fields == "full",
         ports=ports,
     )
-    return json_answer([run_body(run) for run in runs])
+    return runs_answer(runs)
 
 
 @api.get("/api/agents/{agent_id}/runs/{run_id}/status")
 @api.get("/api/agents/{agent_id}/runs/{run_id}")
 def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
-    """Show one run whole."""
-    return json_answer(run_body(get_run(caller, agent_id, run_id, ports=ports)))
+    """Show one run, as whole as one answer can be."""
+    return run_answer(get_run(caller, agent_id, run_id, ports=ports))
 
 
 @api.delete("/api/agents/{agent_id}/runs/{run_id}", status_code=204)

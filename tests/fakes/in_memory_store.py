@@ -109,6 +109,8 @@ class InMemoryRunStore:
             raise SessionNotFoundError(run.session_id)
         lock = session.lock
         if run.status is RunStatus.QUEUED:
+            if lock.is_full:
+                raise SessionBusyError(lock)
             session.lock = lock.model_copy(update={"queue": (*lock.queue, run.id)})
         else:
             assert run.lease is not None

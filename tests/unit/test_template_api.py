@@ -63,6 +63,14 @@ def test_runs_are_streamed_for_as_long_as_the_function_may_take(route: tuple[str
     assert integration["timeoutInMillis"] == timeout_s * 1000
 
 
+def test_everything_that_the_stream_function_answers_is_streamed() -> None:
+    """No answer of its own has to fit into the 6 MB of a buffered one."""
+    integrations = [found["x-amazon-apigateway-integration"] for found in routes().values()]
+    ours = [one for one in integrations if "${StreamFunction.Arn}" in one["uri"]["Fn::Sub"]]
+    assert len(ours) >= 5
+    assert {one.get("responseTransferMode") for one in ours} == {"STREAM"}
+
+
 def test_every_route_but_health_asks_the_authorizer() -> None:
     protected = {key for key, found in routes().items() if "BearerToken" in str(found)}
     assert set(routes()) - protected == {("/api/v1/health", "get")}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agentrun.domain.quotas import RunLimits
+from agentrun.domain.quotas import MOST_RUNS_PER_TENANT, RunLimits
 
 _LISTS = {"cors_origins", "cors_allow_headers", "scope_claims", "default_scopes", "role_claims"}
 """Comma separated, like the template's parameters."""
@@ -40,8 +40,8 @@ class Settings(BaseModel):
     ping_after_s: float = Field(default=10, ge=0.1, le=10)
     """Seconds of silence after which a stream sends a ping; clients are promised at most 10."""
     approval_expiry_hours: float = 24
-    max_runs_per_user: int = 50
-    max_runs_per_tenant: int = 200
+    max_runs_per_user: int = Field(default=50, ge=0, le=MOST_RUNS_PER_TENANT)
+    max_runs_per_tenant: int = Field(default=200, ge=0, le=MOST_RUNS_PER_TENANT)
     runs_per_minute_per_user: int = 0
     runs_per_minute_per_tenant: int = 0
     daily_tokens_per_tenant: int = 0

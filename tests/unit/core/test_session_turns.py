@@ -1,15 +1,16 @@
 """One run at a time in a session: reject, enqueue, interrupt."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from agentrun.domain.conversations import SessionLock, SessionPolicy
-from agentrun.domain.errors import ConflictError
+from agentrun.domain.conversations import MAX_QUEUED, SessionLock, SessionPolicy
+from agentrun.domain.errors import ConflictError, TooManyRunsError
 from agentrun.domain.events import ContentDelta, EventType
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.service import session_turns
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import RunLauncher
@@ -131,3 +132,38 @@ async def test_a_session_whose_run_has_died_is_taken_over(busy: Busy) -> None:
     await read_all(await busy.begin())
     key = RunKey(tenant="acme", run_id=lost.id)
     assert busy.store.get(key).error_type == "LEASE_EXPIRED"
+
+
+@pytest.mark.parametrize("policy", [SessionPolicy.ENQUEUE, SessionPolicy.INTERRUPT])
+async def test_a_run_that_finds_the_queue_full_is_told_to_come_back(
+    busy: Busy, policy: SessionPolicy
+) -> None:
+    first = await busy.begin()
+    waiting = tuple(f"waiting-{number}" for number in range(MAX_QUEUED))
+    busy.store.sessions["acme", SESSION].lock = SessionLock(active=first.run.id, queue=waiting)
+    with pytest.raises(TooManyRunsError, match=f"At most {MAX_QUEUED} runs may wait") as refused:
+        await busy.begin(policy)
+    assert refused.value.retry_after_s > 0
+    assert busy.lock.queue == waiting
+    assert set(busy.store.runs) == {first.run.key}
+    busy.gate.set()
+    await read_all(first)
+    assert busy.status(first) is RunStatus.COMPLETED
+
+
+async def test_a_queue_that_fills_up_meanwhile_refuses_too(busy: Busy) -> None:
+    first = await busy.begin()
+    waiting = tuple(f"waiting-{number}" for number in range(MAX_QUEUED))
+    start = busy.store.start
+
+    def start_late(run: AgentRun, *args: Any, **kwargs: Any) -> str:
+        if run.status is RunStatus.QUEUED:
+            lock = SessionLock(active=first.run.id, queue=waiting)
+            busy.store.sessions["acme", SESSION].lock = lock
+        return start(run, *args, **kwargs)
+
+    busy.store.start = start_late  # type: ignore[method-assign] # somebody is faster
+    with pytest.raises(TooManyRunsError, match=f"At most {MAX_QUEUED} runs may wait"):
+        await busy.begin(SessionPolicy.ENQUEUE)
+    busy.gate.set()
+    await read_all(first)

@@ -95,7 +95,8 @@ class DynamoSessionList:
     def _sessions(self, entries: Sequence[Item]) -> Iterator[Session]:
         items = self._items(entries, consistent=True)
         for entry in entries:
-            item = items.get(entry["pk"]["S"])
+            # A session that moves to the front while a page is read may be in it twice.
+            item = items.pop(entry["pk"]["S"], None)
             # It may be gone, or have started afresh as somebody else's: the index lags behind.
             if item is not None and item["userId"]["S"] == self._user_id:
                 yield session_from_item(item)

@@ -112,7 +112,7 @@ def _taking(slot: Slot, limits: RunLimits, at: datetime) -> dict[str, Any]:
     """Give the update that takes a slot unless it is held, or a limit is reached."""
     # Alias, attribute, limit, what is measured, whether a start counts there.
     gauges = (
-        ("#runs", "runs", limits.runs_per_tenant, "size(#runs)", False),
+        ("#runs", "runs", limits.slots_per_tenant, "size(#runs)", False),
         ("#user", _USER + slot.user, limits.runs_per_user, "size(#user)", False),
         ("#all", _starts(at), limits.starts_per_minute_per_tenant, "#all", True),
         ("#own", _starts(at, slot.user), limits.starts_per_minute_per_user, "#own", True),

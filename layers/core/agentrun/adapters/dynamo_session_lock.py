@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentrun.adapters.dynamo_items import Item, header_key, session_key
-from agentrun.domain.conversations import SessionLock
+from agentrun.domain.conversations import MAX_QUEUED, SessionLock
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 
 
@@ -49,10 +49,11 @@ def taking(seen: SessionLock, run_id: str, executor: str) -> LockUpdate:
 
 
 def joining(run_id: str) -> LockUpdate:
-    """Go to the end of the queue, whoever is in it."""
-    values = {":none": {"L": []}, ":me": _runs((run_id,))}
+    """Go to the end of the queue, whoever is in it, unless it is full."""
+    values = {":none": {"L": []}, ":me": _runs((run_id,)), ":most": {"N": str(MAX_QUEUED)}}
+    condition = "(attribute_not_exists(#queue) OR size(#queue) < :most)"
     sets = "#queue = list_append(if_not_exists(#queue, :none), :me)"
-    return LockUpdate("", sets, values=values)
+    return LockUpdate(condition, sets, values=values)
 
 
 def take_lock(table: str, run: AgentRun, executor: str, seen: SessionLock) -> dict[str, Any]:

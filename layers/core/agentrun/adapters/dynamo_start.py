@@ -74,7 +74,7 @@ def _session_update(
     return {
         "TableName": table,
         "Key": session_key(run.org_id, run.session_id),
-        "ConditionExpression": f"{owned} AND {lock.condition}" if lock.condition else owned,
+        "ConditionExpression": f"{owned} AND {lock.condition}",
         "UpdateExpression": (
             "SET userId = :user, agentId = :agent, updatedAt = :at, gsi1pk = :list, gsi1sk = :used,"
             " createdAt = if_not_exists(createdAt, :at), title = if_not_exists(title, :title), "

@@ -7,6 +7,15 @@ from pydantic import Field
 
 from agentrun.domain.model import Instant, Model
 
+MAX_QUEUED = 90
+"""
+Runs that may wait in one session.
+
+Who takes the lock checks in its transaction that all ahead are over, and a transaction may have 100
+actions ("Quotas in Amazon DynamoDB" in its developer guide): these, the active run, and the seven
+of a start with a claim and a message of three chunks.
+"""
+
 
 class SessionPolicy(StrEnum):
     """What a new run does while another one uses its session."""
@@ -25,6 +34,11 @@ class SessionLock(Model):
 
     active: str | None = None
     queue: tuple[str, ...] = ()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more runs may wait."""
+        return len(self.queue) >= MAX_QUEUED
 
     def before(self, run_id: str) -> tuple[str, ...]:
         """Give the runs that have to end before this one's turn comes."""
@@ -86,5 +100,6 @@ class Message(Model):
 
     role: Literal["user", "assistant", "tool"]
     content: str
+    content_truncated: Literal[True] | None = None
     created_at: Instant
     run_id: str = Field(min_length=1)

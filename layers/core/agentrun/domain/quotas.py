@@ -15,6 +15,15 @@ OVERDUE_AFTER = timedelta(minutes=20)
 """Lambda ends an invocation, and so the run in it, after 15 minutes."""
 MINUTE_S = 60
 
+MOST_RUNS_PER_TENANT = 400
+"""
+What a tenant's one item can carry: each start and each end of a run writes it whole.
+
+A partition takes 1000 write units a second, one for each KB of the item ("Quotas in Amazon
+DynamoDB" in its developer guide). With 400 runs of as many users the item has 29 KB, and if each
+lasts 30 s, that is 773 units a second; 500 would be 1200.
+"""
+
 
 # Every function's start pays for this module, so that these are no pydantic models.
 @dataclass(frozen=True)
@@ -26,6 +35,11 @@ class RunLimits:
     starts_per_minute_per_user: int = 0
     starts_per_minute_per_tenant: int = 0
     tokens_per_day_per_tenant: int = 0
+
+    @property
+    def slots_per_tenant(self) -> int:
+        """How many slots a tenant may have: without a limit of its own, what its item carries."""
+        return self.runs_per_tenant or MOST_RUNS_PER_TENANT
 
     @property
     def are_set(self) -> bool:
@@ -115,8 +129,8 @@ def _refused_for_a_time(usage: Usage, limits: RunLimits, at: datetime) -> Refusa
 
 
 def _refused_for_others(slot: Slot, usage: Usage, limits: RunLimits) -> Refusal | None:
-    if _is_reached(limits.runs_per_tenant, len(usage.slots)):
-        message = f"The organisation may have at most {limits.runs_per_tenant} runs under way."
+    if _is_reached(limits.slots_per_tenant, len(usage.slots)):
+        message = f"The organisation may have at most {limits.slots_per_tenant} runs under way."
         return Refusal(message=message, retry_after_s=RETRY_AFTER_S, holders=usage.slots)
     of_user = tuple(held for held in usage.slots if held.user == slot.user)
     if _is_reached(limits.runs_per_user, len(of_user)):

@@ -10,11 +10,9 @@ from starlette.responses import Response
 from agentrun.domain.agents import Agent
 from agentrun.domain.conversations import Message, Session, SessionPage
 from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.http import answer_size
 from agentrun.http.sse import paused_object
 from agentrun.service.run_result import RunResult
-
-MAX_ARRAY_BYTES = 5_750_000
-"""Lambda answers with 6 MB at most ("Lambda quotas" in its developer guide), headers included."""
 
 
 def json_answer(
@@ -29,29 +27,39 @@ def json_answer(
     )
 
 
+def buffered_answer(body: Mapping[str, Any] | Sequence[Any]) -> Response:
+    """
+    Answer 200 with a JSON body that leaves its function in one piece and has nothing to cut.
+
+    Raises:
+        AnswerTooLargeError: It does not fit into Lambda's 6 MB.
+    """
+    return Response(answer_size.whole(body), media_type="application/json")
+
+
+def run_answer(run: AgentRun) -> Response:
+    """Answer 200 with a run, its texts as whole as Lambda's 6 MB allow."""
+    (body,) = answer_size.fitted([run_body(run)])
+    return Response(body, media_type="application/json")
+
+
+def runs_answer(runs: Sequence[AgentRun]) -> Response:
+    """Answer 200 with all of these runs, their texts as whole as Lambda's 6 MB allow."""
+    bodies = answer_size.fitted([run_body(run) for run in runs])
+    return Response(answer_size.as_array(bodies), media_type="application/json")
+
+
 def newest_answer(bodies: Sequence[Mapping[str, Any]]) -> Response:
     """Answer 200 with an array of JSON bodies; of those that do not fit, the first are left out."""
-    return Response(_newest(bodies), media_type="application/json")
+    return Response(answer_size.newest(bodies), media_type="application/json")
 
 
 def session_answer(session: Session, messages: Sequence[Message]) -> Response:
     """Answer 200 with a session and its messages, as many as `newest_answer` gives."""
-    newest = _newest([message_body(message) for message in messages])
-    head = to_json(session_body(session)).removesuffix(b"}")
-    return Response(head + b',"messages":' + newest + b"}", media_type="application/json")
-
-
-def _newest(bodies: Sequence[Mapping[str, Any]]) -> bytes:
-    fitting: list[bytes] = []
-    left_bytes = MAX_ARRAY_BYTES
-    for body in reversed(bodies):
-        dumped = to_json(body)
-        # It leaves the function as a text inside of JSON, where each of these takes a byte more.
-        left_bytes -= len(dumped) + dumped.count(b'"') + dumped.count(b"\\") + 1
-        if left_bytes < 0:
-            break
-        fitting.append(dumped)
-    return b"[" + b",".join(reversed(fitting)) + b"]"
+    head = to_json(session_body(session)).removesuffix(b"}") + b',"messages":'
+    room_bytes = answer_size.MAX_BODY_BYTES - answer_size.sent_bytes(head) - 1
+    newest = answer_size.newest([message_body(message) for message in messages], room_bytes)
+    return Response(head + newest + b"}", media_type="application/json")
 
 
 def agent_body(agent: Agent) -> dict[str, Any]:
@@ -97,8 +105,8 @@ def sessions_body(page: SessionPage, *, number: int | None, size: int) -> dict[s
 
 
 def message_body(message: Message) -> dict[str, Any]:
-    """Give one message of a conversation."""
-    return message.model_dump(mode="json")
+    """Return one message of a conversation; what is not known is absent."""
+    return message.model_dump(mode="json", exclude_none=True)
 
 
 def result_body(result: RunResult) -> dict[str, Any]:

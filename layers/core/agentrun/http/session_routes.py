@@ -9,7 +9,7 @@ from starlette.requests import Request
 from agentrun.domain.ports import ConversationStore
 from agentrun.domain.principal import Principal
 from agentrun.http.bodies import (
-    json_answer,
+    buffered_answer,
     message_body,
     newest_answer,
     run_body,
@@ -68,7 +68,7 @@ def _add_sessions(
             conversations=conversations,
         )
         number = None if cursor else page or 0
-        return json_answer(sessions_body(found, number=number, size=size))
+        return buffered_answer(sessions_body(found, number=number, size=size))
 
     @router.delete("/{session_id}", status_code=204)
     def delete_session(caller: Caller, session_id: str) -> Response:

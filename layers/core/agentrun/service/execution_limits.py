@@ -4,7 +4,7 @@ from agentrun.domain.errors import EngineError
 from agentrun.domain.turns import TurnPaused
 
 MAX_OUTPUT_BYTES = 5 * 1024 * 1024
-"""What one status answer can carry: Lambda's 6 MB response limit, less JSON's escapes."""
+"""As plain text one status answer carries it: Lambda's 6 MB, less headers (http/answer_size.py)."""
 
 
 class OutputTooLargeError(EngineError):

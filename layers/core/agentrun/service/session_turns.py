@@ -5,15 +5,17 @@ import random
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from agentrun.domain.conversations import FREE, SessionLock, SessionPolicy
+from agentrun.domain.conversations import FREE, MAX_QUEUED, SessionLock, SessionPolicy
 from agentrun.domain.errors import (
     ConflictError,
     RunNotFoundError,
     SessionBusyError,
     StoreUnavailableError,
+    TooManyRunsError,
 )
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.ports import ConversationStore
+from agentrun.domain.quotas import RETRY_AFTER_S
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.service.blocking import in_thread
@@ -44,6 +46,7 @@ async def store_in_turn(
 
     Raises:
         ConflictError: The session is busy and the policy is to reject.
+        TooManyRunsError: As many runs as may wait in the session are waiting. Nothing was written.
         AgentrunError: As the port's `start` says.
     """
     seen = FREE
@@ -60,11 +63,23 @@ async def store_in_turn(
             raise ConflictError(
                 f"The session '{run.session_id}' is busy with the run '{ahead[0].id}'."
             )
+        if seen.is_full:
+            raise _queue_is_full(run)
         if policy is SessionPolicy.INTERRUPT:
             await _cancel(ahead, ports)
         queued = run.model_copy(update={"status": RunStatus.QUEUED, "started_at": None})
-        return await store(queued, seen=seen), queued
+        try:
+            return await store(queued, seen=seen), queued
+        except SessionBusyError as busy:
+            raise _queue_is_full(run) from busy
     raise StoreUnavailableError("The session changes hands too often at the moment.")
+
+
+def _queue_is_full(run: AgentRun) -> TooManyRunsError:
+    return TooManyRunsError(
+        f"At most {MAX_QUEUED} runs may wait in the session '{run.session_id}'.",
+        retry_after_s=RETRY_AFTER_S,
+    )
 
 
 async def _store(
@@ -91,11 +106,19 @@ async def _cancel(runs: Iterable[AgentRun], ports: RunPorts) -> None:
         await in_thread(ports.threads, ports.store.request_cancel, run.key, at=ports.clock.now())
 
 
-async def live_runs(tenant: str, run_ids: Iterable[str], ports: RunPorts) -> Sequence[AgentRun]:
+async def live_runs(
+    tenant: str, run_ids: Iterable[str], ports: RunPorts, *, at_most: int | None = None
+) -> Sequence[AgentRun]:
     """
-    Give those of the runs that are QUEUED or RUNNING; the dead among them are declared so.
+    Return those of the runs that are QUEUED or RUNNING; the dead before them are declared so.
 
     A run that is over, paused or gone is in nobody's way, even if it has not let go of its session.
+
+    Args:
+        tenant: Whose runs.
+        run_ids: Which runs, in their order.
+        ports: Where they are.
+        at_most: How many live ones to look for; None: all.
 
     Raises:
         StoreUnavailableError: Retrying is safe.
@@ -109,6 +132,8 @@ async def live_runs(tenant: str, run_ids: Iterable[str], ports: RunPorts) -> Seq
             continue
         if run.status in {RunStatus.QUEUED, RunStatus.RUNNING}:
             found.append(run)
+        if len(found) == at_most:
+            break
     return found
 
 
@@ -126,7 +151,7 @@ async def wait_for_turn(
     while True:
         try:
             lock = await in_thread(ports.threads, conversations.lock, run.org_id, run.session_id)
-            if not await live_runs(run.org_id, lock.before(run.id), ports):
+            if not await live_runs(run.org_id, lock.before(run.id), ports, at_most=1):
                 return await in_thread(
                     ports.threads,
                     ports.store.take_turn,

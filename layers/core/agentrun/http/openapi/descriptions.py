@@ -65,10 +65,11 @@ FIELDS: dict[str, dict[str, str]] = {
         "userId": "Whose run it is.",
         "orgId": "The tenant.",
         "input": "The message.",
-        "inputTruncated": "There is more of it; in arrays of runs only.",
+        "inputTruncated": "There is more of it.",
         "output": "The answer once the run has ended; of one that failed or was cancelled, what "
         "there was until then.",
-        "outputTruncated": "There is more of it; in arrays of runs only.",
+        "outputTruncated": "There is more of it: arrays of runs have its beginning, and one answer "
+        "has room for 6 MB. The run's stream has all of it.",
         "durationMs": "How long it was executed; waiting does not count.",
         "errorType": "Why the run failed, in UPPER_SNAKE_CASE.",
         "errorMessage": "The same as a sentence that is safe to show.",
@@ -92,7 +93,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "title": "The beginning of its first message.",
         "updatedAt": "When its last run was started.",
     },
-    "Message": {"content": "Of a tool: its result as text, JSON unless it was a text already."},
+    "Message": {
+        "content": "Of a tool: its result as text, JSON unless it was a text already.",
+        "contentTruncated": "There is more of it than one answer has room for.",
+    },
     "Metrics": {"costUsd": "In US dollars."},
     "ToolStartData": {"arguments": "Any JSON, usually an object."},
     "ToolEndData": {"result": "Any JSON, null too."},
