@@ -204,6 +204,17 @@ def _tools(body: Block) -> Iterator[str]:
     yield from (f"{name}: tool names must be unique" for name in names if names[name] > 1)
 
 
+def _thinking_budget(body: Block) -> Iterator[str]:
+    thinking = (body.get("additionalModelRequestFields") or {}).get("thinking", {})
+    most = body.get("inferenceConfig", {}).get("maxTokens")
+    if (budget := thinking.get("budget_tokens")) is None:
+        return
+    if budget < 1_024:
+        yield "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
+    if most is not None and budget >= most:
+        yield "`max_tokens` must be greater than `thinking.budget_tokens`"
+
+
 _RULES: Sequence[Callable[[Block], Iterator[str]]] = (
     _empty_contents,
     _blank_texts,
@@ -213,4 +224,5 @@ _RULES: Sequence[Callable[[Block], Iterator[str]]] = (
     _results,
     _unsigned_reasoning,
     _tools,
+    _thinking_budget,
 )
