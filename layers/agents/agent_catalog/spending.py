@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_ai.models import Model
-from pydantic_ai.profiles.anthropic import ANTHROPIC_THINKING_BUDGET_MAP
+from pydantic_ai.profiles.anthropic import ANTHROPIC_THINKING_BUDGET_MAP, AnthropicModelProfile
 from pydantic_ai.settings import ModelSettings, ThinkingLevel
 from pydantic_ai.usage import RunUsage, UsageLimits
 
@@ -81,11 +81,12 @@ def with_max_tokens(settings: ModelSettings | None, model: Model) -> ModelSettin
     2 048. Thinking comes on top of what an answer may have, since Claude refuses a `max_tokens`
     that is not above the thinking budget.
     """
-    given = settings or ModelSettings()
-    most = model.profile.get("anthropic_max_output_tokens")
+    given = ModelSettings() if settings is None else settings.copy()
+    most = cast("AnthropicModelProfile", model.profile).get("anthropic_max_output_tokens")
     if given.get("max_tokens") or most is None:
         return settings
-    return {**given, "max_tokens": min(most, DEFAULT_MAX_TOKENS + _thinking_tokens(given))}
+    given["max_tokens"] = min(most, DEFAULT_MAX_TOKENS + _thinking_tokens(given))
+    return given
 
 
 def _thinking_tokens(settings: ModelSettings) -> int:
