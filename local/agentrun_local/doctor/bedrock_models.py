@@ -123,8 +123,11 @@ class ModelChecks:
         check = "model life cycle"
         life = self._details(model).get("modelLifecycle", {})
         status, end = life.get("status", "unknown"), life.get("endOfLifeTime")
-        said = f"{model_id}: {status}" + (f", ends on {end:%Y-%m-%d}" if end else "")
-        if end and end <= self._now:
+        is_over = end is not None and end <= self._now
+        said = f"{model_id}: {status}"
+        if end is not None:
+            said += f", {'ended' if is_over else 'ends'} on {end:%Y-%m-%d}"
+        if is_over:
             return problem(check, said, f"{_REPLACE}: every run of it fails.")
         if status == "LEGACY" or (end and end - self._now < _NOTICE):
             return warning(check, said, f"{_REPLACE}, before it ends.")
