@@ -37,11 +37,12 @@ class BedrockModel:
 
 
 class ModelChecks:
-    """Checks of one account; `locked` are the Anthropic models that cannot be called yet."""
+    """Checks of one account; of Anthropic's models it met, `locked` cannot be called yet."""
 
     def __init__(self, account: Account, *, now: datetime | None = None) -> None:
         self._account = account
         self._now = now or datetime.now(UTC)
+        self.anthropic: set[str] = set()
         self.locked: set[str] = set()
         self._known: dict[str, Any] = {}
 
@@ -60,6 +61,8 @@ class ModelChecks:
         except NotLookedAtError as error:
             yield not_looked_at("model", f"{model_id}: {error}", error.remedy)
             return
+        if model.is_anthropic:
+            self.anthropic.add(model.id)
         for check, look in (("model access", self._access), ("model life cycle", self._life)):
             try:
                 yield look(model, model_id)

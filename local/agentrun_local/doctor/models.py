@@ -30,7 +30,8 @@ def check_models(account: Account, deployment: Deployment) -> Iterator[Finding]:
     bedrock = [name.partition(":")[2] for name in models if name.startswith("bedrock:")]
     for name in bedrock:
         yield from checks.findings(name)
-    if any(ANTHROPIC in name for name in bedrock):
+    # An application inference profile does not say whose its model is; AWS may not have answered.
+    if checks.anthropic or any(ANTHROPIC in name for name in bedrock):
         yield anthropics_form(account, locked=bool(checks.locked))
     for name in models:
         if name not in _WITHOUT_PROVIDER and not name.startswith("bedrock:"):

@@ -103,6 +103,7 @@ def test_a_profile_may_be_named_by_its_arn(patient: Patient, doctor: Doctor) -> 
     table = doctor(Model=f"bedrock:{arn}")
     table.row("ok", "model access", arn)
     table.row("not looked at", "model regions", "answers from eu-west-1")
+    table.row("ok", "Anthropic's form", "has been sent")
 
 
 def test_other_providers_need_their_layer_and_a_key(patient: Patient, doctor: Doctor) -> None:
