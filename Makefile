@@ -27,6 +27,10 @@ setup: .venv/.ready ## Create .venv with everything that is pinned in requiremen
 dev: setup ## Run the whole stack on this machine and print a ready curl line
 	@$(BIN)/agentrun dev $(ARGS)
 
+.PHONY: doctor
+doctor: setup ## Look for what would make a deployment fail, with your AWS credentials, read only
+	@$(BIN)/agentrun doctor $(ARGS)
+
 .PHONY: test
 test: setup ## Run the tests, fast ones first; offline
 	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.

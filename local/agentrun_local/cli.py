@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_dev(commands, stack)
     _add_token(commands, template)
     _add_invoke(commands, stack)
+    _add_doctor(commands, template)
     return parser
 
 
@@ -108,6 +109,27 @@ def _add_invoke(
     invoke.set_defaults(command=_invoke)
 
 
+def _add_doctor(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    template: argparse.ArgumentParser,
+) -> None:
+    doctor = commands.add_parser(
+        "doctor", parents=[template], help="look for what would make a deployment or its runs fail"
+    )
+    doctor.add_argument("--config-env", default="default", help="of samconfig.toml, as for sam")
+    doctor.add_argument("--region", help="default: samconfig.toml's, then your AWS settings'")
+    doctor.add_argument("--profile", help="an AWS profile; default: as for --region")
+    doctor.add_argument(
+        "--parameter",
+        action="append",
+        type=_assignment,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the template, over samconfig.toml's; may be given several times",
+    )
+    doctor.set_defaults(command=_doctor)
+
+
 def _dev(options: argparse.Namespace) -> int:
     # Imported here, like the next one: they take a second, which `agentrun token` need not wait.
     from agentrun_local.dev import DevOptions, run_dev  # noqa: PLC0415
@@ -128,6 +150,21 @@ def _invoke(options: argparse.Namespace) -> int:
     from agentrun_local.invoke import run_invoke  # noqa: PLC0415
 
     return asyncio.run(run_invoke(_stack_options(options), options.function, options.event))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from agentrun_local.doctor.command import run_doctor  # noqa: PLC0415
+    from agentrun_local.doctor.deployment import DoctorOptions  # noqa: PLC0415
+
+    return run_doctor(
+        DoctorOptions(
+            template=options.template.resolve(),
+            config_env=options.config_env,
+            region=options.region,
+            profile=options.profile,
+            parameters=dict(options.parameter),
+        )
+    )
 
 
 def _stack_options(options: argparse.Namespace) -> "StackOptions":

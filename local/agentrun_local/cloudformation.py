@@ -91,6 +91,12 @@ def declared_parameters(path: Path) -> frozenset[str]:
     return frozenset(_parse(path).get("Parameters", {}))
 
 
+def parameter_definitions(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Return the template's section `Parameters`, by the parameters' names."""
+    definitions: dict[str, dict[str, Any]] = _parse(path).get("Parameters", {})
+    return definitions
+
+
 def parameter_value(path: Path, given: Mapping[str, str], name: str) -> str:
     """Return what a parameter stands at; empty for one that the template does not declare."""
     declared = _parse(path).get("Parameters", {})

@@ -26,7 +26,7 @@ def faults(body: dict[str, Any], path: str) -> list[str]:
     operation = "ConverseStream" if path.endswith("-stream") else "Converse"
     shape = input_shape(operation)
     # The model's id is in the path.
-    broken = [*_half_characters(body), *_misshapen(shape, {"modelId": "m.m", **body}, "")]
+    broken = [*_half_characters(body), *misshapen(shape, {"modelId": "m.m", **body}, "")]
     rules = [*_RULES]
     if "moonshot" not in path:
         rules.append(_anthropic_ids)
@@ -44,7 +44,8 @@ def input_shape(operation: str) -> Shape:
     return shape
 
 
-def _misshapen(shape: Shape, value: Any, place: str) -> Iterator[str]:
+def misshapen(shape: Shape, value: Any, place: str) -> Iterator[str]:
+    """Yield where a value is not as botocore's service model has it."""
     if getattr(shape, "is_document_type", False):
         return
     match shape:
@@ -56,11 +57,11 @@ def _misshapen(shape: Shape, value: Any, place: str) -> Iterator[str]:
                 return
             yield from _wrong_size(shape, len(value), place)
             for index, item in enumerate(value):
-                yield from _misshapen(shape.member, item, f"{place}.{index}")
+                yield from misshapen(shape.member, item, f"{place}.{index}")
         case MapShape():
             yield from _wrong_size(shape, len(value), place)
             for key, item in value.items():
-                yield from _misshapen(shape.value, item, f"{place}.{key}")
+                yield from misshapen(shape.value, item, f"{place}.{key}")
         case StringShape():
             yield from _wrong_string(shape, value, place)
         case _ if shape.type_name in {"integer", "float", "long", "double"}:
@@ -78,7 +79,7 @@ def _wrong_structure(shape: StructureShape, value: Any, place: str) -> Iterator[
             yield f"{place}.{name} is missing"
     for name, item in value.items():
         if name in shape.members:
-            yield from _misshapen(shape.members[name], item, f"{place}.{name}")
+            yield from misshapen(shape.members[name], item, f"{place}.{name}")
         else:
             yield f"{place}.{name} is not known"
 
@@ -204,6 +205,17 @@ def _tools(body: Block) -> Iterator[str]:
     yield from (f"{name}: tool names must be unique" for name in names if names[name] > 1)
 
 
+def _thinking_budget(body: Block) -> Iterator[str]:
+    thinking = (body.get("additionalModelRequestFields") or {}).get("thinking", {})
+    most = body.get("inferenceConfig", {}).get("maxTokens")
+    if (budget := thinking.get("budget_tokens")) is None:
+        return
+    if budget < 1_024:
+        yield "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
+    if most is not None and budget >= most:
+        yield "`max_tokens` must be greater than `thinking.budget_tokens`"
+
+
 _RULES: Sequence[Callable[[Block], Iterator[str]]] = (
     _empty_contents,
     _blank_texts,
@@ -213,4 +225,5 @@ _RULES: Sequence[Callable[[Block], Iterator[str]]] = (
     _results,
     _unsigned_reasoning,
     _tools,
+    _thinking_budget,
 )

@@ -54,7 +54,7 @@ def bedrock_stack(
     bedrock: BedrockServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalStack]:
     """Give a stack whose agents run on Bedrock, as far as boto3 knows."""
-    model = "bedrock:eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    model = "bedrock:global.anthropic.claude-sonnet-5-5"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in bedrock.environment.items():
             patch.setenv(name, value)

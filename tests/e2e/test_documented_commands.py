@@ -122,18 +122,17 @@ def test_a_block_of_commands_says_that_it_is_one() -> None:
 
 
 def test_the_documented_options_of_agentrun_exist() -> None:
-    calls = [["dev", *arguments] for arguments in _arguments_of_make_dev()]
-    assert len(calls) >= 2
+    calls = list(_calls_by_make())
+    assert {call[0] for call in calls} == {"dev", "doctor"}
     for arguments in calls:
         assert _parser().parse_args(arguments).command is not None
 
 
-def _arguments_of_make_dev() -> list[list[str]]:
-    return [
-        words[1].removeprefix("ARGS=").split()
-        for words in documented_commands("make")
-        if words[0] == "dev" and len(words) > 1
-    ]
+def _calls_by_make() -> Iterator[list[str]]:
+    """Yield what the documented calls of make hand on to `agentrun`."""
+    for words in documented_commands("make"):
+        if words[0] in {"dev", "doctor"} and len(words) > 1:
+            yield [words[0], *words[1].removeprefix("ARGS=").split()]
 
 
 SAM = """

@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from agent_catalog import secret_variables
+from agent_catalog.agent_file import DEFAULT_MAX_TOKENS
 from agentrun.domain.events import ContentDelta, Metrics, ReasoningDelta, ToolEnd, ToolStart
 from tests.anthropic_api import AnthropicServer, MessageError, MessageReply, anthropic_server
 from tests.bedrock import Cut, EndOfStream, Reasoning, StreamException, Text, ToolUse
@@ -97,6 +98,7 @@ async def test_a_run_says_what_anthropics_model_streams(
     )
     assert claude.requests[0].headers["authorization"] == "Bearer sk-ant-test"
     assert claude.requests[0].body["model"] == "claude-haiku-4-5"
+    assert claude.requests[0].body["max_tokens"] == DEFAULT_MAX_TOKENS
 
 
 @pytest.mark.usefixtures("_in_environment")
@@ -152,6 +154,8 @@ async def test_the_secret_holds_the_keys_and_the_addresses_of_providers(
         async with Runner(tmp_path, model) as runner:
             assert (await runner.run()).error is None
     assert claude.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    # Whatever serves there may have a small context window.
+    assert not {"max_tokens", "max_completion_tokens"} & set(served.requests[0].body)
     assert served.requests[0].headers["authorization"] == f"Bearer {KEY}-2"
     assert dict(os.environ) == before
 

@@ -11,6 +11,9 @@ from agent_catalog.mcp_entry import McpServer
 MODEL_ID_PATTERN = r"^(demo|test|[a-z0-9/-]+:\S+)$"
 """`demo`, or `<provider>:<name>` as pydantic-ai writes it."""
 
+DEFAULT_MAX_TOKENS = 8_000
+"""What an answer of a Claude model may have where neither the file nor the request says."""
+
 ModelId = Annotated[str, Field(pattern=MODEL_ID_PATTERN)]
 MimeType = Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
 
@@ -44,6 +47,7 @@ class AgentFile(_Closed):
     The first block has the names and meanings of pydantic-ai's `AgentSpec`, the second is ours.
     `instructions` is plain text, not a template. `retries` is how often in a row a tool may be
     called with arguments that do not fit before the run ends, `tool_timeout` is in seconds.
+    Without `max_tokens` in `model_settings`, `DEFAULT_MAX_TOKENS` goes for Claude models.
     `followup_model` suggests the follow-ups; without it, the run's own model does.
     """
 

@@ -12,6 +12,7 @@ from pydantic_ai.settings import ModelSettings
 
 from agent_catalog.sendable_messages import sendable
 from agent_catalog.sound_answers import call_ids, sound_answer, sound_events
+from agent_catalog.spending import with_max_tokens
 
 
 class CheckedModel(WrapperModel):
@@ -20,7 +21,8 @@ class CheckedModel(WrapperModel):
 
     It stands between pydantic-ai and every request, so one rule holds for the next step of a run,
     for the next turn of a conversation (whichever version has stored it) and after a pause. The
-    messages that pydantic-ai keeps, which are stored and shown, are left as they are.
+    messages that pydantic-ai keeps, which are stored and shown, are left as they are. No request
+    asks for more tokens than an agent needs, unless its file or its caller does.
     """
 
     async def request(
@@ -32,7 +34,7 @@ class CheckedModel(WrapperModel):
         """Ask for an answer that comes at once."""
         answer = await self.wrapped.request(
             sendable(messages, self.wrapped, model_request_parameters),
-            model_settings,
+            with_max_tokens(model_settings, self.wrapped),
             model_request_parameters,
         )
         return sound_answer(answer, call_ids(messages))
@@ -51,7 +53,7 @@ class CheckedModel(WrapperModel):
         earlier = call_ids(messages) | (call_ids(run_context.messages) if run_context else set())
         request = self.wrapped.request_stream(
             sendable(messages, self.wrapped, model_request_parameters),
-            model_settings,
+            with_max_tokens(model_settings, self.wrapped),
             model_request_parameters,
             run_context,
         )

@@ -92,6 +92,7 @@ def _suggester() -> AiAgent[None, Suggestions]:
         name="followups",
         output_type=Suggestions,
         instructions=_INSTRUCTIONS,
-        model_settings={"max_tokens": _MAX_TOKENS},
+        # A model that thinks unasked would spend its few tokens on that.
+        model_settings={"max_tokens": _MAX_TOKENS, "thinking": False},
         retries=1,
     )

@@ -1,11 +1,16 @@
-"""What a turn has used, how it is reported, and what it may still use."""
+"""What a turn has used, how it is reported, and what it and its answers may still use."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_ai.models import Model
+from pydantic_ai.profiles.anthropic import ANTHROPIC_THINKING_BUDGET_MAP, AnthropicModelProfile
+from pydantic_ai.settings import ModelSettings, ThinkingLevel
 from pydantic_ai.usage import RunUsage, UsageLimits
 
-from agent_catalog.agent_file import Limits
+from agent_catalog.agent_file import DEFAULT_MAX_TOKENS, Limits
 from agentrun.domain.events import Metrics
 
 
@@ -64,3 +69,34 @@ def metrics(usage: RunUsage, model_id: str) -> Metrics:
         model=model_id,
         cost_usd=float(usage.cost) if usage.cost is not None and measured else None,
     )
+
+
+def with_max_tokens(settings: ModelSettings | None, model: Model) -> ModelSettings | None:
+    """
+    Return the settings of a request with a `max_tokens`, where the model is known to take it.
+
+    pydantic-ai asks Claude models for their maximum, 64 000 or 128 000 tokens, and Bedrock counts
+    what is asked for against the quota as soon as the call starts ("How tokens are counted in
+    Amazon Bedrock", user guide). Other models are left at their own default: some refuse more than
+    2 048. Thinking comes on top of what an answer may have, since Claude refuses a `max_tokens`
+    that is not above the thinking budget.
+    """
+    given = ModelSettings() if settings is None else settings.copy()
+    most = cast("AnthropicModelProfile", model.profile).get("anthropic_max_output_tokens")
+    if given.get("max_tokens") or most is None:
+        return settings
+    given["max_tokens"] = min(most, DEFAULT_MAX_TOKENS + _thinking_tokens(given))
+    return given
+
+
+def _thinking_tokens(settings: ModelSettings) -> int:
+    """Return what thinking may use when it is asked for, explicitly or by its effort."""
+    level: ThinkingLevel | None = settings.get("thinking")
+    fields = cast("Mapping[str, Any]", settings).get("bedrock_additional_model_requests_fields")
+    if isinstance(fields, Mapping) and isinstance(asked := fields.get("thinking"), Mapping):
+        # As pydantic-ai has it, these win over `thinking`.
+        if isinstance(budget := asked.get("budget_tokens"), int):
+            return budget
+        effort = (fields.get("output_config") or {}).get("effort")
+        level = False if asked.get("type") == "disabled" else effort or level or True
+    return ANTHROPIC_THINKING_BUDGET_MAP.get(level, 0) if level else 0

@@ -16,7 +16,7 @@ from tests.mcp_server.scripted import ScriptedServer, tool
 
 pytestmark = pytest.mark.anyio
 
-CLAUDE = "bedrock:eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+CLAUDE = "bedrock:global.anthropic.claude-sonnet-5-5"
 # Its schemas are inlined on the way.
 NOVA = "bedrock:eu.amazon.nova-pro-v1:0"
 PAGE = Path(__file__).resolve().parents[3] / "docs/mcp.md"

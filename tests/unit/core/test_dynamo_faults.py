@@ -133,7 +133,7 @@ def test_a_header_stays_small_while_running_and_at_its_end(
     client: "DynamoDBClient", message: str
 ) -> None:
     store = DynamoRunStore(client, TABLE)
-    run = a_run(id="r" * 36, model="bedrock:eu.anthropic.claude-sonnet-4-5-20250929-v1:0")
+    run = a_run(id="r" * 36, model="bedrock:global.anthropic.claude-sonnet-5-5")
     run = run.model_copy(update={"input": message, "user_id": "u" * 64, "org_id": "o" * 64})
     store.start(run, a_request(message))
     assert size_bytes(store.read_header(run.key)) <= RUNNING_HEADER_BYTES

@@ -42,7 +42,7 @@ class JwksEndpoint:
 
     def fetch(self, timeout_s: float) -> Mapping[str, PyJWK]:
         """
-        Ask for the document, and follow redirects within the same host only.
+        Ask for the keys, and follow redirects within the same host only.
 
         Args:
             timeout_s: For each step of the connection, and for the body as a whole; resolving
@@ -52,7 +52,19 @@ class JwksEndpoint:
             JwksUnavailableError: No usable answer, with the reason for the log; retrying is safe.
         """
         try:
-            return verification_keys(json.loads(self._body(timeout_s)))
+            return verification_keys(self.document(timeout_s))
+        except (ValueError, RecursionError) as error:
+            raise JwksUnavailableError(f"{type(error).__name__}: {error}") from error
+
+    def document(self, timeout_s: float) -> Any:
+        """
+        Ask for the JSON at the URL, whatever it says, as `fetch` does.
+
+        Raises:
+            JwksUnavailableError: As of `fetch`.
+        """
+        try:
+            return json.loads(self._body(timeout_s))
         except HTTPError as error:
             error.close()
             raise JwksUnavailableError(f"HTTP status {error.code}") from error

@@ -1,0 +1,1 @@
+"""What stands in the way of a deployment, looked up with the developer's own credentials."""

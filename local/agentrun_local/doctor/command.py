@@ -1,0 +1,90 @@
+"""`agentrun doctor`: every check in its order, and the table of what was found."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from agentrun_local.doctor.account import Account
+from agentrun_local.doctor.deployment import Deployment, DoctorOptions, read_deployment
+from agentrun_local.doctor.findings import (
+    Finding,
+    Verdict,
+    not_looked_at,
+    ok,
+    problem,
+    table,
+    warning,
+)
+from agentrun_local.doctor.issuer import check_issuer
+from agentrun_local.doctor.limits import concurrency, logging_role
+from agentrun_local.doctor.models import check_models
+from agentrun_local.errors import TemplateError
+from agentrun_local.parameters import check_values
+
+_BUILD = "layers/build.py"
+_ASK = "from layers.build import runtime_python; print(runtime_python() or '')"
+
+
+def run_doctor(options: DoctorOptions) -> int:
+    """
+    Print what stands in the way of a deployment; nothing is changed anywhere.
+
+    Returns:
+        1 where there is a problem, else 0, also where checks could not be made.
+
+    Raises:
+        LocalStackError: The template or `samconfig.toml` cannot be read.
+    """
+    deployment = read_deployment(options)
+    account = Account(region=deployment.region, profile=deployment.profile)
+    findings = list(_findings(account, deployment))
+    print(table(findings))
+    return int(any(finding.verdict is Verdict.PROBLEM for finding in findings))
+
+
+def _findings(account: Account, deployment: Deployment) -> Iterator[Finding]:
+    yield account.identify()
+    yield _parameters(deployment)
+    yield from check_models(account, deployment)
+    yield concurrency(account, deployment)
+    yield logging_role(account, deployment)
+    yield from check_issuer(deployment, is_online=account.is_reached)
+    yield _python(deployment)
+
+
+def _parameters(deployment: Deployment) -> Finding:
+    check = "parameters"
+    given, declared = deployment.given, deployment.definitions
+    if unknown := sorted(set(given) - set(declared)):
+        return problem(check, f"the template has no {', '.join(unknown)}", "Leave it out.")
+    try:
+        check_values(declared, given)
+    except TemplateError as error:
+        return problem(check, str(error), "The deployment would be refused; give another value.")
+    if deployment.missing:
+        return not_looked_at(
+            check,
+            f"no value yet for {', '.join(deployment.missing)}",
+            "Give it here with --parameter NAME=VALUE; sam deploy --guided asks for it.",
+        )
+    return ok(check, f"{len(given)} given, as the template allows them")
+
+
+def _python(deployment: Deployment) -> Finding:
+    """Ask the build which interpreter it would compile the sources with."""
+    check = "Python 3.13"
+    root = deployment.template.parent
+    if not (root / _BUILD).is_file():
+        return not_looked_at(check, f"there is no {_BUILD} beside the template")
+    asked = subprocess.run(
+        [sys.executable, "-c", _ASK], check=False, capture_output=True, text=True, cwd=root
+    )
+    if asked.returncode:
+        return not_looked_at(check, f"{_BUILD} could not be asked: exit status {asked.returncode}")
+    if found := asked.stdout.strip():
+        return ok(check, f"{found} compiles the sources")
+    return warning(
+        check,
+        "there is none: every cold start would take about two seconds longer",
+        "Install one, on the PATH or under pyenv, before sam build.",
+    )

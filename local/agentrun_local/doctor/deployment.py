@@ -1,0 +1,109 @@
+"""What is to be deployed, and where: the template's parameters and SAM's own settings."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agentrun_local.cloudformation import parameter_definitions
+from agentrun_local.errors import LocalStackError
+
+_SAM_SETTINGS = "samconfig.toml"
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """What the command was given; what it was not comes from `samconfig.toml`."""
+
+    template: Path
+    config_env: str = "default"
+    region: str | None = None
+    profile: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment: `given` are the values that somebody chose, `definitions` the template's."""
+
+    template: Path
+    stack_name: str
+    region: str | None
+    profile: str | None
+    given: Mapping[str, str]
+    definitions: Mapping[str, Mapping[str, Any]]
+
+    def value(self, name: str) -> str:
+        """Return what a parameter stands at; empty where it has no value or is not declared."""
+        return self.given.get(name, str(self.definitions.get(name, {}).get("Default", "")))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The parameters without which nothing can be deployed."""
+        return tuple(
+            name
+            for name, definition in self.definitions.items()
+            if name not in self.given and "Default" not in definition
+        )
+
+
+def read_deployment(options: DoctorOptions) -> Deployment:
+    """
+    Read the template and, beside it, what `sam deploy` would take from `samconfig.toml`.
+
+    Single parameters of the command win over those of the file.
+
+    Raises:
+        LocalStackError: A file is missing or broken, or has no such environment.
+    """
+    saved = _saved_options(options.template.with_name(_SAM_SETTINGS), options.config_env)
+    overrides = _overrides(saved.get("parameter_overrides"), options.template.parent)
+    return Deployment(
+        template=options.template,
+        stack_name=str(saved.get("stack_name", "")),
+        region=options.region or saved.get("region"),
+        profile=options.profile or saved.get("profile"),
+        given={**overrides, **options.parameters},
+        definitions=parameter_definitions(options.template),
+    )
+
+
+def _saved_options(path: Path, environment: str) -> Mapping[str, Any]:
+    try:
+        saved = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        saved = {}
+    except OSError as error:
+        raise LocalStackError(f"Cannot read {path}: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise LocalStackError(f"{path} is not TOML: {error}.") from error
+    if environment not in saved:
+        if environment == "default":
+            return {}
+        known = ", ".join(name for name in saved if name != "version") or "none"
+        raise LocalStackError(f"{path} has no environment '{environment}'; there is {known}.")
+    of_environment = saved[environment]
+    of_all, of_deploy = (
+        of_environment.get(command, {}).get("parameters", {}) for command in ("global", "deploy")
+    )
+    return {**of_all, **of_deploy}
+
+
+def _overrides(value: Any, folder: Path) -> Mapping[str, str]:
+    """Read parameters in any of the forms that SAM takes, with SAM's own code."""
+    if not value:
+        return {}
+    # Imported here: it takes a while, and not every checkout has overrides.
+    import click  # noqa: PLC0415
+    from samcli.cli.types import (  # type: ignore[import-untyped] # noqa: PLC0415 - no stubs exist
+        CfnParameterOverridesType,
+    )
+
+    try:
+        given: dict[str, str] = CfnParameterOverridesType().convert(
+            value, None, None, current_file=folder / _SAM_SETTINGS
+        )
+    except click.ClickException as error:
+        raise LocalStackError(f"parameter_overrides: {error.format_message()}") from error
+    return given

@@ -1,0 +1,67 @@
+"""What the doctor says of what is to be deployed, and with what."""
+
+import pytest
+
+from agentrun_local.cli import main
+from tests.integration.doctor.patients import Doctor, Patient, Table
+
+
+def test_parameters_come_from_samconfig_and_the_commands_win(
+    patient: Patient, doctor: Doctor
+) -> None:
+    (patient.folder / "more.yaml").write_text("CorsOrigins: [https://a.example]\n", "utf-8")
+    (patient.folder / "samconfig.toml").write_text(
+        '[default.deploy.parameters]\nparameter_overrides = "Model=\\"demo\\" LogRetentionDays=8"\n'
+        '[prod.deploy.parameters]\nregion = "eu-north-1"\n'
+        'parameter_overrides = ["Model=demo", "file://more.yaml"]\n',
+        encoding="utf-8",
+    )
+    table = doctor()
+    table.row("problem", "parameters", "LogRetentionDays=8: must be one of 1, 3")
+    table.row("ok", "agents", "models: demo")
+    assert doctor(LogRetentionDays="7").status == 0
+    table = doctor("--config-env", "prod")
+    table.row("ok", "region and identity", "eu-north-1")
+    table.row("ok", "parameters", "4 given")
+
+
+def test_a_parameter_that_is_misspelt_or_missing_is_told(
+    patient: Patient, doctor: Doctor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doctor(Isuer="x").row("problem", "parameters", "the template has no Isuer")
+    assert main(["doctor", "--template", str(patient.template)]) == 0
+    table = Table(0, capsys.readouterr().out)
+    table.row("not looked at", "parameters", "Issuer, Audience")
+    table.row("not looked at", "issuer's keys", "Issuer has no value yet")
+
+
+@pytest.mark.parametrize(
+    ("returned", "verdict", "said"),
+    [
+        ("'/opt/python3.13'", "ok", "/opt/python3.13 compiles the sources"),
+        ("None", "warning", "two seconds longer"),
+        ("1 / 0", "not looked at", "could not be asked: exit status 1"),
+    ],
+)
+def test_the_build_is_asked_for_its_python(
+    patient: Patient, doctor: Doctor, returned: str, verdict: str, said: str
+) -> None:
+    build = patient.folder / "layers/build.py"
+    build.write_text(f"def runtime_python():\n    return {returned}\n", encoding="utf-8")
+    table = doctor()
+    assert table.status == 0
+    table.row(verdict, "Python 3.13", said)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("[default", "is not TOML"), ("version = 0.1", "has no environment 'prod'; there is none")],
+)
+def test_a_samconfig_that_does_not_do_is_one_line(
+    patient: Patient, capsys: pytest.CaptureFixture[str], text: str, complaint: str
+) -> None:
+    (patient.folder / "samconfig.toml").write_text(text, encoding="utf-8")
+    options = ["--template", str(patient.template), "--config-env", "prod"]
+    assert main(["doctor", *options]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
