@@ -45,7 +45,7 @@ class Settings(BaseModel):
     runs_per_minute_per_user: int = 0
     runs_per_minute_per_tenant: int = 0
     daily_tokens_per_tenant: int = 0
-    max_readers_per_user: int = 50
+    max_readers_per_user: int = 200
     log_causes: Literal["safe", "full"] = "safe"
 
     @classmethod
