@@ -154,7 +154,7 @@ async def test_closing_between_two_events_closes_the_connection(
 async def test_a_stall_times_out_and_closes_its_connection(
     bedrock: BedrockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", "0.2")
+    monkeypatch.setenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", "1")
     runner = Runner(tmp_path, MODEL)
     for number, stall in enumerate(STALLS.values(), start=1):
         bedrock.script(stall())

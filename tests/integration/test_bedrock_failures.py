@@ -29,7 +29,7 @@ from tests.integration.gateway import Gateway
 AppModule = Callable[[str], ModuleType]
 
 MODEL = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
-IDLE_TIMEOUT_S = 0.3
+IDLE_TIMEOUT_S = 1.0
 SAID = Text("It ", "is ")
 HALF_A_CALL = ToolUse("t1", "calculate", {"expression": "17 * 23"}, cut_after=12)
 

@@ -199,11 +199,12 @@ async def test_a_stall_times_out_and_closes_its_connection(
     monkeypatch: pytest.MonkeyPatch,
     stall: ChatReply,
 ) -> None:
-    monkeypatch.setenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", "0.2")
-    # The first run loads what the package loads late, which may take longer than that.
     server.script(ChatReply(SAID), stall)
+    # The first run loads what the package loads late, which may take longer than the time-out.
     async with Runner(tmp_path, MODEL) as runner:
         await runner.run()
+    monkeypatch.setenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", "2")
+    async with Runner(tmp_path, MODEL) as runner:
         run = await runner.run()
     assert run.error is not None
     assert run.error.error_type == "MODEL_TIMEOUT"

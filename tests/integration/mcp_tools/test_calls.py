@@ -152,7 +152,7 @@ async def test_calls_go_on_side_by_side(server: ScriptedServer) -> None:
 
 async def test_a_call_that_takes_too_long_is_cancelled_there(server: ScriptedServer) -> None:
     server.answers["tools/call"] = hangs
-    await McpRun(entry(server, timeout_s=0.3)).run(ECHO)
+    await McpRun(entry(server, timeout_s=1)).run(ECHO)
     number = server.first("tools/call").message["id"]
     cancelled = server.first("notifications/cancelled").message["params"]
     assert cancelled == {"requestId": number}
