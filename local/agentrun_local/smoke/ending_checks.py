@@ -48,7 +48,7 @@ def _ends(
             if connection.closes(within_s=limits.end_s):
                 return holds(f"{took} by closing")
             return fails(f"{head.status}, and its connection does not close as it says")
-        again = partial(connection.request, method, path, fields, within_s=limits.answer_s)
+        again = partial(connection.request, method, path, fields, within_s=limits.end_s)
         return _serves_again(again, head.status, took)
 
 

@@ -6,12 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from agentrun_local.smoke.connection import ExchangeError, SilentError
-from agentrun_local.smoke.outcome import Door, Outcome, fails, holds, not_tried
+from agentrun_local.smoke.outcome import Door, Outcome, Verdict, fails, holds, not_tried
 from agentrun_local.smoke.run_stream import Frame, RunStream
 from agentrun_local.smoke.target import Answer, Target
 
-TRIES = 3
-"""A machine that is busy for a moment looks like a door that holds back; the door always does."""
 _TELLING_S = 0.5
 """Events that the stack says closer together than this tell nothing about a door."""
 _LATE_S = 10
@@ -22,10 +20,10 @@ _NEEDS_START = "needs a stream whose START comes while the run is under way; see
 def start_first(target: Target, door: Door) -> Outcome:
     """See whether START arrives while the model is still silent."""
     seen = not_tried("nothing was run")
-    for _ in range(TRIES):
+    for _ in range(target.limits.tries):
         with target.run(door, target.paced(3, 100, after_ms=2_000)) as stream:
             seen = start_before_content(stream.whole())
-        if seen.verdict != "fails":
+        if seen.verdict is not Verdict.FAILS:
             target.held_back.discard(door)
             return seen
         target.held_back.add(door)
@@ -50,10 +48,10 @@ def start_before_content(frames: Sequence[Frame]) -> Outcome:
 def one_by_one(target: Target, door: Door) -> Outcome:
     """See whether events arrive as far apart as they are said."""
     seen = not_tried("nothing was run")
-    for _ in range(TRIES):
+    for _ in range(target.limits.tries):
         with target.run(door, target.paced(10, 400)) as stream:
             seen = _apart(stream.whole())
-        if seen.verdict != "fails":
+        if seen.verdict is not Verdict.FAILS:
             return seen
     return seen
 

@@ -27,14 +27,16 @@ class Limits:
 
     answer_s: float = 30
     """To the head of an answer: a cold start, and room for one more."""
-    end_s: float = 5
-    """From an answer's head to its end, where nothing is streamed."""
+    end_s: float = 10
+    """From an answer's head to its end, where nothing is streamed, and to the one after it."""
     silence_s: float = 25
     """Between two signs of life of a stream, which come every 10 s at the latest."""
     cancel_s: float = 3
     """From a cancel's answer to the end of its run's stream: the API's contract."""
     long_s: float = 360
     """The long stream's length."""
+    tries: int = 3
+    """A machine that is busy for a moment looks like a door that holds back, which always does."""
 
 
 @dataclass(frozen=True)
