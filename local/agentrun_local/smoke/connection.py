@@ -207,9 +207,7 @@ class Connection:
 
 
 def _connected(scheme: str, host: str, port: int | None) -> socket.socket:
-    # RFC 6761, 6.3: names below `localhost` are this machine, whatever its resolver knows.
-    where = "127.0.0.1" if host.endswith(".localhost") else host
-    plain = socket.create_connection((where, port or (80 if scheme == "http" else 443)), _CONNECT_S)
+    plain = socket.create_connection((host, port or (80 if scheme == "http" else 443)), _CONNECT_S)
     # Small requests leave at once.
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if scheme == "http":

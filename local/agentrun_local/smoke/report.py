@@ -93,7 +93,7 @@ def _hidden(target: Target) -> dict[str, str]:
     hidden = {part: "[token]" for part in (target.token, *target.token.split(".")) if len(part) > 8}
     for url in target.doors.values():
         host = urlsplit(url).hostname or ""
-        if host not in _LOOPBACK and not host.endswith(".localhost"):
+        if host not in _LOOPBACK:
             first, dot, rest = host.partition(".")
             hidden[host] = f"{first[:4]}…{dot}{rest}"
     return dict(sorted(hidden.items(), key=lambda pair: -len(pair[0])))

@@ -169,7 +169,7 @@ def try_one(target: Target, check: Check, door: Door) -> Outcome:
     try:
         return check.probe(target, door)
     except RefusedError as error:
-        return fails(str(error), _REFUSED.get(error.status, ""))
+        return fails(str(error), _REFUSED.get(error.status, _SEE_LOG))
     except ExchangeError as error:
         return fails(str(error))
 
