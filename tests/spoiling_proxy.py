@@ -43,6 +43,9 @@ class Spoilt:
         return replace(self, headers=kept)
 
 
+SILENCE = Spoilt(0, [], ())
+"""No answer at all, for as long as the one who asked waits."""
+
 Forward = Callable[[Asked], Spoilt]
 Spoil = Callable[[Asked, Forward], Spoilt]
 """Answers a request; `forward` asks the stack, and its answer is read as it comes."""
@@ -77,6 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _answer(self, answer: Spoilt) -> None:
+        if answer == SILENCE:
+            self._say_nothing_more()
+            return
         self.send_response_only(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)

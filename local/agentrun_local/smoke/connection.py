@@ -126,7 +126,10 @@ class Connection:
         self._send(h11.Request(method=method, target=target, headers=list(fields.items())), body)
         until = time.monotonic() + within_s
         while True:
-            event, at = self._next(until)
+            try:
+                event, at = self._next(until)
+            except SilentError as error:
+                raise SilentError(f"no answer within {within_s:.1f} s") from error
             if isinstance(event, h11.Response):
                 names = tuple((k.decode(), v.decode("latin-1")) for k, v in event.headers)
                 return Head(event.status_code, names, at)
@@ -147,7 +150,12 @@ class Connection:
         """
         while True:
             latest = time.monotonic() + silent_s
-            event, at = self._next(latest if until is None else min(latest, until))
+            try:
+                event, at = self._next(latest if until is None else min(latest, until))
+            except SilentError as error:
+                if until is not None and time.monotonic() >= until:
+                    raise SilentError("the answer had no end in time") from error
+                raise SilentError(f"nothing arrived for {silent_s:.1f} s") from error
             if isinstance(event, h11.Data):
                 yield Piece(bytes(event.data), at)
             elif isinstance(event, h11.EndOfMessage):

@@ -62,7 +62,7 @@ def _failed(target: Target, agent: str, run_id: str) -> Outcome:
     run = answer.json()
     told = str(run.get("errorType", "")) if isinstance(run, dict) else ""
     kind = told if told in REMEDIES else "not told"
-    return fails(f"agent {agent}, run {run_id}: FAILED, errorType {kind}", REMEDIES.get(kind, ""))
+    return fails(f"agent {agent}: FAILED, errorType {kind}", REMEDIES.get(kind, ""))
 
 
 def _figures(frames: list[Frame]) -> str:

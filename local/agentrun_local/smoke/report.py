@@ -128,7 +128,8 @@ def _cost(spent: Sequence[Spent]) -> str:
         cost = figures["costUsd"]
         price = "not known" if cost is None else f"{cost:.6f} USD"
         paid = "nothing to pay for it" if model == DEMO else price
-        said.append(f"{figures['runs']} runs on {model}, {figures['tokens']} tokens, {paid}")
+        runs = "1 run" if figures["runs"] == 1 else f"{figures['runs']} runs"
+        said.append(f"{runs} on {model}, {figures['tokens']} tokens, {paid}")
     return "; ".join(said) or "nothing was run"
 
 

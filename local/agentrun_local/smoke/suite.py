@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentrun_local.smoke import (
     access_checks,
@@ -166,6 +166,15 @@ def try_one(target: Target, check: Check, door: Door) -> Outcome:
     """Try one check; a stack that does not answer fails it, and never ends the command."""
     if door not in target.doors:
         return not_tried("the door's base URL is not given")
+    runs_before = len(target.spent)
+    outcome = _tried(target, check, door)
+    begun = list(target.spent)[runs_before:]
+    if outcome.verdict is Verdict.FAILS and begun:
+        return replace(outcome, seen=f"{outcome.seen} (run {begun[-1]})")
+    return outcome
+
+
+def _tried(target: Target, check: Check, door: Door) -> Outcome:
     try:
         return check.probe(target, door)
     except RefusedError as error:

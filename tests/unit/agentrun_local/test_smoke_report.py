@@ -57,7 +57,7 @@ def test_what_was_run_is_summed_up_by_model() -> None:
     spent = [Spent("demo", 100), Spent("bedrock:x", 20, 0.25), Spent("bedrock:x", 10, 0.5)]
     target = Target(TARGET.doors, TOKEN, spent=dict(zip("abc", spent, strict=True)))
     said = Report(target, AT).foot([], 2, deleted=True)
-    assert "1 runs on demo, 100 tokens, nothing to pay for it" in said
+    assert "1 run on demo, 100 tokens, nothing to pay for it" in said
     assert "2 runs on bedrock:x, 30 tokens, 0.750000 USD; 2 s." in said
     document = json.loads(Report(target, AT).document([], 2, deleted=True))
     assert document["cost"][1] == {"model": "bedrock:x", "runs": 2, "tokens": 30, "costUsd": 0.75}
