@@ -113,9 +113,8 @@ def _doors(options: argparse.Namespace) -> dict[Door, str]:
     given = {Door.REST: options.base_url, Door.URL: options.function_url}
     named = {door: url.rstrip("/") for door, url in given.items() if url}
     for url in named.values():
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-            raise SmokeError(f"'{url}' is no base URL; it begins with https://")
+        if not _is_base_url(url):
+            raise SmokeError(f"'{url}' is no base URL; one is https://HOST, with a path if need be")
     if options.stack:
         return {**stack_doors(options.stack, options.region), **named}
     if not named:
@@ -123,6 +122,16 @@ def _doors(options: argparse.Namespace) -> dict[Door, str]:
     if Door.REST not in named:
         raise SmokeError("--function-url needs --base-url beside it: the REST API lists the agents")
     return named
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Reading the port finds one that is no number; the encoding, a host that is no name.
+        is_there = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:
+        return False
+    return is_there and parts.scheme in {"http", "https"} and not parts.query
 
 
 def _token(options: argparse.Namespace, doors: dict[Door, str]) -> str:

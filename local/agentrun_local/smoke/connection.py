@@ -78,9 +78,7 @@ class Connection:
                 "the certificate is not trusted here; SSL_CERT_FILE names other authorities"
             ) from error
         except OSError as error:
-            raise ExchangeError(
-                f"no connection: {error.strerror or type(error).__name__}"
-            ) from error
+            raise ExchangeError(f"no connection: {error.strerror or 'it timed out'}") from error
 
     def __enter__(self) -> Self:
         """Return the connection."""
@@ -123,7 +121,15 @@ class Connection:
         if body or method == "POST":
             fields["Content-Length"] = str(len(body))
         target = f"{self._base_path}{path}"
-        self._send(h11.Request(method=method, target=target, headers=list(fields.items())), body)
+        try:
+            request = h11.Request(method=method, target=target, headers=list(fields.items()))
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            # Their messages quote what may be the token.
+            raise ExchangeError(
+                "the request cannot be sent: the token, the agent or the origin has a character "
+                "that HTTP does not allow"
+            ) from None
+        self._send(request, body)
         until = time.monotonic() + within_s
         while True:
             try:

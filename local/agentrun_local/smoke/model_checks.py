@@ -67,10 +67,7 @@ def _failed(target: Target, agent: str, run_id: str) -> Outcome:
 
 def _figures(frames: list[Frame]) -> str:
     spoken = next((frame for frame in frames if frame.event.endswith("_DELTA")), frames[-1])
-    metrics = next((frame.facts for frame in frames if frame.event == "METRICS"), {})
-    cost = metrics.get("costUsd")
+    metrics = next((frame for frame in frames if frame.event == "METRICS"), spoken)
+    cost, tokens = metrics.figure("costUsd"), metrics.figure("totalTokens")
     paid = "cost not known" if cost is None else f"{cost:.6f} USD"
-    return (
-        f"first token {spoken.at - frames[0].at:.1f} s after START, "
-        f"{metrics.get('totalTokens', 0)} tokens, {paid}"
-    )
+    return f"first token {spoken.at - frames[0].at:.1f} s after START, {tokens or 0} tokens, {paid}"

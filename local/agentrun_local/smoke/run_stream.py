@@ -25,9 +25,17 @@ class Frame:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The object that `data` holds, for events that have one."""
-        found = json.loads(self.data)
+        """The object that `data` holds, for events that have one; empty for others."""
+        try:
+            found = json.loads(self.data)
+        except ValueError:
+            return {}
         return found if isinstance(found, dict) else {}
+
+    def figure(self, name: str) -> float | None:
+        """Return one of the facts if it is a number."""
+        value = self.facts.get(name)
+        return value if isinstance(value, int | float) else None
 
 
 class RunStream:

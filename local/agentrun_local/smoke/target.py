@@ -169,12 +169,12 @@ class Target:
                 self._note(stream)
 
     def _note(self, stream: RunStream) -> None:
-        metrics = next((f.facts for f in stream.seen if f.event == "METRICS"), None)
+        metrics = next((frame for frame in stream.seen if frame.event == "METRICS"), None)
         if metrics is not None and (begun := self.spent.get(stream.run_id)):
             self.spent[stream.run_id] = Spent(
-                model=str(metrics.get("model", begun.model)),
-                tokens=int(metrics.get("totalTokens", 0)),
-                cost_usd=metrics.get("costUsd"),
+                model=str(metrics.facts.get("model", begun.model)),
+                tokens=int(metrics.figure("totalTokens") or 0),
+                cost_usd=metrics.figure("costUsd"),
             )
 
     def _model_of(self, agent_id: str) -> str:
@@ -207,7 +207,7 @@ class Target:
             listed = answer.json()
             if answer.status != 200 or not isinstance(listed, list):
                 raise RefusedError("the list of agents", answer)
-            self._agents = listed
+            self._agents = [agent for agent in listed if _has_id(agent)]
         return self._agents
 
     @property
@@ -251,3 +251,7 @@ class Target:
     def stream_of(self, run_id: str) -> str:
         """Return the path at which one attaches to a run."""
         return f"{self.runs_of(self.paced_agent)}/{run_id}/stream"
+
+
+def _has_id(agent: object) -> bool:
+    return isinstance(agent, dict) and isinstance(agent.get("id"), str)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from agentrun_local.smoke.connection import ClosedError, Connection, ExchangeError, SilentError
+from agentrun_local.smoke.run_stream import Frame
 
 WAIT_S = 30
 
@@ -107,6 +108,20 @@ def test_a_connection_that_says_it_closes_is_seen_to(closes: bool) -> None:
         list(connection.pieces(silent_s=WAIT_S))
         assert connection.says_it_closes
         assert connection.closes(within_s=WAIT_S if closes else 0.3) is closes
+
+
+@pytest.mark.parametrize("token", ["hunter2\nX: y", "hunter2 \N{SNOWMAN}"])
+def test_a_token_that_cannot_be_sent_is_not_quoted(token: str) -> None:
+    with serving(b"") as url, Connection(url) as connection:
+        with pytest.raises(ExchangeError, match="does not allow") as caught:
+            connection.request("GET", "/", {"Authorization": token}, within_s=WAIT_S)
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", ["", "nonsense", "[1]", '{"totalTokens": "12"}', "{}"])
+def test_figures_that_are_none_are_not_known(data: str) -> None:
+    assert Frame(1, "METRICS", data, 0, 0).figure("totalTokens") is None
+    assert Frame(1, "METRICS", '{"totalTokens": 12}', 0, 0).figure("totalTokens") == 12
 
 
 def certificate(folder: Path) -> Path:
