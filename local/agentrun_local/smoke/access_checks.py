@@ -6,6 +6,14 @@ from agentrun_local.smoke.target import Answer, Target
 NO_TOKEN = ""
 BAD_TOKEN = "e30.e30.c21va2U"  # noqa: S105 - a JWT by its form, and nobody's
 DEFAULT_ORIGIN = "https://smoke.example"
+_ABSENT_RUN = "/api/agents/echo/runs/00000000-0000-4000-8000-000000000000/stream"
+"""A path of both doors at which there is nothing, for anybody."""
+_IDS = ("x-run-id", "x-session-id")
+_STREAMED = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+}
 _WANTED = ("authorization", "content-type", "last-event-id")
 
 
@@ -70,7 +78,7 @@ def preflight(target: Target, door: Door) -> Outcome:
         return fails(f"the preflight was answered {answer.summary}")
     if fault := _allows(answer, origin):
         return fails(f"the preflight {fault}")
-    real = target.ask(door, "GET", target_path(), headers={"Origin": origin}, token=NO_TOKEN)
+    real = target.ask(door, "GET", _ABSENT_RUN, headers={"Origin": origin}, token=NO_TOKEN)
     if fault := _names(real, origin):
         return fails(f"the answer after it {fault}")
     return holds("the preflight and the answer after it each allow the origin once")
@@ -95,21 +103,8 @@ def header_names(target: Target, door: Door) -> Outcome:
     return holds(seen)
 
 
-_IDS = ("x-run-id", "x-session-id")
-_STREAMED = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-}
-
-
-def target_path() -> str:
-    """Return a path of both doors at which there is nothing, for anybody."""
-    return "/api/agents/echo/runs/00000000-0000-4000-8000-000000000000/stream"
-
-
 def _protected(target: Target, door: Door, token: str | None = None) -> Answer:
-    return target.ask(door, "GET", target_path(), token=token)
+    return target.ask(door, "GET", _ABSENT_RUN, token=token)
 
 
 def _allows(answer: Answer, origin: str) -> str:
