@@ -81,6 +81,12 @@ readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node
 $(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.json
 	@npm ci --prefix $(READERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
+# The token goes by the environment: arguments can be seen by everybody on this machine.
+.PHONY: smoke
+smoke: export AGENTRUN_TOKEN := $(or $(TOKEN),$(AGENTRUN_TOKEN))
+smoke: setup ## Try a deployed stack from outside, STACK=agentrun TOKEN=...; without STACK the local one
+	@$(BIN)/agentrun smoke $(if $(STACK),--stack "$(STACK)") $(ARGS)
+
 # Not in `check`: 200 MB to install and 15 s to run, for files that seldom change.
 .PHONY: audit
 audit: setup .venv/checkov/.ready .venv/pip-audit/.ready ## Check the template by checkov's rules, packages for known vulnerabilities

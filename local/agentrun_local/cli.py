@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentrun_local.dev_identity import DEFAULT_LIFETIME_S, DEFAULT_SCOPE, Caller, DevIdentity
 from agentrun_local.env_file import read_env_files
 from agentrun_local.errors import LocalStackError
+from agentrun_local.smoke.command import add_options, run_smoke
 
 if TYPE_CHECKING:
     from agentrun_local.stack import StackOptions
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_token(commands, template)
     _add_invoke(commands, stack)
     _add_doctor(commands, template)
+    _add_smoke(commands, template)
     return parser
 
 
@@ -128,6 +130,17 @@ def _add_doctor(
         help="a parameter of the template, over samconfig.toml's; may be given several times",
     )
     doctor.set_defaults(command=_doctor)
+
+
+def _add_smoke(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    template: argparse.ArgumentParser,
+) -> None:
+    smoke = commands.add_parser(
+        "smoke", parents=[template], help="try a deployed stack, or the local one, from outside"
+    )
+    add_options(smoke)
+    smoke.set_defaults(command=run_smoke)
 
 
 def _dev(options: argparse.Namespace) -> int:

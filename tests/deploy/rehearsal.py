@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,7 @@ import boto3
 from tests.contract.test_token_verifier import JWKS
 from tests.deploy.artefacts import ARCHITECTURE, ROOT, Artefacts, sam
 from tests.server_process import free_port, running_server
+from tests.spoiling_proxy import Asked, Forward, Spoilt, spoiling_proxy
 
 PYTHON = ROOT / ".venv" / "ministack" / "bin" / "python"
 REGION = "eu-west-1"
@@ -132,6 +133,26 @@ class DeployedStack:
         host = self.outputs()["FunctionUrlBase"].removeprefix("https://")
         packed = self._call(host, path, token, body).json()
         return Answer(packed["statusCode"], packed["headers"], packed["body"])
+
+    @contextmanager
+    def doors(self) -> Iterator[tuple[str, str]]:
+        """
+        Serve both doors at base URLs that clients without a `Host` of their own can use.
+
+        The stand-in has such URLs itself; at the Function URL's the answer is unpacked on the way.
+        """
+        outputs = self.outputs()
+        api = outputs["RestApiBaseUrl"].removeprefix("https://").split(".")[0]
+        url = outputs["FunctionUrlBase"].removeprefix("https://").split(".")[0]
+
+        def unpacked(asked: Asked, forward: Forward) -> Spoilt:
+            path = f"/_aws/lambda-url/{url}{asked.path}"
+            packed = json.loads(b"".join(forward(replace(asked, path=path)).body))
+            fields = list(packed["headers"].items())
+            return Spoilt(packed["statusCode"], fields, [packed["body"].encode()])
+
+        with spoiling_proxy(self.endpoint, unpacked) as function_url:
+            yield f"{self.endpoint}/_aws/execute-api/{api}/live", function_url
 
     def _call(self, host: str, path: str, token: str | None, body: object) -> Answer:
         headers = {"Host": host, "Accept": "*/*"}

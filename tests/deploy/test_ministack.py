@@ -1,7 +1,7 @@
 """The stack deployed by `sam deploy`, then called from outside, on a stand-in for AWS."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,9 +11,23 @@ from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.runs import Lease
+from agentrun_local.cli import main
+from agentrun_local.smoke.command import SmokeError, stack_doors
+from agentrun_local.smoke.outcome import Door
+from agentrun_local.smoke.suite import CHECKS, slug
 from tests.contract.test_token_verifier import token
 from tests.deploy.artefacts import Artefacts
-from tests.deploy.rehearsal import PYTHON, STACK, Answer, DeployedStack, deploy, issuer, ministack
+from tests.deploy.rehearsal import (
+    PYTHON,
+    REGION,
+    ROOT_USER,
+    STACK,
+    Answer,
+    DeployedStack,
+    deploy,
+    issuer,
+    ministack,
+)
 from tests.runs import EXECUTOR, a_request, a_run
 from tests.translated_template import stack as translated
 
@@ -196,6 +210,68 @@ def test_the_policies_are_in_force(stack: DeployedStack) -> None:
         client.put_item(
             TableName=stack.outputs()["TableName"], Item={"pk": {"S": "a"}, "sk": {"S": "b"}}
         )
+
+
+ONE_PIECE = "it calls the function as a plain one, so an answer comes in one piece"
+NO_STREAMS = "it has no streaming integrations, and answers 500 at their paths"
+NO_GATEWAY_RESPONSES = (
+    "it answers in its own words and headers where API Gateway has the template's"
+)
+UNPACKED = "a HEAD loses the packed answer, from which the door is made"
+NOT_HERE = {
+    **dict.fromkeys(("start-first@url", "frames-one-by-one@url", "cancel@url"), ONE_PIECE),
+    "re-attach@url": ONE_PIECE,
+    **dict.fromkeys(("start-first@rest", "frames-one-by-one@rest", "cancel@rest"), NO_STREAMS),
+    **dict.fromkeys(("re-attach@rest", "replay@rest", "204-ends@rest"), NO_STREAMS),
+    **dict.fromkeys(("error-ends@rest", "header-names@rest", "model@rest"), NO_STREAMS),
+    **dict.fromkeys(("refused-token@rest", "head-ends@rest"), NO_GATEWAY_RESPONSES),
+    "cors-preflight@rest": NO_GATEWAY_RESPONSES,
+    "head-ends@url": UNPACKED,
+}
+"""Points of `agentrun smoke` that cannot hold on the stand-in, and why."""
+
+
+def smoke(rehearsal: Rehearsal, skipped: Iterable[str]) -> int:
+    skip = [word for name in skipped for word in ("--skip", name)]
+    with rehearsal.stack.doors() as (rest, url):
+        where = ("--base-url", rest, "--function-url", url, "--token", rehearsal.token)
+        return main(["smoke", *where, "--model-agent", "docs_assistant", *skip, "--json"])
+
+
+def test_smoke_finds_what_can_hold_here_and_nothing_that_fails(
+    rehearsal: Rehearsal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = smoke(rehearsal, NOT_HERE)
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert [check for check in checks if check["outcome"] == "fails"] == []
+    held = {f"{check['check']}@{check['door']}" for check in checks if check["outcome"] == "holds"}
+    all_points = {f"{slug(check)}@{door}" for check in CHECKS for door in check.doors}
+    on_request = {"status-at-limit@rest", "long-stream@rest", "long-stream@url"}
+    assert held == all_points - set(NOT_HERE) - on_request
+    assert status == 0
+
+
+def test_smoke_finds_that_the_stand_in_does_not_stream(
+    rehearsal: Rehearsal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert smoke(rehearsal, set(NOT_HERE) - {"frames-one-by-one@url"}) == 1
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    (failed,) = (check for check in checks if check["outcome"] == "fails")
+    assert failed["seen"].startswith("9 of 9 came together")
+
+
+def test_smoke_finds_both_doors_by_the_name_of_the_stack(
+    stack: DeployedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**ROOT_USER, "AWS_ENDPOINT_URL": stack.endpoint}.items():
+        monkeypatch.setenv(name, value)
+    outputs = stack.outputs()
+    assert stack_doors(STACK, REGION) == {
+        Door.REST: outputs["RestApiBaseUrl"],
+        Door.URL: outputs["FunctionUrlBase"],
+    }
+    with pytest.raises(SmokeError, match="the outputs of the stack 'another' cannot be read"):
+        stack_doors("another", REGION)
 
 
 def test_when_the_stack_is_deleted_the_table_stays(stack: DeployedStack) -> None:

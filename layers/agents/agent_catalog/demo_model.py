@@ -63,6 +63,7 @@ def demo_model(*, delay_s: float) -> FunctionModel:
                 for number, call in enumerate(step.calls, start=1)
             }
         pause_s = pause_s if step.pace_s is None else step.pace_s
+        await _pause(step.lead_s)
         for token in step.tokens:
             yield token
             await _pause(pause_s)

@@ -142,7 +142,9 @@ async def test_echo_fails_in_mid_answer_when_told_to(chat: Chat) -> None:
             pass
 
 
-@pytest.mark.parametrize("message", ["/emit 0", "/emit 100001", "/emit 5 every 60001"])
+@pytest.mark.parametrize(
+    "message", ["/emit 0", "/emit 100001", "/emit 5 every 60001", "/emit 5 after 60001"]
+)
 def test_echo_refuses_what_is_beyond_its_limits(message: str) -> None:
     step = echo(message)
     assert "".join(step.tokens).startswith("/emit takes 1 to 100000")
@@ -152,6 +154,7 @@ def test_echo_refuses_what_is_beyond_its_limits(message: str) -> None:
 def test_echo_paces_its_deltas() -> None:
     assert echo("/emit 3").pace_s == 0
     assert echo("/emit 3 every 250").pace_s == 0.25
+    assert echo("/emit 3 every 250 after 2000").lead_s == 2
 
 
 @given(st.text())

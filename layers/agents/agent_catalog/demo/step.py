@@ -48,14 +48,15 @@ class Step:
     """
     One answer of the demo model: reasoning first, then either tool calls or the text's tokens.
 
-    `pace_s` is the pause after each token in seconds, None for the model's own; `fails` means that
-    the model breaks off after the last token.
+    `pace_s` is the pause after each token in seconds, None for the model's own; `lead_s` the
+    silence before the first; `fails` means that the model breaks off after the last token.
     """
 
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
     tokens: Sequence[str] = ()
     pace_s: float | None = None
+    lead_s: float = 0
     fails: bool = False
 
 

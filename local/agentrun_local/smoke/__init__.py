@@ -1,0 +1,1 @@
+"""`agentrun smoke`: what a deployed stack has to do, tried from outside, point by point."""
