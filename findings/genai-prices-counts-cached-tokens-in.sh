@@ -9,7 +9,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check genai-prices==0.2.3
+"$folder"/venv/bin/pip install --quiet --disable-pip-version-check genai-prices==0.2.3
 "$folder/venv/bin/python" - <<'PY'
 from genai_prices import Usage, calc_price
 

@@ -13,7 +13,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check mcp==2.3.0
+"$folder"/venv/bin/pip install --quiet --disable-pip-version-check mcp==2.3.0
 cat > "$folder/server.py" <<'PY'
 import json
 import sys

@@ -12,7 +12,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check openai==3.57.0
+"$folder"/venv/bin/pip install --quiet --disable-pip-version-check openai==3.57.0
 "$folder/venv/bin/python" - <<'PY'
 import json
 import threading

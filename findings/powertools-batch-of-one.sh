@@ -9,7 +9,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check aws-lambda-powertools==3.37.0
+"$folder"/venv/bin/pip install --quiet --disable-pip-version-check aws-lambda-powertools==3.37.0
 "$folder/venv/bin/python" - <<'PY'
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,

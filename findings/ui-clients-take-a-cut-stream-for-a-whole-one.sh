@@ -13,8 +13,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 npm init --yes >/dev/null
-npm install --silent --no-audit --no-fund --ignore-scripts \
-  ai6@npm:ai@6.0.326 ai7@npm:ai@7.0.173 @ag-ui/client@1.0.0
+npm install --silent --no-audit --no-fund --ignore-scripts ai6@npm:ai@6.0.326 ai7@npm:ai@7.0.173 @ag-ui/client@1.0.0
 cat > seen.mjs <<'JS'
 import assert from "node:assert/strict";
 import http from "node:http";

@@ -9,8 +9,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-  standardwebhooks==1.1.0 svix==2.9.1 openai==3.57.0
+"$folder"/venv/bin/pip install --quiet --disable-pip-version-check standardwebhooks==1.1.0 svix==2.9.1 openai==3.57.0
 "$folder/venv/bin/python" - <<'PY'
 import base64
 from datetime import UTC, datetime

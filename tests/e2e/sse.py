@@ -22,7 +22,7 @@ class Frame:
 
 
 def frames_of(chunks: Iterator[bytes]) -> Iterator[Frame]:
-    """Give the frames of a body as soon as each is whole; `raw` has neither retry nor comments."""
+    """Yield the frames of a body as soon as each is whole; `raw` has neither retry nor comments."""
     rest = b""
     for chunk in chunks:
         *blocks, rest = (rest + chunk).split(b"\n\n")

@@ -54,7 +54,7 @@ def faulty(log: Path) -> Iterator[LocalStack]:
 
 
 def lines(log: Path, *words: str) -> list[str]:
-    """Give the lines that hold all of these."""
+    """Return the lines that hold all of these."""
     return [line for line in log.read_text().splitlines() if all(word in line for word in words)]
 
 

@@ -33,7 +33,7 @@ each_token = pytest.mark.parametrize("name", list(TOKENS))
 
 
 def documented(section: str) -> dict[str, str]:
-    """Give the parameters of a section, lists joined as SAM CLI joins them."""
+    """Return the parameters of a section, lists joined as SAM CLI joins them."""
     found = yaml.safe_load(dict(SETS.findall(GUIDE))[section])
     return {k: ",".join(v) if isinstance(v, list) else str(v) for k, v in found.items()}
 
@@ -43,7 +43,7 @@ def parameters_of(token: IssuedToken) -> dict[str, str]:
 
 
 def identity_settings(parameters: dict[str, str]) -> dict[str, str]:
-    """Give the variables that the template makes of parameters, with this test's keys."""
+    """Return the variables that the template makes of parameters, with this test's keys."""
     keys = {"Jwks": json.dumps(JWKS), "JwksUrl": ""}
     stack = read_stack(ROOT / "template.yaml", parameters | keys)
     ours = ("AGENTRUN_JW", "_CLAIM", "_CLAIMS", "_PREFIX", "_SCOPES", "_ROLE")

@@ -44,7 +44,7 @@ async def runner(bedrock: BedrockServer, tmp_path: Path) -> AsyncIterator[Runner
 
 
 def past(run: EngineRun, message: str = "go") -> PastTurn:
-    """Give a turn as the next one is told of it."""
+    """Return a turn as the next one is told of it."""
     assert isinstance(run.ending, TurnEnded)
     return PastTurn(
         run_id="run-0",

@@ -35,7 +35,7 @@ async def refused(exchange: Exchange) -> None:
 
 
 def places(caller: Caller) -> list[str]:
-    """Give the names of the places that readers of the tenant hold."""
+    """Return the names of the places that readers of the tenant hold."""
     prefix = f"ORG#{caller.tenant}#READERS#"
     items = caller.app.table.scan(TableName=TABLE)["Items"]
     found = [item for item in items if item["pk"]["S"].startswith(prefix)]

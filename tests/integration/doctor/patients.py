@@ -122,7 +122,7 @@ class Table:
         self.status, self.text = status, text
         self.flat = " ".join(text.split())
 
-    def row(self, verdict: str, check: str, *said: str) -> None:
+    def check(self, verdict: str, check: str, *said: str) -> None:
         """Require a row with these words, its remedy among them."""
         rows = [row for row in self._rows() if row.startswith(f"{verdict} {check} ")]
         assert any(all(words in row for words in said) for row in rows), self.text

@@ -17,22 +17,22 @@ def test_parameters_come_from_samconfig_and_the_commands_win(
         encoding="utf-8",
     )
     table = doctor()
-    table.row("problem", "parameters", "LogRetentionDays=8: must be one of 1, 3")
-    table.row("ok", "agents", "models: demo")
+    table.check("problem", "parameters", "LogRetentionDays=8: must be one of 1, 3")
+    table.check("ok", "agents", "models: demo")
     assert doctor(LogRetentionDays="7").status == 0
     table = doctor("--config-env", "prod")
-    table.row("ok", "region and identity", "eu-north-1")
-    table.row("ok", "parameters", "4 given")
+    table.check("ok", "region and identity", "eu-north-1")
+    table.check("ok", "parameters", "4 given")
 
 
 def test_a_parameter_that_is_misspelt_or_missing_is_told(
     patient: Patient, doctor: Doctor, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    doctor(Isuer="x").row("problem", "parameters", "the template has no Isuer")
+    doctor(Isuer="x").check("problem", "parameters", "the template has no Isuer")
     assert main(["doctor", "--template", str(patient.template)]) == 0
     table = Table(0, capsys.readouterr().out)
-    table.row("not looked at", "parameters", "Issuer, Audience")
-    table.row("not looked at", "issuer's keys", "Issuer has no value yet")
+    table.check("not looked at", "parameters", "Issuer, Audience")
+    table.check("not looked at", "issuer's keys", "Issuer has no value yet")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_build_is_asked_for_its_python(
     build.write_text(f"def runtime_python():\n    return {returned}\n", encoding="utf-8")
     table = doctor()
     assert table.status == 0
-    table.row(verdict, "Python 3.13", said)
+    table.check(verdict, "Python 3.13", said)
 
 
 @pytest.mark.parametrize(

@@ -15,20 +15,20 @@ def test_a_model_that_ends_is_a_warning_and_one_that_has_ended_a_problem(
     life = {"status": "LEGACY", "endOfLifeTime": SOON.isoformat()}
     patient.has_model(SONNET, modelLifecycle=life)
     table = doctor()
-    table.row("warning", "model life cycle", "LEGACY", f"ends on {SOON:%Y-%m-%d}", "successor")
+    table.check("warning", "model life cycle", "LEGACY", f"ends on {SOON:%Y-%m-%d}", "successor")
     assert table.status == 0
     patient.has_model(SONNET, modelLifecycle={**life, "endOfLifeTime": "2026-01-01T00:00:00Z"})
     table = doctor()
-    table.row("problem", "model life cycle", "ended on 2026-01-01", "every run of it fails")
+    table.check("problem", "model life cycle", "ended on 2026-01-01", "every run of it fails")
     assert table.status == 1
 
 
 def test_an_active_model_whose_end_is_near_is_a_warning(patient: Patient, doctor: Doctor) -> None:
     near, far = SOON.isoformat(), (SOON + timedelta(days=365)).isoformat()
     patient.has_model(SONNET, modelLifecycle={"status": "ACTIVE", "endOfLifeTime": near})
-    doctor().row("warning", "model life cycle", f"ends on {SOON:%Y-%m-%d}")
+    doctor().check("warning", "model life cycle", f"ends on {SOON:%Y-%m-%d}")
     patient.has_model(SONNET, modelLifecycle={"status": "ACTIVE", "endOfLifeTime": far})
-    doctor().row("ok", "model life cycle", "ACTIVE")
+    doctor().check("ok", "model life cycle", "ACTIVE")
 
 
 AVAILABILITY = [
@@ -53,7 +53,7 @@ def test_a_model_that_cannot_be_called_yet_is_told_with_what_opens_it(
 ) -> None:
     patient.is_available(SONNET, state[0], **state[1])
     table = doctor()
-    table.row(verdict, "model access", said, remedy)
+    table.check(verdict, "model access", said, remedy)
     assert table.status == (verdict == "problem")
 
 
@@ -61,9 +61,9 @@ def test_a_form_that_was_not_sent_is_a_problem_where_models_are_locked(
     patient: Patient, doctor: Doctor
 ) -> None:
     patient.plane.fail("bedrock.GetUseCaseForModelAccess", "ResourceNotFoundException")
-    doctor().row("warning", "Anthropic's form", "though its models may be called")
+    doctor().check("warning", "Anthropic's form", "though its models may be called")
     patient.is_available(SONNET, "NOT_AVAILABLE")
-    doctor().row("problem", "Anthropic's form", "use case details", "Model catalog")
+    doctor().check("problem", "Anthropic's form", "use case details", "Model catalog")
 
 
 def test_models_of_agents_are_looked_at_each_once(patient: Patient, doctor: Doctor) -> None:
@@ -78,8 +78,8 @@ def test_models_of_agents_are_looked_at_each_once(patient: Patient, doctor: Doct
     patient.has_profile(f"eu.{haiku}", haiku, ["eu-west-3", "eu-central-1"])
     table = doctor()
     assert table.status == 0, table.text
-    table.row("ok", "model access", f"{nova}: may be called")
-    table.row("not looked at", "model regions", f"eu.{haiku}", "eu-central-1, eu-west-3")
+    table.check("ok", "model access", f"{nova}: may be called")
+    table.check("not looked at", "model regions", f"eu.{haiku}", "eu-central-1, eu-west-3")
     assert sum("GetInferenceProfile" in line for line in patient.plane.asked) == 2
 
 
@@ -87,38 +87,38 @@ def test_a_model_that_only_a_profile_can_call_is_a_problem(
     patient: Patient, doctor: Doctor
 ) -> None:
     table = doctor(Model=f"bedrock:{SONNET}")
-    table.row("problem", "model access", "cannot be called by its own name", f"global.{SONNET}")
+    table.check("problem", "model access", "cannot be called by its own name", f"global.{SONNET}")
     assert table.status == 1
 
 
 @pytest.mark.parametrize("missing", ["eu.anthropic.no-such", "anthropic.no-such"])
 def test_a_model_that_does_not_exist_is_a_problem(doctor: Doctor, missing: str) -> None:
     table = doctor(Model=f"bedrock:{missing}")
-    table.row("problem", "model", f"{missing}: there is no such model", "eu-west-1")
+    table.check("problem", "model", f"{missing}: there is no such model", "eu-west-1")
 
 
 def test_a_profile_may_be_named_by_its_arn(patient: Patient, doctor: Doctor) -> None:
     arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
     patient.has_profile(arn, SONNET, ["eu-west-1"])
     table = doctor(Model=f"bedrock:{arn}")
-    table.row("ok", "model access", arn)
-    table.row("not looked at", "model regions", "answers from eu-west-1")
-    table.row("ok", "Anthropic's form", "has been sent")
+    table.check("ok", "model access", arn)
+    table.check("not looked at", "model regions", "answers from eu-west-1")
+    table.check("ok", "Anthropic's form", "has been sent")
 
 
 def test_other_providers_need_their_layer_and_a_key(patient: Patient, doctor: Doctor) -> None:
     patient.has_agent("model: openai:gpt-5")
-    doctor().row("problem", "model", "openai:gpt-5: no layer", "OtherProviders=true")
-    doctor(OtherProviders="true").row("warning", "model", "SecretsArn is empty")
+    doctor().check("problem", "model", "openai:gpt-5: no layer", "OtherProviders=true")
+    doctor(OtherProviders="true").check("warning", "model", "SecretsArn is empty")
     secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:keys-a1b2c3"
     table = doctor(OtherProviders="true", SecretsArn=secret)
-    table.row("not looked at", "model", "openai:gpt-5: its provider is not asked")
+    table.check("not looked at", "model", "openai:gpt-5: its provider is not asked")
 
 
 def test_a_broken_agents_file_is_a_problem(patient: Patient, doctor: Doctor) -> None:
     patient.has_agent("modle: demo")
     table = doctor()
-    table.row("problem", "agents", "one.yaml:3: modle")
+    table.check("problem", "agents", "one.yaml:3: modle")
     assert table.status == 1
 
 
@@ -126,4 +126,4 @@ def test_a_home_region_without_the_model_is_told(patient: Patient, doctor: Docto
     patient.plane.fail("bedrock.GetFoundationModel", "ResourceNotFoundException")
     table = doctor()
     assert table.status == 0
-    table.row("not looked at", "model life cycle", f"eu-west-1 itself does not have {SONNET}")
+    table.check("not looked at", "model life cycle", f"eu-west-1 itself does not have {SONNET}")

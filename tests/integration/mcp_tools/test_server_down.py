@@ -34,7 +34,7 @@ def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
 
 @pytest.fixture
 def nobody() -> Iterator[str]:
-    """Give an address where nobody listens."""
+    """Return an address where nobody listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{unused.getsockname()[1]}/mcp"

@@ -74,7 +74,7 @@ def land(place: str) -> str:
 
 
 def give_back(value: Any) -> Any:
-    """Give back what it is given."""
+    """Return what it is given."""
     return value
 
 

@@ -68,7 +68,7 @@ def result(call_id: str = "t1", content: Any = 3) -> ToolReturnPart:
 
 
 def sent(*messages: ModelMessage, model: Model = ANY_MODEL) -> list[list[Any]]:
-    """Give what goes out, as the contents of parts, calls and results by their ids."""
+    """Return what goes out, as the contents of parts, calls and results by their ids."""
     return [
         [getattr(part, "tool_call_id", None) or getattr(part, "content", None) for part in m.parts]
         for m in sendable(messages, model, WITH_TOOLS)
@@ -195,6 +195,6 @@ def test_any_messages_become_legal_ones_once_and_for_all(
 
 
 def contents(messages: list[ModelMessage]) -> list[list[Any]]:
-    """Give all but the times."""
+    """Return all but the times."""
     fields = ("part_kind", "content", "tool_name", "args", "tool_call_id")
     return [[[getattr(p, f, None) for f in fields] for p in m.parts] for m in messages]

@@ -62,7 +62,7 @@ def test_the_jwks_holds_no_private_part(tmp_path: Path) -> None:
 
 
 def verifier(folder: Path, **given: str) -> JwtVerifier:
-    """Give the verifier of the functions of a stack on this machine."""
+    """Return the verifier of the functions of a stack on this machine."""
     options = StackOptions(ROOT / "template.yaml", "demo", None, given)
     parameters = stack_parameters(options, DevIdentity(folder))
     variables = read_stack(options.template, parameters).functions["StreamFunction"].environment

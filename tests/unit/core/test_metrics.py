@@ -35,14 +35,14 @@ def written(capsys: pytest.CaptureFixture[str], agent: str, outcome: Outcome | N
 
 
 def metrics_of(capsys: pytest.CaptureFixture[str], agent: str) -> set[str]:
-    """Give the names of all metrics that runs of an agent can come to."""
+    """Return the names of all metrics that runs of an agent can come to."""
     said = [declared for end in ENDS for declared in written(capsys, agent, end)]
     assert {tuple(sorted(d)) for one in said for d in one["Dimensions"]} == {("agent", "service")}
     return {metric["Name"] for one in said for metric in one["Metrics"]}
 
 
 def row(beginning: str) -> list[str]:
-    """Give the figures of a row of the section on metrics."""
+    """Return the figures of a row of the section on metrics."""
     (found,) = re.findall(rf"^\| {re.escape(beginning)}.*$", COSTS, re.MULTILINE)
     return re.findall(r"\d+(?:\.\d+)?", found.partition("|")[2].partition("|")[2])
 

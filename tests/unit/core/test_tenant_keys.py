@@ -36,7 +36,7 @@ thorough = settings(max_examples=2000, deadline=None)
 
 
 def keys_of(tenant: str, name: str, user: str) -> list[str]:
-    """Give every kind of key that has a tenant in it."""
+    """Return every kind of key that has a tenant in it."""
     claim = IdempotencyClaim(key_hash=name, fingerprint="")
     return [
         run_pk(RunKey(tenant=tenant, run_id=name)),

@@ -188,13 +188,13 @@ async def test_an_execution_whose_reader_fails_ends_as_failed(stage: Stage) -> N
 
 
 def unwritable(number: int, event: EngineOutput | Error) -> RecordedEvent:
-    """Give an event in a form that its model would not let pass."""
+    """Return an event in a form that its model would not let pass."""
     broken: Any = event.model_copy(update=dict.fromkeys(("text", "message"), HALF))
     return RecordedEvent(id=number, timestamp_ms=number, event=broken)
 
 
 async def encoded(*events: RecordedEvent) -> tuple[bytes, int]:
-    """Give the stream of a batch, and how often its failure was told."""
+    """Return the stream of a batch, and how often its failure was told."""
 
     async def batches() -> AsyncGenerator[Sequence[RecordedEvent], None]:
         yield events

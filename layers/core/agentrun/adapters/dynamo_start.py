@@ -135,7 +135,7 @@ def _claim_put(table: str, run: AgentRun, claim: IdempotencyClaim) -> dict[str, 
 
 
 def _pointer_item(run: AgentRun, fingerprint: str | None) -> dict[str, Any]:
-    """Give the pointer, which holds the fingerprint: it has room, unlike the header of a run."""
+    """Return the pointer, which holds the fingerprint: it has room, unlike the header of a run."""
     return {
         "pk": {"S": session_pk(run.org_id, run.session_id)},
         "sk": {"S": pointer_sk(run)},

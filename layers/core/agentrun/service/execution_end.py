@@ -66,7 +66,7 @@ class Ending:
         return Failed(error_type=error_type, error_message=message, **self._narration.ending())
 
     def unforeseen(self) -> Failed:
-        """Give the outcome of a run whose own end cannot be told: of plain values only."""
+        """Return the outcome of a run whose own end cannot be told: of plain values only."""
         return Failed(
             error_type="INTERNAL_ERROR",
             error_message=_INTERNAL,
