@@ -32,7 +32,10 @@ class Child:
     def terminate(self) -> None:
         """Ask it to end, by SIGTERM; after 2 s it is killed."""
         if self._process.returncode is None and self._killing is None:
-            self._process.terminate()
+            # Not by asyncio: its `terminate` looks first whether the process has ended, and one that
+            # just has then leaves 255 as its status (`Popen.send_signal`, `ThreadedChildWatcher`).
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, signal.SIGTERM)
             self._killing = asyncio.get_running_loop().call_later(_GRACE_S, self.kill)
 
     def kill(self) -> None:
