@@ -32,8 +32,8 @@ class Child:
     def terminate(self) -> None:
         """Ask it to end, by SIGTERM; after 2 s it is killed."""
         if self._process.returncode is None and self._killing is None:
-            # Not by asyncio: its `terminate` looks first whether the process has ended, and one that
-            # just has then leaves 255 as its status (`Popen.send_signal`, `ThreadedChildWatcher`).
+            # Not by asyncio: its `terminate` looks first whether the process has ended, and one
+            # that just has then leaves 255 as its status (Python 3.11, `Popen.send_signal`).
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, signal.SIGTERM)
             self._killing = asyncio.get_running_loop().call_later(_GRACE_S, self.kill)
