@@ -96,7 +96,7 @@ def _joined(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
 
 
 def _calls_apart(message: ModelMessage) -> list[ModelMessage]:
-    """Give an answer's calls a message of their own, after what was said beside them."""
+    """Move an answer's calls into a message of their own, after what was said beside them."""
     if isinstance(message, ModelRequest):
         return [message]
     beside = [part for part in message.parts if not isinstance(part, ToolCallPart)]

@@ -25,7 +25,7 @@ def session_from_item(item: Item) -> Session:
 
 def session_list_key(tenant: str, user_id: str) -> str:
     """
-    Give the index's partition key of a user's sessions.
+    Return the index's partition key of a user's sessions.
 
     Two ids of 256 characters with four bytes each come to ten bytes too many; a digest stands for
     such a user's id.

@@ -49,7 +49,7 @@ def taking(seen: SessionLock, run_id: str, executor: str) -> LockUpdate:
 
 
 def joining(run_id: str) -> LockUpdate:
-    """Go to the end of the queue, whoever is in it, unless it is full."""
+    """Go to the end of the queue, unless it is full."""
     values = {":none": {"L": []}, ":me": _runs((run_id,)), ":most": {"N": str(MAX_QUEUED)}}
     condition = "(attribute_not_exists(#queue) OR size(#queue) < :most)"
     sets = "#queue = list_append(if_not_exists(#queue, :none), :me)"

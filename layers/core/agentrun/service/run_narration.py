@@ -111,7 +111,7 @@ class RunNarration:
 
     def record(self, event: RunEvent, *, at: datetime) -> RecordedEvent:
         """
-        Give an event its number and have it stored, without publishing it.
+        Number an event and have it stored, without publishing it.
 
         Raises:
             ValueError: It cannot be written as JSON in UTF-8. It has no number, and is nowhere.
