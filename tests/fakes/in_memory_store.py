@@ -17,7 +17,13 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import to_milliseconds
-from agentrun.domain.outcomes import Completed, Outcome, PausedForApproval, changes_at_end
+from agentrun.domain.outcomes import (
+    Completed,
+    EndProgress,
+    Outcome,
+    PausedForApproval,
+    changes_at_end,
+)
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
 from agentrun.domain.turns import Checkpoint
@@ -165,7 +171,15 @@ class InMemoryRunStore:
         lease = Lease(executor=executor, until=lease_until)
         return _without_texts(self._put(run.model_copy(update={"lease": lease})))
 
-    def finish(self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime) -> AgentRun:
+    def finish(
+        self,
+        key: RunKey,
+        executor: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        progress: EndProgress | None = None,
+    ) -> AgentRun:
         stored = self.runs.get(key)
         if stored and stored.lease and stored.lease.executor == executor:
             ended_so = (stored.status, stored.last_event_id)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from agentrun.adapters.dynamo_chunks import store_chunk
 from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
 from agentrun.adapters.dynamo_items import Item, attributes, header_key, run_from_header, run_pk
 from agentrun.adapters.dynamo_run_end import run_end
@@ -13,7 +14,7 @@ from agentrun.adapters.dynamo_run_reader import without_texts
 from agentrun.adapters.dynamo_run_turns import DynamoRunTurns
 from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
 from agentrun.domain.model import epoch_ms, to_milliseconds
-from agentrun.domain.outcomes import Outcome
+from agentrun.domain.outcomes import EndProgress, Outcome
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus, settled
 
 _OWNED = "#status IN (:queued, :running) AND executor = :executor"
@@ -39,12 +40,21 @@ class DynamoRunStore(DynamoRunTurns):
         lease = {"leaseUntil": {"N": str(epoch_ms(lease_until))}}
         return self._update_owned(key, executor, lease)
 
-    def finish(self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime) -> AgentRun:
+    def finish(
+        self,
+        key: RunKey,
+        executor: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        progress: EndProgress | None = None,
+    ) -> AgentRun:
         """Move a QUEUED or RUNNING run to PAUSED or a terminal status; see the port."""
-        end = run_end(key, executor, outcome, at)
-        for item in end.chunks:
-            with unavailable_when_failing():
-                self._client.put_item(TableName=self._table, Item=item)
+        end, progress = run_end(key, executor, outcome, at), progress or EndProgress()
+        # One after the other: deletion stops an executor at its first free place.
+        for chunk in end.chunks[progress.stored :]:
+            store_chunk(self._client, self._table, chunk, end=progress.end)
+            progress.stored += 1
         try:
             return self._update_owned(key, executor, end.changes, removes=end.removed)
         except FencedError as fenced:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.model import Model
-from agentrun.domain.outcomes import Outcome
+from agentrun.domain.outcomes import EndProgress, Outcome
 from agentrun.domain.runs import AgentRun
 from agentrun.service.blocking import in_thread
 from agentrun.service.event_buffer import EventBuffer
@@ -59,6 +59,7 @@ class RunRecorder:
         self._closing = False
         self._first_buffered_at: float | None = None
         self._last_written: Sequence[RecordedEvent] = ()
+        self._ends = 0
 
     def add(self, event: RecordedEvent, *, characters: int) -> None:
         """Buffer an event of about this size; the next flush writes it."""
@@ -210,8 +211,8 @@ class RunRecorder:
         Write what is buffered, the terminal event included, then the run's end.
 
         To be called when `record` has ended: two writers would mix the order. While the store is
-        away the lease is renewed whenever it can be, so that nobody takes the run for dead.
-        `singly` leaves out events that cannot be written.
+        away the lease is renewed whenever it can be, so that nobody takes the run for dead. What is
+        stored of the end is not written again. `singly` leaves out events that cannot be written.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
@@ -219,11 +220,12 @@ class RunRecorder:
         """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + give_up_after.total_seconds()
-        threads, end = self._ports.threads, self._ports.store.finish
+        progress = EndProgress(end=self._ends)
+        self._ends += 1
         while True:
             try:
                 await (self._flush_singly() if singly else self._flush(whole=True))
-                await in_thread(threads, end, self._key, self._executor, outcome, at=at)
+                await self._end(outcome, at, progress)
                 return
             except StoreUnavailableError:
                 if loop.time() + self._pace.retry_pause_s >= give_up_at:
@@ -232,6 +234,10 @@ class RunRecorder:
                 # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
                 with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
                     await self._heartbeat()
+
+    async def _end(self, outcome: Outcome, at: datetime, progress: EndProgress) -> None:
+        threads, end = self._ports.threads, self._ports.store.finish
+        await in_thread(threads, end, self._key, self._executor, outcome, at=at, progress=progress)
 
 
 async def _succeeds(write: Awaitable[None]) -> bool:

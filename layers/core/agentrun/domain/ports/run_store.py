@@ -6,7 +6,7 @@ from typing import Protocol
 
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.idempotency import IdempotencyClaim
-from agentrun.domain.outcomes import Outcome
+from agentrun.domain.outcomes import EndProgress, Outcome
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey
 from agentrun.domain.turns import Checkpoint
@@ -132,7 +132,15 @@ class RunStore(Protocol):
         """
         ...
 
-    def finish(self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime) -> AgentRun:
+    def finish(
+        self,
+        key: RunKey,
+        executor: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        progress: EndProgress | None = None,
+    ) -> AgentRun:
         """
         Move a QUEUED or RUNNING run to PAUSED or to a terminal status, exactly once.
 
@@ -141,12 +149,15 @@ class RunStore(Protocol):
             executor: Whoever holds the run's lease.
             outcome: Status with output (any size, UTF-8), and what belongs to the status.
             at: Aware UTC instant, stored in milliseconds.
+            progress: Goes with each try of the same outcome, so that a try goes on where the one
+                before it broke off; None begins from the first.
 
         Returns:
             The run as stored, without input and output; its own earlier write counts as success.
 
         Raises:
-            FencedError: Another executor owns the run or it has ended; do not retry.
+            FencedError: Another executor owns the run, it has ended, or it was deleted, in which
+                case nothing of the outcome stays stored; do not retry.
             StoreUnavailableError: Retrying is safe.
         """
         ...
