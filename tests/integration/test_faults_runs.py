@@ -8,10 +8,13 @@ from threading import Barrier
 
 import pytest
 
+from agentrun.domain.events import ContentDelta, PendingApproval
 from agentrun.domain.runs import RunKey
+from agentrun.domain.turns import TurnPaused
 from agentrun.service import execution_bounds
 from agentrun.service.run_recorder import RecordingPace
 from tests.fakes.faults import FOR_EVER, Fault
+from tests.fakes.scripted_engine import ScriptedEngine
 from tests.integration.asgi_exchange import Exchange, until
 from tests.integration.faulty_app import (
     QUICK,
@@ -237,6 +240,23 @@ async def test_an_end_that_lost_its_lease_is_nobodys(app: FaultyApp) -> None:
     assert before.events == live.events
     assert (await replayed(caller, run_id)).body == before.body
     assert await status(caller, run_id) == ("FAILED", "LEASE_EXPIRED")
+
+
+async def test_a_pause_whose_reply_was_lost_and_that_was_cancelled_is_told_as_it_is_replayed(
+    app: FaultyApp,
+) -> None:
+    call = PendingApproval(id="c", tool="t", tool_name="t", arguments={})
+    pause = TurnPaused(pending=(call,), state="{}")
+    caller = app.caller(ScriptedEngine([ContentDelta(text="a"), pause]))
+    with app.executor.injected(Fault.REPLY_LOST, "finish", times=FOR_EVER) as lost:
+        live = caller.start()
+        await until(lambda: lost.applied > 0, "the pause was stored")
+        run_id = live.headers["x-run-id"]
+        assert (await caller.cancel(run_id).complete()).status == 204
+    await live.complete()
+    assert live.events == ["START", "CONTENT_DELTA", "METRICS", "PAUSED", "CANCELLED"]
+    assert await status(caller, run_id) == ("CANCELLED", None)
+    assert (await replayed(caller, run_id)).body == live.body
 
 
 async def test_an_outage_longer_than_the_lease_ends_the_run(app: FaultyApp) -> None:

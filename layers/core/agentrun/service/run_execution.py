@@ -13,11 +13,11 @@ from agentrun.domain.errors import (
     StoreUnavailableError,
 )
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.outcomes import Outcome, terminal_event
+from agentrun.domain.outcomes import Outcome, PausedForApproval, terminal_event
 from agentrun.domain.ports import AgentEngine
-from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.runs import RunStatus
 from agentrun.service.blocking import in_thread
-from agentrun.service.derived_events import derived_end
+from agentrun.service.end_by_others import said_by_others
 from agentrun.service.execution_bounds import ExecutionBounds
 from agentrun.service.execution_end import Ending
 from agentrun.service.own_lease import OwnLease
@@ -27,6 +27,8 @@ from agentrun.service.run_recorder import CancelRequested, RecordingPace, RunRec
 
 FINISH_PATIENCE = timedelta(seconds=60)
 """How long the run's end is tried to be written where no deadline is known."""
+TELL_PATIENCE = timedelta(seconds=10)
+"""How long a reader waits to be told what became of a run that is not this execution's any more."""
 LEAVE_BEFORE_END_S = 0.25
 BEGIN_PATIENCE = timedelta(seconds=4)
 """How long the first event of a continuation is tried to be written; its caller waits for it."""
@@ -66,6 +68,7 @@ class RunExecution:
         )
         self._ending = Ending(turn, self._narration)
         self._consuming: asyncio.Task[None] | None = None
+        self._own_pause: int | None = None
         self._has_begun = False
 
     def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
@@ -135,7 +138,7 @@ class RunExecution:
             return await self._finish(outcome, self._patience(deadline))
         except FencedError as error:
             log.warning("run left to whoever has it: %s", error, extra={"runId": self.run.id})
-            await self._tell_end_by_others()
+            await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
             await self._leave()
             return None
 
@@ -236,6 +239,7 @@ class RunExecution:
             self._narration.record(outcome.metrics, at=at),
             self._narration.record(terminal_event(self.run.id, outcome), at=at),
         ]
+        self._own_pause = closing[-1].id if isinstance(outcome, PausedForApproval) else None
         await self._recorder.finish(outcome, at=at, give_up_after=patience, singly=singly)
         return closing
 
@@ -250,12 +254,15 @@ class RunExecution:
         with suppress(StoreUnavailableError):
             await in_thread(self._ports.threads, self._ports.store.release, self.run)
 
-    async def _tell_end_by_others(self) -> None:
-        """Let the reader see the end that somebody else has given the run."""
-        with suppress(StoreUnavailableError, RunNotFoundError):
-            run: AgentRun = await in_thread(
-                self._ports.threads, self._ports.store.get_state, self.run.key
-            )
-            end = derived_end(run, after=self._narration.last_id)
-            if end is not None:
-                self._narration.live.publish(end)
+    async def _tell_end_by_others(self, patience: timedelta) -> None:
+        """Let the reader have what log and header say of the run beyond what it was told."""
+        live = self._narration.live
+        if not live.has_reader:
+            return
+        said = said_by_others(
+            self.run.key, self._ports, after=live.last_id, own_pause=self._own_pause
+        )
+        with suppress(RunNotFoundError, TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()), aclosing(said) as events:
+                async for event in events:
+                    live.publish(event)
