@@ -42,7 +42,9 @@ class Engine:
         self._outputs = outputs
         self._waits = waits
 
-    async def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+    async def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
         for output in self._outputs:
             yield output
         if self._waits:

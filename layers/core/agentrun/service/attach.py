@@ -111,7 +111,7 @@ class RunFollower:
         except StoreUnavailableError:
             return None
         if self._has_ended():
-            return _said_of_ended(self.run, stored)
+            return said_of_ended(self.run, stored)
         if lease_has_lapsed(self.run, self._ports.clock.now()):
             # Somebody may have taken the executor for dead before it wrote what was read here.
             return None
@@ -126,7 +126,7 @@ class RunFollower:
             return
 
 
-def _said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+def said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
     """
     Leave out what an executor wrote that its run's end does not cover; it was never said.
 

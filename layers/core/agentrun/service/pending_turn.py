@@ -9,7 +9,7 @@ from agentrun.domain.errors import EngineError, StoreUnavailableError
 from agentrun.domain.events import Metrics
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service.blocking import in_thread
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.session_turns import wait_for_turn
@@ -40,9 +40,14 @@ class PendingTurn:
     @property
     def executor(self) -> str:
         """Who executes the run."""
+        return self.lease.executor
+
+    @property
+    def lease(self) -> Lease:
+        """Under which lease the run was stored, or taken."""
         if self.run.lease is None:
             raise ValueError("an execution needs its run's lease")
-        return self.run.lease.executor
+        return self.run.lease
 
     async def prepare(self) -> AgentTask:
         """

@@ -13,8 +13,8 @@ from agentrun.domain.outcomes import EndProgress, Outcome
 from agentrun.domain.runs import AgentRun
 from agentrun.service.blocking import in_thread
 from agentrun.service.event_buffer import EventBuffer
+from agentrun.service.own_lease import OwnLease
 from agentrun.service.run_ports import RunPorts
-from agentrun.service.start_run import LEASE_DURATION
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,13 @@ class RunRecorder:
         *,
         ports: RunPorts,
         pace: RecordingPace,
+        lease: OwnLease,
     ) -> None:
         self._key = run.key
         self._executor = executor
         self._ports = ports
         self._pace = pace
+        self._lease = lease
         self._buffer = EventBuffer()
         self._wake = asyncio.Event()
         self._closing = False
@@ -122,14 +124,15 @@ class RunRecorder:
             timer.cancel()
 
     async def _heartbeat(self) -> None:
-        until = self._ports.clock.now() + LEASE_DURATION
+        sent = self._lease.moment()
         run = await in_thread(
             self._ports.threads,
             self._ports.store.heartbeat,
             self._key,
             self._executor,
-            lease_until=until,
+            lease_until=sent.lease_until,
         )
+        self._lease.renewed(sent)
         if run.cancel_requested:
             raise CancelRequested
 
