@@ -16,6 +16,7 @@ from agentrun.domain.outcomes import (
 from agentrun.domain.turns import Checkpoint, TurnPaused
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.run_narration import RunNarration
+from agentrun.service.run_recorder import CancelRequested
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class Ending:
                 return self._ended()
             case FencedError():
                 raise error
+            case CancelRequested():
+                return self.cancelled()
             case CannotResumeError():
                 log.error("run paused again: %s", error, extra=self._extra())
                 return self._paused_again()

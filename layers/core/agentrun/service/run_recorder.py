@@ -175,28 +175,35 @@ class RunRecorder:
                 if event.id <= after:
                     self._buffer.add(event, characters=0)
 
-    async def write_now(self, *, give_up_after: timedelta) -> None:
+    async def begin_continuation(self, *, start_id: int, give_up_after: timedelta) -> AgentRun:
         """
-        Write all that is buffered, and renew the lease, before `record` begins.
+        Make START of a continuation durable, and renew the lease, before `record` begins.
+
+        The log gets it later, like everything else: only the header is written under the fence.
+
+        Returns:
+            The run as stored; whether it is to be cancelled is to be looked at.
 
         Raises:
-            FencedError: Another executor owns the run, or it has ended.
+            FencedError: Another executor owns the run, or it is not RUNNING.
             StoreUnavailableError: The store stayed away for `give_up_after`.
         """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + give_up_after.total_seconds()
         while True:
             try:
-                await self._flush(whole=True)
-                # Whether to cancel is asked again by `record`, which can end the run.
-                with contextlib.suppress(CancelRequested):
-                    await self._heartbeat()
+                return await in_thread(
+                    self._ports.threads,
+                    self._ports.store.begin_continuation,
+                    self._key,
+                    self._executor,
+                    lease_until=self._ports.clock.now() + LEASE_DURATION,
+                    start_id=start_id,
+                )
             except StoreUnavailableError:
                 if loop.time() + self._pace.retry_pause_s >= give_up_at:
                     raise
                 await asyncio.sleep(self._pace.retry_pause_s)
-            else:
-                return
 
     def close(self) -> None:
         """Ask `record` to end after the write that it is making."""
