@@ -6,18 +6,19 @@ from typing import Any
 
 import pytest
 
+from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import ConflictError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.runs import LEASE_EXPIRED, RunStatus
 from agentrun.service import attach as attaching
-from agentrun.service import run_execution
+from agentrun.service import run_execution, session_turns
 from agentrun.service.attach import RunFollower
 from agentrun.service.invocation import invocation_kept
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_status import settled_state
 from tests.fakes.scripted_engine import ScriptedEngine
-from tests.unit.core.test_continue_run import AFTER, BEFORE, Desk
-from tests.workshop import PATIENT, read_all, types
+from tests.unit.core.test_continue_run import AFTER, BEFORE, REQUEST, Desk
+from tests.workshop import ANA, PATIENT, read_all, types
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +96,18 @@ async def test_a_continuation_that_began_and_stored_nothing_else_has_failed(desk
     assert (types(replay[-1:]), replay[-1].id) == (["ERROR"], before[-1].id + 1_000_000)
 
 
+async def test_a_pause_is_shown_although_nothing_of_its_continuation_is_stored(desk: Desk) -> None:
+    desk.here = desk.launcher(ScriptedEngine(BEFORE, resumed=[asyncio.Event()]), PATIENT)
+    before = await desk.pause()
+    await desk.resume()
+    read: list[RecordedEvent] = []
+    async for batch in RunFollower(desk.run, 0, desk.runs).batches(idle_s=0):
+        if not batch:
+            break
+        read += batch
+    assert read == before
+
+
 def cancelling(desk: Desk, name: str, patch: pytest.MonkeyPatch, *, first: bool) -> None:
     """Let a cancel be acknowledged right before, or right after, the store's next such step."""
     step = getattr(desk.store, name)
@@ -137,6 +150,33 @@ async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(
         await desk.resume()
     assert desk.status() is RunStatus.CANCELLED
     assert len(desk.engine.tasks) == 1
+
+
+async def test_a_cancel_before_a_turn_is_known_to_be_taken_lets_no_engine_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_turns, "LOOK_AGAIN_AFTER_S", 0.001)
+    gate = asyncio.Event()
+    first = await desk.launcher(ScriptedEngine([gate])).begin(ANA, "echo", REQUEST, deadline=None)
+    policy = SessionPolicy.ENQUEUE
+    # No heartbeat brings it back.
+    here = desk.launcher(desk.engine, PATIENT)
+    queued = await here.begin(ANA, "echo", REQUEST, policy=policy, deadline=None)
+    take_turn = desk.store.take_turn
+
+    def lose_the_reply(*args: Any, **kwargs: Any) -> None:
+        take_turn(*args, **kwargs)
+        monkeypatch.setattr(desk.store, "take_turn", take_turn)
+        desk.store.request_cancel(queued.run.key, at=desk.clock.now())
+        raise StoreUnavailableError("the reply is lost")
+
+    monkeypatch.setattr(desk.store, "take_turn", lose_the_reply)
+    gate.set()
+    assert isinstance(first, RunExecution)
+    assert isinstance(queued, RunExecution)
+    await read_all(first)
+    assert types(await read_all(queued)) == ["START", "METRICS", "CANCELLED"]
+    assert desk.engine.tasks == []
 
 
 async def test_a_cancel_before_a_pause_is_restored_is_not_lost(
