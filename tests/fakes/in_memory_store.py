@@ -31,8 +31,21 @@ class InMemoryEventLog:
 
     def __init__(self) -> None:
         self.segments: dict[RunKey, dict[int, tuple[RecordedEvent, ...]]] = {}
+        self._superseding: set[tuple[RunKey, int]] = set()
 
-    def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
+    def append(
+        self,
+        key: RunKey,
+        events: Sequence[RecordedEvent],
+        *,
+        at: datetime,
+        supersedes: bool = False,
+    ) -> None:
+        place = (key, events[-1].id)
+        if supersedes:
+            self._superseding.add(place)
+        elif place in self._superseding:
+            return
         self.segments.setdefault(key, {})[events[-1].id] = tuple(events)
 
     def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:

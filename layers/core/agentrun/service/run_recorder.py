@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
@@ -150,9 +151,9 @@ class RunRecorder:
         left_out = 0
         while self._buffer:
             event, *_ = self._buffer.segment(characters=0)
-            at, append = self._ports.clock.now(), self._ports.log.append
+            append = partial(self._ports.log.append, self._key, [event], supersedes=True)
             try:
-                await in_thread(self._ports.threads, append, self._key, [event], at=at)
+                await in_thread(self._ports.threads, append, at=self._ports.clock.now())
             except (FencedError, StoreUnavailableError):
                 raise
             except Exception:  # noqa: BLE001 - the cause was logged when the whole was to be written
@@ -167,7 +168,7 @@ class RunRecorder:
         Forget the events above an id.
 
         Should some be stored already, the rest of their segment is buffered once more: the next
-        events get the same ids, and take their places.
+        events get the same ids and take their places, to be written by `finish` singly.
         """
         self._buffer.drop_after(after)
         if self._last_written and self._last_written[-1].id > after:
