@@ -14,6 +14,7 @@ from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.runs import RunStatus
 from agentrun.domain.turns import Checkpoint
+from agentrun.service.own_lease import OwnLease
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace, RunRecorder
 from tests.fakes.clock import FixedClock
@@ -73,8 +74,11 @@ def store(client: "DynamoDBClient") -> DynamoRunStore:
 @pytest.fixture
 def recorder(client: "DynamoDBClient", store: DynamoRunStore) -> Iterator[RunRecorder]:
     with ThreadPoolExecutor(1) as threads:
-        ports = RunPorts(store, DynamoEventLog(client, TABLE), threads, FixedClock())
-        yield RunRecorder(a_run(), EXECUTOR, ports=ports, pace=AT_ONCE)
+        clock, run = FixedClock(), a_run()
+        ports = RunPorts(store, DynamoEventLog(client, TABLE), threads, clock)
+        assert run.lease is not None
+        lease = OwnLease(run.lease, clock)
+        yield RunRecorder(run, EXECUTOR, ports=ports, pace=AT_ONCE, lease=lease)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from agentrun.domain.turns import Checkpoint, TurnPaused
 from agentrun.service.execution_bounds import Bound
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.run_narration import RunNarration
+from agentrun.service.run_recorder import CancelRequested
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Ending:
                 return self._ended()
             case FencedError():
                 raise error
+            case CancelRequested():
+                return self.cancelled()
             case CannotResumeError():
                 log.error("run paused again: %s", error, extra=self._extra())
                 return self._paused_again()

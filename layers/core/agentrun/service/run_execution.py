@@ -15,7 +15,7 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.outcomes import Outcome, PausedForApproval, terminal_event
 from agentrun.domain.ports import AgentEngine
-from agentrun.domain.runs import RunStatus
+from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.service.blocking import in_thread
 from agentrun.service.end_by_others import said_by_others
 from agentrun.service.execution_bounds import ExecutionBounds
@@ -69,7 +69,7 @@ class RunExecution:
         self._ending = Ending(turn, self._narration)
         self._consuming: asyncio.Task[None] | None = None
         self._own_pause: int | None = None
-        self._has_begun = False
+        self._begun: AgentRun | None = None
 
     def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
         """Give the events as they happen; see `LiveEvents.batches`."""
@@ -94,16 +94,22 @@ class RunExecution:
         """
         Say START of a continuation, durably, and make sure that the run is still this executor's.
 
-        Only then may the engine act: as long as nothing is stored, the run may be PAUSED again.
+        Only then may the engine act: as long as the run's header does not say so, it has not begun
+        and may be PAUSED again. A run that is to be cancelled by then ends without its engine.
 
         Raises:
             FencedError: Somebody else has the run by now.
             StoreUnavailableError: Nothing was said.
         """
-        start = self._narration.start()
-        await self._recorder.write_now(give_up_after=BEGIN_PATIENCE)
-        self._has_begun = True
-        self._narration.live.publish(start)
+        self._begun = await self._recorder.begin_continuation(
+            start_id=self._narration.last_id + 1, give_up_after=BEGIN_PATIENCE
+        )
+        self._narration.live.publish(self._narration.start())
+
+    @property
+    def as_begun(self) -> AgentRun:
+        """The run, without its texts, as it was stored when this execution began."""
+        return self._begun or self.run
 
     async def execute(self, *, deadline: datetime | None = None) -> Outcome | None:
         """
@@ -132,7 +138,7 @@ class RunExecution:
 
     async def _executed(self, deadline: datetime | None) -> Outcome | None:
         try:
-            if not self._has_begun:
+            if self._begun is None:
                 self._narration.live.publish(self._narration.start())
             outcome = await self._end_of()
             return await self._finish(outcome, self._patience(deadline))
@@ -154,6 +160,8 @@ class RunExecution:
 
     async def _run_agent(self) -> Outcome:
         """Consume the engine beside the recorder, within bounds; whoever ends first decides."""
+        if self.as_begun.cancel_requested:
+            return self._ending.cancelled()
         consuming = self._consuming = asyncio.create_task(self._consume())
         recording = asyncio.create_task(self._recorder.record())
         self._bounds.watch(recording)

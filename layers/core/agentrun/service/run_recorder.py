@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
@@ -154,9 +155,9 @@ class RunRecorder:
         left_out = 0
         while self._buffer:
             event, *_ = self._buffer.segment(characters=0)
-            at, append = self._ports.clock.now(), self._ports.log.append
+            append = partial(self._ports.log.append, self._key, [event], supersedes=True)
             try:
-                await in_thread(self._ports.threads, append, self._key, [event], at=at)
+                await in_thread(self._ports.threads, append, at=self._ports.clock.now())
             except (FencedError, StoreUnavailableError):
                 raise
             except Exception:  # noqa: BLE001 - the cause was logged when the whole was to be written
@@ -171,7 +172,7 @@ class RunRecorder:
         Forget the events above an id.
 
         Should some be stored already, the rest of their segment is buffered once more: the next
-        events get the same ids, and take their places.
+        events get the same ids and take their places, to be written by `finish` singly.
         """
         self._buffer.drop_after(after)
         if self._last_written and self._last_written[-1].id > after:
@@ -179,28 +180,39 @@ class RunRecorder:
                 if event.id <= after:
                     self._buffer.add(event, characters=0)
 
-    async def write_now(self, *, give_up_after: timedelta) -> None:
+    async def begin_continuation(self, *, start_id: int, give_up_after: timedelta) -> AgentRun:
         """
-        Write all that is buffered, and renew the lease, before `record` begins.
+        Make START of a continuation durable, and renew the lease, before `record` begins.
+
+        The log gets it later, like everything else: only the header is written under the fence.
+
+        Returns:
+            The run as stored; whether it is to be cancelled is to be looked at.
 
         Raises:
-            FencedError: Another executor owns the run, or it has ended.
+            FencedError: Another executor owns the run, or it is not RUNNING.
             StoreUnavailableError: The store stayed away for `give_up_after`.
         """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + give_up_after.total_seconds()
         while True:
+            sent = self._lease.moment()
             try:
-                await self._flush(whole=True)
-                # Whether to cancel is asked again by `record`, which can end the run.
-                with contextlib.suppress(CancelRequested):
-                    await self._heartbeat()
+                run = await in_thread(
+                    self._ports.threads,
+                    self._ports.store.begin_continuation,
+                    self._key,
+                    self._executor,
+                    lease_until=sent.lease_until,
+                    start_id=start_id,
+                )
             except StoreUnavailableError:
                 if loop.time() + self._pace.retry_pause_s >= give_up_at:
                     raise
                 await asyncio.sleep(self._pace.retry_pause_s)
             else:
-                return
+                self._lease.renewed(sent)
+                return run
 
     def close(self) -> None:
         """Ask `record` to end after the write that it is making."""
