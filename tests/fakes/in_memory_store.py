@@ -22,6 +22,7 @@ from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
 from agentrun.domain.turns import Checkpoint
 
+_TEXTS = ("input", "input_truncated", "output", "output_truncated")
 UNDER_WAY = {RunStatus.QUEUED, RunStatus.RUNNING}
 WAITING = {RunStatus.QUEUED, RunStatus.PAUSED}
 
@@ -155,7 +156,9 @@ class InMemoryRunStore:
     def get_state(self, key: RunKey) -> AgentRun:
         return _without_texts(self.get(key))
 
-    def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
+    def get_many(
+        self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
+    ) -> dict[RunKey, AgentRun]:
         found = {key: self.runs[key] for key in keys if key in self.runs}
         change = _cut if with_text else _without_texts
         return {key: change(run) for key, run in found.items()}
@@ -217,12 +220,19 @@ class InMemoryRunStore:
             changes = {"status": RunStatus.CANCELLED, "completed_at": now, "updated_at": now}
             self._put(_next_version(run, changes | {"last_event_id": last}))
 
+    def settle(self, seen: AgentRun, *, at: datetime) -> AgentRun:
+        stored = self.runs.get(seen.key)
+        if stored is None or stored.status.is_terminal or _held(stored) != _held(seen):
+            raise FencedError("The run has ended, or its lease is another one.")
+        last = max(self.log.segments.get(seen.key, {}), default=0)
+        after = self._put(settled(stored, last_stored_event_id=last, at=at))
+        return after.model_copy(update={name: getattr(seen, name) for name in _TEXTS})
+
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
-        stored = self.get(seen.key)
-        if not stored.status.is_terminal and _held(stored) == _held(seen):
-            last = max(self.log.segments.get(seen.key, {}), default=0)
-            stored = self._put(settled(stored, last_stored_event_id=last, at=at))
-        return _without_texts(stored)
+        try:
+            return _without_texts(self.settle(seen, at=at))
+        except FencedError:
+            return self.get_state(seen.key)
 
     def _owned(self, key: RunKey, executor: str, statuses: set[RunStatus]) -> AgentRun:
         run = self.runs.get(key)

@@ -1,6 +1,6 @@
 """A run of an agent: its identity, its state and the ways it may change."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -115,7 +115,8 @@ def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentR
 
     A pause that nobody has decided ends CANCELLED, and so does one that came after a cancel. A
     continuation of which nothing was stored has not begun, so the run is PAUSED again. Any other
-    run has lost its executor and is FAILED.
+    run has lost its executor and is FAILED. It has ended when its time was up, however much later
+    that is seen and written down, which is `at`.
     """
     if run.status is RunStatus.PAUSED:
         return _undecided(run, at)
@@ -140,13 +141,15 @@ def paused_again(run: AgentRun, at: datetime) -> AgentRun:
 
 def _undecided(run: AgentRun, at: datetime) -> AgentRun:
     is_too_late = not run.cancel_requested
+    # A pause that came after the request to cancel was over as soon as it had begun.
+    ended_at = run.lease.until if run.lease and is_too_late else run.updated_at
     return run.model_copy(
         update={
             "status": RunStatus.CANCELLED,
             "error_type": APPROVAL_EXPIRED if is_too_late else None,
             "error_message": "The approval was not decided in time." if is_too_late else None,
             "updated_at": to_milliseconds(at),
-            "completed_at": to_milliseconds(at),
+            "completed_at": min(ended_at, to_milliseconds(at)),
             "last_event_id": run.last_event_id + 1,
             "version": run.version + 1,
         }
@@ -154,17 +157,22 @@ def _undecided(run: AgentRun, at: datetime) -> AgentRun:
 
 
 def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentRun:
-    duration = at - run.started_at if run.started_at else None
+    ended_at = min(run.lease.until if run.lease else at, to_milliseconds(at))
+    duration = ended_at - run.started_at if run.started_at else None
     return run.model_copy(
         update={
             "status": RunStatus.FAILED,
             "error_type": LEASE_EXPIRED,
             "error_message": "The run stopped without finishing: its executor is gone.",
             "updated_at": to_milliseconds(at),
-            "completed_at": to_milliseconds(at),
-            "duration_ms": int(duration.total_seconds() * 1000) if duration else None,
+            "completed_at": ended_at,
+            "duration_ms": None if duration is None else _milliseconds(duration),
             # START, event 1, was said as soon as the run was stored, before any segment.
             "last_event_id": max(1, last_stored_event_id) + LEASE_EXPIRED_ID_GAP,
             "version": run.version + 1,
         }
     )
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return max(0, int(duration.total_seconds() * 1000))
