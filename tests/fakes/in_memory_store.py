@@ -30,18 +30,28 @@ WAITING = {RunStatus.QUEUED, RunStatus.PAUSED}
 class InMemoryEventLog:
     """The port `EventLog` in a dictionary."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_pause: timedelta = timedelta()) -> None:
         self.segments: dict[RunKey, dict[int, tuple[RecordedEvent, ...]]] = {}
+        self.expiries: dict[tuple[RunKey, int], datetime] = {}
+        self._retention = timedelta(hours=25) + longest_pause
 
     def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
         self.segments.setdefault(key, {})[events[-1].id] = tuple(events)
+        self.expiries[key, events[-1].id] = at + self._retention
 
-    def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:
+    def read(self, key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
         found: list[RecordedEvent] = []
-        for _, segment in sorted(self.segments.get(key, {}).items()):
-            last = found[-1].id if found else after
-            found += [event for event in segment if event.id > last]
+        for last_id, segment in sorted(self.segments.get(key, {}).items()):
+            if self.expiries[key, last_id] > at:
+                last = found[-1].id if found else after
+                found += [event for event in segment if event.id > last]
         return found
+
+    def keep(self, key: RunKey, *, since: datetime, at: datetime) -> None:
+        for last_id in self.segments.get(key, {}):
+            if self.expiries[key, last_id] > at:
+                until = max(self.expiries[key, last_id], at + self._retention)
+                self.expiries[key, last_id] = until
 
 
 @dataclass

@@ -12,12 +12,18 @@ def derived_start(run: AgentRun) -> RecordedEvent:
 
 
 def derived_end(run: AgentRun, *, after: int) -> RecordedEvent | None:
-    """Give the end of a run that somebody else than its executor has ended; None: nothing new."""
+    """
+    Give the end of a run that somebody else than its executor has ended; None: nothing new.
+
+    That is a run which has FAILED or was CANCELLED: what else a run may come to, its log tells.
+    """
     if after >= run.last_event_id or run.completed_at is None:
         return None
     end: Cancelled | Error
     if run.status is RunStatus.CANCELLED:
         end = Cancelled(reason=run.error_message or "The run was cancelled on request.")
-    else:
+    elif run.status is RunStatus.FAILED:
         end = Error(message=run.error_message or "The run failed.")
+    else:
+        return None
     return RecordedEvent(id=run.last_event_id, timestamp_ms=epoch_ms(run.completed_at), event=end)
