@@ -10,8 +10,7 @@ from agentrun.domain.errors import ConflictError, FencedError, SessionBusyError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.outcomes import Outcome, terminal_event
-from agentrun.domain.runs import Lease, RunKey, RunStatus
-from agentrun.service.start_run import LEASE_DURATION
+from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from tests.contract.life_model import NUMBERS, UNDER_WAY, Expected, LifeModel
 from tests.runs import a_request, a_run, completed, deltas, failed, paused
 
@@ -208,5 +207,5 @@ class ExecutorSteps(LifeModel):
             state = a_run(key.run_id, org_id=key.tenant, session_id=run.session, lease=lease)
             self.store.release(state)
             lock = self._lock(run.session)
-            if (lock.active, self.holders.get(run.session)) == (key.run_id, executor):
-                self.locks[run.session] = lock.model_copy(update={"active": None})
+            if (lock.active, lock.active_by) == (key.run_id, executor):
+                self.locks[run.session] = lock.released()

@@ -1,6 +1,6 @@
 """A run of an agent: its identity, its state and the ways it may change."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -8,6 +8,8 @@ from pydantic import Field
 
 from agentrun.domain.events import Paused
 from agentrun.domain.model import Instant, Model, to_milliseconds
+
+LEASE_DURATION = timedelta(seconds=15)
 
 
 class RunStatus(StrEnum):
@@ -38,6 +40,10 @@ class Lease(Model):
 
     executor: str
     until: Instant
+
+    def renewed(self, at: datetime) -> "Lease":
+        """Give the lease as it is to be written at this moment."""
+        return Lease(executor=self.executor, until=at + LEASE_DURATION)
 
 
 class AgentRun(Model):

@@ -14,7 +14,7 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import PendingApproval
 from agentrun.domain.ports import ArgumentChecker
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunStatus
 from agentrun.domain.turns import Resumption
 from agentrun.service.blocking import in_thread
 from agentrun.service.launch_ports import LaunchPorts
@@ -23,7 +23,7 @@ from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import slot_of_new
 from agentrun.service.run_status import visible_run, visible_state
 from agentrun.service.session_turns import MAX_TAKEOVERS, live_runs
-from agentrun.service.start_run import LEASE_DURATION, task_of
+from agentrun.service.start_run import task_of
 
 
 async def continue_run(
@@ -62,16 +62,17 @@ async def continue_run(
     store, threads = ports.runs.store, ports.runs.threads
     checkpoint = await in_thread(threads, store.checkpoint, paused.key)
     lease = Lease(executor=ports.new_id(), until=ports.runs.clock.now() + LEASE_DURATION)
+    async with slot_of_new(paused, ports.slots) as taken:
+        lease = await _take(paused, lease, ports)
+        taken.is_needed = True
     running = paused.model_copy(update={"status": RunStatus.RUNNING, "lease": lease})
-    async with slot_of_new(running, ports.slots) as slot:
-        await _take(paused, lease, ports)
-        slot.is_needed = True
     task = task_of(running, agent, checkpoint.request, checkpoint.media)
     resumption = Resumption(state=checkpoint.state, decisions=decisions)
     return PendingTurn(
         run=running,
         task=task.model_copy(update={"resumption": resumption}),
         request=checkpoint.request,
+        slot=taken.slot,
         ports=ports,
         said_before=checkpoint.output,
         used_before=checkpoint.metrics,
@@ -95,8 +96,8 @@ def _check_arguments(
         raise InvalidRequestError(message, params=faults)
 
 
-async def _take(paused: AgentRun, lease: Lease, ports: LaunchPorts) -> None:
-    """Move the run to RUNNING, with its session, unless a live run uses that."""
+async def _take(paused: AgentRun, lease: Lease, ports: LaunchPorts) -> Lease:
+    """Move the run to RUNNING, with its session, unless a live run uses that; give its lease."""
     runs = ports.runs
     session = (paused.org_id, paused.session_id)
     seen = await in_thread(runs.threads, ports.conversations.lock, *session)
@@ -106,12 +107,13 @@ async def _take(paused: AgentRun, lease: Lease, ports: LaunchPorts) -> None:
                 f"The session '{paused.session_id}' is busy with the run '{ahead[0].id}'."
             )
         now = runs.clock.now()
+        fresh = lease.renewed(now)
         try:
-            await in_thread(runs.threads, runs.store.resume, paused, lease, seen=seen, at=now)
+            await in_thread(runs.threads, runs.store.resume, paused, fresh, seen=seen, at=now)
         except SessionBusyError as busy:
             seen = busy.lock
         else:
-            return
+            return fresh
     raise StoreUnavailableError("The session changes hands too often at the moment.")
 
 

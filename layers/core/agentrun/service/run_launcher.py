@@ -129,6 +129,7 @@ class RunLauncher:
             run=started.new.run,
             task=started.new.task,
             request=started.new.request,
+            slot=started.new.slot,
             ports=self._ports,
         )
         return self._launch(self._execution(turn), deadline)
@@ -185,7 +186,7 @@ class RunLauncher:
             at = self._ports.runs.clock.now()
             await in_thread(threads, store.restore_pause, turn.run.key, turn.executor, at=at)
             await in_thread(threads, store.release, turn.run)
-        await self._ports.slots.give_back(turn.run, tokens=0)
+        await self._ports.slots.give_back(turn.slot, tokens=0)
 
     async def ended(self, execution: RunExecution) -> None:
         """Wait until an execution is over: a process may be frozen once nobody waits."""

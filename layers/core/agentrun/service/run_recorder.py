@@ -10,11 +10,10 @@ from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.model import Model
 from agentrun.domain.outcomes import Outcome
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import LEASE_DURATION, AgentRun
 from agentrun.service.blocking import in_thread
 from agentrun.service.event_buffer import EventBuffer
 from agentrun.service.run_ports import RunPorts
-from agentrun.service.start_run import LEASE_DURATION
 
 log = logging.getLogger(__name__)
 
