@@ -84,6 +84,13 @@ class LifeModel(RuleBasedStateMachine):
     def _leave_queue(self, run: Expected) -> None:
         self.locks[run.session] = self._lock(run.session).without({run.key.run_id})
 
+    def _ahead(self, session: str, run_id: str) -> tuple[SessionLock, bool, bool]:
+        """Look at those ahead; give the lock then, whether any lives, and whether its holder does."""
+        any_live = self._is_any_live(self._lock(session).before(run_id))
+        lock = self._lock(session)
+        holder = () if lock.active in {None, run_id} else (str(lock.active),)
+        return lock, any_live, self._is_any_live(holder)
+
     def _is_any_live(self, run_ids: Iterable[str]) -> bool:
         """Look at runs as the service does: whoever is dead is settled by that."""
         keys = [RunKey(tenant=self.tenant, run_id=run_id) for run_id in run_ids]
