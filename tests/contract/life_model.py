@@ -85,7 +85,7 @@ class LifeModel(RuleBasedStateMachine):
         self.locks[run.session] = self._lock(run.session).without({run.key.run_id})
 
     def _ahead(self, session: str, run_id: str) -> tuple[SessionLock, bool, bool]:
-        """Look at those ahead; give the lock then, whether any lives, and whether its holder does."""
+        """Look at those ahead; give the lock then, whether any lives, whether its holder does."""
         any_live = self._is_any_live(self._lock(session).before(run_id))
         lock = self._lock(session)
         holder = () if lock.active in {None, run_id} else (str(lock.active),)

@@ -206,7 +206,7 @@ def test_settling_and_cancelling_name_only_what_the_status_function_may(
     store.resume(
         pause,
         SECOND,
-        seen=SessionLock(active="run-1", active_by=EXECUTOR, queue=("run-3",)),
+        seen=SessionLock(active="run-1", active_by=EXECUTOR),
         at=LATER,
     )
     assert store.expire(store.get_state(KEY), at=LATER).status is RunStatus.PAUSED
@@ -218,5 +218,5 @@ def test_settling_and_cancelling_name_only_what_the_status_function_may(
         if "Condition" in statement and "UpdateItem" in str(statement["Action"])
     )
     assert named <= allowed
-    assert {"leaseUntil", "cancelRequestedAt", "errorType"} <= named
+    assert {"leaseUntil", "cancelRequestedAt", "errorType", "queue"} <= named
     assert returned == {"NONE"}
