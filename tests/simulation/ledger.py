@@ -262,7 +262,7 @@ class Ledger:
             self.breach("a_state_that_was_told_stays", f"{source}: {first} and {told}")
         if run.status.is_terminal:
             facts.ends_told.append(run)
-        if with_text:
+        if with_text and not run.output_truncated:
             self.a_text_belongs_to_its_state(run, facts, source)
 
     def a_text_belongs_to_its_state(self, run: AgentRun, facts: RunFacts, source: str) -> None:
