@@ -36,6 +36,11 @@ test: setup ## Run the tests, fast ones first; offline
 	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
+# Not in `check`, which has a short one: it goes on for as long as it is told to.
+.PHONY: simulation
+simulation: setup ## Look for schedules that break a promise; ARGS="--minutes 60 --store moto"
+	@$(BIN)/python -m tests.simulation $(ARGS)
+
 .PHONY: lint
 lint: setup
 	@$(BIN)/ruff check .
