@@ -23,7 +23,7 @@ from agentrun.domain.runs import RunKey, RunStatus
 from tests.contract.conversation_stores import ConversationStores
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
-from tests.runs import AT, EXECUTOR, SESSION, a_run, completed, deltas, failed, paused
+from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, deltas, failed, paused
 from tests.tables import TABLE, client_of, create_table
 
 
@@ -282,6 +282,20 @@ def test_an_end_that_comes_after_the_deletion_leaves_nothing(stores: Conversatio
         with pytest.raises(RunNotFoundError):
             stores.runs.checkpoint(run.key)
     assert stores.conversations.turns("acme", SESSION, newest=None) == []
+
+
+def test_a_try_of_a_start_that_comes_after_the_deletion_revives_nothing(
+    stores: ConversationStores,
+) -> None:
+    run = stores.begin()
+    stores.conversations.delete("acme", SESSION)
+    with pytest.raises(FencedError):
+        stores.runs.start(run, a_request())
+    with pytest.raises(RunNotFoundError):
+        stores.runs.get_state(run.key)
+    assert stores.runs.get_many([run.key], with_text=True) == {}
+    with pytest.raises(SessionNotFoundError):
+        stores.conversations.session("acme", SESSION)
 
 
 def test_the_id_of_a_deleted_session_starts_afresh(stores: ConversationStores) -> None:

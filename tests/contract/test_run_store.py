@@ -42,6 +42,18 @@ def test_starting_the_same_run_again_finds_ones_own_work(stores: Stores) -> None
     assert stores.runs.get(run.key) == run
 
 
+@pytest.mark.parametrize("seconds", [-5, 0, 5])
+def test_an_earlier_try_that_comes_late_takes_nothing_from_the_lease(
+    stores: Stores, seconds: int
+) -> None:
+    stores.runs.start(a_run(), a_request())
+    later = AT + timedelta(seconds=15 + max(0, seconds))
+    tried = Lease(executor=EXECUTOR, until=AT + timedelta(seconds=15 + seconds))
+    assert stores.runs.start(a_run(lease=tried), a_request()) == "run-1"
+    stored = stores.runs.get_state(a_run().key)
+    assert stored.lease == Lease(executor=EXECUTOR, until=later)
+
+
 def test_a_run_id_is_given_once(stores: Stores) -> None:
     stores.runs.start(a_run(), a_request())
     other = a_run(lease=Lease(executor="executor-2", until=AT))

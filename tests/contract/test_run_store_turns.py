@@ -239,7 +239,8 @@ def test_a_start_that_had_succeeded_has_the_lease_of_its_last_try(
     stores: Stores, run: AgentRun
 ) -> None:
     stores.runs.start(run, a_request())
-    later = run.model_copy(update={"lease": Lease(executor=EXECUTOR, until=LATER)})
+    until = LATER + timedelta(seconds=15)
+    later = run.model_copy(update={"lease": Lease(executor=EXECUTOR, until=until)})
     assert stores.runs.start(later, a_request()) == run.id
     assert stores.runs.get_state(run.key).lease == later.lease
 

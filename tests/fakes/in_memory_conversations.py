@@ -114,6 +114,7 @@ class InMemoryConversations:
             raise SessionNotFoundError(session_id)
         for key in self.run_keys(tenant, session_id):
             del self._store.runs[key]
+            self._store.erased.add(key)
             self._store.messages.pop(key, None)
             self._store.checkpoints.pop(key, None)
             self._store.log.segments.pop(key, None)

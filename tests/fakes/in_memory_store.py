@@ -91,6 +91,7 @@ class InMemoryRunStore:
     def __init__(self, log: InMemoryEventLog) -> None:
         self.log = log
         self.runs: dict[RunKey, AgentRun] = {}
+        self.erased: set[RunKey] = set()
         self.fingerprints: dict[RunKey, str | None] = {}
         self.messages: dict[RunKey, str | None] = {}
         self.sessions: dict[tuple[str, str], StoredSession] = {}
@@ -107,6 +108,8 @@ class InMemoryRunStore:
         dead: Collection[str] = (),
         fingerprint: str | None = None,
     ) -> str:
+        if run.key in self.erased:
+            raise FencedError("The run was stored, and it has been deleted since.")
         stored = self.runs.get(run.key)
         if stored is not None:
             if stored.lease and run.lease and stored.lease.executor == run.lease.executor:
@@ -126,9 +129,8 @@ class InMemoryRunStore:
         return run.id
 
     def _renew(self, run: AgentRun, lease: Lease) -> None:
-        """Give a run that an earlier try has written the lease of this one."""
-        stored = self._owned(run.key, lease.executor, {run.status})
-        self._put(stored.model_copy(update={"lease": lease}))
+        """Give a run that an earlier try has written this one's lease, if that lasts longer."""
+        self._put(_held_until(self._owned(run.key, lease.executor, {run.status}), lease.until))
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
         stored = self._claims.get((tenant, claim.key_hash))
@@ -257,7 +259,7 @@ class InMemoryRunStore:
         run = self.runs.get(paused.key)
         if run is not None and run.lease is not None:
             if run.lease.executor == lease.executor and run.status is RunStatus.RUNNING:
-                self._put(run.model_copy(update={"lease": lease}))
+                self._put(_held_until(run, lease.until))
                 return
             is_as_seen = run.status is RunStatus.PAUSED and run.version == paused.version
             is_to_wait = run.lease.until > to_milliseconds(at) and not run.cancel_requested

@@ -102,8 +102,8 @@ LIFE_CYCLE = {
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
     *("queue", "deleting"),
 }
-DELETED_BY = {"pk", "sk", "deleting", "executor"}
-ERASED_BY = {"pk", "sk", "ttl"}
+DELETED_BY = {"pk", "sk", "deleting"}
+ERASED_BY = {"pk", "sk", "ttl", "executor"}
 
 
 def as_list(value: Any) -> list[Any]:

@@ -108,6 +108,6 @@ def store_chunk(client: "DynamoDBClient", table: str, chunk: Item, *, end: int) 
 
 
 def erased_place(key: Item, at: datetime) -> dict[str, Any]:
-    """Return the item that marks a chunk's place as erased; has nothing of what was there."""
+    """Return the item that marks a place as erased; has nothing of what was there."""
     ttl_epoch_s = int((at + ERASED_FOR).timestamp())
     return {"pk": key["pk"], "sk": key["sk"], "ttl": {"N": str(ttl_epoch_s)}}

@@ -12,6 +12,7 @@ from agentrun.adapters.dynamo_items import (
     Item,
     chunk_sks,
     header_key,
+    is_erased,
     run_from_header,
     run_pk,
     session_pk,
@@ -82,7 +83,11 @@ class DynamoTurns:
         read = self._batches.read([*map(header_key, keys)], consistent=True)
         found = {item["pk"]["S"]: item for item in read}
         headers = [found[run_pk(key)] for key in keys if run_pk(key) in found]
-        return [item for item in headers if RunStatus(item["status"]["S"]).is_terminal]
+        return [
+            item
+            for item in headers
+            if not is_erased(item) and RunStatus(item["status"]["S"]).is_terminal
+        ]
 
     def _turns(self, headers: Sequence[Item]) -> Iterator[PastTurn]:
         for group in _groups(headers):

@@ -179,6 +179,11 @@ def _value(name: str, attribute: Item) -> object:
     return int(attribute["N"]) if "N" in attribute else attribute["S"]
 
 
+def is_erased(header: Item) -> bool:
+    """Tell whether what stands in a header's place only marks that its run was erased."""
+    return "status" not in header
+
+
 def chunk_sks(header: Item, text: str) -> list[str]:
     """
     Give the sort keys of all chunks of `input`, `output`, `messages` or `checkpoint`, in order.

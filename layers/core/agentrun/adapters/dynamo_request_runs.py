@@ -12,6 +12,7 @@ from agentrun.adapters.dynamo_conversation_list import DynamoSessionList
 from agentrun.adapters.dynamo_items import (
     POINTER_PREFIX,
     header_key,
+    is_erased,
     run_from_header,
     session_pk,
 )
@@ -59,7 +60,8 @@ class DynamoRequestRuns:
             for run_id in self._pointed_since(tenant, session_id, fingerprint, since)
         ]
         headers = self._batches.read([*map(header_key, keys[:MAX_KEYS])], consistent=True)
-        runs = [without_texts(run_from_header(header)) for header in headers]
+        found = [header for header in headers if not is_erased(header)]
+        runs = [without_texts(run_from_header(header)) for header in found]
         # A session's id may be known to anybody, and have started afresh as somebody else's.
         mine = [run for run in runs if (run.user_id, run.agent_id) == (user_id, agent_id)]
         return sorted(mine, key=lambda run: (run.created_at, run.id), reverse=True)

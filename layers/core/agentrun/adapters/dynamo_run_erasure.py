@@ -14,6 +14,7 @@ from agentrun.adapters.dynamo_items import (
     chunk_sks,
     header_key,
     is_chunk,
+    is_erased,
     run_pk,
 )
 from agentrun.adapters.dynamo_transaction import TransactionRefusedError, write_all
@@ -32,11 +33,11 @@ class DynamoRunErasure:
     Erases runs in an order that can be interrupted anywhere and begun again.
 
     An executor puts its chunks before the header's condition fences it, each text's one after the
-    other, and it may be late. So a run's header goes in one transaction that also marks the first
-    free place of each text of its executor: from then on nobody can commit an end, and the executor
-    is refused at that place if not before. Then whatever else the run has is deleted, and each
-    chunk replaced by a mark, so that none of them can come again. A run that ended longer ago than
-    marks last is only deleted.
+    other, and it may be late. So a run's header is replaced by a mark in one transaction that also
+    marks the first free place of each text of its executor: from then on nobody can commit an end
+    or start the run anew, and the executor is refused at that place if not before. Then whatever
+    else the run has is deleted, and each chunk replaced by a mark, so that none of them can come
+    again. A run that ended longer ago than marks last is only deleted.
     """
 
     def __init__(
@@ -63,7 +64,8 @@ class DynamoRunErasure:
         Raises:
             StoreUnavailableError: Something may be left; retrying is safe.
         """
-        headers = self._batches.read([*map(header_key, runs)], consistent=True)
+        read = self._batches.read([*map(header_key, runs)], consistent=True)
+        headers = [header for header in read if not is_erased(header)]
         past = {header["pk"]["S"]: header for header in headers if self._is_past(header)}
         for header in headers:
             if header["pk"]["S"] not in past:
@@ -93,7 +95,7 @@ class DynamoRunErasure:
                 # Another executor has the run, or somebody else has removed it.
                 check_time()
                 read = self._batches.read([_key(header)], consistent=True)
-                found = read[0] if read else None
+                found = next((item for item in read if not is_erased(item)), None)
             else:
                 return
 
@@ -121,14 +123,14 @@ class DynamoRunErasure:
         executor, at = header["executor"], self._now()
         removed = {
             "TableName": self._table,
-            "Key": _key(header),
+            "Item": erased_place(header, at),
             "ConditionExpression": "executor = :executor",
             "ExpressionAttributeValues": {":executor": executor},
         }
         sort_keys = [chunk_sk(text, executor["S"], place) for text, place in places.items()]
         marks = [erased_place({"pk": header["pk"], "sk": {"S": sk}}, at) for sk in sort_keys]
         free = {"TableName": self._table, "ConditionExpression": "attribute_not_exists(pk)"}
-        return [{"Delete": removed}, *({"Put": {**free, "Item": mark}} for mark in marks)]
+        return [{"Put": removed}, *({"Put": {**free, "Item": mark}} for mark in marks)]
 
     def _left(self, run: RunKey) -> Iterator[list[Item]]:
         """Give the keys of whatever a run has but marks."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_chunks import read_text
 from agentrun.adapters.dynamo_client import unavailable_when_failing
-from agentrun.adapters.dynamo_items import Item, chunk_sks, header_key, run_from_header
+from agentrun.adapters.dynamo_items import Item, chunk_sks, header_key, is_erased, run_from_header
 from agentrun.adapters.text_chunks import cut_utf8, decompress
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.runs import AgentRun, RunKey
@@ -46,7 +46,7 @@ class DynamoRunReader:
             answer = self._client.get_item(
                 TableName=self._table, Key=header_key(key), ConsistentRead=True
             )
-        if "Item" not in answer:
+        if "Item" not in answer or is_erased(answer["Item"]):
             raise RunNotFoundError(key.run_id)
         return answer["Item"]
 
@@ -62,7 +62,9 @@ class DynamoRunReader:
     ) -> dict[RunKey, AgentRun]:
         """Read up to 100 runs with their texts cut or left out; see the port."""
         read = self._batch.read([header_key(key) for key in keys], consistent=consistent)
-        items = {(run := run_from_header(item)).key: (run, item) for item in read}
+        items = {
+            (run := run_from_header(item)).key: (run, item) for item in read if not is_erased(item)
+        }
         if not with_text:
             return {key: without_texts(run) for key, (run, _) in items.items()}
         wanted = {key: _first_chunks(item) for key, (_, item) in items.items()}

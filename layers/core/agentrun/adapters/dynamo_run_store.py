@@ -8,7 +8,14 @@ from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo_chunks import store_chunk
 from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
-from agentrun.adapters.dynamo_items import Item, attributes, header_key, run_from_header, run_pk
+from agentrun.adapters.dynamo_items import (
+    Item,
+    attributes,
+    header_key,
+    is_erased,
+    run_from_header,
+    run_pk,
+)
 from agentrun.adapters.dynamo_run_end import run_end
 from agentrun.adapters.dynamo_run_reader import without_texts
 from agentrun.adapters.dynamo_run_turns import DynamoRunTurns
@@ -47,7 +54,7 @@ class _RefusedError(FencedError):
         Raises:
             FencedError: It does not.
         """
-        if self._header:
+        if self._header and not is_erased(self._header):
             stored = run_from_header(self._header)
             if stored.status in statuses and stored.lease and stored.lease.executor == executor:
                 return without_texts(stored)

@@ -12,6 +12,7 @@ from agentrun.adapters.dynamo_items import (
     Item,
     attributes,
     header_key,
+    is_erased,
     run_from_header,
     session_key,
 )
@@ -81,6 +82,8 @@ class DynamoRunTurns(DynamoRunReader):
         """Find the run that was there already, or say why there is none."""
         if refused.is_of(HEADER):
             stored = refused.item(HEADER) or self.read_header(run.key)
+            if is_erased(stored):
+                raise FencedError(_DELETED) from refused
             if run.lease and stored.get("executor", {}).get("S") == run.lease.executor:
                 # An earlier try of this very start, if nothing has happened to the run since.
                 self._renew(run.key, run.status, run.lease)
@@ -102,7 +105,7 @@ class DynamoRunTurns(DynamoRunReader):
 
     def _renew(self, key: RunKey, status: RunStatus, lease: Lease) -> None:
         """
-        Give a run that an earlier try has written the lease of this one.
+        Give a run that an earlier try has written the lease of this one, if that lasts longer.
 
         Raises:
             FencedError: The run has ended since, or gone on without this executor, or is gone.
@@ -112,20 +115,28 @@ class DynamoRunTurns(DynamoRunReader):
             ":status": {"S": status},
             ":executor": {"S": lease.executor},
         }
+        mine = "#status = :status AND executor = :executor"
         try:
             with unavailable_when_failing():
                 self._client.update_item(
                     TableName=self._table,
                     Key=header_key(key),
-                    ConditionExpression="#status = :status AND executor = :executor",
+                    ConditionExpression=f"{mine} AND leaseUntil < :until",
                     UpdateExpression="SET leaseUntil = :until",
                     ExpressionAttributeNames={"#status": "status"},
                     ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
-            raise FencedError("The run was stored, and it has ended since.") from error
+            response: Any = error.response
+            stored = response.get("Item", {})
+            if (stored.get("status"), stored.get("executor")) != (
+                values[":status"],
+                values[":executor"],
+            ):
+                raise FencedError("The run was stored, and it has ended since.") from error
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
         """Give the id of the run that a claim stands for; see the port."""

@@ -117,7 +117,7 @@ def holder_is_over(table: str, run: AgentRun, seen: SessionLock) -> list[dict[st
                 "TableName": table,
                 "Key": header_key(RunKey(tenant=run.org_id, run_id=str(seen.active))),
                 "ConditionExpression": (
-                    "attribute_not_exists(pk) OR (#status <> :queued AND #status <> :running)"
+                    "attribute_not_exists(#status) OR (#status <> :queued AND #status <> :running)"
                 ),
                 "ExpressionAttributeNames": {"#status": "status"},
                 "ExpressionAttributeValues": {
