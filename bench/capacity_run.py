@@ -70,8 +70,11 @@ class PacedEngine:
         pages = sorted((ROOT / "docs").rglob("*.md"))
         self._prose = "".join(page.read_text("utf-8") for page in pages)
 
-    async def run(self, _: AgentTask) -> AsyncGenerator[EngineOutput, None]:
-        """Give the shape's text in its time; the task says nothing of interest."""
+    async def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
+        """Give the shape's text in its time; neither argument says anything of interest."""
+        del task, before_tool
         count = self._shape.seconds * _EVENTS_PER_S
         characters = self._shape.kilobytes * 1024 // count
         started = time.monotonic()

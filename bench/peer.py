@@ -56,7 +56,7 @@ async def stream_run(agent_id: str, body: Request) -> StreamingResponse:
 async def _frames(task: AgentTask) -> AsyncGenerator[bytes, None]:
     yield _frame(1, "START", json.dumps({"runId": task.run_id, "agentId": task.agent.id}))
     number = 1
-    async for event in engine.run(task):
+    async for event in engine.run(task, before_tool=lambda: None):
         if not isinstance(event, TurnEnded | TurnPaused):
             number += 1
             yield _frame(number, event.event, _text(event))

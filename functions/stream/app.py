@@ -18,6 +18,7 @@ from agentrun.adapters.system_clock import SystemClock
 from agentrun.http.authentication import by_bearer_token
 from agentrun.http.base_path import BasePathMiddleware
 from agentrun.http.cors import with_cors
+from agentrun.http.kept_invocations import KeptInvocations
 from agentrun.http.lifespan import ending_with
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
@@ -90,6 +91,8 @@ api = Starlette(
 )
 # The path with one slash more is another path, and nowhere to send a caller and their token to.
 api.router.redirect_slashes = False
-open_to_browsers = with_cors(api, settings.cors_origins, settings.cors_allow_headers)
+open_to_browsers = with_cors(
+    KeptInvocations(api), settings.cors_origins, settings.cors_allow_headers
+)
 app = BasePathMiddleware(SecurityHeadersMiddleware(open_to_browsers), settings.base_path)
 handler = StreamingHandler(app)

@@ -21,6 +21,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.turns import TurnEnded, TurnPaused
+from tests.fakes.scripted_engine import let_begin
 
 AGENT = """
 name: Sample
@@ -79,7 +80,8 @@ class Runner:
                 user_id="ana",
                 agent=self.catalog.agent("sample"),
                 **{"message": "go", **task},
-            )
+            ),
+            before_tool=let_begin,
         )
 
     async def run(self, **task: Any) -> EngineRun:

@@ -36,6 +36,8 @@ class Expected:
     pauses: list[AgentRun] = field(default_factory=list)
     former: list[str] = field(default_factory=list)
     paused_until: datetime | None = None
+    has_begun: bool = True
+    """Whether it says something: of a resumed run, whether its header has START."""
     end: AgentRun | None = None
     cancel_asked: bool = False
     closing: int = 0
@@ -94,6 +96,13 @@ class LifeModel(RuleBasedStateMachine):
             run.end, run.status = self.store.get_state(key), RunStatus.CANCELLED
             assert (run.end.status, run.end.last_event_id) == (run.status, run.said + 1)
 
+    def _pause_again(self, run: Expected, state: AgentRun) -> None:
+        assert run.paused_until is not None
+        run.status, run.lease_until = RunStatus.PAUSED, run.paused_until
+        if run.cancel_asked or self.clock.now() > run.paused_until:
+            assert state.last_event_id == run.said + 1
+            run.status, run.end = RunStatus.CANCELLED, state
+
     @rule(seconds=st.sampled_from([1, 5, 16, 18, 60]))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
@@ -109,8 +118,8 @@ class LifeModel(RuleBasedStateMachine):
             run.status, run.end = RunStatus.CANCELLED, state
         elif run.status in UNDER_WAY and late_s > 2:
             stored = run.acknowledged + run.closing
-            if run.paused_until is not None and stored <= run.said:
-                run.status, run.lease_until = RunStatus.PAUSED, run.paused_until
+            if not run.has_begun:
+                self._pause_again(run, state)
             else:
                 assert state.error_type == "LEASE_EXPIRED"
                 assert state.last_event_id == max(1, stored) + LEASE_EXPIRED_ID_GAP

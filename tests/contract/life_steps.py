@@ -94,7 +94,7 @@ class ExecutorSteps(LifeModel):
         """Write a segment, as the executor or, of a run that has ended, as a zombie."""
         run = self.expected[key]
         last = run.acknowledged + events
-        if run.status is RunStatus.RUNNING and run.is_owned:
+        if run.status is RunStatus.RUNNING and run.is_owned and run.has_begun:
             self.log.append(key, deltas(run.acknowledged + 1, last), at=self.clock.now())
             run.acknowledged = last
         elif run.end is not None:
@@ -114,6 +114,9 @@ class ExecutorSteps(LifeModel):
             beaten = self.store.heartbeat(key, run.executor, lease_until=until)
             assert beaten.cancel_requested == run.cancel_asked
             run.lease_until = until
+            # One that was sent before, and comes only now.
+            late = self.store.heartbeat(key, run.executor, lease_until=until - LEASE_DURATION)
+            assert late == beaten
 
     def _write_end(self, run: Expected, outcome: Outcome) -> None:
         last = outcome.last_event_id
@@ -135,7 +138,7 @@ class ExecutorSteps(LifeModel):
         if run.status not in UNDER_WAY:
             with pytest.raises(FencedError):
                 self.store.finish(key, run.executor, outcome, at=at)
-        elif run.is_owned:
+        elif run.is_owned and run.has_begun:
             if run.acknowledged == 0:
                 self.log.append(key, deltas(1, 1), at=at)
                 run.acknowledged = 1
@@ -151,6 +154,8 @@ class ExecutorSteps(LifeModel):
     def pause(self, key: RunKey, times: int) -> None:
         run, at = self.expected[key], self.clock.now()
         if not run.is_owned or run.acknowledged == 0 or run.status is RunStatus.QUEUED:
+            return
+        if not run.has_begun:
             return
         last, until = run.acknowledged + 2, at + LONGEST_PAUSE
         outcome = paused(last_event_id=last, paused_until=until)
@@ -169,7 +174,8 @@ class ExecutorSteps(LifeModel):
             if earlier.version != state.version:
                 with pytest.raises(ConflictError):
                     self.store.resume(earlier, lease, seen=lock, at=now)
-        if run.status is not RunStatus.PAUSED or now >= run.lease_until:
+        is_over = now >= run.lease_until or run.cancel_asked
+        if run.status is not RunStatus.PAUSED or is_over:
             with pytest.raises(ConflictError):
                 self.store.resume(state, lease, seen=lock, at=now)
         elif self._is_any_live(lock.before(key.run_id)):
@@ -180,23 +186,42 @@ class ExecutorSteps(LifeModel):
                 self.store.resume(state, lease, seen=lock, at=now)
             run.former.append(run.executor)
             run.executor, run.lease_until = lease.executor, lease.until
-            run.status, run.cancel_asked = RunStatus.RUNNING, False
+            run.status, run.has_begun = RunStatus.RUNNING, False
             self._take_lock(run)
+
+    @rule(key=runs, times=TIMES)
+    def begin_again(self, key: RunKey, times: int) -> None:
+        """Begin a continuation: in its header first, then in its log."""
+        run, until = self.expected[key], self.clock.now() + LEASE_DURATION
+        start_id = run.said + 1
+        for former in (*run.former, *([run.executor] if run.status not in UNDER_WAY else [])):
+            with pytest.raises(FencedError):
+                self.store.begin_continuation(key, former, lease_until=until, start_id=start_id)
+        if run.has_begun or not run.is_owned:
+            return
+        for _ in range(times):
+            begun = self.store.begin_continuation(
+                key, run.executor, lease_until=until, start_id=start_id
+            )
+        assert (begun.last_event_id, begun.cancel_requested) == (start_id, run.cancel_asked)
+        run.has_begun, run.lease_until = True, until
 
     @rule(key=runs, times=TIMES)
     def restore(self, key: RunKey, times: int) -> None:
         run, at = self.expected[key], self.clock.now()
         for former in run.former:
             with pytest.raises(FencedError):
-                self.store.restore_pause(key, former, at=at)
+                self.store.restore_pause(key, former, at=at, paused_id=run.said)
         if run.status is RunStatus.RUNNING and run.paused_until is not None:
+            # Also where it has begun and does not know it: all replies were lost.
             if run.is_owned and run.acknowledged == run.said:
                 for _ in range(times):
-                    self.store.restore_pause(key, run.executor, at=at)
+                    self.store.restore_pause(key, run.executor, at=at, paused_id=run.said)
                 run.status, run.lease_until = RunStatus.PAUSED, run.paused_until
+                run.has_begun = True
         elif run.status is not RunStatus.PAUSED:
             with pytest.raises(FencedError):
-                self.store.restore_pause(key, run.executor, at=at)
+                self.store.restore_pause(key, run.executor, at=at, paused_id=run.said)
 
     @rule(key=runs)
     def release(self, key: RunKey) -> None:

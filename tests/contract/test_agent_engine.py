@@ -1,7 +1,7 @@
 """What every `AgentEngine` has to keep."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from agent_catalog.demo_model import demo_model
 from agent_catalog.engine import PydanticAiEngine
 from agentrun.domain.agents import Agent
 from agentrun.domain.approvals import ApprovalAction, Decision
-from agentrun.domain.errors import CannotResumeError, EngineError
+from agentrun.domain.errors import CannotResumeError, EngineError, MayNotActError
 from agentrun.domain.events import (
     ContentDelta,
     Metrics,
@@ -24,7 +24,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.turns import EngineOutput, Resumption, TurnEnded, TurnPaused
-from tests.fakes.scripted_engine import Item, ScriptedEngine
+from tests.fakes.scripted_engine import Item, ScriptedEngine, let_begin
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +39,7 @@ class Case:
     engine: AgentEngine
     agent: Agent
     message: str = "Two  words\r\n"
+    before_tool: Callable[[], None] = let_begin
 
     def run(self, **fields: Any) -> AsyncGenerator[EngineOutput, None]:
         return self.engine.run(
@@ -50,7 +51,8 @@ class Case:
                 agent=self.agent,
                 message=self.message,
                 **fields,
-            )
+            ),
+            before_tool=self.before_tool,
         )
 
     async def outputs(self, **fields: Any) -> list[EngineOutput]:
@@ -230,6 +232,40 @@ async def test_a_call_that_needs_an_approval_does_not_start_before_it(pausing: C
     assert [(call.tool, call.arguments) for call in paused.pending] == [("place_order", ORDER)]
     assert isinstance(events[-1], Metrics)
     assert not [event for event in events if isinstance(event, ToolStart)]
+
+
+async def refused(acting: Case, **fields: Any) -> list[EngineOutput]:
+    """Run a turn whose first tool may not begin, and give what came of it."""
+    asked: list[str] = []
+
+    def refuse() -> None:
+        asked.append("may it?")
+        raise MayNotActError
+
+    acting.before_tool = refuse
+    outputs: list[EngineOutput] = []
+
+    async def read() -> None:
+        async for output in acting.run(**fields):
+            outputs.append(output)  # noqa: PERF401 - what came before the error is to be kept
+
+    with pytest.raises(MayNotActError):
+        await read()
+    assert len(asked) == 1
+    return outputs
+
+
+async def test_a_tool_that_may_not_begin_ends_the_turn_with_the_reason(calling: Case) -> None:
+    assert not [output for output in await refused(calling) if isinstance(output, ToolEnd)]
+
+
+async def test_an_approved_tool_that_may_not_begin_ends_the_turn_too(pausing: Case) -> None:
+    paused = (await pausing.outputs())[-1]
+    assert isinstance(paused, TurnPaused)
+    decision = Decision(id=paused.pending[0].id, action=ApprovalAction.APPROVE)
+    resumption = Resumption(state=paused.state, decisions=(decision,))
+    outputs = await refused(pausing, resumption=resumption)
+    assert not [output for output in outputs if isinstance(output, ToolEnd)]
 
 
 async def test_an_approved_call_starts_and_ends_and_the_turn_goes_on(pausing: Case) -> None:

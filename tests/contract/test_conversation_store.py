@@ -18,12 +18,12 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.events import Metrics
-from agentrun.domain.outcomes import CancelledByRequest
+from agentrun.domain.outcomes import CancelledByRequest, EndProgress
 from agentrun.domain.runs import RunKey, RunStatus
 from tests.contract.conversation_stores import ConversationStores
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
-from tests.runs import AT, EXECUTOR, SESSION, a_run, completed, deltas, failed
+from tests.runs import AT, EXECUTOR, SESSION, a_run, completed, deltas, failed, paused
 from tests.tables import TABLE, client_of, create_table
 
 
@@ -265,6 +265,21 @@ def test_deleting_a_session_fences_its_live_run_off(stores: ConversationStores) 
     stores.runs.release(run)
     with pytest.raises(SessionNotFoundError):
         stores.conversations.session("acme", SESSION)
+
+
+def test_an_end_that_comes_after_the_deletion_leaves_nothing(stores: ConversationStores) -> None:
+    run, progress = stores.begin(), EndProgress()
+    stores.conversations.delete("acme", SESSION)
+    outcomes = (completed(text_of(900_000), messages=text_of(9_000)), paused(output=text_of(9_000)))
+    for outcome in outcomes:
+        with pytest.raises(FencedError):
+            stores.runs.finish(run.key, EXECUTOR, outcome, at=AT, progress=progress)
+        assert progress.stored == 0
+        with pytest.raises(RunNotFoundError):
+            stores.runs.get(run.key)
+        with pytest.raises(RunNotFoundError):
+            stores.runs.checkpoint(run.key)
+    assert stores.conversations.turns("acme", SESSION, newest=None) == []
 
 
 def test_the_id_of_a_deleted_session_starts_afresh(stores: ConversationStores) -> None:

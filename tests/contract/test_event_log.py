@@ -40,6 +40,17 @@ def test_a_segment_takes_the_place_of_one_that_ends_with_the_same_id(stores: Sto
     assert stores.log.read(a_run().key, after=0) == [*deltas(1, 2), other]
 
 
+def test_what_was_superseded_stays_so_however_late_it_comes_again(stores: Stores) -> None:
+    stores.log.append(a_run().key, deltas(1, 3), at=AT)
+    (second,) = deltas(3, 3)
+    second = replace(second, event=ToolEnd(id="c", name="t", result=None))
+    stores.log.append(a_run().key, deltas(2, 2), at=AT, supersedes=True)
+    for _ in range(2):
+        stores.log.append(a_run().key, [second], at=AT, supersedes=True)
+        stores.log.append(a_run().key, deltas(1, 3), at=LATER)
+    assert stores.log.read(a_run().key, after=1) == [*deltas(2, 2), second]
+
+
 def test_tool_events_keep_their_json_exactly(stores: Stores) -> None:
     value = {"n": 1, "x": 0.1, "none": None, "list": [True, "é\u2028"], "text": "a\r\nb"}
     start, end = deltas(1, 2)

@@ -68,7 +68,7 @@ def test_the_output_is_the_last_executions(stores: Stores, first: int, second: i
 def test_what_a_fenced_executor_leaves_behind_is_never_read(stores: Stores) -> None:
     seen = pause(stores, output="x" * 100_000)
     stores.runs.resume(seen, SECOND, seen=FREE, at=DECIDED)
-    stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED)
+    stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED, paused_id=5)
     zombies = Checkpoint(request=a_request(), state="another")
     outcome = paused(output="y" * 200_000, checkpoint=zombies, last_event_id=8)
     with pytest.raises(FencedError):

@@ -165,18 +165,20 @@ def test_a_paused_run_that_held_on_to_its_session_is_not_passed_once_it_goes_on(
     assert lock_of(stores) == FREE
 
 
-def test_a_request_to_cancel_ends_with_the_execution_it_was_made_of(stores: Stores) -> None:
+def test_a_run_that_is_to_be_cancelled_is_not_resumed(stores: Stores) -> None:
     stores.runs.start(a_run(), a_request())
     stores.runs.request_cancel(KEY, at=AT)
     seen = finish_paused(stores)
     assert seen.cancel_requested
-    stores.runs.resume(seen, SECOND, seen=FREE, at=DECIDED)
-    assert not stores.runs.get_state(KEY).cancel_requested
+    with pytest.raises(ConflictError):
+        stores.runs.resume(seen, SECOND, seen=FREE, at=DECIDED)
+    assert stores.runs.get_state(KEY) == seen
+    assert lock_of(stores) == FREE
 
 
 def test_a_restored_pause_is_as_it_was_and_can_be_resumed(stores: Stores) -> None:
     before = pause_and_resume(stores)
-    stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED)
+    stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED, paused_id=5)
     run = stores.runs.get_state(KEY)
     lease = Lease(executor=SECOND.executor, until=PAUSED_UNTIL)
     assert run == before.model_copy(update={"lease": lease, "updated_at": DECIDED, "version": 4})
@@ -188,21 +190,29 @@ def test_a_restored_pause_is_as_it_was_and_can_be_resumed(stores: Stores) -> Non
 def test_restoring_again_after_a_lost_reply_is_a_success(stores: Stores) -> None:
     pause_and_resume(stores)
     for _ in range(2):
-        stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED)
+        stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED, paused_id=5)
     assert stores.runs.get_state(KEY).version == 4
+
+
+def test_a_restored_pause_stays_to_be_cancelled(stores: Stores) -> None:
+    pause_and_resume(stores)
+    stores.runs.request_cancel(KEY, at=DECIDED)
+    stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED, paused_id=5)
+    run = stores.runs.get_state(KEY)
+    assert (run.status, run.cancel_requested) == (RunStatus.PAUSED, True)
 
 
 def test_only_the_executor_of_a_resumed_run_restores_its_pause(stores: Stores) -> None:
     stores.runs.start(a_run(), a_request())
     with pytest.raises(FencedError):
-        stores.runs.restore_pause(KEY, EXECUTOR, at=DECIDED)
+        stores.runs.restore_pause(KEY, EXECUTOR, at=DECIDED, paused_id=5)
     seen = finish_paused(stores)
     stores.runs.resume(seen, SECOND, seen=FREE, at=DECIDED)
     for executor in (EXECUTOR, "nobody"):
         with pytest.raises(FencedError):
-            stores.runs.restore_pause(KEY, executor, at=DECIDED)
+            stores.runs.restore_pause(KEY, executor, at=DECIDED, paused_id=5)
     stores.runs.finish(KEY, SECOND.executor, failed(last_event_id=7), at=DECIDED)
     with pytest.raises(FencedError):
-        stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED)
+        stores.runs.restore_pause(KEY, SECOND.executor, at=DECIDED, paused_id=5)
     with pytest.raises(FencedError):
-        stores.runs.restore_pause(a_run("nobody").key, EXECUTOR, at=DECIDED)
+        stores.runs.restore_pause(a_run("nobody").key, EXECUTOR, at=DECIDED, paused_id=5)

@@ -8,6 +8,7 @@ from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.runs import APPROVAL_EXPIRED, LEASE_EXPIRED, Lease, RunStatus
 from tests.contract.conftest import Stores
+from tests.contract.test_run_store_begin import begin
 from tests.contract.test_run_store_pauses import (
     DECIDED,
     KEY,
@@ -45,7 +46,7 @@ def test_a_lapsed_run_expires_once_with_a_gap_after_its_last_event(stores: Store
 def test_a_run_whose_lease_was_renewed_meanwhile_does_not_expire(stores: Stores) -> None:
     stores.runs.start(a_run(), a_request())
     seen = stores.runs.get(a_run().key)
-    for seconds in (14, 30):
+    for seconds in (16, 30):
         until = AT + timedelta(seconds=seconds)
         stores.runs.heartbeat(seen.key, EXECUTOR, lease_until=until)
         assert stores.runs.expire(seen, at=LATER).status is RunStatus.RUNNING
@@ -78,8 +79,13 @@ def test_an_approval_that_nobody_decides_cancels_its_run(stores: Stores) -> None
     assert stores.runs.expire(seen, at=PAUSED_UNTIL) == ended
 
 
-def test_a_continuation_that_never_spoke_is_paused_again(stores: Stores) -> None:
+@pytest.mark.parametrize("stray", [0, 3])
+def test_a_continuation_that_never_began_is_paused_again_whatever_is_in_the_log(
+    stores: Stores, stray: int
+) -> None:
     before = pause_and_resume(stores)
+    if stray:
+        stores.log.append(KEY, deltas(6, 5 + stray), at=DECIDED)
     settled = stores.runs.expire(stores.runs.get_state(KEY), at=LONG_AFTER)
     lease = Lease(executor=SECOND.executor, until=PAUSED_UNTIL)
     assert settled == before.model_copy(
@@ -91,11 +97,36 @@ def test_a_continuation_that_never_spoke_is_paused_again(stores: Stores) -> None
     assert stores.runs.get_state(KEY).status is RunStatus.RUNNING
 
 
-def test_a_continuation_that_spoke_and_died_has_failed(stores: Stores) -> None:
+@pytest.mark.parametrize(("stored", "last"), [(0, 1_000_005), (2, 1_000_007)])
+def test_a_continuation_that_began_and_died_has_failed(
+    stores: Stores, stored: int, last: int
+) -> None:
     pause_and_resume(stores)
-    stores.log.append(KEY, deltas(6, 7), at=DECIDED)
+    begin(stores)
+    if stored:
+        stores.log.append(KEY, deltas(6, 5 + stored), at=DECIDED)
     ended = stores.runs.expire(stores.runs.get_state(KEY), at=LONG_AFTER)
-    assert (ended.status, ended.last_event_id) == (RunStatus.FAILED, 1_000_007)
+    assert (ended.status, ended.last_event_id) == (RunStatus.FAILED, last)
+
+
+def test_a_continuation_that_begins_under_its_readers_eyes_does_not_expire(
+    stores: Stores,
+) -> None:
+    pause_and_resume(stores)
+    seen = stores.runs.get_state(KEY)
+    begin(stores, until=SECOND.until)
+    assert stores.runs.expire(seen, at=LONG_AFTER).status is RunStatus.RUNNING
+
+
+def test_a_cancel_under_its_readers_eyes_is_not_lost(stores: Stores) -> None:
+    pause_and_resume(stores)
+    seen = stores.runs.get_state(KEY)
+    stores.runs.request_cancel(KEY, at=LONG_AFTER)
+    asked = stores.runs.expire(seen, at=LONG_AFTER)
+    assert (asked.status, asked.cancel_requested) == (RunStatus.RUNNING, True)
+    again = stores.runs.expire(asked, at=LONG_AFTER)
+    assert (again.status, again.cancel_requested) == (RunStatus.PAUSED, True)
+    assert stores.runs.expire(again, at=LONG_AFTER).status is RunStatus.CANCELLED
 
 
 def test_a_pause_that_was_resumed_meanwhile_does_not_expire(stores: Stores) -> None:

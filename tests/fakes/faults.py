@@ -215,6 +215,21 @@ def _is_cancel(name: str, params: Mapping[str, Any]) -> bool:
     return name == "UpdateItem" and (ends or ":cancelRequestedAt" in values)
 
 
+def _is_beginning(name: str, params: Mapping[str, Any]) -> bool:
+    renews = _updates(":leaseUntil", lacking=":status")(name, params)
+    return renews and ":lastEventId" in params["ExpressionAttributeValues"]
+
+
+def _is_finish(name: str, params: Mapping[str, Any]) -> bool:
+    ends = _updates(":lastEventId", lacking=":lease")(name, params)
+    values = params.get("ExpressionAttributeValues", {})
+    return ends and ":status" in values and not _is_restored_pause(name, params)
+
+
+def _is_restored_pause(name: str, params: Mapping[str, Any]) -> bool:
+    return name == "UpdateItem" and "leaseUntil = pausedUntil" in params["UpdateExpression"]
+
+
 OPERATIONS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
     "start": _is_start,
     "take turn": _moves(":queued"),
@@ -223,14 +238,13 @@ OPERATIONS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
         name == "UpdateItem" and params["UpdateExpression"].startswith("REMOVE activeRun")
     ),
     "segment": _puts("EV#"),
-    "heartbeat": _updates(":leaseUntil", lacking=":status"),
+    "heartbeat": _updates(":leaseUntil", lacking=":lastEventId"),
+    "begin continuation": _is_beginning,
     "output": _puts("OUT#"),
     "messages": _puts("MSG#"),
     "checkpoint": _puts("CKPT#"),
-    "finish": _updates(":lastEventId", lacking=":lease"),
-    "restore pause": lambda name, params: (
-        name == "UpdateItem" and "leaseUntil = pausedUntil" in params["UpdateExpression"]
-    ),
+    "finish": _is_finish,
+    "restore pause": _is_restored_pause,
     "read state": lambda name, _: name == "GetItem",
     "read batch": lambda name, _: name == "BatchGetItem",
     "read events": lambda name, params: name == "Query" and "ProjectionExpression" not in params,

@@ -17,7 +17,13 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import to_milliseconds
-from agentrun.domain.outcomes import Completed, Outcome, PausedForApproval, changes_at_end
+from agentrun.domain.outcomes import (
+    Completed,
+    EndProgress,
+    Outcome,
+    PausedForApproval,
+    changes_at_end,
+)
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
 from agentrun.domain.turns import Checkpoint
@@ -31,8 +37,21 @@ class InMemoryEventLog:
 
     def __init__(self) -> None:
         self.segments: dict[RunKey, dict[int, tuple[RecordedEvent, ...]]] = {}
+        self._superseding: set[tuple[RunKey, int]] = set()
 
-    def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
+    def append(
+        self,
+        key: RunKey,
+        events: Sequence[RecordedEvent],
+        *,
+        at: datetime,
+        supersedes: bool = False,
+    ) -> None:
+        place = (key, events[-1].id)
+        if supersedes:
+            self._superseding.add(place)
+        elif place in self._superseding:
+            return
         self.segments.setdefault(key, {})[events[-1].id] = tuple(events)
 
     def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:
@@ -162,10 +181,23 @@ class InMemoryRunStore:
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
         run = self._owned(key, executor, UNDER_WAY)
-        lease = Lease(executor=executor, until=lease_until)
-        return _without_texts(self._put(run.model_copy(update={"lease": lease})))
+        return _without_texts(self._put(_held_until(run, lease_until)))
 
-    def finish(self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime) -> AgentRun:
+    def begin_continuation(
+        self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
+    ) -> AgentRun:
+        run = _held_until(self._owned(key, executor, {RunStatus.RUNNING}), lease_until)
+        return _without_texts(self._put(run.model_copy(update={"last_event_id": start_id})))
+
+    def finish(
+        self,
+        key: RunKey,
+        executor: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        progress: EndProgress | None = None,
+    ) -> AgentRun:
         stored = self.runs.get(key)
         if stored and stored.lease and stored.lease.executor == executor:
             ended_so = (stored.status, stored.last_event_id)
@@ -193,20 +225,21 @@ class InMemoryRunStore:
             if run.lease.executor == lease.executor and run.status is RunStatus.RUNNING:
                 return
             is_as_seen = run.status is RunStatus.PAUSED and run.version == paused.version
-            if is_as_seen and run.lease.until > to_milliseconds(at):
+            is_to_wait = run.lease.until > to_milliseconds(at) and not run.cancel_requested
+            if is_as_seen and is_to_wait:
                 self._take(self._session(run), run, lease.executor, seen)
-                changes = {"status": RunStatus.RUNNING, "lease": lease, "cancel_requested": False}
+                changes = {"status": RunStatus.RUNNING, "lease": lease}
                 changes["updated_at"] = to_milliseconds(at)
                 self._put(_next_version(run, changes))
                 return
         raise ConflictError(f"The run '{paused.id}' is not paused any more.")
 
-    def restore_pause(self, key: RunKey, executor: str, *, at: datetime) -> None:
+    def restore_pause(self, key: RunKey, executor: str, *, at: datetime, paused_id: int) -> None:
         run = self._owned(key, executor, {RunStatus.RUNNING, RunStatus.PAUSED})
         if run.paused_until is None:
             raise FencedError("The run has never been paused.")
         if run.status is RunStatus.RUNNING:
-            self._put(paused_again(run, at))
+            self._put(paused_again(run, at).model_copy(update={"last_event_id": paused_id}))
 
     def request_cancel(self, key: RunKey, *, at: datetime) -> None:
         run = self.runs.get(key)
@@ -236,8 +269,14 @@ class InMemoryRunStore:
         return run
 
 
-def _held(run: AgentRun) -> tuple[RunStatus, Lease | None]:
-    return run.status, run.lease
+def _held(run: AgentRun) -> tuple[RunStatus, Lease | None, int, bool]:
+    return run.status, run.lease, run.last_event_id, run.cancel_requested
+
+
+def _held_until(run: AgentRun, until: datetime) -> AgentRun:
+    assert run.lease is not None
+    later = max(run.lease.until, to_milliseconds(until))
+    return run.model_copy(update={"lease": Lease(executor=run.lease.executor, until=later)})
 
 
 def _next_version(run: AgentRun, changes: dict[str, object]) -> AgentRun:

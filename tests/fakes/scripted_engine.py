@@ -6,10 +6,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from pydantic import JsonValue
 
 from agentrun.domain.errors import EngineError
+from agentrun.domain.events import ToolStart
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
 
 Item = EngineOutput | EngineError | asyncio.Event | Callable[[], Awaitable[None]]
+
+
+def let_begin() -> None:
+    """Let every tool begin; a `before_tool` where that is not the point."""
 
 
 class ScriptedEngine:
@@ -20,14 +25,17 @@ class ScriptedEngine:
     A script without `TurnEnded` or `TurnPaused` ends with a plain `TurnEnded`. `resumed` is what a
     turn plays that is taken up again; without it, the script again.
 
-    `tasks` are the tasks it was given, `closed` counts the runs whose generator has ended in any
-    way, `cancelled` those that were cancelled or closed before their script's end.
+    A call's tool begins, if it may, right before its `ToolStart`. `begun` are the ids of the calls
+    whose tools began, `tasks` the tasks that the engine was given; `closed` counts the runs whose
+    generator has ended in any way, `cancelled` those that were cancelled or closed before their
+    script's end.
     """
 
     def __init__(self, script: Sequence[Item], *, resumed: Sequence[Item] | None = None) -> None:
         self._script = _with_its_end(script)
         self._resumed = self._script if resumed is None else _with_its_end(resumed)
         self.tasks: list[AgentTask] = []
+        self.begun: list[str] = []
         self.closed = 0
         self.cancelled = 0
 
@@ -36,7 +44,9 @@ class ScriptedEngine:
     ) -> Sequence[tuple[str, str]]:
         return ()
 
-    async def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+    async def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
         self.tasks.append(task)
         try:
             for item in self._script if task.resumption is None else self._resumed:
@@ -47,6 +57,9 @@ class ScriptedEngine:
                 elif callable(item):
                     await item()
                 else:
+                    if isinstance(item, ToolStart):
+                        before_tool()
+                        self.begun.append(item.id)
                     yield item
         except (asyncio.CancelledError, GeneratorExit):
             self.cancelled += 1

@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -46,11 +46,16 @@ class ShiftedClock:
 
     def reset(self, *, speed: int = 1) -> None:
         self._origin = SystemClock().now()
+        self._steady_origin_s = SystemClock().steady_s()
         self._speed = speed
         self.ahead = timedelta()
 
     def now(self) -> datetime:
         return self._origin + (SystemClock().now() - self._origin) * self._speed + self.ahead
+
+    def steady_s(self) -> float:
+        passed_s = (SystemClock().steady_s() - self._steady_origin_s) * self._speed
+        return passed_s + self.ahead.total_seconds()
 
 
 class Recital:
@@ -63,7 +68,9 @@ class Recital:
         self.gate = asyncio.Event()
         """Closed in front of the last text."""
 
-    async def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+    async def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineEvent, None]:
         self.tasks.append(task)
         try:
             *first, last = self.texts
@@ -88,7 +95,9 @@ class Dictation:
         for text in texts:
             self._texts.put_nowait(text)
 
-    async def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+    async def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineEvent, None]:
         try:
             while (text := await self._texts.get()) is not None:
                 yield ContentDelta(text=text)

@@ -8,10 +8,13 @@ from threading import Barrier
 
 import pytest
 
+from agentrun.domain.events import ContentDelta, PendingApproval
 from agentrun.domain.runs import RunKey
-from agentrun.service import run_execution
+from agentrun.domain.turns import TurnPaused
+from agentrun.service import execution_bounds
 from agentrun.service.run_recorder import RecordingPace
 from tests.fakes.faults import FOR_EVER, Fault
+from tests.fakes.scripted_engine import ScriptedEngine
 from tests.integration.asgi_exchange import Exchange, until
 from tests.integration.faulty_app import (
     QUICK,
@@ -27,9 +30,9 @@ from tests.tables import TABLE
 
 pytestmark = pytest.mark.anyio
 
-SPEED = 20
+SPEED = 4
 PACE = RecordingPace()
-TWENTY_TIMES_AS_FAST = RecordingPace(
+FOUR_TIMES_AS_FAST = RecordingPace(
     flush_interval_s=PACE.flush_interval_s / SPEED,
     heartbeat_interval_s=PACE.heartbeat_interval_s / SPEED,
     retry_pause_s=PACE.retry_pause_s / SPEED,
@@ -65,13 +68,15 @@ def logged(caller: Caller, run_id: str) -> list[int]:
 
 
 async def test_ten_seconds_without_the_store_in_mid_run_are_not_seen(app: FaultyApp) -> None:
-    """Everything goes twenty times as fast, the lease's 15 s included."""
+    """Everything goes four times as fast, the lease's 15 s included."""
     engine = Dictation()
-    caller = app.caller(engine, TWENTY_TIMES_AS_FAST)
+    caller = app.caller(engine, FOUR_TIMES_AS_FAST)
     for clock in (app.executors_clock, app.readers_clock):
         clock.reset(speed=SPEED)
     engine.say("before ")
     run_id, live = await begun(caller, 2)
+    with app.executor.injected(Fault.HELD, "heartbeat") as beating:
+        await until(lambda: beating.hits == 1, "the lease was about to be renewed")
     with (
         app.executor.injected(Fault.REFUSED, "any", times=FOR_EVER) as away,
         app.reader.injected(Fault.REFUSED, "any", times=FOR_EVER),
@@ -237,6 +242,36 @@ async def test_an_end_that_lost_its_lease_is_nobodys(app: FaultyApp) -> None:
     assert await status(caller, run_id) == ("FAILED", "LEASE_EXPIRED")
 
 
+async def test_a_pause_whose_reply_was_lost_and_that_was_cancelled_is_told_as_it_is_replayed(
+    app: FaultyApp,
+) -> None:
+    call = PendingApproval(id="c", tool="t", tool_name="t", arguments={})
+    pause = TurnPaused(pending=(call,), state="{}")
+    caller = app.caller(ScriptedEngine([ContentDelta(text="a"), pause]))
+    with app.executor.injected(Fault.REPLY_LOST, "finish", times=FOR_EVER) as lost:
+        live = caller.start()
+        await until(lambda: lost.applied > 0, "the pause was stored")
+        run_id = live.headers["x-run-id"]
+        assert (await caller.cancel(run_id).complete()).status == 204
+    await live.complete()
+    assert live.events == ["START", "CONTENT_DELTA", "METRICS", "PAUSED", "CANCELLED"]
+    assert await status(caller, run_id) == ("CANCELLED", None)
+    assert (await replayed(caller, run_id)).body == live.body
+
+
+async def test_an_outage_longer_than_the_lease_ends_the_run(app: FaultyApp) -> None:
+    engine = Recital()
+    caller = app.caller(engine)
+    with app.executor.injected(Fault.TIMED_OUT, "heartbeat", times=FOR_EVER):
+        run_id, live = await begun(caller, 2)
+        app.executors_clock.ahead = timedelta(seconds=14)
+        await live.complete()
+    assert engine.closed == 1
+    assert live.events == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
+    assert await status(caller, run_id) == ("FAILED", "STORE_UNAVAILABLE")
+    assert (await replayed(caller, run_id)).body == live.body
+
+
 async def test_a_cancel_that_comes_after_the_end_was_decided_changes_nothing(
     app: FaultyApp,
 ) -> None:
@@ -294,7 +329,7 @@ async def test_a_deadline_ends_a_run_durably(app: FaultyApp, store: str) -> None
 async def test_a_deadline_without_the_store_leaves_the_end_to_the_lease(
     app: FaultyApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_execution, "DEADLINE_RESERVE", timedelta(seconds=1.1))
+    monkeypatch.setattr(execution_bounds, "DEADLINE_RESERVE", timedelta(seconds=1.1))
     caller = app.caller(Recital())
     run_id, live = await begun(caller, 2, remaining_s=1.9)
     await until(lambda: logged(caller, run_id) == [1, 2], "the events were stored")

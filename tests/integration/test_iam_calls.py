@@ -41,7 +41,6 @@ class Record:
     calls: set[Call] = field(default_factory=set)
     attributes: dict[str, set[str]] = field(default_factory=dict)
     returned: set[str] = field(default_factory=set)
-    put_by_batch: int = 0
 
     def of(self, module: ModuleType) -> "Record":
         """Take note of each call of a function's client from now on."""
@@ -50,27 +49,28 @@ class Record:
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if model.name == "TransactWriteItems":
-            parts = [kind for item in params["TransactItems"] for kind in item]
-            self.calls |= {(IN_TRANSACTIONS[kind], iam.TABLE) for kind in parts}
+            for kind, part in (each for item in params["TransactItems"] for each in item.items()):
+                self._note_one(IN_TRANSACTIONS[kind], iam.TABLE, part)
             return
-        action = f"dynamodb:{model.name}"
-        self.calls.add((action, iam.INDEX if "IndexName" in params else iam.TABLE))
+        resource = iam.INDEX if "IndexName" in params else iam.TABLE
+        self._note_one(f"dynamodb:{model.name}", resource, params)
+
+    def _note_one(self, action: str, resource: str, params: dict[str, Any]) -> None:
+        self.calls.add((action, resource))
         self.attributes.setdefault(action, set()).update(self._named(params))
         self.returned.add(params.get("ReturnValues", "NONE"))
 
     def _named(self, params: dict[str, Any]) -> set[str]:
-        """Give the attributes that a write names: keys, what is set, and conditions."""
+        """Give the attributes that a write names: keys, items, what is set, and conditions."""
         writes = params.get("RequestItems", {}).get(TABLE, [])
-        if isinstance(writes, list):
-            self.put_by_batch += sum("PutRequest" in write for write in writes)
-            keys = [write["DeleteRequest"]["Key"] for write in writes if "DeleteRequest" in write]
-        else:
-            keys = []
+        parts = writes if isinstance(writes, list) else []
+        requests = [request for part in parts for request in part.values()]
+        named = [request.get("Key") or request["Item"] for request in requests]
         aliases = params.get("ExpressionAttributeNames", {})
         said = f"{params.get('ConditionExpression', '')} {params.get('UpdateExpression', '')}"
         words = {aliases.get(word, word) for word in re.findall(r"[:#]?[A-Za-z]\w*", said)}
         names = {word for word in words if not word.startswith(":")} - SYNTAX
-        return names.union(params.get("Key", {}), *keys)
+        return names.union(params.get("Key", {}), params.get("Item", {}), *named)
 
 
 def started(answer: Response) -> str:
@@ -154,7 +154,7 @@ def test_the_status_functions_writes_name_what_they_may(records: dict[str, Recor
     record = records["StatusFunction"]
     assert record.attributes["dynamodb:UpdateItem"] <= iam.LIFE_CYCLE
     assert {"status", "cancelRequestedAt"} <= record.attributes["dynamodb:UpdateItem"]
-    assert record.attributes["dynamodb:BatchWriteItem"] == {"pk", "sk"}
+    assert record.attributes["dynamodb:BatchWriteItem"] == iam.ERASED_BY
+    assert record.attributes["dynamodb:PutItem"] == iam.ERASED_BY
     assert record.attributes["dynamodb:DeleteItem"] == iam.DELETED_BY
     assert record.returned == {"NONE"}
-    assert record.put_by_batch == 0

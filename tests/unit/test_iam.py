@@ -71,8 +71,9 @@ JUSTIFIED = (
     status("dynamodb:Query", TABLE, "long texts; a session's runs; how far a dead run came"),
     status("dynamodb:Query", INDEX, "a user's sessions"),
     status("dynamodb:UpdateItem", TABLE, "ends dead and waiting runs, asks for a cancel", *SHAPE),
-    status("dynamodb:DeleteItem", TABLE, "a session, unless it is used anew", *SHAPE),
-    status("dynamodb:BatchWriteItem", TABLE, "a session's runs: deletes by the batch", *SHAPE),
+    status("dynamodb:DeleteItem", TABLE, "a session, unless it is used anew; a header", *SHAPE),
+    status("dynamodb:BatchWriteItem", TABLE, "what runs have left: deletes, or marks it", *SHAPE),
+    status("dynamodb:PutItem", TABLE, "marks where a deleted run's executor would go on", *SHAPE),
     status("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
 )
 WILDCARDS = {
@@ -100,7 +101,8 @@ LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
 }
-DELETED_BY = {"pk", "sk", "updatedAt"}
+DELETED_BY = {"pk", "sk", "updatedAt", "executor"}
+ERASED_BY = {"pk", "sk", "ttl"}
 
 
 def as_list(value: Any) -> list[Any]:
@@ -218,9 +220,14 @@ def test_the_status_function_updates_the_life_cycle_of_a_run_and_nothing_else() 
     assert set(returned["dynamodb:ReturnValues"]) == {"NONE", "UPDATED_OLD", "UPDATED_NEW"}
 
 
-def test_what_deletes_by_the_batch_could_put_no_more_than_a_key() -> None:
-    for action in ("dynamodb:BatchWriteItem", "dynamodb:DeleteItem"):
-        assert attributes_of(action) == DELETED_BY
+def test_what_deletes_and_erases_puts_no_more_than_a_key_that_expires() -> None:
+    named = {
+        "dynamodb:DeleteItem": DELETED_BY,
+        "dynamodb:BatchWriteItem": ERASED_BY,
+        "dynamodb:PutItem": ERASED_BY,
+    }
+    for action, attributes in named.items():
+        assert attributes_of(action) == attributes
         returned = statement_with(action)["Condition"]["StringEqualsIfExists"]
         assert returned == {"dynamodb:ReturnValues": "NONE"}
 

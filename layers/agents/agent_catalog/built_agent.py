@@ -9,6 +9,7 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.session import Session
 from agent_catalog.tool_binding import bind_tool
+from agent_catalog.tool_gate import ToolGate
 from agent_catalog.tool_reference import split_reference
 
 Output = str | DeferredToolRequests
@@ -47,6 +48,7 @@ def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
         deps_type=Session,
         output_type=[str, DeferredToolRequests],
         tools=list(tools.values()),
+        capabilities=[ToolGate()],
         toolsets=_toolsets(file),
     )
     return BuiltAgent(file, agent, tools)

@@ -40,7 +40,9 @@ class PydanticAiEngine:
         self._agents: dict[str, BuiltAgent] = {}
         self._models = ModelPool(lambda model_id: CheckedModel(model_factory(model_id)))
 
-    def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+    def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
         """
         Run one turn, yielding what happens as it happens; see the port.
 
@@ -48,9 +50,9 @@ class PydanticAiEngine:
 
         Raises:
             CannotResumeError: The turn cannot be taken up again; nothing has been done.
-            EngineError: The agent failed, after `Metrics`; a new run may be tried.
+            EngineError: The agent failed, or was told not to act, after `Metrics`.
         """
-        return in_own_task(self._outputs(task))
+        return in_own_task(self._outputs(task, before_tool))
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
@@ -68,12 +70,14 @@ class PydanticAiEngine:
         found = self._agent(agent_id).tools.get(tool)
         return argument_faults(found, arguments) if found else ()
 
-    async def _outputs(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+    async def _outputs(
+        self, task: AgentTask, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
         model_id = task.options.model or task.agent.model
         try:
             built = self._agent(task.agent.id)
             models = await self._models.for_run(model_id, built.file.followup_model)
-            turn = Turn(task, built, model_id, models)
+            turn = Turn(task, built, model_id, models, before_tool=before_tool)
         except CannotResumeError:
             raise
         except EngineError:

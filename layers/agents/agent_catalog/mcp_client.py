@@ -1,7 +1,7 @@
 """A client of MCP servers: as much of the protocol as tools need."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import TypeVar
@@ -74,9 +74,13 @@ class McpClient:
             cursor = {"cursor": page.following}
         return listing
 
-    async def call(self, tool: str, arguments: JsonObject) -> CallResult:
+    async def call(
+        self, tool: str, arguments: JsonObject, *, before_sending: Callable[[], None]
+    ) -> CallResult:
         """
         Call a tool. A call that is given up, by the time-out or from outside, is cancelled there.
+
+        Whatever `before_sending` raises is raised here, and the call is not sent.
 
         Raises:
             McpError: The server failed, or took longer than the time-out. Whether it has done what
@@ -86,7 +90,7 @@ class McpClient:
         try:
             with self._deadline():
                 parameters: JsonObject = {"name": tool, "arguments": arguments}
-                answer = await self._request("tools/call", parameters, number)
+                answer = await self._request("tools/call", parameters, number, before_sending)
         except (asyncio.CancelledError, _TimedOutError):
             # Revision 2025-11-25: a broken connection alone does not cancel a request.
             cancelled = message_of("notifications/cancelled", {"requestId": number})
@@ -113,10 +117,15 @@ class McpClient:
         await self._transport.say(message_of("notifications/initialized", {}))
 
     async def _request(
-        self, method: str, parameters: JsonObject, number: int | None = None
+        self,
+        method: str,
+        parameters: JsonObject,
+        number: int | None = None,
+        before_sending: Callable[[], None] = lambda: None,
     ) -> JsonObject:
         number = next(self._numbers) if number is None else number
         session = self._transport.session
+        before_sending()
         try:
             return await self._transport.request(method, parameters, number)
         except SessionLostError:
@@ -124,6 +133,7 @@ class McpClient:
             async with self._renewal:
                 if self._transport.session == session:
                     await self._initialize()
+            before_sending()
             return await self._transport.request(method, parameters, number)
 
     @contextmanager

@@ -19,6 +19,7 @@ from agent_catalog.mcp_messages import McpError, McpRefusalError
 from agent_catalog.secret_variables import SecretsUnavailableError, secret_variables
 from agent_catalog.session import Session
 from agent_catalog.tool_output import bounded
+from agentrun.domain.errors import MayNotActError
 
 _log = logging.getLogger(__name__)
 # The server knows its schema's rules, and says which of them the arguments break.
@@ -105,18 +106,23 @@ class McpToolset(AbstractToolset[Session]):
 
         Raises:
             ToolFailed: The tool, or its server, has failed; the message is for the model.
+            MayNotActError: No tool may begin any more.
         """
         called = self._tools[name]
         host = called.server.url.host
         try:
             arguments = called.described.parameters.arguments(tool_args)
-            result = await called.client.call(called.described.name, arguments)
+            result = await called.client.call(
+                called.described.name, arguments, before_sending=ctx.deps.before_tool
+            )
             content = bounded(result.content)
         except McpError as error:
             # The server's own words are for the model only: they may quote the arguments.
             what = "has refused the request" if isinstance(error, McpRefusalError) else error
             _log.warning("The MCP server %s %s (tool %s)", host, what, name)
             raise ToolFailed(f"The tool's server {error}.") from None
+        except MayNotActError:
+            raise
         except Exception:  # noqa: BLE001 - whatever a server sends, the run goes on
             _log.exception("An answer of the MCP server %s cannot be read (tool %s)", host, name)
             raise ToolFailed("What the tool's server has sent cannot be read.") from None

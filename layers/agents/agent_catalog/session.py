@@ -32,9 +32,14 @@ class ToolResults:
 
 @dataclass(frozen=True)
 class Session:
-    """Whose conversation it is; a tool that names it as its first parameter is given it."""
+    """
+    Whose conversation it is; a tool that names it as its first parameter is given it.
+
+    `before_tool` is called before a tool begins, and raises `MayNotActError` where none may.
+    """
 
     tenant: str
     user_id: str
     session_id: str
     results: ToolResults = field(default_factory=ToolResults, compare=False)
+    before_tool: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)

@@ -18,7 +18,7 @@ from agent_catalog.session import Session
 from agent_catalog.tool_output import bounded
 from agent_catalog.tool_reference import split_reference
 from agent_catalog.tools.errors import ToolInputError
-from agentrun.domain.errors import EngineError
+from agentrun.domain.errors import EngineError, MayNotActError
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
     async def call(context: RunContext[Session], **arguments: Any) -> Any:
         session = (context.deps,) if takes_session else ()
         with _failures_shown(name), _at_most(timeout_s, name):
-            result = await _run(partial(function, *session, **arguments))
+            result = await _run(partial(function, *session, **arguments), context.deps.before_tool)
             # In here as well: not everything that a function may return has a form in JSON.
             noted = to_json_value(result)
         context.deps.results.add(name, noted)
@@ -72,11 +72,18 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
     return _with_context(call, function)
 
 
-async def _run(function: partial[Any]) -> Any:
+async def _run(function: partial[Any], before_tool: Callable[[], None]) -> Any:
     if iscoroutinefunction(function.func):
+        before_tool()
         return bounded(await function())
+
+    def run() -> Any:
+        # In the thread: one that was free too late must not begin what nobody waits for any more.
+        before_tool()
+        return bounded(function())
+
     # A thread cannot be stopped: when nobody waits any more, it ends unheard.
-    return await run_sync(lambda: bounded(function()), abandon_on_cancel=True)
+    return await run_sync(run, abandon_on_cancel=True)
 
 
 @contextmanager
@@ -111,7 +118,7 @@ def _takes_session(function: Callable[..., Any]) -> bool:
 def _failures_shown(tool: str) -> Iterator[None]:
     try:
         yield
-    except ToolFailed:
+    except (ToolFailed, MayNotActError):
         raise
     except ToolInputError as error:
         raise ToolFailed(str(error)) from error

@@ -37,7 +37,13 @@ class Turn:
     """A new turn, or one that is taken up after its pause; to be run once."""
 
     def __init__(
-        self, task: AgentTask, built: BuiltAgent, model_id: str, models: Callable[[str], Model]
+        self,
+        task: AgentTask,
+        built: BuiltAgent,
+        model_id: str,
+        models: Callable[[str], Model],
+        *,
+        before_tool: Callable[[], None],
     ) -> None:
         """
         Prepare a turn; nothing is done yet.
@@ -50,6 +56,7 @@ class Turn:
         self._built = built
         self._model_id = model_id
         self._models = models
+        self._before_tool = before_tool
         self._taken_up = take_up(task, built.tools)
         self._model = models(model_id)
         self._usage = RunUsage()
@@ -116,6 +123,7 @@ class Turn:
                 task.session_id,
                 # Of all turns, also those that the model is not shown any more.
                 ToolResults(partial(tool_results, task.history, so_far)),
+                self._before_tool,
             ),
         )
 

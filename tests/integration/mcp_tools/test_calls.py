@@ -6,7 +6,9 @@ import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from agent_catalog.mcp_transport import MAX_MESSAGE_BYTES
+from agent_catalog.session import Session
 from agent_catalog.tool_output import MAX_RESULT_BYTES
+from agentrun.domain.errors import MayNotActError
 from tests.integration.mcp_tools.mcp_run import ECHO, McpRun, entry
 from tests.mcp_server.scripted import (
     Answer,
@@ -156,3 +158,21 @@ async def test_a_call_that_takes_too_long_is_cancelled_there(server: ScriptedSer
     number = server.first("tools/call").message["id"]
     cancelled = server.first("notifications/cancelled").message["params"]
     assert cancelled == {"requestId": number}
+
+
+@pytest.mark.parametrize("let", [0, 1])
+async def test_a_call_that_may_not_begin_is_not_sent(server: ScriptedServer, let: int) -> None:
+    """Nor is it sent again in a new session, the first one having been lost."""
+    asked: list[int] = []
+
+    def before_tool() -> None:
+        asked.append(1)
+        if len(asked) > let:
+            raise MayNotActError
+
+    server.answers["tools/call"] = lambda _: Response(status_code=404)
+    run = McpRun(entry(server))
+    run.session = Session("acme", "ana", "session-1", before_tool=before_tool)
+    with pytest.raises(MayNotActError):
+        await run.run(ECHO)
+    assert server.names().count("tools/call") == let

@@ -1,7 +1,7 @@
 """One agent with sample tools, run with a model that is scripted or the demo model."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,12 +16,14 @@ from agentrun.domain.errors import EngineError
 from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.turns import TurnEnded, TurnPaused
+from tests.fakes.scripted_engine import let_begin
 from tests.unit.agent_catalog.chat import Chat
 
 TOOLS = (
     *("add", "locate", "whose", "refuse", "crash", "hang", "hang_in_thread"),
     *("count_far", "launch", "land"),
 )
+
 SAMPLE_AGENT = f"""
 name: Sample
 description: Has one tool of each kind.
@@ -40,6 +42,7 @@ class Bench:
         self.engine = PydanticAiEngine(self.catalog, lambda _: model)
         self.ending: TurnEnded | TurnPaused | None = None
         self.error: EngineError | None = None
+        self.before_tool: Callable[[], None] = let_begin
 
     def task(self, message: str, **fields: Any) -> AgentTask:
         return AgentTask(
@@ -57,7 +60,8 @@ class Bench:
         events: list[Any] = []
         self.ending = self.error = None
         try:
-            async for output in self.engine.run(self.task(message, **fields)):
+            task = self.task(message, **fields)
+            async for output in self.engine.run(task, before_tool=self.before_tool):
                 if self.ending is None and isinstance(output, TurnEnded | TurnPaused):
                     self.ending = output
                 else:

@@ -19,6 +19,7 @@ from agent_catalog.models import create_model
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, Metrics, ToolEnd, ToolError, ToolStart
 from agentrun.domain.requests import RunOptions
+from tests.fakes.scripted_engine import let_begin
 from tests.unit.agent_catalog import sample_tools
 from tests.unit.agent_catalog.chat import Chat
 from tests.unit.agent_catalog.conftest import MakeBench, calling
@@ -236,7 +237,7 @@ async def test_cancelling_the_reader_closes_what_the_run_waits_for(
     rig = bench(stream)
 
     async def read() -> None:
-        async for event in rig.engine.run(rig.task("go")):
+        async for event in rig.engine.run(rig.task("go"), before_tool=let_begin):
             if isinstance(event, ContentDelta):
                 sample_tools.hanging.set()
 
@@ -256,7 +257,7 @@ async def test_closing_between_two_events_closes_the_model(
 ) -> None:
     sample_tools.calls.clear()
     rig = bench(stalled)
-    run = rig.engine.run(rig.task("go"))
+    run = rig.engine.run(rig.task("go"), before_tool=let_begin)
     assert await anext(run) == ContentDelta(text="one")
     async with asyncio.timeout(3):
         await (asyncio.create_task(run.aclose()) if in_another_task else run.aclose())

@@ -227,17 +227,17 @@ async def test_a_continuation_that_cannot_begin_is_paused_again(
 ) -> None:
     await desk.pause()
     monkeypatch.setattr(run_execution, "BEGIN_PATIENCE", timedelta(seconds=0.01))
-    real_append = desk.log.append
+    begin = desk.store.begin_continuation
 
     def away(*_args: Any, **_kwargs: Any) -> None:
         raise StoreUnavailableError("away")
 
-    monkeypatch.setattr(desk.log, "append", away)
+    monkeypatch.setattr(desk.store, "begin_continuation", away)
     with pytest.raises(StoreUnavailableError):
         await desk.resume()
     assert desk.status() == RunStatus.PAUSED
     assert len(desk.engine.tasks) == 1
-    monkeypatch.setattr(desk.log, "append", real_append)
+    monkeypatch.setattr(desk.store, "begin_continuation", begin)
     await read_all(await desk.resume())
     assert desk.status() == RunStatus.COMPLETED
 

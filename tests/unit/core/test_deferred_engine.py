@@ -8,7 +8,7 @@ from agentrun.domain.agents import Agent
 from agentrun.domain.events import ContentDelta
 from agentrun.domain.ports import AgentTask
 from agentrun.service.deferred_engine import DeferredEngine, LoadedEngine
-from tests.fakes.scripted_engine import ScriptedEngine
+from tests.fakes.scripted_engine import ScriptedEngine, let_begin
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,8 @@ class Loading:
 
 
 async def answer(engine: DeferredEngine) -> list[str]:
-    return [event.text async for event in engine.run(TASK) if isinstance(event, ContentDelta)]
+    outputs = engine.run(TASK, before_tool=let_begin)
+    return [output.text async for output in outputs if isinstance(output, ContentDelta)]
 
 
 async def test_what_could_not_be_loaded_is_tried_again() -> None:

@@ -190,7 +190,7 @@ def test_settling_and_cancelling_name_only_what_the_status_function_may(
     def note(params: dict[str, Any], **_: Any) -> None:
         words = f"{params['UpdateExpression']} {params['ConditionExpression']}"
         names: dict[str, str] = params.get("ExpressionAttributeNames", {})
-        literal = {w for w in re.findall(r"(?<![#:\w])\w+", words) if not w.isupper()}
+        literal = {w for w in re.findall(r"(?<![#:\w])\w+\b(?!\()", words) if not w.isupper()}
         named.update(literal | set(names.values()) | set(params["Key"]))
         returned.add(params.get("ReturnValues", "NONE"))
 

@@ -140,8 +140,8 @@ def test_a_pause_is_restored_once(client: "DynamoDBClient", store: DynamoRunStor
     store.resume(seen, SECOND, seen=SessionLock(active="run-1"), at=LATER)
     lose_next_reply(client, "UpdateItem")
     with pytest.raises(StoreUnavailableError):
-        store.restore_pause(KEY, SECOND.executor, at=LATER)
-    store.restore_pause(KEY, SECOND.executor, at=LATER)
+        store.restore_pause(KEY, SECOND.executor, at=LATER, paused_id=5)
+    store.restore_pause(KEY, SECOND.executor, at=LATER, paused_id=5)
     assert (store.get_state(KEY).status, store.get_state(KEY).version) == (RunStatus.PAUSED, 4)
 
 

@@ -82,7 +82,8 @@ class TestDeleting:
                 conversations.session("acme", "deleted")
                 continue
             break
-        assert items(client) == []
+        # Without its header nobody knows how old a run is.
+        assert [item for item in items(client) if set(item) != {"pk", "sk", "ttl"}] == []
         assert interruptions
 
     def test_the_lost_reply_to_the_last_step_hides_a_success(

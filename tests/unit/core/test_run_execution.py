@@ -22,6 +22,7 @@ from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.service import run_execution, run_narration
+from agentrun.service.execution_bounds import DEADLINE_RESERVE
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_recorder import RecordingPace
 from tests.runs import AT, EXECUTOR, a_request, a_run
@@ -38,7 +39,9 @@ class Engine:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def run(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
+    def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineEvent, None]:
         return self._script()
 
 
@@ -214,8 +217,13 @@ async def test_a_run_that_is_stopped_with_its_process_fails_with_what_it_had(sta
 
 
 async def test_a_run_ends_itself_before_its_deadline(stage: Stage) -> None:
-    deadline = AT + run_execution.DEADLINE_RESERVE + timedelta(milliseconds=10)
-    await stage.run(forever, deadline=deadline)
+    async def pass_the_time() -> AsyncGenerator[EngineEvent, None]:
+        yield ContentDelta(text="so far")
+        stage.clock.advance(0.01)
+        await asyncio.Event().wait()
+
+    deadline = AT + DEADLINE_RESERVE + timedelta(milliseconds=10)
+    await stage.run(pass_the_time, deadline=deadline)
     assert stage.types == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
     assert (stage.stored.error_type, stage.stored.output) == ("DEADLINE_EXCEEDED", "so far")
 

@@ -24,7 +24,7 @@ from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
 from agentrun.http.sse import encode_stream
 from agentrun.service.run_recorder import RecordingPace
-from tests.runs import a_request, a_run
+from tests.runs import AT, a_request, a_run
 from tests.workshop import PATIENT, QUICK, Workshop, types
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,9 @@ class Engine:
         self._outputs = outputs
         self._waits = waits
 
-    async def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+    async def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
         for output in self._outputs:
             yield output
         if self._waits:
@@ -147,7 +149,15 @@ async def test_an_end_that_has_no_form_in_the_log_fails_the_run(stage: Stage) ->
 
 
 async def test_an_end_that_has_no_form_in_the_state_fails_the_run(stage: Stage) -> None:
-    real = stage.store.finish
+    real, append = stage.store.finish, stage.log.append
+    writes: list[tuple[RunKey, Sequence[RecordedEvent]]] = []
+
+    def note(key: RunKey, events: Sequence[RecordedEvent], **more: Any) -> None:
+        if "STOP" in types(events):
+            writes.append((key, events))
+        append(key, events, **more)
+
+    stage.log.append = note  # type: ignore[method-assign]
 
     def finish(key: RunKey, executor: str, outcome: Outcome, **more: Any) -> object:
         if outcome.status is RunStatus.COMPLETED:
@@ -158,6 +168,10 @@ async def test_an_end_that_has_no_form_in_the_state_fails_the_run(stage: Stage) 
     await stage.run(Engine(ContentDelta(text="all")))
     # The log had the STOP by then: the ERROR has taken its place.
     stage.check_that_it_failed()
+    assert stage.logged(a_run().key) == stage.streamed
+    # A write whose reply was lost may be applied again, up to half a minute later.
+    (refused,) = writes
+    append(*refused, at=AT)
     assert stage.logged(a_run().key) == stage.streamed
 
 

@@ -23,7 +23,7 @@ LONGEST_S = 6.0
 
 
 class DynamoBatches:
-    """Reads and deletes by key; what DynamoDB leaves unprocessed is asked for again."""
+    """Reads, puts and deletes by key; what DynamoDB leaves unprocessed is asked for again."""
 
     def __init__(
         self,
@@ -78,14 +78,25 @@ class DynamoBatches:
         Raises:
             StoreUnavailableError: Some may be left; retrying is safe.
         """
-        keys = _distinct(keys)
+        self._write([{"DeleteRequest": {"Key": key}} for key in _distinct(keys)])
+
+    def put(self, items: Sequence[Item]) -> None:
+        """
+        Put items of distinct keys, whatever is there.
+
+        Raises:
+            StoreUnavailableError: Some may be missing; retrying is safe.
+        """
+        self._write([{"PutRequest": {"Item": item}} for item in items])
+
+    def _write(self, requests: Sequence[Mapping[str, Any]]) -> None:
         patience = self._patience()
 
         def ask(pending: Any) -> Any:
             return self._client.batch_write_item(RequestItems=pending).get("UnprocessedItems")
 
-        for start in range(0, len(keys), MAX_WRITES):
-            batch = [{"DeleteRequest": {"Key": key}} for key in keys[start : start + MAX_WRITES]]
+        for start in range(0, len(requests), MAX_WRITES):
+            batch = list(requests[start : start + MAX_WRITES])
             self._until_processed(ask, {self._table: batch}, patience)
 
     def _patience(self) -> "_Patience":

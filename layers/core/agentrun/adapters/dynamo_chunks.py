@@ -1,13 +1,20 @@
-"""Texts that lie beside their run's header, in items of their own."""
+"""
+Texts that lie beside their run's header, in items of their own.
+
+The place of a chunk that was erased is marked for a while: an item of the same key without `text`,
+which goes by itself. Nothing is put there any more.
+"""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentrun.adapters.dynamo_client import unavailable_when_failing
+from botocore.exceptions import ClientError
+
+from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
 from agentrun.adapters.dynamo_items import Item, chunk_sk, chunk_sks, run_pk
 from agentrun.adapters.text_chunks import decompress, from_chunks, from_slices
-from agentrun.domain.errors import RunNotFoundError
+from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.runs import RunKey
 
 if TYPE_CHECKING:
@@ -15,6 +22,11 @@ if TYPE_CHECKING:
 
 WITH_PREVIEW = frozenset({"input", "output"})
 """The texts whose first chunk can be read alone (`to_chunks`); the others are only sliced."""
+
+ERASED_FOR = timedelta(days=2)
+"""How long an erased place is marked; no write comes so late, from whatever process."""
+_NOT_ERASED = "attribute_not_exists(pk) OR attribute_exists(#text)"
+_NOT_OF_LATER_END = "(attribute_not_exists(#end) OR #end <= :end)"
 
 
 def read_text(client: "DynamoDBClient", table: str, header: Item, text: str) -> str | None:
@@ -41,7 +53,7 @@ def read_text(client: "DynamoDBClient", table: str, header: Item, text: str) -> 
             },
             ConsistentRead=True,
         )
-        chunks = [item["text"]["B"] for page in pages for item in page["Items"]]
+        chunks = [i["text"]["B"] for page in pages for i in page["Items"] if "text" in i]
     if len(chunks) != len(sort_keys):
         raise RunNotFoundError(header["pk"]["S"].rpartition("#")[2])
     return from_chunks(chunks) if text in WITH_PREVIEW else from_slices(chunks)
@@ -64,3 +76,38 @@ def chunk_items(
                 item["ttl"] = {"N": str(int(checkpoint_until.timestamp()))}
             items.append(item)
     return items
+
+
+def store_chunk(client: "DynamoDBClient", table: str, chunk: Item, *, end: int) -> None:
+    """
+    Put a chunk of an execution's end into its place, again or for the first time.
+
+    Args:
+        client: With which to write.
+        table: The project's table.
+        chunk: One of `chunk_items`.
+        end: Which end it is that the execution tries, from 0; it replaces those before it.
+
+    Raises:
+        FencedError: The place has been erased, or has a later end's chunk; do not retry.
+        StoreUnavailableError: Retrying is safe.
+    """
+    try:
+        with unavailable_when_failing():
+            client.put_item(
+                TableName=table,
+                Item={**chunk, **({"end": {"N": str(end)}} if end else {})},
+                ConditionExpression=f"({_NOT_ERASED}) AND {_NOT_OF_LATER_END}",
+                ExpressionAttributeNames={"#text": "text", "#end": "end"},
+                ExpressionAttributeValues={":end": {"N": str(end)}},
+            )
+    except ClientError as error:
+        if error_code(error) == "ConditionalCheckFailedException":
+            raise FencedError("The run has been deleted.") from error
+        raise
+
+
+def erased_place(key: Item, at: datetime) -> dict[str, Any]:
+    """Return the item that marks a chunk's place as erased; has nothing of what was there."""
+    ttl_epoch_s = int((at + ERASED_FOR).timestamp())
+    return {"pk": key["pk"], "sk": key["sk"], "ttl": {"N": str(ttl_epoch_s)}}

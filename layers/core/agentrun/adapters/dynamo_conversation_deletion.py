@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -9,14 +10,9 @@ from botocore.exceptions import ClientError
 from agentrun.adapters.dynamo_batch import MAX_WRITES, DynamoBatches
 from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
 from agentrun.adapters.dynamo_conversation_items import pointed_run_id
-from agentrun.adapters.dynamo_items import (
-    POINTER_PREFIX,
-    Item,
-    header_key,
-    run_pk,
-    session_key,
-    session_pk,
-)
+from agentrun.adapters.dynamo_items import POINTER_PREFIX, Item, session_key, session_pk
+from agentrun.adapters.dynamo_run_erasure import DynamoRunErasure
+from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.errors import SessionNotFoundError, StoreUnavailableError
 from agentrun.domain.runs import RunKey
 
@@ -31,8 +27,7 @@ class DynamoDeletion:
     """
     Deletes sessions in an order that can be interrupted anywhere and begun again.
 
-    Of each run the header goes first: without it the run is missing for its readers and fenced off
-    from its executor. Its pointer goes last, and the session after all pointers.
+    Runs are erased first, their pointers go after them, and the session after all pointers.
     """
 
     def __init__(
@@ -43,24 +38,32 @@ class DynamoDeletion:
         *,
         budget_s: float = BUDGET_S,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._client = client
         self._table = table
         self._batches = batches
+        self._erasure = DynamoRunErasure(client, table, batches, now=now or SystemClock().now)
         self._budget_s = budget_s
         self._monotonic = monotonic
 
     def delete(self, tenant: str, session_id: str) -> None:
         """Delete a session and all that belongs to it; see the port."""
         give_up_at = self._monotonic() + self._budget_s
+
+        def check_time() -> None:
+            if self._monotonic() >= give_up_at:
+                raise StoreUnavailableError("Not all of the session could be deleted in time.")
+
         session = self._session(tenant, session_id)
         if session is None:
             raise SessionNotFoundError(session_id)
         while session is not None:
             for pointers in self._pointers(tenant, session_id):
-                self._delete_runs(tenant, pointers)
-                if self._monotonic() >= give_up_at:
-                    raise StoreUnavailableError("Not all of the session could be deleted in time.")
+                runs = [RunKey(tenant=tenant, run_id=pointed_run_id(p)) for p in pointers]
+                self._erasure.erase(runs, check_time=check_time)
+                self._batches.delete(pointers)
+                check_time()
             if self._delete_unused_since(session):
                 return
             session = self._session(tenant, session_id)
@@ -74,29 +77,18 @@ class DynamoDeletion:
 
     def _pointers(self, tenant: str, session_id: str) -> Iterator[list[Item]]:
         """Give the keys of the pointers by the batch, the newest first: a live run is fenced."""
-        return self._keys(session_pk(tenant, session_id), begins_with=POINTER_PREFIX)
-
-    def _delete_runs(self, tenant: str, pointers: list[Item]) -> None:
-        runs = [RunKey(tenant=tenant, run_id=pointed_run_id(pointer)) for pointer in pointers]
-        self._batches.delete([header_key(run) for run in runs])
-        left = [key for run in runs for page in self._keys(run_pk(run)) for key in page]
-        self._batches.delete(left)
-        self._batches.delete(pointers)
-
-    def _keys(self, partition: str, *, begins_with: str | None = None) -> Iterator[list[Item]]:
-        condition, values = "pk = :pk", {":pk": {"S": partition}}
-        if begins_with is not None:
-            condition += " AND begins_with(sk, :begin)"
-            values[":begin"] = {"S": begins_with}
         with unavailable_when_failing():
             for page in self._client.get_paginator("query").paginate(
                 TableName=self._table,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :runs)",
+                ExpressionAttributeValues={
+                    ":pk": {"S": session_pk(tenant, session_id)},
+                    ":runs": {"S": POINTER_PREFIX},
+                },
                 ProjectionExpression="pk, sk",
                 ScanIndexForward=False,
                 ConsistentRead=True,
-                PaginationConfig={} if begins_with is None else {"PageSize": MAX_WRITES},
+                PaginationConfig={"PageSize": MAX_WRITES},
             ):
                 yield list(page["Items"])
 

@@ -1,6 +1,6 @@
 """Conversations in DynamoDB: sessions, the runs in them, and what was said."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ class DynamoConversationStore:
         *,
         turns_limit_bytes: int = HISTORY_BYTES,
         batches: DynamoBatches | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         """
         Take a client and the table's name.
@@ -48,12 +49,13 @@ class DynamoConversationStore:
             turns_limit_bytes: How much UTF-8 `turns` gives at most, but for the last turn that it
                 gives whole.
             batches: Reads and deletes many items at once.
+            now: Gives the present instant, aware; the system's time if there is none.
         """
         self._client = client
         self._table = table
         self._batches = batches or DynamoBatches(client, table)
         self._turns = DynamoTurns(client, table, self._batches, limit_bytes=turns_limit_bytes)
-        self._deletion = DynamoDeletion(client, table, self._batches)
+        self._deletion = DynamoDeletion(client, table, self._batches, now=now)
 
     def lock(self, tenant: str, session_id: str) -> SessionLock:
         """Tell who uses a session; see the port."""

@@ -92,6 +92,7 @@ class DynamoTurns:
                 for item in self._batches.read(
                     [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted], consistent=True
                 )
+                if "text" in item
             }
             for header in group:
                 # Without all of its chunks it is being deleted at this moment.

@@ -3,9 +3,11 @@
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agentrun.adapters.dynamo_client import unavailable_when_failing
+from botocore.exceptions import ClientError
+
+from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
 from agentrun.adapters.dynamo_items import event_sk, run_pk
 from agentrun.domain.events import RECORDED_EVENTS, RecordedEvent
 from agentrun.domain.runs import RunKey
@@ -28,19 +30,34 @@ class DynamoEventLog:
         self._table = table
         self._retention = RETENTION + longest_pause
 
-    def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
+    def append(
+        self,
+        key: RunKey,
+        events: Sequence[RecordedEvent],
+        *,
+        at: datetime,
+        supersedes: bool = False,
+    ) -> None:
         """Store consecutive events as one segment; see the port."""
-        with unavailable_when_failing():
-            self._client.put_item(
-                TableName=self._table,
-                Item={
-                    "pk": {"S": run_pk(key)},
-                    "sk": {"S": event_sk(events[-1].id)},
-                    "first": {"N": str(events[0].id)},
-                    "events": {"B": zlib.compress(RECORDED_EVENTS.dump_json(tuple(events)))},
-                    "ttl": {"N": str(int((at + self._retention).timestamp()))},
-                },
-            )
+        segment: dict[str, Any] = {
+            "pk": {"S": run_pk(key)},
+            "sk": {"S": event_sk(events[-1].id)},
+            "first": {"N": str(events[0].id)},
+            "events": {"B": zlib.compress(RECORDED_EVENTS.dump_json(tuple(events)))},
+            "ttl": {"N": str(int((at + self._retention).timestamp()))},
+        }
+        write: dict[str, Any] = {"TableName": self._table, "Item": segment}
+        if supersedes:
+            segment["superseding"] = {"BOOL": True}
+        else:
+            # Costs nothing where it holds, and tells a write that comes late.
+            write["ConditionExpression"] = "attribute_not_exists(superseding)"
+        try:
+            with unavailable_when_failing():
+                self._client.put_item(**write)
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
 
     def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:
         """Give the stored events with ids above `after`; see the port."""

@@ -51,6 +51,8 @@ _JSON = ("followups",)
 _EVENTS = ("required_action",)
 _FIELDS = (*_STRINGS, *_NUMBERS, *_INSTANTS, *_TEXTS, *_JSON, *_EVENTS)
 _CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}
+CHUNKED_TEXTS = tuple(_CHUNK_PREFIXES)
+"""The texts that an execution may leave in chunks."""
 
 
 def tenant_key(tenant: str, *parts: str) -> str:
@@ -98,6 +100,11 @@ def chunk_sk(text: str, executor: str, chunk: int) -> str:
     end is committed, is never taken for a part of what another one has committed.
     """
     return f"{_CHUNK_PREFIXES[text]}#{executor}#{chunk:04d}"
+
+
+def is_chunk(key: Item) -> bool:
+    """Tell whether a key is that of a chunk which an execution has written."""
+    return key["sk"]["S"].partition("#")[0] in _CHUNK_PREFIXES.values()
 
 
 def request_sk(chunk: int) -> str:

@@ -80,6 +80,9 @@ class DynamoRunReader:
         previews: dict[RunKey, dict[str, object]] = {}
         chunk_keys = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted]
         for item in self._batch.read(chunk_keys, consistent=False):
+            if "text" not in item:
+                # Erased since its header was read.
+                continue
             key, name, was_cut = wanted[item["pk"]["S"], item["sk"]["S"]]
             texts = previews.setdefault(key, {})
             texts[name] = decompress(item["text"]["B"])

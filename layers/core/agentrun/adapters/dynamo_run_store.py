@@ -1,11 +1,12 @@
 """Runs in DynamoDB; condition expressions decide races."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from agentrun.adapters.dynamo_chunks import store_chunk
 from agentrun.adapters.dynamo_client import error_code, unavailable_when_failing
 from agentrun.adapters.dynamo_items import Item, attributes, header_key, run_from_header, run_pk
 from agentrun.adapters.dynamo_run_end import run_end
@@ -13,10 +14,11 @@ from agentrun.adapters.dynamo_run_reader import without_texts
 from agentrun.adapters.dynamo_run_turns import DynamoRunTurns
 from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
 from agentrun.domain.model import epoch_ms, to_milliseconds
-from agentrun.domain.outcomes import Outcome
+from agentrun.domain.outcomes import EndProgress, Outcome
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus, settled
 
 _OWNED = "#status IN (:queued, :running) AND executor = :executor"
+_LEASE_IS_SHORTER = "leaseUntil <= :leaseUntil"
 _UNDER_WAY = {":queued": {"S": RunStatus.QUEUED}, ":running": {"S": RunStatus.RUNNING}}
 _SET_BY_EXPIRY = (
     "status",
@@ -31,20 +33,73 @@ CANCEL_ATTEMPTS = 5
 """A run that changes its status under every one of them is changing faster than runs do."""
 
 
+class _RefusedError(FencedError):
+    """A header does not meet a write's condition; knows the header where it was asked for."""
+
+    def __init__(self, response: Mapping[str, Any]) -> None:
+        super().__init__("Another executor owns the run, or it has ended.")
+        self._header: Item = response.get("Item", {})
+
+    def run_of(self, executor: str, statuses: Collection[RunStatus]) -> AgentRun:
+        """
+        Return the run if this executor holds it all the same.
+
+        Raises:
+            FencedError: It does not.
+        """
+        if self._header:
+            stored = run_from_header(self._header)
+            if stored.status in statuses and stored.lease and stored.lease.executor == executor:
+                return without_texts(stored)
+        raise self
+
+
 class DynamoRunStore(DynamoRunTurns):
     """The port `RunStore` on the project's table."""
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
         """Renew the lease of a QUEUED or RUNNING run; see the port."""
         lease = {"leaseUntil": {"N": str(epoch_ms(lease_until))}}
-        return self._update_owned(key, executor, lease)
+        try:
+            return self._update_owned(key, executor, lease, also_if=_LEASE_IS_SHORTER)
+        except _RefusedError as refused:
+            # A lease that is longer by now is this executor's own work: this write comes late.
+            return refused.run_of(executor, {RunStatus.QUEUED, RunStatus.RUNNING})
 
-    def finish(self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime) -> AgentRun:
+    def begin_continuation(
+        self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
+    ) -> AgentRun:
+        """Make START of a resumed run durable; see the port."""
+        changes = {
+            "leaseUntil": {"N": str(epoch_ms(lease_until))},
+            "lastEventId": {"N": str(start_id)},
+        }
+        operands = {":running": {"S": RunStatus.RUNNING}, ":executor": {"S": executor}}
+        condition = (
+            "#status = :running AND executor = :executor"
+            f" AND ({_LEASE_IS_SHORTER} OR lastEventId < :lastEventId)"
+        )
+        try:
+            stored = self._update_if(key, condition, operands, changes, returning="ALL_NEW")
+        except _RefusedError as refused:
+            return refused.run_of(executor, {RunStatus.RUNNING})
+        return without_texts(run_from_header(stored))
+
+    def finish(
+        self,
+        key: RunKey,
+        executor: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        progress: EndProgress | None = None,
+    ) -> AgentRun:
         """Move a QUEUED or RUNNING run to PAUSED or a terminal status; see the port."""
-        end = run_end(key, executor, outcome, at)
-        for item in end.chunks:
-            with unavailable_when_failing():
-                self._client.put_item(TableName=self._table, Item=item)
+        end, progress = run_end(key, executor, outcome, at), progress or EndProgress()
+        # One after the other: deletion stops an executor at its first free place.
+        for chunk in end.chunks[progress.stored :]:
+            store_chunk(self._client, self._table, chunk, end=progress.end)
+            progress.stored += 1
         try:
             return self._update_owned(key, executor, end.changes, removes=end.removed)
         except FencedError as fenced:
@@ -53,9 +108,12 @@ class DynamoRunStore(DynamoRunTurns):
                 return stored
             raise fenced
 
-    def restore_pause(self, key: RunKey, executor: str, *, at: datetime) -> None:
+    def restore_pause(self, key: RunKey, executor: str, *, at: datetime, paused_id: int) -> None:
         """Make a resumed run PAUSED again, as it was; see the port."""
-        changes = attributes({"status": RunStatus.PAUSED, "updated_at": to_milliseconds(at)})
+        now = to_milliseconds(at)
+        changes = attributes(
+            {"status": RunStatus.PAUSED, "updated_at": now, "last_event_id": paused_id}
+        )
         operands = {":running": {"S": RunStatus.RUNNING}, ":executor": {"S": executor}}
         condition = "#status = :running AND executor = :executor AND attribute_exists(pausedUntil)"
         try:
@@ -115,8 +173,13 @@ class DynamoRunStore(DynamoRunTurns):
             ":seen": {"S": seen.status},
             ":executor": {"S": seen.lease.executor},
             ":lease": {"N": str(epoch_ms(seen.lease.until))},
+            ":seenLast": {"N": str(seen.last_event_id)},
         }
-        condition = "#status = :seen AND executor = :executor AND leaseUntil = :lease"
+        flag = "attribute_exists" if seen.cancel_requested else "attribute_not_exists"
+        condition = (
+            "#status = :seen AND executor = :executor AND leaseUntil = :lease"
+            f" AND lastEventId = :seenLast AND {flag}(cancelRequestedAt)"
+        )
         try:
             self._update_if(seen.key, condition, operands, changes)
         except FencedError:
@@ -142,11 +205,13 @@ class DynamoRunStore(DynamoRunTurns):
         executor: str,
         changes: Mapping[str, Any],
         *,
+        also_if: str = "",
         removes: Sequence[str] = (),
     ) -> AgentRun:
         operands = {":executor": {"S": executor}, **_UNDER_WAY}
+        condition = f"{_OWNED} AND {also_if}" if also_if else _OWNED
         stored = self._update_if(
-            key, _OWNED, operands, changes, removes=removes, returning="ALL_NEW"
+            key, condition, operands, changes, removes=removes, returning="ALL_NEW"
         )
         return without_texts(run_from_header(stored))
 
@@ -165,6 +230,9 @@ class DynamoRunStore(DynamoRunTurns):
         Set attributes of a header that meets the condition; a new status is a new version.
 
         The status function may name few attributes, so it may not ask for all of them back.
+
+        Raises:
+            FencedError: The header does not meet it, or there is none.
         """
         sets = [f"#{name} = :{name}" for name in changes] + ([also] if also else [])
         if "status" in changes:
@@ -182,9 +250,12 @@ class DynamoRunStore(DynamoRunTurns):
                     ExpressionAttributeValues=values
                     | ({":one": {"N": "1"}} if "status" in changes else {}),
                     ReturnValues=returning,
+                    ReturnValuesOnConditionCheckFailure=(
+                        "ALL_OLD" if returning == "ALL_NEW" else "NONE"
+                    ),
                 )
         except ClientError as error:
             if error_code(error) == "ConditionalCheckFailedException":
-                raise FencedError("Another executor owns the run, or it has ended.") from error
+                raise _RefusedError(error.response) from error
             raise
         return answer.get("Attributes", {})

@@ -123,11 +123,12 @@ class DynamoRunTurns(DynamoRunReader):
             ":executor": {"S": lease.executor},
             ":until": {"N": str(epoch_ms(lease.until))},
         }
-        condition = "#status = :paused AND version = :seenVersion AND leaseUntil > :now"
-        header = self._header_update(paused.key, condition, operands, changes)
-        header["UpdateExpression"] += (
-            ", executor = :executor, leaseUntil = :until REMOVE cancelRequestedAt"
+        condition = (
+            "#status = :paused AND version = :seenVersion AND leaseUntil > :now"
+            " AND attribute_not_exists(cancelRequestedAt)"
         )
+        header = self._header_update(paused.key, condition, operands, changes)
+        header["UpdateExpression"] += ", executor = :executor, leaseUntil = :until"
         try:
             self._write_with_lock(header, paused, lease.executor, seen)
         except TransactionRefusedError as refused:

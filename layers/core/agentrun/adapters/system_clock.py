@@ -1,6 +1,10 @@
-"""The machine's clock."""
+"""The machine's clocks."""
 
+import time
 from datetime import UTC, datetime
+
+# Linux's monotonic clock stands still while the machine is suspended; this one does not.
+_STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock:
@@ -9,3 +13,7 @@ class SystemClock:
     def now(self) -> datetime:
         """Give the present instant, aware, in UTC."""
         return datetime.now(UTC)
+
+    def steady_s(self) -> float:
+        """Give the seconds since some moment in the past; see the port."""
+        return time.clock_gettime(_STEADY)

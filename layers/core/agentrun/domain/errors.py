@@ -20,7 +20,8 @@ Everything that can go wrong with a request or a run, as one tree.
     ├── BrokenAgentError               nobody can run the agent until its definition is mended
     ├── FencedError                    another executor owns the run, or it has ended; never retry
     └── EngineError                    the agent failed; its message is safe to show
-        └── CannotResumeError          what was paused cannot go on; nothing has been done
+        ├── CannotResumeError          what was paused cannot go on; nothing has been done
+        └── MayNotActError             the execution has to end: no tool may begin
 
 Messages are sentences for the caller: no secrets, no prompts, no names of classes or tables.
 """
@@ -157,6 +158,16 @@ class CannotResumeError(EngineError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, error_type="CANNOT_RESUME")
+
+
+class MayNotActError(EngineError):
+    """The execution has to end, or its lease may be over: no tool may begin."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The run was stopped: its lease could not be renewed in time.",
+            error_type="STORE_UNAVAILABLE",
+        )
 
 
 def _shown(wanted: str) -> str:

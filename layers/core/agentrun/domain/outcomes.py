@@ -1,5 +1,6 @@
 """How an execution of a run can end, and what each end changes and says."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, assert_never
 
@@ -52,6 +53,20 @@ class PausedForApproval(_Outcome):
 
 
 Outcome = Completed | Failed | CancelledByRequest | PausedForApproval
+
+
+@dataclass
+class EndProgress:
+    """
+    How far the writing of one end has come; the same one goes with each try.
+
+    An execution whose end cannot be written tries another one: `end` numbers them from 0, so that
+    what comes late of an earlier end is never taken for a part of a later one. `stored` counts
+    what is stored beside the run already, and is the store's.
+    """
+
+    end: int = 0
+    stored: int = 0
 
 
 def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from agentrun.domain.approvals import run_of_approval
 from agentrun.domain.events import Paused
 from agentrun.domain.model import Instant, Model, to_milliseconds
 
@@ -46,7 +47,8 @@ class AgentRun(Model):
 
     `required_action` is what a PAUSED run waits for; a run that goes on keeps it until its next
     pause. The fields from `lease` on are the service's own and never leave it; a PAUSED run's
-    lease ends when it has waited long enough, at `paused_until`.
+    lease ends when it has waited long enough, at `paused_until`. `last_event_id` covers START from
+    the moment at which the run, or its continuation, begins, and all events once it has ended.
     """
 
     id: str
@@ -86,6 +88,20 @@ class AgentRun(Model):
         """The tenant and the id."""
         return RunKey(tenant=self.org_id, run_id=self.id)
 
+    @property
+    def paused_event_id(self) -> int | None:
+        """The id of the event of the run's latest pause; None where it was never paused."""
+        if self.required_action is None:
+            return None
+        _, event_id = run_of_approval(self.required_action.approval_id)
+        return event_id
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether START was said, of a continued run whether it was said again."""
+        paused = self.paused_event_id
+        return paused is None or self.last_event_id > paused
+
 
 LEASE_EXPIRED = "LEASE_EXPIRED"
 LEASE_GRACE_S = 2.0
@@ -114,12 +130,18 @@ def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentR
     Give a run as it is once its lease has lapsed.
 
     A pause that nobody has decided ends CANCELLED, and so does one that came after a cancel. A
-    continuation of which nothing was stored has not begun, so the run is PAUSED again. Any other
-    run has lost its executor and is FAILED.
+    continuation that has not begun leaves the run PAUSED as it was. Any other run has lost its
+    executor and is FAILED.
+
+    Args:
+        run: The run as its header says: whatever else is concluded from, the log included, may
+            have been written by an executor that had lost the run.
+        last_stored_event_id: The log's last event, beyond which the end of a FAILED run has to be.
+        at: Aware UTC instant.
     """
     if run.status is RunStatus.PAUSED:
         return _undecided(run, at)
-    if run.required_action is not None and last_stored_event_id <= run.last_event_id:
+    if not run.has_begun:
         return paused_again(run, at)
     return _abandoned(run, last_stored_event_id, at)
 
@@ -132,6 +154,7 @@ def paused_again(run: AgentRun, at: datetime) -> AgentRun:
         update={
             "status": RunStatus.PAUSED,
             "lease": Lease(executor=run.lease.executor, until=run.paused_until),
+            "last_event_id": run.paused_event_id,
             "updated_at": to_milliseconds(at),
             "version": run.version + 1,
         }
@@ -163,8 +186,17 @@ def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentR
             "updated_at": to_milliseconds(at),
             "completed_at": to_milliseconds(at),
             "duration_ms": int(duration.total_seconds() * 1000) if duration else None,
-            # START, event 1, was said as soon as the run was stored, before any segment.
-            "last_event_id": max(1, last_stored_event_id) + LEASE_EXPIRED_ID_GAP,
+            "last_event_id": max(_committed(run), last_stored_event_id) + LEASE_EXPIRED_ID_GAP,
             "version": run.version + 1,
         }
     )
+
+
+def _committed(run: AgentRun) -> int:
+    """
+    Return the last event that was said for certain: the pause, or the START of a new run.
+
+    Not the START of a continuation: its executor may not have lived to store it, and what it
+    stores after the run's end must not appear in a replay.
+    """
+    return run.paused_event_id or 1

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
-from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from agentrun.domain.agents import Agent
@@ -16,15 +15,10 @@ from agentrun.service.run_result import RunResult
 
 
 def json_answer(
-    body: Mapping[str, Any] | Sequence[Any],
-    *,
-    headers: Mapping[str, str] | None = None,
-    background: BackgroundTask | None = None,
+    body: Mapping[str, Any] | Sequence[Any], *, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer 200 with a JSON body; `background` is done after the last byte."""
-    return Response(
-        to_json(body), headers=headers, media_type="application/json", background=background
-    )
+    """Answer 200 with a JSON body."""
+    return Response(to_json(body), headers=headers, media_type="application/json")
 
 
 def buffered_answer(body: Mapping[str, Any] | Sequence[Any]) -> Response:

@@ -1,13 +1,14 @@
 """The routes of a function that executes runs."""
 
-from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from agentrun.domain.approvals import ContinueRequest, ResolveRequest
+from agentrun.domain.errors import AgentrunError
 from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun
 from agentrun.http.authentication import AsyncAuthentication
 from agentrun.http.bodies import json_answer, run_body
 from agentrun.http.lambda_context import came_by_function_url, deadline_of
@@ -23,6 +24,7 @@ from agentrun.http.run_answers import result_answer, stream_answer
 from agentrun.service.attach import attach, whole_run
 from agentrun.service.blocking import in_thread
 from agentrun.service.continue_run import paused_run, run_to_approve
+from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import RunLauncher, RunStream
 from agentrun.service.run_ports import RunPorts
 
@@ -33,7 +35,8 @@ class RunRoutes:
     """
     Refuses requests, or begins, continues and follows runs.
 
-    All that can refuse a request happens before the first byte of its answer.
+    All that can refuse a request happens before the first byte of its answer. The app that has
+    these routes is to be wrapped in `KeptInvocations`: a run goes on after its request.
     """
 
     def __init__(
@@ -125,5 +128,12 @@ class RunRoutes:
             caller, paused, body.as_continue(), deadline=deadline_of(request, self.ports.clock)
         )
         execution.detach()
-        run = await in_thread(self.ports.threads, self.ports.store.get, paused.key)
-        return json_answer(run_body(run), background=BackgroundTask(self.launcher.ended, execution))
+        return json_answer(run_body(await self._continued(execution)))
+
+    async def _continued(self, execution: RunExecution) -> AgentRun:
+        """Read a run that goes on; where that fails, it goes on all the same."""
+        begun = execution.as_begun
+        try:
+            return await in_thread(self.ports.threads, self.ports.store.get, begun.key)
+        except AgentrunError:
+            return begun

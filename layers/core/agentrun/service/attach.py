@@ -111,11 +111,11 @@ class RunFollower:
         except StoreUnavailableError:
             return None
         if self._has_ended():
-            return _said_of_ended(self.run, stored)
+            return said_of_ended(self.run, stored)
         if lease_has_lapsed(self.run, self._ports.clock.now()):
             # Somebody may have taken the executor for dead before it wrote what was read here.
             return None
-        return _without_unconfirmed_end(stored)
+        return _without_unconfirmed_end(self.run, stored)
 
     async def _refresh(self) -> None:
         try:
@@ -126,7 +126,7 @@ class RunFollower:
             return
 
 
-def _said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+def said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
     """
     Leave out what an executor wrote that its run's end does not cover; it was never said.
 
@@ -139,18 +139,21 @@ def _said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[R
         has_end = said and said[-1].id == run.last_event_id
         return said[:-1] if has_end and said[-1].event.event not in ENDS else said
     last = run.last_event_id - LEASE_EXPIRED_ID_GAP
-    return _without_unconfirmed_end([event for event in stored if event.id <= last])
+    return _without_unconfirmed_end(run, [event for event in stored if event.id <= last])
 
 
-def _without_unconfirmed_end(stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+def _without_unconfirmed_end(
+    run: AgentRun, stored: Sequence[RecordedEvent]
+) -> Sequence[RecordedEvent]:
     """
-    Hold METRICS and what follows back while the run is not known to have ended.
+    Hold METRICS and what follows back while the run is not known to have ended so.
 
-    The executor writes them before it commits the end. In a continued run they are followed by
-    another START and stand for an earlier, committed pause.
+    The executor writes them before it commits the end. Those up to the pause that the header has
+    are committed, and so are those of any pause that is followed by another START.
     """
+    committed = run.paused_event_id or 0
     for index in range(len(stored) - 1, max(-1, len(stored) - 3), -1):
-        if stored[index].event.event is EventType.METRICS:
+        if stored[index].id > committed and stored[index].event.event is EventType.METRICS:
             return stored[:index]
     return stored
 

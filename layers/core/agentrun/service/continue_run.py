@@ -46,7 +46,7 @@ async def continue_run(
             not fit the tool.
         AgentNotFoundError: The agent is gone.
         BrokenAgentError: The agent's definition is broken by now.
-        ConflictError: The run is not paused any more, or its session is busy.
+        ConflictError: The run is not paused any more or to be cancelled, or its session is busy.
         TooManyRunsError: The user or the tenant has as many runs as they may.
         StoreUnavailableError: Nothing is known of the outcome; retrying is safe: the pause is
             either taken, which is a conflict, or still there.
@@ -63,12 +63,9 @@ async def continue_run(
     checkpoint = await in_thread(threads, store.checkpoint, paused.key)
     lease = Lease(executor=ports.new_id(), until=ports.runs.clock.now() + LEASE_DURATION)
     running = paused.model_copy(update={"status": RunStatus.RUNNING, "lease": lease})
-    async with slot_of_new(running, ports.slots) as slot:
-        await _take(paused, lease, ports)
-        slot.is_needed = True
     task = task_of(running, agent, checkpoint.request, checkpoint.media)
     resumption = Resumption(state=checkpoint.state, decisions=decisions)
-    return PendingTurn(
+    turn = PendingTurn(
         run=running,
         task=task.model_copy(update={"resumption": resumption}),
         request=checkpoint.request,
@@ -76,6 +73,10 @@ async def continue_run(
         said_before=checkpoint.output,
         used_before=checkpoint.metrics,
     )
+    async with slot_of_new(running, ports.slots) as slot:
+        await _take(paused, lease, ports)
+        slot.is_needed = True
+    return turn
 
 
 def _check_arguments(

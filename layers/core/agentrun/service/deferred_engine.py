@@ -29,10 +29,14 @@ class DeferredEngine:
         self._loading: asyncio.Future[LoadedEngine] | None = None
         self._engine: LoadedEngine | None = None
 
-    def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+    def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
         """Load the engine if nobody has, then run one turn; see the port."""
         # Once it is there it is used directly: a generator around it would cost every event.
-        return self._load_and_run(task) if self._engine is None else self._engine.run(task)
+        if self._engine is None:
+            return self._load_and_run(task, before_tool)
+        return self._engine.run(task, before_tool=before_tool)
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
@@ -61,10 +65,12 @@ class DeferredEngine:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load_at_once))
         return self._loading
 
-    async def _load_and_run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+    async def _load_and_run(
+        self, task: AgentTask, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
         # Shielded: one run that is cancelled must not take the engine from the others.
         engine = self._engine = await asyncio.shield(self._begin_loading())
-        async with aclosing(engine.run(task)) as events:
+        async with aclosing(engine.run(task, before_tool=before_tool)) as events:
             async for event in events:
                 yield event
 

@@ -18,6 +18,8 @@ def derived_end(run: AgentRun, *, after: int) -> RecordedEvent | None:
     end: Cancelled | Error
     if run.status is RunStatus.CANCELLED:
         end = Cancelled(reason=run.error_message or "The run was cancelled on request.")
-    else:
+    elif run.status is RunStatus.FAILED:
         end = Error(message=run.error_message or "The run failed.")
+    else:
+        return None
     return RecordedEvent(id=run.last_event_id, timestamp_ms=epoch_ms(run.completed_at), event=end)

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from typing import assert_never
 
 from agentrun.domain.approvals import approval_id
-from agentrun.domain.errors import CannotResumeError, EngineError, FencedError
+from agentrun.domain.errors import CannotResumeError, EngineError, FencedError, MayNotActError
 from agentrun.domain.events import Metrics, Paused, PendingApproval
 from agentrun.domain.outcomes import (
     CancelledByRequest,
@@ -14,8 +15,10 @@ from agentrun.domain.outcomes import (
     PausedForApproval,
 )
 from agentrun.domain.turns import Checkpoint, TurnPaused
+from agentrun.service.execution_bounds import Bound
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.run_narration import RunNarration
+from agentrun.service.run_recorder import CancelRequested
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +32,26 @@ class Ending:
         self._turn = turn
         self._narration = narration
 
-    def of(self, consuming: asyncio.Task[None], *, is_stopped: bool) -> Outcome:
+    def at(self, bound: Bound) -> Failed:
+        """Give the outcome of a run that had to end."""
+        match bound:
+            case Bound.STOPPED:
+                return self.failed("EXECUTOR_STOPPED", "The run was stopped with its process.")
+            case Bound.DEADLINE:
+                return self.failed("DEADLINE_EXCEEDED", "The run took longer than it may.")
+            case Bound.LEASE:
+                error = MayNotActError()
+                return self.failed(error.error_type, str(error))
+            case _:
+                assert_never(bound)
+
+    def of(self, consuming: asyncio.Task[None]) -> Outcome:
         """
-        Give the outcome of an engine that has ended, by itself or with its process.
+        Give the outcome of an engine that has ended.
 
         Raises:
             FencedError: The run is somebody else's.
         """
-        if consuming.cancelled() and is_stopped:
-            return self.failed("EXECUTOR_STOPPED", "The run was stopped with its process.")
         # An engine that is cancelled from within has failed: nobody here has asked for it.
         error = (
             EngineError("The agent broke off.") if consuming.cancelled() else consuming.exception()
@@ -47,6 +61,8 @@ class Ending:
                 return self._ended()
             case FencedError():
                 raise error
+            case CancelRequested():
+                return self.cancelled()
             case CannotResumeError():
                 log.error("run paused again: %s", error, extra=self._extra())
                 return self._paused_again()

@@ -19,9 +19,16 @@ class LiveEvents:
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
         self._abandoned = False
+        self.last_id = 0
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether somebody reads, or may begin to."""
+        return not self._abandoned
 
     def publish(self, event: RecordedEvent) -> None:
-        """Hand an event on."""
+        """Hand an event on; `last_id` is the id of the last one."""
+        self.last_id = event.id
         if not self._abandoned:
             self._ready.append(event)
             self._wake()

@@ -9,9 +9,10 @@ from agentrun.domain.errors import EngineError, StoreUnavailableError
 from agentrun.domain.events import Metrics
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service.blocking import in_thread
 from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.run_recorder import CancelRequested
 from agentrun.service.session_turns import wait_for_turn
 
 HISTORY_TURNS = 50
@@ -40,9 +41,14 @@ class PendingTurn:
     @property
     def executor(self) -> str:
         """Who executes the run."""
+        return self.lease.executor
+
+    @property
+    def lease(self) -> Lease:
+        """Under which lease the run was stored, or taken."""
         if self.run.lease is None:
             raise ValueError("an execution needs its run's lease")
-        return self.run.lease.executor
+        return self.run.lease
 
     async def prepare(self) -> AgentTask:
         """
@@ -50,13 +56,16 @@ class PendingTurn:
 
         Raises:
             FencedError: Somebody has ended the run meanwhile.
+            CancelRequested: Somebody has asked for its end before its turn was known to be taken.
             EngineError: The conversation cannot be read.
         """
         run, task = self.run, self.task
         if run.status is RunStatus.QUEUED:
-            await wait_for_turn(
+            taken = await wait_for_turn(
                 run, self.executor, conversations=self.ports.conversations, ports=self.ports.runs
             )
+            if taken.cancel_requested:
+                raise CancelRequested
         # A session whose id nobody has asked for began with this run.
         if self.request.session_id is None and task.resumption is None:
             return task

@@ -6,21 +6,29 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
-from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
+from agentrun.domain.errors import (
+    FencedError,
+    MayNotActError,
+    RunNotFoundError,
+    StoreUnavailableError,
+)
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.outcomes import Outcome, terminal_event
+from agentrun.domain.outcomes import Outcome, PausedForApproval, terminal_event
 from agentrun.domain.ports import AgentEngine
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.service.blocking import in_thread
-from agentrun.service.derived_events import derived_end
+from agentrun.service.end_by_others import said_by_others
+from agentrun.service.execution_bounds import ExecutionBounds
 from agentrun.service.execution_end import Ending
+from agentrun.service.own_lease import OwnLease
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.run_narration import RunNarration
 from agentrun.service.run_recorder import CancelRequested, RecordingPace, RunRecorder
 
-DEADLINE_RESERVE = timedelta(seconds=5)
 FINISH_PATIENCE = timedelta(seconds=60)
 """How long the run's end is tried to be written where no deadline is known."""
+TELL_PATIENCE = timedelta(seconds=10)
+"""How long a reader waits to be told what became of a run that is not this execution's any more."""
 LEAVE_BEFORE_END_S = 0.25
 BEGIN_PATIENCE = timedelta(seconds=4)
 """How long the first event of a continuation is tried to be written; its caller waits for it."""
@@ -46,7 +54,11 @@ class RunExecution:
         self._turn = turn
         self._engine = engine
         self._ports = ports = turn.ports.runs
-        self._recorder = RunRecorder(run, turn.executor, ports=ports, pace=pace or RecordingPace())
+        lease = OwnLease(turn.lease, ports.clock)
+        self._bounds = ExecutionBounds(lease, ports.clock)
+        self._recorder = RunRecorder(
+            run, turn.executor, ports=ports, pace=pace or RecordingPace(), lease=lease
+        )
         self._narration = RunNarration(
             run,
             self._recorder,
@@ -56,8 +68,8 @@ class RunExecution:
         )
         self._ending = Ending(turn, self._narration)
         self._consuming: asyncio.Task[None] | None = None
-        self._is_stopped = False
-        self._has_begun = False
+        self._own_pause: int | None = None
+        self._begun: AgentRun | None = None
 
     def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
         """Give the events as they happen; see `LiveEvents.batches`."""
@@ -69,7 +81,7 @@ class RunExecution:
 
     def stop(self) -> None:
         """End the run as FAILED: the process that executes it has to end."""
-        self._is_stopped = True
+        self._bounds.stop()
         if self._consuming is not None:
             self._consuming.cancel()
 
@@ -82,16 +94,22 @@ class RunExecution:
         """
         Say START of a continuation, durably, and make sure that the run is still this executor's.
 
-        Only then may the engine act: as long as nothing is stored, the run may be PAUSED again.
+        Only then may the engine act: as long as the run's header does not say so, it has not begun
+        and may be PAUSED again. A run that is to be cancelled by then ends without its engine.
 
         Raises:
             FencedError: Somebody else has the run by now.
             StoreUnavailableError: Nothing was said.
         """
-        start = self._narration.start()
-        await self._recorder.write_now(give_up_after=BEGIN_PATIENCE)
-        self._has_begun = True
-        self._narration.live.publish(start)
+        self._begun = await self._recorder.begin_continuation(
+            start_id=self._narration.last_id + 1, give_up_after=BEGIN_PATIENCE
+        )
+        self._narration.live.publish(self._narration.start())
+
+    @property
+    def as_begun(self) -> AgentRun:
+        """The run, without its texts, as it was stored when this execution began."""
+        return self._begun or self.run
 
     async def execute(self, *, deadline: datetime | None = None) -> Outcome | None:
         """
@@ -104,16 +122,9 @@ class RunExecution:
             How the run ended, durably; None when somebody else has ended it or the store stayed
             away, in which case the log or the lease tells the rest.
         """
+        self._bounds.deadline = deadline
         try:
-            if not self._has_begun:
-                self._narration.live.publish(self._narration.start())
-            outcome = await self._end_of(deadline)
-            outcome = await self._finish(outcome, self._patience(deadline))
-        except FencedError as error:
-            log.warning("run left to whoever has it: %s", error, extra={"runId": self.run.id})
-            await self._tell_end_by_others()
-            await self._leave()
-            return None
+            return await self._executed(deadline)
         except StoreUnavailableError as error:
             log.warning("run left to its lease: %s", error, extra={"runId": self.run.id})
             return None
@@ -121,50 +132,73 @@ class RunExecution:
             # The stream's last resort: what nobody foresaw must not keep it open, or be unheard of.
             log.exception("run left to its lease", extra={"runId": self.run.id})
             return None
-        else:
-            return outcome
         finally:
             self._recorder.close()
             self._narration.live.end()
 
-    async def _end_of(self, deadline: datetime | None) -> Outcome:
+    async def _executed(self, deadline: datetime | None) -> Outcome | None:
+        try:
+            if self._begun is None:
+                self._narration.live.publish(self._narration.start())
+            outcome = await self._end_of()
+            return await self._finish(outcome, self._patience(deadline))
+        except FencedError as error:
+            log.warning("run left to whoever has it: %s", error, extra={"runId": self.run.id})
+            await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
+            await self._leave()
+            return None
+
+    async def _end_of(self) -> Outcome:
         """Run the agent; what nobody foresaw is an end too, as long as it can be written."""
         try:
-            return await self._run_agent(deadline)
+            return await self._run_agent()
         except (FencedError, StoreUnavailableError):
             raise
         except Exception:
             log.exception("the run cannot go on", extra={"runId": self.run.id})
             return self._ending.unforeseen()
 
-    async def _run_agent(self, deadline: datetime | None) -> Outcome:
-        """Consume the engine beside the recorder; whoever ends first decides."""
+    async def _run_agent(self) -> Outcome:
+        """Consume the engine beside the recorder, within bounds; whoever ends first decides."""
+        if self.as_begun.cancel_requested:
+            return self._ending.cancelled()
         consuming = self._consuming = asyncio.create_task(self._consume())
         recording = asyncio.create_task(self._recorder.record())
+        self._bounds.watch(recording)
         try:
-            done, _ = await asyncio.wait(
-                {consuming, recording},
-                timeout=self._seconds_left(deadline),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if not done:
-                return self._ending.failed("DEADLINE_EXCEEDED", "The run took longer than it may.")
-            if consuming in done:
-                return self._ending.of(consuming, is_stopped=self._is_stopped)
-            recording.result()
-            raise AssertionError("recording ends by itself only with an exception")
+            while (end := self._end_by_now(consuming, recording)) is None:
+                await asyncio.wait(
+                    {consuming, recording},
+                    timeout=self._bounds.look_again_in_s,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
         except CancelRequested:
             return self._ending.cancelled()
+        else:
+            return end
         finally:
             await self._stop(consuming, recording)
 
-    def _seconds_left(self, deadline: datetime | None) -> float | None:
-        if deadline is None:
-            return None
-        return max(0.0, (deadline - DEADLINE_RESERVE - self._ports.clock.now()).total_seconds())
+    def _end_by_now(
+        self, consuming: asyncio.Task[None], recording: asyncio.Task[None]
+    ) -> Outcome | None:
+        """Give the end that the run has come to, if it has; the first cause counts."""
+        bound = self._bounds.reached()
+        if consuming.done():
+            # An engine that was told not to act, or was stopped, does not itself know why.
+            was_held_back = consuming.cancelled() or isinstance(
+                consuming.exception(), MayNotActError
+            )
+            if not was_held_back or (bound is None and not recording.done()):
+                return self._ending.of(consuming)
+        if recording.done():
+            recording.result()
+            raise AssertionError("recording ends by itself only with an exception")
+        return None if bound is None else self._ending.at(bound)
 
     async def _stop(self, consuming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         """End both tasks; the recorder finishes the write that it is making."""
+        self._bounds.close()
         consuming.cancel()
         self._recorder.close()
         ended = await asyncio.gather(consuming, recording, return_exceptions=True)
@@ -176,7 +210,7 @@ class RunExecution:
         task = await self._turn.prepare()
         if self.run.status is RunStatus.QUEUED:
             self._narration.began_at = self._ports.clock.now()
-        async with aclosing(self._engine.run(task)) as events:
+        async with aclosing(self._engine.run(task, before_tool=self._bounds.before_tool)) as events:
             async for event in events:
                 self._narration.take(event)
 
@@ -213,6 +247,7 @@ class RunExecution:
             self._narration.record(outcome.metrics, at=at),
             self._narration.record(terminal_event(self.run.id, outcome), at=at),
         ]
+        self._own_pause = closing[-1].id if isinstance(outcome, PausedForApproval) else None
         await self._recorder.finish(outcome, at=at, give_up_after=patience, singly=singly)
         return closing
 
@@ -227,12 +262,15 @@ class RunExecution:
         with suppress(StoreUnavailableError):
             await in_thread(self._ports.threads, self._ports.store.release, self.run)
 
-    async def _tell_end_by_others(self) -> None:
-        """Let the reader see the end that somebody else has given the run."""
-        with suppress(StoreUnavailableError, RunNotFoundError):
-            run: AgentRun = await in_thread(
-                self._ports.threads, self._ports.store.get_state, self.run.key
-            )
-            end = derived_end(run, after=self._narration.last_id)
-            if end is not None:
-                self._narration.live.publish(end)
+    async def _tell_end_by_others(self, patience: timedelta) -> None:
+        """Let the reader have what log and header say of the run beyond what it was told."""
+        live = self._narration.live
+        if not live.has_reader:
+            return
+        said = said_by_others(
+            self.run.key, self._ports, after=live.last_id, own_pause=self._own_pause
+        )
+        with suppress(RunNotFoundError, TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()), aclosing(said) as events:
+                async for event in events:
+                    live.publish(event)

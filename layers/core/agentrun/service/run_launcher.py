@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from agentrun.domain.approvals import ContinueRequest
 from agentrun.domain.conversations import SessionPolicy
-from agentrun.domain.errors import AgentrunError, FencedError, StoreUnavailableError
+from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine
@@ -20,12 +19,13 @@ from agentrun.domain.runs import AgentRun
 from agentrun.service.attach import RunFollower, whole_run
 from agentrun.service.blocking import in_thread
 from agentrun.service.continue_run import continue_run
+from agentrun.service.invocation import keep_invocation_for
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_recorder import RecordingPace
-from agentrun.service.start_run import Idempotency, start_run
+from agentrun.service.start_run import LEASE_DURATION, Idempotency, start_run
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class RunLauncher:
         self._ports = ports
         self._settings = settings
         self._executing: dict[asyncio.Task[None], RunExecution] = {}
+        self._restoring: set[asyncio.Task[None]] = set()
 
     async def begin(
         self,
@@ -158,11 +159,11 @@ class RunLauncher:
         # Before the run is taken: an engine that cannot be loaded must cost nobody a decision.
         await self._settings.engine_ready()
         turn = await continue_run(principal, paused, request, ports=self._ports)
-        execution = self._execution(turn)
         try:
+            execution = self._execution(turn)
             await execution.begin_again()
-        except (AgentrunError, asyncio.CancelledError):
-            await self._restore_pause(turn)
+        except (Exception, asyncio.CancelledError):
+            await self._give_up(turn)
             raise
         return self._launch(execution, deadline)
 
@@ -173,24 +174,53 @@ class RunLauncher:
         executing = asyncio.create_task(self._execute(execution, deadline))
         self._executing[executing] = execution
         executing.add_done_callback(self._executing.pop)
+        keep_invocation_for(executing)
         return execution
 
     async def _execute(self, execution: RunExecution, deadline: datetime | None) -> None:
         self._settings.on_ended(execution.run, await execution.execute(deadline=deadline))
 
-    async def _restore_pause(self, turn: PendingTurn) -> None:
-        """Put the pause back; where that fails, the lapsing lease does it."""
-        store, threads = self._ports.runs.store, self._ports.runs.threads
-        with suppress(StoreUnavailableError, FencedError):
-            at = self._ports.runs.clock.now()
-            await in_thread(threads, store.restore_pause, turn.run.key, turn.executor, at=at)
-            await in_thread(threads, store.release, turn.run)
+    async def _give_up(self, turn: PendingTurn) -> None:
+        """Put the pause back, now or once the store is back; later the lapsed lease does it."""
+        try:
+            await self._restore_pause(turn)
+        except FencedError:
+            pass
+        except StoreUnavailableError:
+            restoring = asyncio.create_task(self._restore_pause_later(turn))
+            self._restoring.add(restoring)
+            restoring.add_done_callback(self._restoring.discard)
+            keep_invocation_for(restoring)
         await self._ports.slots.give_back(turn.run, tokens=0)
 
+    async def _restore_pause(self, turn: PendingTurn) -> None:
+        store, threads = self._ports.runs.store, self._ports.runs.threads
+        run, at = turn.run, self._ports.runs.clock.now()
+        # The run as it was taken: its last event is the pause's.
+        await in_thread(
+            threads, store.restore_pause, run.key, turn.executor, at=at, paused_id=run.last_event_id
+        )
+        await in_thread(threads, store.release, run)
+
+    async def _restore_pause_later(self, turn: PendingTurn) -> None:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + LEASE_DURATION.total_seconds()
+        while loop.time() < give_up_at:
+            await asyncio.sleep(self._settings.pace.retry_pause_s)
+            try:
+                await self._restore_pause(turn)
+            except StoreUnavailableError:
+                continue
+            except FencedError:
+                return
+            else:
+                return
+
     async def ended(self, execution: RunExecution) -> None:
-        """Wait until an execution is over: a process may be frozen once nobody waits."""
+        """Wait until an execution is over; it goes on where its caller does not."""
         tasks = [task for task, executed in self._executing.items() if executed is execution]
-        await asyncio.gather(*tasks)
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def stop(self) -> None:
         """End all runs under way as FAILED, and wait until their ends are durable."""

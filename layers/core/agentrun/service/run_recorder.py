@@ -5,16 +5,17 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.model import Model
-from agentrun.domain.outcomes import Outcome
+from agentrun.domain.outcomes import EndProgress, Outcome
 from agentrun.domain.runs import AgentRun
 from agentrun.service.blocking import in_thread
 from agentrun.service.event_buffer import EventBuffer
+from agentrun.service.own_lease import OwnLease
 from agentrun.service.run_ports import RunPorts
-from agentrun.service.start_run import LEASE_DURATION
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +50,19 @@ class RunRecorder:
         *,
         ports: RunPorts,
         pace: RecordingPace,
+        lease: OwnLease,
     ) -> None:
         self._key = run.key
         self._executor = executor
         self._ports = ports
         self._pace = pace
+        self._lease = lease
         self._buffer = EventBuffer()
         self._wake = asyncio.Event()
         self._closing = False
         self._first_buffered_at: float | None = None
         self._last_written: Sequence[RecordedEvent] = ()
+        self._ends = 0
 
     def add(self, event: RecordedEvent, *, characters: int) -> None:
         """Buffer an event of about this size; the next flush writes it."""
@@ -121,14 +125,15 @@ class RunRecorder:
             timer.cancel()
 
     async def _heartbeat(self) -> None:
-        until = self._ports.clock.now() + LEASE_DURATION
+        sent = self._lease.moment()
         run = await in_thread(
             self._ports.threads,
             self._ports.store.heartbeat,
             self._key,
             self._executor,
-            lease_until=until,
+            lease_until=sent.lease_until,
         )
+        self._lease.renewed(sent)
         if run.cancel_requested:
             raise CancelRequested
 
@@ -150,9 +155,9 @@ class RunRecorder:
         left_out = 0
         while self._buffer:
             event, *_ = self._buffer.segment(characters=0)
-            at, append = self._ports.clock.now(), self._ports.log.append
+            append = partial(self._ports.log.append, self._key, [event], supersedes=True)
             try:
-                await in_thread(self._ports.threads, append, self._key, [event], at=at)
+                await in_thread(self._ports.threads, append, at=self._ports.clock.now())
             except (FencedError, StoreUnavailableError):
                 raise
             except Exception:  # noqa: BLE001 - the cause was logged when the whole was to be written
@@ -167,7 +172,7 @@ class RunRecorder:
         Forget the events above an id.
 
         Should some be stored already, the rest of their segment is buffered once more: the next
-        events get the same ids, and take their places.
+        events get the same ids and take their places, to be written by `finish` singly.
         """
         self._buffer.drop_after(after)
         if self._last_written and self._last_written[-1].id > after:
@@ -175,28 +180,39 @@ class RunRecorder:
                 if event.id <= after:
                     self._buffer.add(event, characters=0)
 
-    async def write_now(self, *, give_up_after: timedelta) -> None:
+    async def begin_continuation(self, *, start_id: int, give_up_after: timedelta) -> AgentRun:
         """
-        Write all that is buffered, and renew the lease, before `record` begins.
+        Make START of a continuation durable, and renew the lease, before `record` begins.
+
+        The log gets it later, like everything else: only the header is written under the fence.
+
+        Returns:
+            The run as stored; whether it is to be cancelled is to be looked at.
 
         Raises:
-            FencedError: Another executor owns the run, or it has ended.
+            FencedError: Another executor owns the run, or it is not RUNNING.
             StoreUnavailableError: The store stayed away for `give_up_after`.
         """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + give_up_after.total_seconds()
         while True:
+            sent = self._lease.moment()
             try:
-                await self._flush(whole=True)
-                # Whether to cancel is asked again by `record`, which can end the run.
-                with contextlib.suppress(CancelRequested):
-                    await self._heartbeat()
+                run = await in_thread(
+                    self._ports.threads,
+                    self._ports.store.begin_continuation,
+                    self._key,
+                    self._executor,
+                    lease_until=sent.lease_until,
+                    start_id=start_id,
+                )
             except StoreUnavailableError:
                 if loop.time() + self._pace.retry_pause_s >= give_up_at:
                     raise
                 await asyncio.sleep(self._pace.retry_pause_s)
             else:
-                return
+                self._lease.renewed(sent)
+                return run
 
     def close(self) -> None:
         """Ask `record` to end after the write that it is making."""
@@ -210,8 +226,8 @@ class RunRecorder:
         Write what is buffered, the terminal event included, then the run's end.
 
         To be called when `record` has ended: two writers would mix the order. While the store is
-        away the lease is renewed whenever it can be, so that nobody takes the run for dead.
-        `singly` leaves out events that cannot be written.
+        away the lease is renewed whenever it can be, so that nobody takes the run for dead. What is
+        stored of the end is not written again. `singly` leaves out events that cannot be written.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
@@ -219,11 +235,12 @@ class RunRecorder:
         """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + give_up_after.total_seconds()
-        threads, end = self._ports.threads, self._ports.store.finish
+        progress = EndProgress(end=self._ends)
+        self._ends += 1
         while True:
             try:
                 await (self._flush_singly() if singly else self._flush(whole=True))
-                await in_thread(threads, end, self._key, self._executor, outcome, at=at)
+                await self._end(outcome, at, progress)
                 return
             except StoreUnavailableError:
                 if loop.time() + self._pace.retry_pause_s >= give_up_at:
@@ -232,6 +249,10 @@ class RunRecorder:
                 # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
                 with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
                     await self._heartbeat()
+
+    async def _end(self, outcome: Outcome, at: datetime, progress: EndProgress) -> None:
+        threads, end = self._ports.threads, self._ports.store.finish
+        await in_thread(threads, end, self._key, self._executor, outcome, at=at, progress=progress)
 
 
 async def _succeeds(write: Awaitable[None]) -> bool:

@@ -18,6 +18,8 @@ MAX_BATCH = 100
 """BatchGetItem's limit."""
 MAX_REPAIRS = 10
 """Bounds the writes that one batch may cause; the next reader repairs the rest."""
+SETTLE_ATTEMPTS = 3
+"""Enough for a cancel during a repair, and for the end of the pause that comes of both."""
 READ_SCOPES = frozenset({"runs:read", "runs:write"})
 
 log = logging.getLogger(__name__)
@@ -65,8 +67,13 @@ def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
 
 
 def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
+    """Settle a run as long as that is due: a cancel that comes in between changes its end."""
     now = ports.clock.now()
-    return ports.store.expire(run, at=now) if lease_has_lapsed(run, now) else run
+    for _ in range(SETTLE_ATTEMPTS):
+        if not lease_has_lapsed(run, now):
+            break
+        run = ports.store.expire(run, at=now)
+    return run
 
 
 def _key(principal: Principal, run_id: str) -> RunKey:

@@ -1,6 +1,6 @@
 """The ports for agents: which there are, and what runs them."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from pydantic import JsonValue
@@ -29,9 +29,14 @@ class AgentDirectory(Protocol):
 class AgentEngine(Protocol):
     """Runs agents."""
 
-    def run(self, task: AgentTask) -> AsyncGenerator[EngineOutput, None]:
+    def run(
+        self, task: AgentTask, *, before_tool: Callable[[], None]
+    ) -> AsyncGenerator[EngineOutput, None]:
         """
         Run one turn, yielding what happens as it happens.
+
+        `before_tool` is called right before each tool begins, in whichever thread it does, and
+        what it raises ends the turn: the tool does not begin.
 
         `Metrics` are yielded whenever the figures have changed and stand for the whole turn so
         far, of a resumed turn for what came after the pause; the last ones are yielded also when
@@ -41,7 +46,7 @@ class AgentEngine(Protocol):
 
         Raises:
             CannotResumeError: The agent has changed since the pause; nothing has been done.
-            EngineError: The agent failed; what was yielded before stands.
+            EngineError: The agent failed, or `before_tool` said no; what was yielded before stands.
         """
         ...
 

@@ -11,11 +11,19 @@ from agentrun.domain.runs import RunKey
 class EventLog(Protocol):
     """Keeps what happened during runs."""
 
-    def append(self, key: RunKey, events: Sequence[RecordedEvent], *, at: datetime) -> None:
+    def append(
+        self,
+        key: RunKey,
+        events: Sequence[RecordedEvent],
+        *,
+        at: datetime,
+        supersedes: bool = False,
+    ) -> None:
         """
         Store consecutive events as one segment; the same segment again changes nothing.
 
-        A segment takes the place of an earlier one that ends with the same id.
+        A segment takes the place of an earlier one that ends with the same id. One that supersedes
+        keeps its place against all that do not: an earlier write may still be on its way.
 
         Raises:
             StoreUnavailableError: Retrying is safe.

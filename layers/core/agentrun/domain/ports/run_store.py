@@ -6,7 +6,7 @@ from typing import Protocol
 
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.idempotency import IdempotencyClaim
-from agentrun.domain.outcomes import Outcome
+from agentrun.domain.outcomes import EndProgress, Outcome
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey
 from agentrun.domain.turns import Checkpoint
@@ -121,7 +121,7 @@ class RunStore(Protocol):
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
         """
-        Renew the lease of a QUEUED or RUNNING run.
+        Renew the lease of a QUEUED or RUNNING run; a longer one stays as it is.
 
         Returns:
             The run as stored, without input and output; `cancel_requested` is what to look at.
@@ -132,7 +132,15 @@ class RunStore(Protocol):
         """
         ...
 
-    def finish(self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime) -> AgentRun:
+    def finish(
+        self,
+        key: RunKey,
+        executor: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        progress: EndProgress | None = None,
+    ) -> AgentRun:
         """
         Move a QUEUED or RUNNING run to PAUSED or to a terminal status, exactly once.
 
@@ -141,12 +149,15 @@ class RunStore(Protocol):
             executor: Whoever holds the run's lease.
             outcome: Status with output (any size, UTF-8), and what belongs to the status.
             at: Aware UTC instant, stored in milliseconds.
+            progress: Goes with each try of the same outcome, so that a try goes on where the one
+                before it broke off; None begins from the first.
 
         Returns:
             The run as stored, without input and output; its own earlier write counts as success.
 
         Raises:
-            FencedError: Another executor owns the run or it has ended; do not retry.
+            FencedError: Another executor owns the run, it has ended, or it was deleted, in which
+                case nothing of the outcome stays stored; do not retry.
             StoreUnavailableError: Retrying is safe.
         """
         ...
@@ -166,18 +177,51 @@ class RunStore(Protocol):
         Move a PAUSED run to RUNNING under a new lease and give it its session's lock.
 
         The pause that is resumed is exactly the one of `paused` (its `version`), and the lock is
-        as it was `seen`. Its own earlier success counts as success.
+        as it was `seen`. Its own earlier success counts as success. The continuation has not begun
+        by that; see `begin_continuation`.
 
         Raises:
-            ConflictError: The run is not paused so any more: somebody else was faster.
+            ConflictError: The run is not paused so any more, or it is to be cancelled.
             SessionBusyError: The lock is not as seen; has it as it is.
             StoreUnavailableError: Nothing is known of the outcome; retrying is safe.
         """
         ...
 
-    def restore_pause(self, key: RunKey, executor: str, *, at: datetime) -> None:
+    def begin_continuation(
+        self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
+    ) -> AgentRun:
+        """
+        Make START of a resumed run durable, and renew its lease: from here on it may act.
+
+        Whoever finds the lease lapsed later knows by `last_event_id` that the run has gone on. Its
+        own earlier success counts as success.
+
+        Args:
+            key: Tenant and run id.
+            executor: Whoever has resumed the run.
+            lease_until: Until when the executor is to be believed alive.
+            start_id: The id of START, the next one after the pause's event.
+
+        Returns:
+            The run as stored, without input and output; `cancel_requested` is what to look at.
+
+        Raises:
+            FencedError: Another executor owns the run or it is not RUNNING; do not retry.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def restore_pause(self, key: RunKey, executor: str, *, at: datetime, paused_id: int) -> None:
         """
         Make a resumed run PAUSED again, as it was, where nothing of the continuation was said.
+
+        Only the continuation's own executor knows that, so only it may; a request to cancel stays.
+
+        Args:
+            key: Tenant and run id.
+            executor: Whoever has resumed the run and will not act.
+            at: Aware UTC instant.
+            paused_id: The id of the pause's event, the run's last one again.
 
         Raises:
             FencedError: The executor does not own the run any more.
@@ -198,9 +242,10 @@ class RunStore(Protocol):
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         """
-        Settle a run whose lease has lapsed, if its lease is still exactly the one in `seen`.
+        Settle a run whose lease has lapsed, if all that decides on its end is as in `seen`.
 
-        What becomes of it is `settled`'s to say.
+        That is its status, its lease, its last event and whether it is to be cancelled. What
+        becomes of it is `settled`'s to say.
 
         Returns:
             The run as stored afterwards, whoever changed it, without input and output.

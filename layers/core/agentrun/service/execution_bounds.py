@@ -1,0 +1,78 @@
+"""What ends an execution, whatever its engine is doing."""
+
+import asyncio
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from agentrun.domain.errors import MayNotActError
+from agentrun.domain.ports import Clock
+from agentrun.service.own_lease import OwnLease
+
+DEADLINE_RESERVE = timedelta(seconds=5)
+LOOK_AGAIN_AFTER_S = 1.0
+"""A timer may stand still while the machine does; so the clocks are looked at this often."""
+
+
+class Bound(StrEnum):
+    """Why an execution has to end."""
+
+    STOPPED = "STOPPED"
+    DEADLINE = "DEADLINE"
+    LEASE = "LEASE"
+
+
+class ExecutionBounds:
+    """
+    Says whether an execution may go on: to itself now and then, to its engine before each tool.
+
+    `deadline` is when the process will be stopped, if that is known.
+    """
+
+    def __init__(self, lease: OwnLease, clock: Clock) -> None:
+        self.deadline: datetime | None = None
+        self._lease = lease
+        self._clock = clock
+        self._is_stopped = False
+        self._is_closed = False
+        self._recording: asyncio.Task[None] | None = None
+
+    def watch(self, recording: asyncio.Task[None]) -> None:
+        """Let nothing begin once this task has ended: it has heard of the run's end."""
+        self._recording = recording
+
+    def stop(self) -> None:
+        """Say that the process has to end."""
+        self._is_stopped = True
+
+    def close(self) -> None:
+        """Say that the execution is ending, for whatever reason."""
+        self._is_closed = True
+
+    def reached(self) -> Bound | None:
+        """Tell why the execution has to end; None where it may go on."""
+        if self._is_stopped:
+            return Bound.STOPPED
+        if self._deadline_in_s() <= 0:
+            return Bound.DEADLINE
+        return Bound.LEASE if self._lease.left_s <= 0 else None
+
+    @property
+    def look_again_in_s(self) -> float:
+        """When to ask `reached` again."""
+        return max(0.0, min(LOOK_AGAIN_AFTER_S, self._deadline_in_s(), self._lease.left_s))
+
+    def before_tool(self) -> None:
+        """
+        Let a tool begin; may be called by any thread.
+
+        Raises:
+            MayNotActError: It must not.
+        """
+        is_over = self._recording is not None and self._recording.done()
+        if self._is_closed or is_over or self.reached() is not None:
+            raise MayNotActError
+
+    def _deadline_in_s(self) -> float:
+        if self.deadline is None:
+            return float("inf")
+        return (self.deadline - DEADLINE_RESERVE - self._clock.now()).total_seconds()

@@ -1,0 +1,224 @@
+"""How a continuation begins: in its run's header, or not at all; and never after a cancel."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.errors import ConflictError, StoreUnavailableError
+from agentrun.domain.events import RecordedEvent
+from agentrun.domain.runs import LEASE_EXPIRED, RunStatus
+from agentrun.service import attach as attaching
+from agentrun.service import run_execution, session_turns
+from agentrun.service.attach import RunFollower
+from agentrun.service.invocation import invocation_kept
+from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_status import settled_state
+from tests.fakes.scripted_engine import ScriptedEngine
+from tests.unit.core.test_continue_run import AFTER, BEFORE, REQUEST, Desk
+from tests.workshop import ANA, PATIENT, read_all, types
+
+pytestmark = pytest.mark.anyio
+
+WRITES_OF_THE_HEADER = ("heartbeat", "begin_continuation", "restore_pause", "finish")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_execution, "BEGIN_PATIENCE", timedelta(seconds=0.01))
+    monkeypatch.setattr(attaching, "SHORTEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(attaching, "LONGEST_PAUSE_S", 0.002)
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return Desk()
+
+
+def away(*_args: Any, **_kwargs: Any) -> None:
+    raise StoreUnavailableError("away")
+
+
+def without_headers(desk: Desk, patch: pytest.MonkeyPatch) -> None:
+    """Let the log take what it is given, and no header be written."""
+    for name in WRITES_OF_THE_HEADER:
+        patch.setattr(desk.store, name, away, raising=False)
+
+
+async def test_a_continuation_that_could_not_write_its_header_has_not_begun(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await desk.pause()
+    without_headers(desk, monkeypatch)
+    with pytest.raises(StoreUnavailableError):
+        await desk.resume()
+    monkeypatch.undo()
+    desk.clock.advance(18)
+    assert settled_state(desk.key, desk.runs).status is RunStatus.PAUSED
+    assert len(desk.engine.tasks) == 1
+    after = await read_all(await desk.resume())
+    assert await desk.replay() == before + after
+
+
+async def test_a_follower_of_a_continuation_that_did_not_begin_is_told_its_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await desk.pause()
+    without_headers(desk, monkeypatch)
+    with pytest.raises(StoreUnavailableError):
+        await desk.resume()
+    monkeypatch.undo()
+    read: list[RecordedEvent] = []
+
+    async def follow() -> None:
+        async for batch in RunFollower(desk.run, before[-1].id, desk.runs).batches(idle_s=60):
+            read.extend(batch)
+
+    following = asyncio.create_task(follow())
+    desk.clock.advance(18)
+    await following
+    follower = RunFollower(desk.run, before[-1].id, desk.runs)
+    assert follower.has_nothing_left
+    assert read == []
+
+
+async def test_a_continuation_that_began_and_stored_nothing_else_has_failed(desk: Desk) -> None:
+    desk.here = desk.launcher(ScriptedEngine(BEFORE, resumed=[asyncio.Event(), *AFTER]), PATIENT)
+    before = await desk.pause()
+    await desk.resume()
+    desk.clock.advance(18)
+    state = settled_state(desk.key, desk.runs)
+    assert (state.status, state.error_type) == (RunStatus.FAILED, LEASE_EXPIRED)
+    replay = await desk.replay()
+    assert replay[:-1] == before
+    assert (types(replay[-1:]), replay[-1].id) == (["ERROR"], before[-1].id + 1_000_000)
+
+
+async def test_a_pause_is_shown_although_nothing_of_its_continuation_is_stored(desk: Desk) -> None:
+    desk.here = desk.launcher(ScriptedEngine(BEFORE, resumed=[asyncio.Event()]), PATIENT)
+    before = await desk.pause()
+    await desk.resume()
+    read: list[RecordedEvent] = []
+    async for batch in RunFollower(desk.run, 0, desk.runs).batches(idle_s=0):
+        if not batch:
+            break
+        read += batch
+    assert read == before
+
+
+def cancelling(desk: Desk, name: str, patch: pytest.MonkeyPatch, *, first: bool) -> None:
+    """Let a cancel be acknowledged right before, or right after, the store's next such step."""
+    step = getattr(desk.store, name)
+
+    def cancelled(*args: Any, **kwargs: Any) -> Any:
+        patch.setattr(desk.store, name, step)
+        if first:
+            desk.store.request_cancel(desk.key, at=desk.clock.now())
+        answer = step(*args, **kwargs)
+        if not first:
+            desk.store.request_cancel(desk.key, at=desk.clock.now())
+        return answer
+
+    patch.setattr(desk.store, name, cancelled)
+
+
+async def test_a_cancel_before_a_continuation_begins_lets_no_tool_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await desk.pause()
+    cancelling(desk, "resume", monkeypatch, first=False)
+    after = await read_all(await desk.resume())
+    assert types(after) == ["START", "METRICS", "CANCELLED"]
+    assert len(desk.engine.tasks) == 1
+    assert (desk.status(), desk.run.output) == (RunStatus.CANCELLED, "Asking. ")
+    assert await desk.replay() == before + after
+
+
+async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.pause()
+    without_headers(desk, monkeypatch)
+    with pytest.raises(StoreUnavailableError):
+        await desk.resume()
+    monkeypatch.undo()
+    desk.clock.advance(18)
+    cancelling(desk, "expire", monkeypatch, first=True)
+    with pytest.raises(ConflictError):
+        await desk.resume()
+    assert desk.status() is RunStatus.CANCELLED
+    assert len(desk.engine.tasks) == 1
+
+
+async def test_a_cancel_before_a_turn_is_known_to_be_taken_lets_no_engine_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_turns, "LOOK_AGAIN_AFTER_S", 0.001)
+    gate = asyncio.Event()
+    first = await desk.launcher(ScriptedEngine([gate])).begin(ANA, "echo", REQUEST, deadline=None)
+    policy = SessionPolicy.ENQUEUE
+    # No heartbeat brings it back.
+    here = desk.launcher(desk.engine, PATIENT)
+    queued = await here.begin(ANA, "echo", REQUEST, policy=policy, deadline=None)
+    take_turn = desk.store.take_turn
+
+    def lose_the_reply(*args: Any, **kwargs: Any) -> None:
+        take_turn(*args, **kwargs)
+        monkeypatch.setattr(desk.store, "take_turn", take_turn)
+        desk.store.request_cancel(queued.run.key, at=desk.clock.now())
+        raise StoreUnavailableError("the reply is lost")
+
+    monkeypatch.setattr(desk.store, "take_turn", lose_the_reply)
+    gate.set()
+    assert isinstance(first, RunExecution)
+    assert isinstance(queued, RunExecution)
+    await read_all(first)
+    assert types(await read_all(queued)) == ["START", "METRICS", "CANCELLED"]
+    assert desk.engine.tasks == []
+
+
+async def test_a_cancel_before_a_pause_is_restored_is_not_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.pause()
+    for name in ("heartbeat", "begin_continuation"):
+        monkeypatch.setattr(desk.store, name, away, raising=False)
+    cancelling(desk, "restore_pause", monkeypatch, first=True)
+    with pytest.raises(StoreUnavailableError):
+        await desk.resume()
+    monkeypatch.undo()
+    with pytest.raises(ConflictError):
+        await desk.resume()
+    assert settled_state(desk.key, desk.runs).status is RunStatus.CANCELLED
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError()])
+async def test_a_continuation_that_cannot_begin_for_whatever_reason_is_paused_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    await desk.pause()
+
+    async def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(RunExecution, "begin_again", fail)
+    with pytest.raises(type(error)):
+        await desk.resume()
+    assert desk.status() is RunStatus.PAUSED
+
+
+async def test_a_pause_is_restored_once_the_store_is_back_and_the_invocation_kept_for_that(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.pause()
+    without_headers(desk, monkeypatch)
+    async with invocation_kept():
+        with pytest.raises(StoreUnavailableError):
+            await desk.resume()
+        assert desk.status() is RunStatus.RUNNING
+        monkeypatch.undo()
+    assert (desk.status(), desk.run.last_event_id) == (RunStatus.PAUSED, 4)
+    await read_all(await desk.resume())
+    assert desk.status() == RunStatus.COMPLETED
