@@ -36,6 +36,11 @@ test: setup ## Run the tests, fast ones first; offline
 	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
+# Not in `check`: an hour or so; the tests play the shorter half of it.
+.PHONY: schedules
+schedules: setup ## Play every schedule of actors that meet in the store, and print how many there were
+	@$(BIN)/python -m tests.schedules $(ARGS)
+
 .PHONY: lint
 lint: setup
 	@$(BIN)/ruff check .

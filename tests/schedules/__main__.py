@@ -2,9 +2,11 @@
 
 import argparse
 import logging
+import os
 import sys
 import time
 
+from tests.conftest import AWS_ENVIRONMENT
 from tests.schedules.explore import Bounds
 from tests.schedules.scenarios import SCENARIOS
 from tests.schedules.scene import MemoryStores, dynamo_stores
@@ -20,6 +22,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, help="at most so many schedules of each")
     asked = parser.parse_args()
     logging.disable(logging.CRITICAL)
+    os.environ |= AWS_ENVIRONMENT
     is_broken = False
     with dynamo_stores() as dynamo:
         for stores in (MemoryStores(), dynamo):

@@ -42,7 +42,7 @@ class Report:
     def __str__(self) -> str:
         bound = "exhaustive" if self.bound is None else f"at most {self.bound} switches"
         bound = bound if self.is_whole else f"{bound}, the first {self.count}"
-        counts = ", ".join(f"{times} x \"{name}\"" for name, times in self.times_broken.items())
+        counts = ", ".join(f'{times} x "{name}"' for name, times in self.times_broken.items())
         return f"{self.name:52} {self.count:6} ({bound}), {counts or 0} broken"
 
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agentrun.domain.events import ContentDelta, RecordedEvent, Start
+from agentrun.domain.events import ContentDelta, RecordedEvent, RunEvent, Start
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service.start_run import LEASE_DURATION
 from tests.runs import SESSION, a_queued_run, a_request, a_run, paused
@@ -83,7 +83,7 @@ def waiting(scene: Scene) -> AgentRun:
     """Start a run and pause it."""
     run = under_way(scene, "former")
     outcome = paused(last_event_id=4, paused_until=scene.clock.now() + RETENTION)
-    events = [
+    events: list[RunEvent] = [
         Start(run_id=run.id, session_id=SESSION, agent_id="echo"),
         ContentDelta(text="so far"),
         outcome.metrics,

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Literal, Protocol
 
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore

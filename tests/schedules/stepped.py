@@ -97,7 +97,8 @@ class SteppedRequests:
             return
         target = request.headers["X-Amz-Target"]
         operation = (target.decode() if isinstance(target, bytes) else target).rpartition(".")[2]
-        params = json.loads(request.body or b"{}")
+        assert isinstance(request.body, bytes)
+        params = json.loads(request.body)
         step = stage.step(brief.request(operation, params), by_request(operation, params))
         self._step = step
         if step.fault is Fault.REFUSED:
