@@ -16,7 +16,7 @@ from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.domain.turns import Resumption
-from agentrun.service.launch_ports import LaunchPorts
+from agentrun.service.launch_ports import APPROVAL_EXPIRY, LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.reader_places import ReaderPlaces
 from agentrun.service.run_execution import RunExecution
@@ -82,7 +82,7 @@ class Workshop:
     """The stores, the clock and the ports; ids are `id-1`, `id-2`, …"""
 
     def __init__(self, limits: RunLimits = NO_LIMITS, *, max_readers: int = 0) -> None:
-        self.log = InMemoryEventLog()
+        self.log = InMemoryEventLog(longest_pause=APPROVAL_EXPIRY)
         self.store = InMemoryRunStore(self.log)
         self.conversations = InMemoryConversations(self.store)
         self.clock = FixedClock(AT)
@@ -131,7 +131,7 @@ class Workshop:
         return RunExecution(turn, engine=engine, pace=pace)
 
     def logged(self, key: RunKey) -> list[RecordedEvent]:
-        return list(self.log.read(key, after=0))
+        return list(self.log.read(key, after=0, at=self.clock.now()))
 
 
 def types(events: Sequence[RecordedEvent]) -> list[EventType]:

@@ -41,7 +41,7 @@ client = dynamo_client(retry_mode="standard")
 ports = RunPorts(
     store=DynamoRunStore(client, settings.table),
     log=DynamoEventLog(client, settings.table),
-    threads=ThreadPoolExecutor(1),
+    threads=ThreadPoolExecutor(8, thread_name_prefix="repair"),
     clock=clock,
 )
 conversations = DynamoConversationStore(client, settings.table, turns_limit_bytes=MAX_ANSWER_BYTES)

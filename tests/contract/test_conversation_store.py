@@ -246,7 +246,7 @@ def test_a_deleted_session_is_gone_with_all_of_its_runs(stores: ConversationStor
     for run in deleted:
         with pytest.raises(RunNotFoundError):
             stores.runs.get(run.key)
-        assert list(stores.log.read(run.key, after=0)) == []
+        assert list(stores.log.read(run.key, after=0, at=AT)) == []
     with pytest.raises(SessionNotFoundError):
         stores.conversations.session("acme", SESSION)
     with pytest.raises(SessionNotFoundError):

@@ -40,7 +40,35 @@ def test_a_lapsed_run_expires_once_with_a_gap_after_its_last_event(stores: Store
     ended = stores.runs.expire(seen, at=LATER)
     assert (ended.status, ended.error_type) == (RunStatus.FAILED, LEASE_EXPIRED)
     assert (ended.last_event_id, ended.duration_ms) == (1_000_005, 9_000)
+    assert (ended.completed_at, ended.updated_at) == (LATER, LATER)
     assert stores.runs.expire(seen, at=LATER + timedelta(seconds=5)) == ended
+
+
+def test_a_run_has_ended_with_its_lease_whenever_that_is_written_down(stores: Stores) -> None:
+    stores.runs.start(a_run(), a_request())
+    ended = stores.runs.expire(stores.runs.get_state(a_run().key), at=LONG_AFTER)
+    until = AT + timedelta(seconds=15)
+    assert (ended.completed_at, ended.duration_ms) == (until, 15_000)
+    assert ended.updated_at == LONG_AFTER
+    assert stores.runs.get_state(a_run().key) == ended
+
+
+def test_settling_keeps_the_texts_that_were_seen(stores: Stores) -> None:
+    pause_and_resume(stores)
+    stores.log.append(KEY, deltas(6, 7), at=DECIDED)
+    seen = stores.runs.get(KEY)
+    ended = stores.runs.settle(seen, at=LONG_AFTER)
+    assert (ended.status, ended.output) == (RunStatus.FAILED, "so far")
+    assert stores.runs.get(KEY) == ended
+
+
+def test_who_settles_too_late_has_seen_another_state(stores: Stores) -> None:
+    stores.runs.start(a_run(), a_request())
+    seen = stores.runs.get(a_run().key)
+    stores.runs.finish(seen.key, EXECUTOR, completed(), at=LATER)
+    for run in (seen, stores.runs.get(seen.key), a_run("run-9")):
+        with pytest.raises(FencedError):
+            stores.runs.settle(run, at=LONG_AFTER)
 
 
 def test_a_run_whose_lease_was_renewed_meanwhile_does_not_expire(stores: Stores) -> None:
@@ -77,6 +105,22 @@ def test_an_approval_that_nobody_decides_cancels_its_run(stores: Stores) -> None
     assert (ended.completed_at, ended.last_event_id, ended.version) == (PAUSED_UNTIL, 6, 3)
     assert stores.runs.get_state(KEY) == ended
     assert stores.runs.expire(seen, at=PAUSED_UNTIL) == ended
+
+
+def test_an_approval_ends_with_its_time_whenever_that_is_written_down(stores: Stores) -> None:
+    much_later = PAUSED_UNTIL + timedelta(days=9)
+    ended = stores.runs.expire(pause(stores), at=much_later)
+    assert (ended.completed_at, ended.updated_at) == (PAUSED_UNTIL, much_later)
+    assert stores.runs.get_state(KEY) == ended
+
+
+def test_a_pause_that_came_after_a_cancel_has_ended_as_it_began(stores: Stores) -> None:
+    stores.runs.start(a_run(), a_request())
+    stores.runs.request_cancel(KEY, at=AT)
+    seen = stores.runs.finish(KEY, EXECUTOR, paused(), at=LATER)
+    ended = stores.runs.expire(seen, at=LONG_AFTER)
+    assert (ended.status, ended.error_type) == (RunStatus.CANCELLED, None)
+    assert (ended.completed_at, ended.updated_at) == (LATER, LONG_AFTER)
 
 
 @pytest.mark.parametrize("stray", [0, 3])

@@ -36,7 +36,7 @@ class InMemoryConversations:
             output=run.output or "",
             messages=self._store.messages.get(run.key),
             created_at=run.created_at,
-            updated_at=run.updated_at,
+            updated_at=run.completed_at or run.updated_at,
             is_whole=run.status is RunStatus.COMPLETED,
         )
 

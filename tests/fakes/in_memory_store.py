@@ -28,6 +28,7 @@ from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
 from agentrun.domain.turns import Checkpoint
 
+_TEXTS = ("input", "input_truncated", "output", "output_truncated")
 UNDER_WAY = {RunStatus.QUEUED, RunStatus.RUNNING}
 WAITING = {RunStatus.QUEUED, RunStatus.PAUSED}
 
@@ -35,9 +36,11 @@ WAITING = {RunStatus.QUEUED, RunStatus.PAUSED}
 class InMemoryEventLog:
     """The port `EventLog` in a dictionary."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_pause: timedelta = timedelta()) -> None:
         self.segments: dict[RunKey, dict[int, tuple[RecordedEvent, ...]]] = {}
         self._superseding: set[tuple[RunKey, int]] = set()
+        self.expiries: dict[tuple[RunKey, int], datetime] = {}
+        self._retention = timedelta(hours=25) + longest_pause
 
     def append(
         self,
@@ -53,13 +56,21 @@ class InMemoryEventLog:
         elif place in self._superseding:
             return
         self.segments.setdefault(key, {})[events[-1].id] = tuple(events)
+        self.expiries[key, events[-1].id] = at + self._retention
 
-    def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:
+    def read(self, key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
         found: list[RecordedEvent] = []
-        for _, segment in sorted(self.segments.get(key, {}).items()):
-            last = found[-1].id if found else after
-            found += [event for event in segment if event.id > last]
+        for last_id, segment in sorted(self.segments.get(key, {}).items()):
+            if self.expiries[key, last_id] > at:
+                last = found[-1].id if found else after
+                found += [event for event in segment if event.id > last]
         return found
+
+    def keep(self, key: RunKey, *, since: datetime, at: datetime) -> None:
+        for last_id in self.segments.get(key, {}):
+            if self.expiries[key, last_id] > at:
+                until = max(self.expiries[key, last_id], at + self._retention)
+                self.expiries[key, last_id] = until
 
 
 @dataclass
@@ -174,7 +185,9 @@ class InMemoryRunStore:
     def get_state(self, key: RunKey) -> AgentRun:
         return _without_texts(self.get(key))
 
-    def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
+    def get_many(
+        self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
+    ) -> dict[RunKey, AgentRun]:
         found = {key: self.runs[key] for key in keys if key in self.runs}
         change = _cut if with_text else _without_texts
         return {key: change(run) for key, run in found.items()}
@@ -250,12 +263,19 @@ class InMemoryRunStore:
             changes = {"status": RunStatus.CANCELLED, "completed_at": now, "updated_at": now}
             self._put(_next_version(run, changes | {"last_event_id": last}))
 
+    def settle(self, seen: AgentRun, *, at: datetime) -> AgentRun:
+        stored = self.runs.get(seen.key)
+        if stored is None or stored.status.is_terminal or _held(stored) != _held(seen):
+            raise FencedError("The run has ended, or its lease is another one.")
+        last = max(self.log.segments.get(seen.key, {}), default=0)
+        after = self._put(settled(stored, last_stored_event_id=last, at=at))
+        return after.model_copy(update={name: getattr(seen, name) for name in _TEXTS})
+
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
-        stored = self.get(seen.key)
-        if not stored.status.is_terminal and _held(stored) == _held(seen):
-            last = max(self.log.segments.get(seen.key, {}), default=0)
-            stored = self._put(settled(stored, last_stored_event_id=last, at=at))
-        return _without_texts(stored)
+        try:
+            return _without_texts(self.settle(seen, at=at))
+        except FencedError:
+            return self.get_state(seen.key)
 
     def _owned(self, key: RunKey, executor: str, statuses: set[RunStatus]) -> AgentRun:
         run = self.runs.get(key)

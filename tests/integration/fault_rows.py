@@ -31,7 +31,7 @@ class Seen(StrEnum):
     BROKEN = "broken off"
     SAID_LATER = "broken off, end in the log"
     WAITS = "waits"
-    REPORTED = "reported, not repaired"
+    LATER = "told as RUNNING"
 
 
 OPERATIONS = (
@@ -93,7 +93,7 @@ def expected(operation: str, length: Length, fault: Fault) -> Seen | None:
         return lost or LASTING.get(operation)
     if length is Length.ATTEMPT or operation in WRITES or operation == "replay":
         return Seen.NOTHING
-    return Seen.REPORTED if operation == "batch repair" else Seen.REFUSED
+    return Seen.LATER if operation == "batch repair" else Seen.REFUSED
 
 
 ROWS = [

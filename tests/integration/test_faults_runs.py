@@ -64,7 +64,8 @@ async def status(caller: Caller, run_id: str) -> tuple[str, str | None]:
 def logged(caller: Caller, run_id: str) -> list[int]:
     """Give the ids in the log, whether or not anybody may see them."""
     key = RunKey(tenant=caller.tenant, run_id=run_id)
-    return [event.id for event in caller.app.stream.runs.log.read(key, after=0)]
+    log, at = caller.app.stream.runs.log, caller.app.executors_clock.now()
+    return [event.id for event in log.read(key, after=0, at=at)]
 
 
 async def test_ten_seconds_without_the_store_in_mid_run_are_not_seen(app: FaultyApp) -> None:

@@ -240,6 +240,10 @@ async def check_reader(app: FaultyApp, caller: Caller, run_id: str, row: Row) ->
     if row.seen is Seen.REFUSED:
         unavailable(answer)
         answer = await ask(caller, row.operation, run_id).complete()
+    if row.seen is Seen.LATER:
+        # An end that may not be durable is no end.
+        assert [run["status"] for run in answer.json] == ["RUNNING"]
+        answer = await ask(caller, row.operation, run_id).complete()
     await is_answered(caller, row.operation, run_id, answer)
 
 

@@ -1,6 +1,7 @@
 """Coming back to runs: attaching, and sending the same request twice."""
 
 from collections.abc import Callable
+from time import time
 from types import ModuleType
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.testclient import TestClient
 
 from tests.integration.conftest import Bearer
 from tests.sse_blocks import blocks
+from tests.tables import TABLE, client_of
 
 AppModule = Callable[[str], ModuleType]
 PATH = "/api/agents/echo/runs"
@@ -68,6 +70,29 @@ def test_attaching_needs_a_visible_run(client: TestClient, bearer: Bearer) -> No
     assert attach(client, run_id, bearer(sub="bob", roles=[])).status_code == 404
     assert attach(client, run_id, bearer(org="umbrella")).status_code == 404
     assert attach(client, "nothing", bearer()).status_code == 404
+
+
+def test_a_run_whose_first_events_have_expired_is_not_found(
+    client: TestClient, bearer: Bearer
+) -> None:
+    headers = bearer() | {"Idempotency-Key": "expired"}
+    body = {"message": "one two three"}
+    answer = client.post(f"{PATH}/stream", json=body, headers=headers)
+    run_id, last = answer.headers["x-run-id"], answer.text.count("\nid: ")
+    table = client_of()
+    for item in table.scan(TableName=TABLE)["Items"]:
+        if run_id in item["pk"]["S"] and item["sk"]["S"].startswith("EV#"):
+            # DynamoDB deletes it only within days.
+            put_back = item | {"ttl": {"N": str(int(time()) - 1)}}
+            table.put_item(TableName=TABLE, Item=put_back)
+    for again in (
+        attach(client, run_id, bearer()),
+        client.post(f"{PATH}/stream", json=body, headers=headers),
+        client.post(PATH, json=body, headers=headers),
+    ):
+        assert again.status_code == 404
+        assert again.json()["type"] == "urn:problem-type:resource-not-found"
+    assert attach(client, run_id, bearer(), lastEventId=str(last)).status_code == 204
 
 
 def test_the_same_key_and_body_is_the_same_run(client: TestClient, bearer: Bearer) -> None:

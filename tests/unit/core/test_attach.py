@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,8 +20,9 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.model import epoch_ms
 from agentrun.domain.principal import Principal
+from agentrun.domain.runs import RunKey
 from agentrun.service import attach as attaching
-from agentrun.service.attach import RunFollower, attach
+from agentrun.service.attach import RunFollower, attach, whole_run
 from agentrun.service.run_ports import RunPorts
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
@@ -219,6 +220,85 @@ async def test_events_are_replayable_for_a_day(log: Log) -> None:
     log.clock.advance(1)
     with pytest.raises(RunNotFoundError):
         await log.attach()
+
+
+async def test_the_day_of_a_dead_run_begins_with_its_death(log: Log) -> None:
+    log.write(*a_whole_run()[:3])
+    log.clock.advance(timedelta(hours=24).total_seconds() + 15)
+    assert [event.id for event in await log.read()] == [1, 2, 3, 1_000_003]
+    log.clock.advance(1)
+    with pytest.raises(RunNotFoundError):
+        await log.attach()
+
+
+def lose(log: Log, *last_ids: int) -> None:
+    for last_id in last_ids:
+        del log.log.segments[a_run().key][last_id]
+
+
+@pytest.mark.parametrize(("lost", "cursor"), [([2], 0), ([2], 1), ([3], 0), ([2, 3, 5], 2)])
+async def test_a_replay_that_cannot_be_whole_is_not_found(
+    log: Log, lost: list[int], cursor: int
+) -> None:
+    events = a_whole_run()
+    for segment in (events[:2], events[2:3], events[3:]):
+        log.write(*segment)
+    log.finish()
+    lose(log, *lost)
+    with pytest.raises(RunNotFoundError):
+        await log.attach(cursor)
+    with pytest.raises(RunNotFoundError):
+        await whole_run(a_run().key, log.ports, is_replay=True, cursor=cursor)
+
+
+async def test_what_is_left_of_a_replay_is_whole_for_whoever_has_the_rest(log: Log) -> None:
+    events = a_whole_run()
+    for segment in (events[:2], events[2:]):
+        log.write(*segment)
+    log.finish()
+    lose(log, 2)
+    assert await log.read(2) == events[2:]
+
+
+async def test_a_live_run_whose_first_events_are_gone_is_not_found(log: Log) -> None:
+    log.write(*a_whole_run()[:2])
+    log.write(*a_whole_run()[2:3])
+    lose(log, 2)
+    with pytest.raises(RunNotFoundError):
+        await log.attach()
+
+
+@pytest.mark.parametrize("lost", [3, 5])
+async def test_a_replay_that_loses_events_breaks_off(log: Log, lost: int) -> None:
+    events = a_whole_run()
+    for segment in (events[:2], events[2:3], events[3:]):
+        log.write(*segment)
+    log.finish()
+    real = log.log.read
+
+    def page(key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
+        return real(key, after=after, at=at)[:1]
+
+    log.log.read = page  # type: ignore[method-assign]
+    follower = await log.attach()
+    assert follower is not None
+    lose(log, lost)
+    seen = [event async for batch in follower.batches(idle_s=60) for event in batch]
+    assert seen == (events[:2] if lost == 3 else events[:3])
+
+
+async def test_a_replay_reads_each_page_once(log: Log) -> None:
+    log.write(*a_whole_run())
+    log.finish()
+    real, read_after = log.log.read, []
+
+    def read(key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
+        read_after.append(after)
+        return real(key, after=after, at=at)
+
+    log.log.read = read  # type: ignore[method-assign]
+    assert await log.read() == a_whole_run()
+    assert read_after == [1, 5]
 
 
 async def test_a_strangers_run_is_missing(log: Log) -> None:

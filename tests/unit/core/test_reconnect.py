@@ -212,6 +212,19 @@ async def test_a_run_is_recognised_for_a_quarter_of_an_hour_after_its_end() -> N
     assert (await shop.whole(cursor=LAST)).id != run.id
 
 
+@pytest.mark.parametrize("is_written_down", [True, False])
+async def test_a_dead_run_has_ended_whether_somebody_has_looked_or_not(
+    is_written_down: bool,
+) -> None:
+    shop = Shop()
+    run = shop.begun_elsewhere(a_run())
+    shop.clock.advance(15 * MINUTES + 14)
+    if is_written_down:
+        assert (await shop.again(1)).run.status is RunStatus.FAILED
+    shop.clock.advance(2)
+    assert (await shop.whole(cursor=1)).id != run.id
+
+
 async def test_a_run_under_way_is_recognised_however_long_it_takes() -> None:
     shop = Shop()
     run = shop.begun_elsewhere(a_run())

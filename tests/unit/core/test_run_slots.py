@@ -40,7 +40,9 @@ class WatchedStore(InMemoryRunStore):
         self.settled: list[str] = []
         self.vanishing: set[str] = set()
 
-    def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
+    def get_many(
+        self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
+    ) -> dict[RunKey, AgentRun]:
         assert len(set(keys)) == len(keys) <= 100
         assert not with_text
         self.batches.append(len(keys))

@@ -1,15 +1,23 @@
 """Reading runs: who sees what, and what becomes of the dead."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from threading import Event
 from typing import Any
 
 import pytest
 
-from agentrun.domain.errors import ForbiddenError, InvalidRequestError, RunNotFoundError
+from agentrun.domain.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    RunNotFoundError,
+    StoreUnavailableError,
+)
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
+from agentrun.service import repairs
 from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_status import MAX_REPAIRS, distinct_run_ids, get_run, get_runs
+from agentrun.service.run_status import distinct_run_ids, get_run, get_runs
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
@@ -116,13 +124,93 @@ def test_an_ended_run_does_not_expire(reading: Reading) -> None:
     assert reading.one().status is RunStatus.COMPLETED
 
 
-def test_a_batch_reports_all_dead_runs_and_settles_ten(reading: Reading) -> None:
-    ids = [f"run-{number}" for number in range(MAX_REPAIRS + 3)]
+def test_a_batch_settles_all_the_dead_that_it_tells_of(reading: Reading) -> None:
+    ids = [f"run-{number}" for number in range(40)]
     runs = [reading.start(run_id) for run_id in ids]
     reading.clock.advance(18)
-    assert {run.error_type for run in reading.many(ids)} == {LEASE_EXPIRED}
-    stored = [reading.store.get(run.key).status for run in runs]
-    assert stored.count(RunStatus.FAILED) == MAX_REPAIRS
+    told = reading.many(ids)
+    assert {run.error_type for run in told} == {LEASE_EXPIRED}
+    assert told == [reading.store.get(run.key) for run in runs]
+
+
+def test_an_end_that_cannot_be_written_is_not_told(reading: Reading) -> None:
+    runs = [reading.start(f"run-{number}") for number in range(3)]
+    reading.clock.advance(18)
+    real = reading.store.settle
+
+    def settle(seen: AgentRun, *, at: datetime) -> AgentRun:
+        if seen.id == "run-1":
+            raise StoreUnavailableError("away")
+        return real(seen, at=at)
+
+    reading.store.settle = settle  # type: ignore[method-assign]
+    told = reading.many([run.id for run in runs])
+    assert [run.status for run in told] == ["FAILED", "RUNNING", "FAILED"]
+    assert told == [reading.store.get(run.key) for run in runs]
+    reading.store.heartbeat(runs[1].key, EXECUTOR, lease_until=reading.clock.now())
+    reading.store.finish(runs[1].key, EXECUTOR, completed(), at=reading.clock.now())
+    assert reading.many(["run-1"])[0].status is RunStatus.COMPLETED
+
+
+def test_an_end_that_is_not_written_in_time_is_not_told(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repairs, "PATIENCE_S", 0.0)
+    is_answered = Event()
+    reading.ports.threads.submit(is_answered.wait)
+    runs = [reading.start(f"run-{number}") for number in range(3)]
+    reading.clock.advance(18)
+    told = reading.many([run.id for run in runs])
+    is_answered.set()
+    assert told == runs
+    reading.ports.threads.shutdown()
+    # Nor was one given up that is then made behind the reader's back.
+    assert [reading.store.get(run.key) for run in runs] == runs
+
+
+@pytest.mark.parametrize("read", ["one", "many"])
+def test_a_state_is_told_with_its_own_texts(reading: Reading, read: str) -> None:
+    """The executor ends its run between the reader's look and its repair."""
+    run = reading.start()
+    reading.clock.advance(18)
+    real = reading.store.settle
+
+    def settle(seen: AgentRun, *, at: datetime) -> AgentRun:
+        reading.store.settle = real  # type: ignore[method-assign]
+        reading.store.finish(run.key, EXECUTOR, completed("the answer"), at=at)
+        return real(seen, at=at)
+
+    reading.store.settle = settle  # type: ignore[method-assign]
+    told = reading.one() if read == "one" else reading.many(["run-1"])[0]
+    assert (told.status, told.output) == (RunStatus.COMPLETED, "the answer")
+    assert told == reading.store.get(run.key)
+
+
+@pytest.mark.parametrize("read", ["one", "many"])
+def test_a_run_that_is_deleted_under_its_reader_is_missing(reading: Reading, read: str) -> None:
+    run = reading.start()
+    reading.clock.advance(18)
+    real = reading.store.settle
+
+    def settle(seen: AgentRun, *, at: datetime) -> AgentRun:
+        reading.store.runs.pop(run.key, None)
+        return real(seen, at=at)
+
+    reading.store.settle = settle  # type: ignore[method-assign]
+    if read == "many":
+        assert reading.many(["run-1"]) == []
+        return
+    with pytest.raises(RunNotFoundError):
+        reading.one()
+
+
+def test_a_dead_run_has_ended_when_its_lease_did(reading: Reading) -> None:
+    run = reading.start()
+    reading.clock.advance(3600)
+    told = reading.one()
+    assert run.lease is not None
+    assert (told.completed_at, told.duration_ms) == (run.lease.until, 15_000)
+    assert told.updated_at == reading.clock.now()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
-from agentrun.service import sessions
+from agentrun.service import repairs, sessions
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.sessions import (
     delete_session,
@@ -192,7 +192,7 @@ def test_runs_are_the_newest_of_the_session_the_oldest_first(
     for number in range(1, 8):
         talking.turn(number)
     monkeypatch.setattr(sessions, "MAX_RUNS", 5)
-    monkeypatch.setattr(sessions, "MAX_BATCH", 2)
+    monkeypatch.setattr(repairs, "MAX_BATCH", 2)
     assert [run.id for run in talking.runs()] == [f"run-{number}" for number in range(3, 8)]
     assert [said.run_id for said in talking.messages()] == [f"run-{n}" for n in range(3, 8)]
 

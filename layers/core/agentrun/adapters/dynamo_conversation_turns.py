@@ -144,7 +144,7 @@ def _turn(header: Item, chunks: dict[tuple[str, str], bytes]) -> PastTurn:
         output=texts["output"] or "",
         messages=texts["messages"],
         created_at=run.created_at,
-        updated_at=run.updated_at,
+        updated_at=run.completed_at or run.updated_at,
         is_whole=run.status is RunStatus.COMPLETED,
     )
 

@@ -1,12 +1,12 @@
 """Reading runs from DynamoDB: one whole, or many cut."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_chunks import read_text
 from agentrun.adapters.dynamo_client import unavailable_when_failing
-from agentrun.adapters.dynamo_items import Item, chunk_sks, header_key, run_from_header, run_pk
+from agentrun.adapters.dynamo_items import Item, chunk_sks, header_key, run_from_header
 from agentrun.adapters.text_chunks import cut_utf8, decompress
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.runs import AgentRun, RunKey
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _TEXTS = ("input", "output")
+_Place = tuple[str, str]
+"""The partition and the sort key of an item."""
 
 
 class DynamoRunReader:
@@ -55,39 +57,57 @@ class DynamoRunReader:
             raise RunNotFoundError(key.run_id)
         return Checkpoint.model_validate_json(text)
 
-    def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
+    def get_many(
+        self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
+    ) -> dict[RunKey, AgentRun]:
         """Read up to 100 runs with their texts cut or left out; see the port."""
-        items = {
-            (run := run_from_header(item)).key: (run, item)
-            for item in self._batch.read([header_key(key) for key in keys], consistent=False)
-        }
+        read = self._batch.read([header_key(key) for key in keys], consistent=consistent)
+        items = {(run := run_from_header(item)).key: (run, item) for item in read}
         if not with_text:
             return {key: without_texts(run) for key, (run, _) in items.items()}
-        previews = self._read_previews({key: item for key, (_, item) in items.items()})
+        wanted = {key: _first_chunks(item) for key, (_, item) in items.items()}
+        chunks = self._chunks([at for each in wanted.values() for at in each.values()], consistent)
         return {
-            key: run.model_copy(update=_cut_texts(run) | previews.get(key, {}))
-            for key, (run, _) in items.items()
+            key: run.model_copy(update=_cut_texts(run) | _previews(item, wanted[key], chunks))
+            for key, (run, item) in items.items()
+            # Without all of its chunks it has been deleted since its header was read.
+            if all(at in chunks for at in wanted[key].values())
         }
 
-    def _read_previews(self, items: dict[RunKey, Item]) -> dict[RunKey, dict[str, object]]:
-        """Read the first chunk of each text that lies outside its header; usually none does."""
-        wanted = {
-            (run_pk(key), sort_keys[0]): (key, name, len(sort_keys) > 1)
-            for key, item in items.items()
-            for name in _TEXTS
-            if (sort_keys := chunk_sks(item, name))
+    def _chunks(self, keys: Sequence[_Place], consistent: bool) -> dict[_Place, bytes]:
+        """Read chunks; one that a read missed which may lag is read again, by one that may not."""
+        items = self._batch.read([_primary_key(at) for at in keys], consistent=consistent)
+        found = {
+            (item["pk"]["S"], item["sk"]["S"]): bytes(item["text"]["B"])
+            for item in items
+            # Without a text it marks a place that was erased since its header was read.
+            if "text" in item
         }
-        previews: dict[RunKey, dict[str, object]] = {}
-        chunk_keys = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted]
-        for item in self._batch.read(chunk_keys, consistent=False):
-            if "text" not in item:
-                # Erased since its header was read.
-                continue
-            key, name, was_cut = wanted[item["pk"]["S"], item["sk"]["S"]]
-            texts = previews.setdefault(key, {})
-            texts[name] = decompress(item["text"]["B"])
-            texts[f"{name}_truncated"] = was_cut or None
-        return previews
+        missing = [] if consistent else [at for at in keys if at not in found]
+        return (found | self._chunks(missing, consistent=True)) if missing else found
+
+
+def _primary_key(at: _Place) -> dict[str, dict[str, str]]:
+    return {"pk": {"S": at[0]}, "sk": {"S": at[1]}}
+
+
+def _first_chunks(header: Item) -> dict[str, _Place]:
+    """Say where the first chunk is of each text that lies outside its header; usually none does."""
+    return {
+        name: (header["pk"]["S"], sort_keys[0])
+        for name in _TEXTS
+        if (sort_keys := chunk_sks(header, name))
+    }
+
+
+def _previews(
+    header: Item, first: Mapping[str, _Place], chunks: Mapping[_Place, bytes]
+) -> dict[str, object]:
+    texts: dict[str, object] = {}
+    for name, at in first.items():
+        texts[name] = decompress(chunks[at])
+        texts[f"{name}_truncated"] = len(chunk_sks(header, name)) > 1 or None
+    return texts
 
 
 def without_texts(run: AgentRun) -> AgentRun:

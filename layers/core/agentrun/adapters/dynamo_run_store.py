@@ -160,10 +160,10 @@ class DynamoRunStore(DynamoRunTurns):
         also = "lastEventId = lastEventId + :one"
         self._update_if(key, "#status = :seen", operands, attributes(changes), also=also)
 
-    def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
+    def settle(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         """Settle a run whose lease is still the one seen; see the port."""
         if seen.lease is None or seen.status.is_terminal:
-            return self.get_state(seen.key)
+            raise FencedError("The run has ended.")
         last = self._last_stored_event_id(seen.key)
         after = settled(seen, last_stored_event_id=last, at=at)
         changes = attributes({name: getattr(after, name) for name in _SET_BY_EXPIRY})
@@ -180,11 +180,15 @@ class DynamoRunStore(DynamoRunTurns):
             "#status = :seen AND executor = :executor AND leaseUntil = :lease"
             f" AND lastEventId = :seenLast AND {flag}(cancelRequestedAt)"
         )
+        self._update_if(seen.key, condition, operands, changes)
+        return after
+
+    def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
+        """Settle a run, where that is still to be done; see the port."""
         try:
-            self._update_if(seen.key, condition, operands, changes)
+            return without_texts(self.settle(seen, at=at))
         except FencedError:
             return self.get_state(seen.key)
-        return without_texts(after)
 
     def _last_stored_event_id(self, key: RunKey) -> int:
         with unavailable_when_failing():

@@ -84,6 +84,7 @@ class PastTurn(Model):
 
     `messages` are in the engine's own form; None where the two texts say it all: a plain question
     and answer, or a run that did not end by itself. `is_whole` is False for the latter.
+    `updated_at` is when the run ended.
     """
 
     run_id: str

@@ -1,6 +1,6 @@
 """A run of an agent: its identity, its state and the ways it may change."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -131,13 +131,13 @@ def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentR
 
     A pause that nobody has decided ends CANCELLED, and so does one that came after a cancel. A
     continuation that has not begun leaves the run PAUSED as it was. Any other run has lost its
-    executor and is FAILED.
+    executor and is FAILED. It has ended when its time was up, however much later that is seen.
 
     Args:
         run: The run as its header says: whatever else is concluded from, the log included, may
             have been written by an executor that had lost the run.
         last_stored_event_id: The log's last event, beyond which the end of a FAILED run has to be.
-        at: Aware UTC instant.
+        at: When it is written down; an aware UTC instant.
     """
     if run.status is RunStatus.PAUSED:
         return _undecided(run, at)
@@ -163,13 +163,15 @@ def paused_again(run: AgentRun, at: datetime) -> AgentRun:
 
 def _undecided(run: AgentRun, at: datetime) -> AgentRun:
     is_too_late = not run.cancel_requested
+    # A pause that came after the request to cancel was over as soon as it had begun.
+    ended_at = run.lease.until if run.lease and is_too_late else run.updated_at
     return run.model_copy(
         update={
             "status": RunStatus.CANCELLED,
             "error_type": APPROVAL_EXPIRED if is_too_late else None,
             "error_message": "The approval was not decided in time." if is_too_late else None,
             "updated_at": to_milliseconds(at),
-            "completed_at": to_milliseconds(at),
+            "completed_at": min(ended_at, to_milliseconds(at)),
             "last_event_id": run.last_event_id + 1,
             "version": run.version + 1,
         }
@@ -177,15 +179,16 @@ def _undecided(run: AgentRun, at: datetime) -> AgentRun:
 
 
 def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentRun:
-    duration = at - run.started_at if run.started_at else None
+    ended_at = min(run.lease.until if run.lease else at, to_milliseconds(at))
+    duration = ended_at - run.started_at if run.started_at else None
     return run.model_copy(
         update={
             "status": RunStatus.FAILED,
             "error_type": LEASE_EXPIRED,
             "error_message": "The run stopped without finishing: its executor is gone.",
             "updated_at": to_milliseconds(at),
-            "completed_at": to_milliseconds(at),
-            "duration_ms": int(duration.total_seconds() * 1000) if duration else None,
+            "completed_at": ended_at,
+            "duration_ms": None if duration is None else _milliseconds(duration),
             "last_event_id": max(_committed(run), last_stored_event_id) + LEASE_EXPIRED_ID_GAP,
             "version": run.version + 1,
         }
@@ -200,3 +203,7 @@ def _committed(run: AgentRun) -> int:
     stores after the run's end must not appear in a replay.
     """
     return run.paused_event_id or 1
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return max(0, int(duration.total_seconds() * 1000))

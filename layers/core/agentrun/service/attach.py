@@ -1,6 +1,7 @@
 """Attach to a run: replay its events after a cursor, then follow it to its end."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -18,6 +19,7 @@ from agentrun.domain.runs import (
 )
 from agentrun.service.blocking import in_thread
 from agentrun.service.derived_events import derived_end, derived_start
+from agentrun.service.log_wholeness import is_broken
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import settled_state, visible_state
 
@@ -27,6 +29,8 @@ SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 1.0
 STATE_AGE_S = 2.0
 """How old the known state may get while events keep coming; a lapsed lease shows only there."""
+
+log = logging.getLogger(__name__)
 
 
 class RunFollower:
@@ -39,6 +43,7 @@ class RunFollower:
         self.is_replay = is_replay
         self._cursor = cursor
         self._ports = ports
+        self._first: Sequence[RecordedEvent] | None = None
         self._leave: Callable[[], Awaitable[None]] | None = None
 
     @property
@@ -55,16 +60,32 @@ class RunFollower:
         """Whether the run has ended or is paused, and nothing comes after the cursor."""
         return self._has_ended() and self._cursor >= self.run.last_event_id
 
+    async def look(self) -> None:
+        """
+        Read the first of the events that are to follow, for `batches` to begin with.
+
+        Where the store is away nothing is read, and `batches` asks it again.
+
+        Raises:
+            RunNotFoundError: The events are gone, or some of them.
+        """
+        # START is the state's to tell.
+        self._first = await self._read(after=max(1, self._cursor))
+
     async def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """
         Give the events after the cursor as they are found, in order; an empty list after silence.
 
-        Ends after the run's last event. A store that is not available is asked again.
+        Ends after the run's last event, or before one that is missing. A store that is not
+        available is asked again.
         """
         try:
             async with aclosing(self._followed(idle_s=idle_s)) as batches:
                 async for batch in batches:
                     yield batch
+        except RunNotFoundError:
+            # No terminal event: whoever attaches again is told that it is not found.
+            log.warning("replay broken off: events are gone", extra={"runId": self.run.id})
         finally:
             leave, self._leave = self._leave, None
             if leave is not None:
@@ -77,7 +98,7 @@ class RunFollower:
             self._cursor = 1
             yield [derived_start(self.run)]
         while True:
-            found = await self._read()
+            found = await self._next()
             if found:
                 self._cursor = found[-1].id
                 pause_s, spoke_at = SHORTEST_PAUSE_S, loop.time()
@@ -102,14 +123,24 @@ class RunFollower:
     def _has_ended(self) -> bool:
         return self.run.status.is_terminal or self.run.status is RunStatus.PAUSED
 
-    async def _read(self) -> Sequence[RecordedEvent] | None:
-        """Give what may be shown by now; None while that cannot be told."""
+    async def _next(self) -> Sequence[RecordedEvent] | None:
+        first, self._first = self._first, None
+        return await self._read(after=self._cursor) if first is None else first
+
+    async def _read(self, *, after: int) -> Sequence[RecordedEvent] | None:
+        """
+        Give what may be shown by now; None while that cannot be told.
+
+        Raises:
+            RunNotFoundError: Events are missing.
+        """
+        read, at = self._ports.log.read, self._ports.clock.now()
         try:
-            stored = await in_thread(
-                self._ports.threads, self._ports.log.read, self.run.key, after=self._cursor
-            )
+            stored = await in_thread(self._ports.threads, read, self.run.key, after=after, at=at)
         except StoreUnavailableError:
             return None
+        if is_broken(self.run, stored, after=after):
+            raise RunNotFoundError(self.run.id)
         if self._has_ended():
             return said_of_ended(self.run, stored)
         if lease_has_lapsed(self.run, self._ports.clock.now()):
@@ -169,17 +200,17 @@ async def attach(
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        RunNotFoundError: There is none, it is not the caller's to see, or it ended so long ago
-            that its events are gone.
+        RunNotFoundError: There is none, it is not the caller's to see, or its events are gone:
+            it ended so long ago, or the replay would not be whole.
         StoreUnavailableError: Retrying is safe.
     """
     run = await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
     follower = RunFollower(run, cursor, ports)
-    if run.status.is_terminal or run.status is RunStatus.PAUSED:
-        if follower.has_nothing_left:
-            return None
-        if run.completed_at and ports.clock.now() - run.completed_at > EVENTS_KEPT:
-            raise RunNotFoundError(run_id)
+    if follower.has_nothing_left:
+        return None
+    if run.completed_at and ports.clock.now() - run.completed_at > EVENTS_KEPT:
+        raise RunNotFoundError(run_id)
+    await follower.look()
     return follower
 
 
@@ -192,8 +223,18 @@ async def whole_run(
     `is_replay` says that it had been begun before, by the same request of the same caller.
 
     Raises:
-        RunNotFoundError: The run is gone.
+        RunNotFoundError: The run is gone, or its events are.
         StoreUnavailableError: Retrying is safe.
     """
     run = await in_thread(ports.threads, settled_state, key, ports)
-    return RunFollower(run, cursor, ports, is_replay=is_replay)
+    return await follower_of(run, ports, is_replay=is_replay, cursor=cursor)
+
+
+async def follower_of(
+    run: AgentRun, ports: RunPorts, *, is_replay: bool, cursor: int
+) -> RunFollower:
+    """Follow a run whose state is known; otherwise, and in its errors, like `whole_run`."""
+    follower = RunFollower(run, cursor, ports, is_replay=is_replay)
+    if not follower.has_nothing_left:
+        await follower.look()
+    return follower

@@ -15,7 +15,7 @@ from agentrun.domain.events import PendingApproval
 from agentrun.domain.ports import ArgumentChecker
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
-from agentrun.domain.turns import Resumption
+from agentrun.domain.turns import Checkpoint, Resumption
 from agentrun.service.blocking import in_thread
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
@@ -59,8 +59,8 @@ async def continue_run(
         raise ConflictError(f"The run '{paused.id}' is {paused.status}, not PAUSED.")
     decisions = request.decide(action.approvals)
     _check_arguments(agent.id, action.approvals, decisions, ports.arguments)
-    store, threads = ports.runs.store, ports.runs.threads
-    checkpoint = await in_thread(threads, store.checkpoint, paused.key)
+    threads = ports.runs.threads
+    checkpoint = await in_thread(threads, _checkpoint_of, paused, ports.runs)
     lease = Lease(executor=ports.new_id(), until=ports.runs.clock.now() + LEASE_DURATION)
     running = paused.model_copy(update={"status": RunStatus.RUNNING, "lease": lease})
     task = task_of(running, agent, checkpoint.request, checkpoint.media)
@@ -94,6 +94,17 @@ def _check_arguments(
     if faults:
         message = "; ".join(f"{name}: {reason}" for name, reason in faults)
         raise InvalidRequestError(message, params=faults)
+
+
+def _checkpoint_of(paused: AgentRun, ports: RunPorts) -> Checkpoint:
+    """Read what a pause has left; of another pause `resume` wants nothing."""
+    try:
+        return ports.store.checkpoint(paused.key)
+    except RunNotFoundError:
+        # Not gone, perhaps, but over since it was seen.
+        if ports.store.get_state(paused.key).version == paused.version:
+            raise
+        raise ConflictError(f"The run '{paused.id}' is not paused any more.") from None
 
 
 async def _take(paused: AgentRun, lease: Lease, ports: LaunchPorts) -> None:

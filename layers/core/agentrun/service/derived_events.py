@@ -12,7 +12,11 @@ def derived_start(run: AgentRun) -> RecordedEvent:
 
 
 def derived_end(run: AgentRun, *, after: int) -> RecordedEvent | None:
-    """Give the end of a run that somebody else than its executor has ended; None: nothing new."""
+    """
+    Give the end of a run that somebody else than its executor has ended; None: nothing new.
+
+    That is a run which has FAILED or was CANCELLED: what else a run may come to, its log tells.
+    """
     if after >= run.last_event_id or run.completed_at is None:
         return None
     end: Cancelled | Error

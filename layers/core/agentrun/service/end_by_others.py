@@ -57,7 +57,9 @@ def _as_paused(run: AgentRun, event_id: int) -> AgentRun:
 
 
 async def _stored(key: RunKey, ports: RunPorts, after: int) -> "list[RecordedEvent]":
-    return list(await _patiently(lambda: ports.log.read(key, after=after), ports))
+    return list(
+        await _patiently(lambda: ports.log.read(key, after=after, at=ports.clock.now()), ports)
+    )
 
 
 async def _patiently(read: Callable[[], T], ports: RunPorts) -> T:

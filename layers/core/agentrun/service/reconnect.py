@@ -95,14 +95,17 @@ async def run_sent_before(
             if run.id in without_that_event or not _is_recent(run, ports.runs):
                 continue
             state = await _having_had(run, sent.cursor, ports.runs)
-            if state is not None:
+            # One that was found under way may have been dead for long.
+            if state is not None and _is_recent(state, ports.runs):
                 return state
             without_that_event.add(run.id)
     return None
 
 
 def _is_recent(run: AgentRun, ports: RunPorts) -> bool:
-    return not _has_stopped(run) or ports.clock.now() - run.updated_at <= RECONNECTED_WITHIN
+    # When a run that lost its executor was written down says nothing of its end.
+    stopped_at = run.completed_at or run.updated_at
+    return not _has_stopped(run) or ports.clock.now() - stopped_at <= RECONNECTED_WITHIN
 
 
 def _has_stopped(run: AgentRun) -> bool:
@@ -142,5 +145,6 @@ async def _having_had(run: AgentRun, cursor: int, ports: RunPorts) -> AgentRun |
 
 
 async def _is_stored(run: AgentRun, event_id: int, ports: RunPorts) -> bool:
-    found = await in_thread(ports.threads, ports.log.read, run.key, after=event_id - 1)
+    read, at = ports.log.read, ports.clock.now()
+    found = await in_thread(ports.threads, read, run.key, after=event_id - 1, at=at)
     return bool(found)

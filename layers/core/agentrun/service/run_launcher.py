@@ -16,13 +16,14 @@ from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
-from agentrun.service.attach import RunFollower, whole_run
+from agentrun.service.attach import RunFollower, follower_of, whole_run
 from agentrun.service.blocking import in_thread
 from agentrun.service.continue_run import continue_run
 from agentrun.service.invocation import keep_invocation_for
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
+from agentrun.service.retention import earlier_events_kept
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_recorder import RecordingPace
 from agentrun.service.start_run import LEASE_DURATION, Idempotency, start_run
@@ -109,7 +110,8 @@ class RunLauncher:
             sent = SentAgain(agent_id, request, fingerprint, cursor)
             found = await run_sent_before(principal, sent, self._ports)
             if found is not None:
-                follower = RunFollower(found, cursor, self._ports.runs, is_replay=True)
+                runs = self._ports.runs
+                follower = await follower_of(found, runs, is_replay=True, cursor=cursor)
                 return await self.admit(follower, deadline=deadline)
         # The store's answer is waited for in any case: the engine can load meanwhile.
         self._settings.prepare()
@@ -178,7 +180,9 @@ class RunLauncher:
         return execution
 
     async def _execute(self, execution: RunExecution, deadline: datetime | None) -> None:
-        self._settings.on_ended(execution.run, await execution.execute(deadline=deadline))
+        run, ports = execution.run, self._ports.runs
+        async with earlier_events_kept(run, ports, deadline=deadline):
+            self._settings.on_ended(run, await execution.execute(deadline=deadline))
 
     async def _give_up(self, turn: PendingTurn) -> None:
         """Put the pause back, now or once the store is back; later the lapsed lease does it."""

@@ -1,9 +1,9 @@
 """Read runs: one, or many at once; whoever reads a dead run declares it so."""
 
-import logging
 from collections.abc import Iterable, Sequence
 
 from agentrun.domain.errors import (
+    FencedError,
     ForbiddenError,
     InvalidRequestError,
     RunNotFoundError,
@@ -11,18 +11,17 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.model import ID_PATTERN
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus, lease_has_lapsed, settled
+from agentrun.domain.runs import AgentRun, RunKey, lease_has_lapsed
+from agentrun.service.repairs import MAX_BATCH, read_many, repaired
 from agentrun.service.run_ports import RunPorts
 
-MAX_BATCH = 100
-"""BatchGetItem's limit."""
-MAX_REPAIRS = 10
-"""Bounds the writes that one batch may cause; the next reader repairs the rest."""
-SETTLE_ATTEMPTS = 3
-"""Enough for a cancel during a repair, and for the end of the pause that comes of both."""
-READ_SCOPES = frozenset({"runs:read", "runs:write"})
+MAX_LOOKS = 3
+"""
+How often one run is read whose state changes between its reading and its repair.
 
-log = logging.getLogger(__name__)
+Enough for a cancel during a repair, and for the end of the pause that comes of both.
+"""
+READ_SCOPES = frozenset({"runs:read", "runs:write"})
 
 
 def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> AgentRun:
@@ -34,12 +33,20 @@ def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts
         RunNotFoundError: There is none, or it is not the caller's to see; both look the same.
         StoreUnavailableError: Retrying is safe.
     """
-    run = ports.store.get(_key(principal, run_id))
-    _check_visible(run, principal, agent_id)
-    if not lease_has_lapsed(run, ports.clock.now()):
-        return run
-    texts = {"input": run.input, "output": run.output}
-    return ports.store.expire(run, at=ports.clock.now()).model_copy(update=texts)
+    key = _key(principal, run_id)
+    for _ in range(MAX_LOOKS):
+        run = ports.store.get(key)
+        _check_visible(run, principal, agent_id)
+        if not lease_has_lapsed(run, ports.clock.now()):
+            return run
+        try:
+            run = ports.store.settle(run, at=ports.clock.now())
+        except FencedError:
+            # Whoever was first may have changed the texts as well.
+            continue
+        if not lease_has_lapsed(run, ports.clock.now()):
+            return run
+    raise StoreUnavailableError("The run is changing too fast to be read.")
 
 
 def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
@@ -69,7 +76,7 @@ def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
 def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
     """Settle a run as long as that is due: a cancel that comes in between changes its end."""
     now = ports.clock.now()
-    for _ in range(SETTLE_ATTEMPTS):
+    for _ in range(MAX_LOOKS):
         if not lease_has_lapsed(run, now):
             break
         run = ports.store.expire(run, at=now)
@@ -99,10 +106,12 @@ def get_runs(
     """
     Read many runs in the order asked for; those not there or not visible are left out.
 
+    A dead run is told as ended once that is written down, and as it is stored until then.
+
     Args:
         principal: The verified caller.
         agent_id: The agent whose runs these are.
-        run_ids: What `distinct_run_ids` gave.
+        run_ids: Any number of them, each once; `distinct_run_ids` gives what one request may ask.
         with_text: Whether `input` and `output` are wanted, cut to 4096 bytes each.
         ports: Where the runs are, and what time it is.
 
@@ -116,10 +125,10 @@ def get_runs(
         for run_id in run_ids
         if ID_PATTERN.fullmatch(run_id)
     ]
-    found = ports.store.get_many(keys, with_text=with_text) if keys else {}
+    found = read_many(keys, with_text=with_text, consistent=False, ports=ports)
     runs = [found[key] for key in keys if key in found]
     visible = [run for run in runs if _is_visible(run, principal, agent_id)]
-    return _with_the_dead_declared(visible, ports)
+    return repaired(visible, with_text=with_text, ports=ports)
 
 
 def distinct_run_ids(values: Iterable[str]) -> list[str]:
@@ -152,37 +161,3 @@ def check_may_read(principal: Principal) -> None:
 
 def _is_visible(run: AgentRun, principal: Principal, agent_id: str) -> bool:
     return run.agent_id == agent_id and principal.may_see(run.user_id)
-
-
-def _with_the_dead_declared(runs: Sequence[AgentRun], ports: RunPorts) -> list[AgentRun]:
-    """Report every lapsed run as failed, and write down a bounded number of them."""
-    repairs = 0
-    reported: list[AgentRun] = []
-    for run in runs:
-        if not lease_has_lapsed(run, ports.clock.now()):
-            reported.append(run)
-        elif repairs < MAX_REPAIRS:
-            repairs += 1
-            reported.append(_declared_dead(run, ports))
-        else:
-            reported.append(_as_settled(run, ports))
-    return reported
-
-
-def _as_settled(run: AgentRun, ports: RunPorts) -> AgentRun:
-    """Say what becomes of a lapsed run without writing it down."""
-    if run.status is RunStatus.RUNNING and run.required_action is not None:
-        # Paused again or failed: only its log tells, and a wrong end could not be taken back.
-        return run
-    return settled(run, last_stored_event_id=run.last_event_id, at=ports.clock.now())
-
-
-def _declared_dead(run: AgentRun, ports: RunPorts) -> AgentRun:
-    texts = run.model_dump(
-        include={"input", "input_truncated", "output", "output_truncated"}, by_alias=False
-    )
-    try:
-        return ports.store.expire(run, at=ports.clock.now()).model_copy(update=texts)
-    except (StoreUnavailableError, RunNotFoundError) as error:
-        log.warning("lapsed run not repaired: %s", error, extra={"runId": run.id})
-        return _as_settled(run, ports)

@@ -16,7 +16,7 @@ from agentrun.domain.ports import ConversationStore
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_status import MAX_BATCH, check_may_read, get_runs, settled_state
+from agentrun.service.run_status import check_may_read, get_runs, settled_state
 
 MAX_RUNS = 1_000
 """Of one session; a reader gets the newest so many."""
@@ -98,13 +98,7 @@ def session_runs(
     """
     session = get_session(principal, session_id, conversations=conversations)
     ids = [key.run_id for key in conversations.run_keys(principal.tenant, session.id)][-MAX_RUNS:]
-    return [
-        run
-        for start in range(0, len(ids), MAX_BATCH)
-        for run in get_runs(
-            principal, session.agent_id, ids[start : start + MAX_BATCH], with_text=True, ports=ports
-        )
-    ]
+    return get_runs(principal, session.agent_id, ids, with_text=True, ports=ports)
 
 
 def session_messages(

@@ -30,11 +30,26 @@ class EventLog(Protocol):
         """
         ...
 
-    def read(self, key: RunKey, *, after: int) -> Sequence[RecordedEvent]:
+    def read(self, key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
         """
         Give the stored events with ids above `after`, in order, up to about 1 MB of them.
 
+        Segments expire from the first on. One that has expired at `at` is not given, whether it
+        has been deleted by then or not.
+
         Raises:
             StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def keep(self, key: RunKey, *, since: datetime, at: datetime) -> None:
+        """
+        Have events that are stored expire no earlier than what is written at `at`.
+
+        Costs nothing where they do so anyway, all of them having been written after `since`. What
+        has expired stays expired. Calling again changes nothing.
+
+        Raises:
+            StoreUnavailableError: Some may expire earlier; retrying is safe.
         """
         ...

@@ -107,12 +107,17 @@ class RunStore(Protocol):
         """
         ...
 
-    def get_many(self, keys: Sequence[RunKey], *, with_text: bool) -> dict[RunKey, AgentRun]:
+    def get_many(
+        self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
+    ) -> dict[RunKey, AgentRun]:
         """
         Read up to 100 runs, `input` and `output` cut to 4096 bytes of UTF-8 or left out.
 
+        The texts of a run are those of its state. Reads that are not `consistent` may lag behind
+        writes by a moment.
+
         Returns:
-            The runs that exist; reads may lag behind writes by a moment.
+            The runs that exist.
 
         Raises:
             StoreUnavailableError: Not all answers came in time; retrying is safe.
@@ -240,12 +245,26 @@ class RunStore(Protocol):
         """
         ...
 
-    def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
+    def settle(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         """
         Settle a run whose lease has lapsed, if all that decides on its end is as in `seen`.
 
         That is its status, its lease, its last event and whether it is to be cancelled. What
-        becomes of it is `settled`'s to say.
+        becomes of it is `settled`'s to say, which leaves its texts as they are.
+
+        Returns:
+            The run as stored by that, with the texts of `seen`.
+
+        Raises:
+            FencedError: Somebody else has changed it, so that it has to be read anew, its texts
+                included; or it is gone.
+            StoreUnavailableError: Retrying is safe.
+        """
+        ...
+
+    def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
+        """
+        Settle a run, where that is still to be done; for those who need no texts of it.
 
         Returns:
             The run as stored afterwards, whoever changed it, without input and output.
