@@ -19,6 +19,7 @@ from tests.schedules.explore import Actors, Bounds
 from tests.schedules.scenario import (
     LAPSE_S,
     LONG,
+    ORDERS,
     RUN,
     Scenario,
     losing,
@@ -115,23 +116,9 @@ ENDS = [
         refusing("batch", "expire", "repair"),
         outputs={RunStatus.COMPLETED: "Done."},
     ),
-    Scenario(
-        "finish x expire x replay",
-        finish_expire_replay,
-        [RUN],
-    ),
-    Scenario(
-        "expiry x repair x replay",
-        expired_dead,
-        [RUN],
-        calls=None,
-    ),
-    Scenario(
-        "expiry x continue x replay",
-        expired_pauses,
-        [RUN],
-        calls=None,
-    ),
+    Scenario("finish x expire x replay", finish_expire_replay, [RUN], requests=ORDERS),
+    Scenario("expiry x repair x replay", expired_dead, [RUN], calls=None, requests=ORDERS),
+    Scenario("expiry x continue x replay", expired_pauses, [RUN], calls=None, requests=ORDERS),
     Scenario(
         "throttled x finish",
         throttled_finish,

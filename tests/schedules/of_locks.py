@@ -2,7 +2,7 @@
 
 from tests.schedules.actors import REQUEST, TOOL, cancels, executes, starts
 from tests.schedules.explore import Actors, Bounds
-from tests.schedules.scenario import FEW, LAPSE_S, LONG, RUN, Scenario, queued, under_way
+from tests.schedules.scenario import FEW, LAPSE_S, LONG, ORDERS, RUN, Scenario, queued, under_way
 from tests.schedules.scene import Scene
 
 LONG_REQUEST = REQUEST.model_copy(update={"message": LONG * 25})
@@ -46,13 +46,13 @@ def crowded_lock(scene: Scene) -> Actors:
 
 
 LOCKS = [
+    Scenario("take the lock x cancel", lock_cancel, [RUN, "run-2"], requests=ORDERS),
     Scenario(
-        "take the lock x cancel",
-        lock_cancel,
-        [RUN, "run-2"],
-    ),
-    Scenario(
-        "take the lock x cancel x start", lock_cancel_start, [RUN, "run-2", "next-1"], calls=FEW
+        "take the lock x cancel x start",
+        lock_cancel_start,
+        [RUN, "run-2", "next-1"],
+        calls=FEW,
+        requests=ORDERS,
     ),
     Scenario(
         "start x start, 91 dead ahead",

@@ -8,6 +8,7 @@ from tests.schedules.explore import Actors
 from tests.schedules.scenario import (
     FEW,
     LAPSE_S,
+    ORDERS,
     RUN,
     SOME,
     Scenario,
@@ -95,11 +96,7 @@ def pause_cancel(scene: Scene) -> Actors:
 
 
 PAUSES = [
-    Scenario(
-        "continue x repair",
-        continue_repair,
-        [RUN],
-    ),
+    Scenario("continue x repair", continue_repair, [RUN], requests=ORDERS),
     Scenario(
         "continue x cancel",
         continue_cancel,
@@ -110,17 +107,15 @@ PAUSES = [
         continue_cancel_repair,
         [RUN],
         calls=FEW,
+        requests=ORDERS,
     ),
-    Scenario(
-        "continue x continue",
-        continue_continue,
-        [RUN],
-    ),
+    Scenario("continue x continue", continue_continue, [RUN], requests=ORDERS),
     Scenario(
         "restored pause x repair",
         restore_repair,
         [RUN],
         refusing("approver", "append", "segment", "heartbeat", "begin"),
+        requests=ORDERS,
     ),
     Scenario(
         "lapsed continuation x cancel x continue",
@@ -140,5 +135,6 @@ PAUSES = [
         [RUN],
         losing("finish"),
         calls=SOME,
+        requests=ORDERS,
     ),
 ]

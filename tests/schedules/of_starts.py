@@ -2,7 +2,7 @@
 
 from tests.schedules.actors import REST_S, TOOL, executes, passes, reads, starts
 from tests.schedules.explore import Actors
-from tests.schedules.scenario import LAPSE_S, RUN, SOME, Scenario, losing, under_way
+from tests.schedules.scenario import LAPSE_S, ORDERS, RUN, SOME, Scenario, losing, under_way
 from tests.schedules.scene import Scene
 
 
@@ -44,6 +44,7 @@ STARTS = [
         ["starter-1", "next-1"],
         losing("start"),
         calls=SOME,
+        requests=ORDERS,
     ),
     Scenario(
         "late heartbeat x repair",

@@ -19,6 +19,7 @@ RUN = "run-1"
 _DRAW = random.Random(7)
 LONG = "".join(chr(_DRAW.randrange(0x4E00, 0x9000)) for _ in range(4000))
 """An answer that does not fit into the header, however it is compressed."""
+ORDERS = Bounds(switches=0)
 FEW = Bounds(switches=1)
 SOME = Bounds(switches=2)
 ALL = Bounds()

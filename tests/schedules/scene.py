@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Literal, Protocol
 
+import boto3
+from botocore.config import Config
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
@@ -36,7 +38,7 @@ from tests.schedules.instant import InPlace
 from tests.schedules.stage import Stage
 from tests.schedules.stepped import SteppedPort, SteppedRequests
 from tests.schedules.touches import EVERYTHING, Touches
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, create_table
 from tests.workshop import NO_LIMITS, Agents, NoMedia, Whole
 
 PACE = RecordingPace()
@@ -123,7 +125,9 @@ class DynamoStores:
     def __init__(self) -> None:
         self._current: Callable[[], Stage | None] = lambda: None
         self._memories: dict[str, Any] = {}
-        self.client = client_of()
+        # Each attempt is a step, and its fault the caller's to meet.
+        config = Config(retries={"total_max_attempts": 1})
+        self.client = boto3.client("dynamodb", region_name="eu-west-1", config=config)
         create_table(self.client)
         SteppedRequests(self.client, self._stage)
 

@@ -99,7 +99,7 @@ def _range(params: Mapping[str, Any]) -> str:
     values = params["ExpressionAttributeValues"]
     if "IndexName" in params or ":pk" not in values:
         return ALL
-    prefixes = [value["S"] for name, value in values.items() if name != ":pk"]
+    prefixes = [value["S"] for name, value in values.items() if name != ":pk" and "S" in value]
     return f"{values[':pk']['S']}|{_shared(prefixes)}{ALL}"
 
 
