@@ -23,7 +23,7 @@ from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace
-from agentrun.service.run_slots import RunSlots
+from agentrun.service.run_slots import RunSlots, slot_at
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_quota import InMemoryRunQuota
@@ -127,7 +127,13 @@ class Workshop:
             message="hello",
             resumption=resumption,
         )
-        turn = PendingTurn(run=run, task=task, request=a_request(), ports=self.ports)
+        turn = PendingTurn(
+            run=run,
+            task=task,
+            request=a_request(),
+            slot=slot_at(run, self.clock.now()),
+            ports=self.ports,
+        )
         return RunExecution(turn, engine=engine, pace=pace)
 
     def logged(self, key: RunKey) -> list[RecordedEvent]:

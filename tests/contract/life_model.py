@@ -11,10 +11,16 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.ports import EventLog, RunStore
-from agentrun.domain.runs import LEASE_EXPIRED_ID_GAP, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.runs import (
+    LEASE_DURATION,
+    LEASE_EXPIRED_ID_GAP,
+    AgentRun,
+    Lease,
+    RunKey,
+    RunStatus,
+)
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import settled_state
-from agentrun.service.start_run import LEASE_DURATION
 from tests.fakes.clock import FixedClock
 from tests.runs import AT
 
@@ -61,7 +67,6 @@ class LifeModel(RuleBasedStateMachine):
         self.expected: dict[RunKey, Expected] = {}
         self.claimed: dict[str, RunKey] = {}
         self.locks: dict[str, SessionLock] = {}
-        self.holders: dict[str, str] = {}
         self.tenant = f"tenant-{next(NUMBERS)}"
         self.ports = RunPorts(self.store, self.log, ThreadPoolExecutor(1), self.clock)
 
@@ -76,8 +81,17 @@ class LifeModel(RuleBasedStateMachine):
         return self.locks.get(session, FREE)
 
     def _take_lock(self, run: Expected) -> None:
-        self.locks[run.session] = self._lock(run.session).taken_by(run.key.run_id)
-        self.holders[run.session] = run.executor
+        self.locks[run.session] = self._lock(run.session).taken_by(run.key.run_id, run.executor)
+
+    def _leave_queue(self, run: Expected) -> None:
+        self.locks[run.session] = self._lock(run.session).without({run.key.run_id})
+
+    def _ahead(self, session: str, run_id: str) -> tuple[SessionLock, bool, bool]:
+        """Look at those ahead; give the lock then, whether any lives, whether its holder does."""
+        any_live = self._is_any_live(self._lock(session).before(run_id))
+        lock = self._lock(session)
+        holder = () if lock.active in {None, run_id} else (str(lock.active),)
+        return lock, any_live, self._is_any_live(holder)
 
     def _is_any_live(self, run_ids: Iterable[str]) -> bool:
         """Look at runs as the service does: whoever is dead is settled by that."""
@@ -93,6 +107,7 @@ class LifeModel(RuleBasedStateMachine):
         if run.status is RunStatus.RUNNING:
             run.cancel_asked = True
         elif run.end is None:
+            self._leave_queue(run)
             run.end, run.status = self.store.get_state(key), RunStatus.CANCELLED
             assert (run.end.status, run.end.last_event_id) == (run.status, run.said + 1)
 
@@ -123,5 +138,7 @@ class LifeModel(RuleBasedStateMachine):
             else:
                 assert state.error_type == "LEASE_EXPIRED"
                 assert state.last_event_id == max(1, stored) + LEASE_EXPIRED_ID_GAP
+                if run.status is RunStatus.QUEUED:
+                    self._leave_queue(run)
                 run.status, run.end = RunStatus.FAILED, state
         assert state.status is run.status

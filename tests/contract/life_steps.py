@@ -10,8 +10,7 @@ from agentrun.domain.errors import ConflictError, FencedError, SessionBusyError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.outcomes import Outcome, terminal_event
-from agentrun.domain.runs import Lease, RunKey, RunStatus
-from agentrun.service.start_run import LEASE_DURATION
+from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from tests.contract.life_model import NUMBERS, UNDER_WAY, Expected, LifeModel
 from tests.runs import a_request, a_run, completed, deltas, failed, paused
 
@@ -47,11 +46,14 @@ class ExecutorSteps(LifeModel):
         )
         claim = None if key == "none" else IdempotencyClaim(key_hash=key, fingerprint="f")
         first = self.claimed.get(key)
-        lock = self._lock(session)
+        lock, any_live, holder_lives = self._ahead(session, run.id)
         if claim and first:
             assert self.store.start(run, a_request(), claim, seen=lock) == first.run_id
             return first
-        if not queues and self._is_any_live(lock.before(run.id)):
+        if not queues and any_live and not holder_lives:
+            # Nobody comes to the store who has seen a live run wait.
+            return multiple()
+        if not queues and holder_lives:
             with pytest.raises(SessionBusyError) as busy:
                 self.store.start(run, a_request(), claim, seen=lock)
             assert busy.value.lock == lock
@@ -71,12 +73,15 @@ class ExecutorSteps(LifeModel):
     @rule(key=runs, times=TIMES)
     def take_turn(self, key: RunKey, times: int) -> None:
         run, now = self.expected[key], self.clock.now()
-        lock, state = self._lock(run.session), a_run(key.run_id, org_id=key.tenant)
+        state = a_run(key.run_id, org_id=key.tenant)
         state = state.model_copy(update={"session_id": run.session})
-        is_queued = run.status is RunStatus.QUEUED
         if run.status is RunStatus.RUNNING or run.closing:
             return
-        if is_queued and self._is_any_live(lock.before(key.run_id)):
+        lock, any_live, holder_lives = self._ahead(run.session, key.run_id)
+        is_queued = run.status is RunStatus.QUEUED
+        if is_queued and any_live and not holder_lives:
+            return
+        if is_queued and holder_lives:
             with pytest.raises(SessionBusyError):
                 self.store.take_turn(state, run.executor, seen=lock, at=now)
         elif is_queued:
@@ -169,7 +174,8 @@ class ExecutorSteps(LifeModel):
     @rule(key=runs, times=TIMES)
     def resume(self, key: RunKey, times: int) -> None:
         run, now, lease = self.expected[key], self.clock.now(), self._lease()
-        state, lock = self.store.get_state(key), self._lock(run.session)
+        lock, any_live, holder_lives = self._ahead(run.session, key.run_id)
+        state = self.store.get_state(key)
         for earlier in run.pauses:
             if earlier.version != state.version:
                 with pytest.raises(ConflictError):
@@ -178,7 +184,9 @@ class ExecutorSteps(LifeModel):
         if run.status is not RunStatus.PAUSED or is_over:
             with pytest.raises(ConflictError):
                 self.store.resume(state, lease, seen=lock, at=now)
-        elif self._is_any_live(lock.before(key.run_id)):
+        elif any_live and not holder_lives:
+            return
+        elif holder_lives:
             with pytest.raises(SessionBusyError):
                 self.store.resume(state, lease, seen=lock, at=now)
         else:
@@ -233,5 +241,5 @@ class ExecutorSteps(LifeModel):
             state = a_run(key.run_id, org_id=key.tenant, session_id=run.session, lease=lease)
             self.store.release(state)
             lock = self._lock(run.session)
-            if (lock.active, self.holders.get(run.session)) == (key.run_id, executor):
-                self.locks[run.session] = lock.model_copy(update={"active": None})
+            if (lock.active, lock.active_by) == (key.run_id, executor):
+                self.locks[run.session] = lock.released()

@@ -85,7 +85,9 @@ def test_the_lock_names_the_active_run_and_those_that_wait(stores: ConversationS
     for number in (2, 3):
         stores.begin(number, status=RunStatus.QUEUED, started_at=None)
     waiting = ("run-2", "run-3")
-    assert stores.conversations.lock("acme", SESSION) == SessionLock(active="run-1", queue=waiting)
+    assert stores.conversations.lock("acme", SESSION) == SessionLock(
+        active="run-1", active_by=EXECUTOR, queue=waiting
+    )
     stores.end(first, completed())
     assert stores.conversations.lock("acme", SESSION) == SessionLock(queue=waiting)
 

@@ -85,7 +85,7 @@ def test_a_resumed_run_is_running_under_its_new_lease(stores: Stores) -> None:
             "version": 3,
         }
     )
-    assert lock_of(stores) == SessionLock(active=KEY.run_id)
+    assert lock_of(stores) == SessionLock(active=KEY.run_id, active_by=SECOND.executor)
     assert stores.runs.heartbeat(KEY, SECOND.executor, lease_until=THIRD.until).version == 3
 
 
@@ -137,13 +137,13 @@ def test_a_run_is_not_resumed_while_another_one_uses_its_session(stores: Stores)
     stores.runs.start(a_run("run-2"), a_request())
     with pytest.raises(SessionBusyError) as refused:
         stores.runs.resume(seen, SECOND, seen=FREE, at=DECIDED)
-    assert refused.value.lock == SessionLock(active="run-2")
+    assert refused.value.lock == SessionLock(active="run-2", active_by=EXECUTOR)
     with pytest.raises(SessionBusyError):
         stores.runs.resume(seen, SECOND, seen=refused.value.lock, at=DECIDED)
     assert stores.runs.get_state(KEY) == seen
     stores.runs.finish(a_run("run-2").key, EXECUTOR, completed(), at=DECIDED)
     stores.runs.resume(seen, SECOND, seen=refused.value.lock, at=DECIDED)
-    assert lock_of(stores) == SessionLock(active=KEY.run_id)
+    assert lock_of(stores) == SessionLock(active=KEY.run_id, active_by=SECOND.executor)
 
 
 def test_a_paused_run_that_held_on_to_its_session_is_not_passed_once_it_goes_on(

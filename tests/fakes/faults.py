@@ -237,6 +237,9 @@ OPERATIONS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
     "release": lambda name, params: (
         name == "UpdateItem" and params["UpdateExpression"].startswith("REMOVE activeRun")
     ),
+    "leave queue": lambda name, params: (
+        name == "UpdateItem" and params["UpdateExpression"].startswith("REMOVE #queue")
+    ),
     "segment": _puts("EV#"),
     "heartbeat": _updates(":leaseUntil", lacking=":lastEventId"),
     "begin continuation": _is_beginning,

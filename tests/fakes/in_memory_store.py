@@ -1,6 +1,6 @@
 """Runs, their sessions' locks and their events in dictionaries."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -75,7 +75,7 @@ class InMemoryEventLog:
 
 @dataclass
 class StoredSession:
-    """A session with its lock, and the executor that has taken it."""
+    """A session with its lock."""
 
     agent_id: str
     user_id: str
@@ -83,7 +83,6 @@ class StoredSession:
     created_at: datetime
     updated_at: datetime
     lock: SessionLock = FREE
-    taken_by: str | None = None
 
 
 class InMemoryRunStore:
@@ -105,22 +104,31 @@ class InMemoryRunStore:
         claim: IdempotencyClaim | None = None,
         *,
         seen: SessionLock = FREE,
+        dead: Collection[str] = (),
         fingerprint: str | None = None,
     ) -> str:
         stored = self.runs.get(run.key)
         if stored is not None:
             if stored.lease and run.lease and stored.lease.executor == run.lease.executor:
+                self._renew(run, run.lease)
                 return run.id
             raise ConflictError(f"There is a run '{run.id}' already.")
         first = self.claimed(run.org_id, claim, at=run.created_at) if claim else None
+        if first == run.id:
+            raise FencedError("The run was stored, and it has been deleted since.")
         if first is not None:
             return first
-        self._enter_session(run, request, seen)
+        self._enter_session(run, request, seen, dead)
         self.runs[run.key] = run
         self.fingerprints[run.key] = fingerprint
         if claim:
             self._claims[run.org_id, claim.key_hash] = (claim, run)
         return run.id
+
+    def _renew(self, run: AgentRun, lease: Lease) -> None:
+        """Give a run that an earlier try has written the lease of this one."""
+        stored = self._owned(run.key, lease.executor, {run.status})
+        self._put(stored.model_copy(update={"lease": lease}))
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
         stored = self._claims.get((tenant, claim.key_hash))
@@ -131,7 +139,9 @@ class InMemoryRunStore:
             raise ConflictError("The Idempotency-Key stands for another request.")
         return earlier.id
 
-    def _enter_session(self, run: AgentRun, request: RunRequest, seen: SessionLock) -> None:
+    def _enter_session(
+        self, run: AgentRun, request: RunRequest, seen: SessionLock, dead: Collection[str]
+    ) -> None:
         at = run.created_at
         fresh = StoredSession(run.agent_id, run.user_id, session_title(request), at, at)
         session = self.sessions.get((run.org_id, run.session_id), fresh)
@@ -139,12 +149,16 @@ class InMemoryRunStore:
             raise SessionNotFoundError(run.session_id)
         lock = session.lock
         if run.status is RunStatus.QUEUED:
-            if lock.is_full:
-                raise SessionBusyError(lock)
-            session.lock = lock.model_copy(update={"queue": (*lock.queue, run.id)})
+            if lock != seen if dead else lock.is_full:
+                raise _busy_or_deleted(run, lock)
+            queue = (*lock.without(dead).queue, run.id)
+            session.lock = lock.model_copy(update={"queue": queue})
         else:
             assert run.lease is not None
-            self._take(session, run, run.lease.executor, seen)
+            try:
+                self._take(session, run, run.lease.executor, seen)
+            except SessionBusyError as busy:
+                raise _busy_or_deleted(run, busy.lock) from None
         session.updated_at = at
         self.sessions[run.org_id, run.session_id] = session
 
@@ -165,16 +179,23 @@ class InMemoryRunStore:
     def _take(
         self, session: StoredSession | None, run: AgentRun, executor: str, seen: SessionLock
     ) -> None:
-        ahead = [RunKey(tenant=run.org_id, run_id=run_id) for run_id in seen.before(run.id)]
-        live = [key for key in ahead if key in self.runs and self.runs[key].status in UNDER_WAY]
-        if session is None or session.lock != seen or live:
-            raise SessionBusyError(session.lock if session else FREE)
-        session.lock, session.taken_by = seen.taken_by(run.id), executor
+        lock = session.lock if session else FREE
+        holder = self.runs.get(RunKey(tenant=run.org_id, run_id=seen.active or ""))
+        is_held = holder is not None and holder.id != run.id and holder.status in UNDER_WAY
+        if session is None or lock != seen or is_held:
+            raise SessionBusyError(lock)
+        session.lock = seen.taken_by(run.id, executor)
 
     def release(self, run: AgentRun) -> None:
         session, executor = self._session(run), run.lease.executor if run.lease else None
-        if session and (session.lock.active, session.taken_by) == (run.id, executor):
-            session.lock = session.lock.model_copy(update={"active": None})
+        if session and (session.lock.active, session.lock.active_by) == (run.id, executor):
+            session.lock = session.lock.released()
+        elif run.status is RunStatus.QUEUED:
+            self._leave_queue(run)
+
+    def _leave_queue(self, run: AgentRun) -> None:
+        if session := self._session(run):
+            session.lock = session.lock.without({run.id})
 
     def get(self, key: RunKey) -> AgentRun:
         try:
@@ -236,6 +257,7 @@ class InMemoryRunStore:
         run = self.runs.get(paused.key)
         if run is not None and run.lease is not None:
             if run.lease.executor == lease.executor and run.status is RunStatus.RUNNING:
+                self._put(run.model_copy(update={"lease": lease}))
                 return
             is_as_seen = run.status is RunStatus.PAUSED and run.version == paused.version
             is_to_wait = run.lease.until > to_milliseconds(at) and not run.cancel_requested
@@ -262,6 +284,8 @@ class InMemoryRunStore:
             now, last = to_milliseconds(at), run.last_event_id + 1
             changes = {"status": RunStatus.CANCELLED, "completed_at": now, "updated_at": now}
             self._put(_next_version(run, changes | {"last_event_id": last}))
+            if run.status is RunStatus.QUEUED:
+                self._leave_queue(run)
 
     def settle(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         stored = self.runs.get(seen.key)
@@ -269,6 +293,8 @@ class InMemoryRunStore:
             raise FencedError("The run has ended, or its lease is another one.")
         last = max(self.log.segments.get(seen.key, {}), default=0)
         after = self._put(settled(stored, last_stored_event_id=last, at=at))
+        if seen.status is RunStatus.QUEUED:
+            self._leave_queue(stored)
         return after.model_copy(update={name: getattr(seen, name) for name in _TEXTS})
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
@@ -287,6 +313,13 @@ class InMemoryRunStore:
     def _put(self, run: AgentRun) -> AgentRun:
         self.runs[run.key] = run
         return run
+
+
+def _busy_or_deleted(run: AgentRun, lock: SessionLock) -> SessionBusyError | FencedError:
+    """Say why a run cannot enter: its session has it still where an earlier try has stored it."""
+    if lock.is_of(run.id):
+        return FencedError("The run was stored, and it has been deleted since.")
+    return SessionBusyError(lock)
 
 
 def _held(run: AgentRun) -> tuple[RunStatus, Lease | None, int, bool]:

@@ -24,7 +24,9 @@ Call = tuple[str, str]
 BEYOND_ANY_HEADER = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(200))
 RUNS, ORDERS = "/api/agents/echo/runs", "/api/agents/finance_agent/runs"
 # The words of DynamoDB's expressions, which name no attribute.
-SYNTAX = {"SET", "REMOVE", "AND", "OR", "NOT", "IN", "attribute_exists", "attribute_not_exists"}
+SYNTAX = {"SET", "REMOVE", "AND", "OR", "NOT", "IN"} | {
+    *("attribute_exists", "attribute_not_exists", "if_not_exists", "size"),
+}
 IN_TRANSACTIONS = {
     "Put": "dynamodb:PutItem",
     "Update": "dynamodb:UpdateItem",
@@ -105,7 +107,8 @@ def everything_else(ana: Gateway, run_id: str, session: str) -> None:
     """List, read, repair, cancel and delete."""
     elsewhere = DynamoRunStore(client_of(), TABLE)
     lapsed, running = a_run("lapsed"), alive("running", session_id=str(uuid4()))
-    for run in (lapsed, running):
+    waiting = alive("waiting", session_id=str(uuid4()), status="QUEUED")
+    for run in (lapsed, running, waiting):
         elsewhere.start(run, a_request())
     requests = {
         f"{RUNS}/{run_id}": "GET",
@@ -116,6 +119,7 @@ def everything_else(ana: Gateway, run_id: str, session: str) -> None:
         f"/api/sessions/{session}/runs": "GET",
         f"/api/sessions/{session}/messages": "GET",
         f"{RUNS}/{running.id}": "DELETE",
+        f"{RUNS}/{waiting.id}": "DELETE",
     }
     for path, method in requests.items():
         bare, _, query = path.partition("?")
@@ -153,8 +157,10 @@ def test_a_function_calls_what_it_is_granted_and_is_granted_what_it_calls(
 def test_the_status_functions_writes_name_what_they_may(records: dict[str, Record]) -> None:
     record = records["StatusFunction"]
     assert record.attributes["dynamodb:UpdateItem"] <= iam.LIFE_CYCLE
-    assert {"status", "cancelRequestedAt"} <= record.attributes["dynamodb:UpdateItem"]
+    assert {"status", "cancelRequestedAt", "queue", "deleting"} <= record.attributes[
+        "dynamodb:UpdateItem"
+    ]
     assert record.attributes["dynamodb:BatchWriteItem"] == iam.ERASED_BY
     assert record.attributes["dynamodb:PutItem"] == iam.ERASED_BY
     assert record.attributes["dynamodb:DeleteItem"] == iam.DELETED_BY
-    assert record.returned == {"NONE"}
+    assert record.returned == {"NONE", "UPDATED_NEW"}

@@ -25,6 +25,7 @@ from agentrun.domain.ports import AgentTask
 from agentrun.http.sse import encode_frame
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_slots import slot_at
 from tests.bedrock import BedrockServer, RawToolUse, Reasoning, Reply, Text, bedrock_server
 from tests.bedrock.engine_run import AGENT, Runner
 from tests.bedrock.model_server import Answer, ModelServer
@@ -88,6 +89,7 @@ class Conversation:
             run=run,
             task=self._task(runner.catalog.agent("sample"), run.id),
             request=a_request(),
+            slot=slot_at(run, workshop.clock.now()),
             ports=workshop.ports,
         )
         execution = RunExecution(pending, engine=runner.engine, pace=PATIENT)

@@ -58,7 +58,7 @@ JUSTIFIED = (
     stream("dynamodb:Query", INDEX, "the sessions in which a reader's request may have begun"),
     stream("dynamodb:PutItem", TABLE, "a run, its request and claim; segments; long outputs"),
     stream("dynamodb:UpdateItem", TABLE, "heartbeats, the end; a session's lock; quotas"),
-    stream("dynamodb:ConditionCheckItem", TABLE, "that no run ahead in the session is alive"),
+    stream("dynamodb:ConditionCheckItem", TABLE, "that the run before in the session is not alive"),
     stream(CALL, MODELS, "an agent's file names the model; a cross-region profile needs it in all"),
     stream(CALL, PROFILES, "an agent's file may name a profile, AWS's own"),
     stream(CALL, OWN_PROFILES, "or one of the account's, for its costs"),
@@ -100,8 +100,9 @@ CALLERS = {
 LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
+    *("queue", "deleting"),
 }
-DELETED_BY = {"pk", "sk", "updatedAt", "executor"}
+DELETED_BY = {"pk", "sk", "deleting", "executor"}
 ERASED_BY = {"pk", "sk", "ttl"}
 
 

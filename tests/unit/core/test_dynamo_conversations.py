@@ -295,7 +295,9 @@ def test_a_fingerprint_costs_no_write_unit(message: str) -> None:
     run = a_run("r" * 64, input=message, **longest)
 
     def puts(fingerprint: str | None) -> list[dict[str, Any]]:
-        writes = start_transaction(TABLE, run, a_request(message), None, FREE, fingerprint)
+        writes = start_transaction(
+            TABLE, run, a_request(message), None, seen=FREE, fingerprint=fingerprint
+        )
         return [write["Put"]["Item"] for write in writes if "Put" in write]
 
     fingerprint = request_fingerprint(run.agent_id, {"message": message})

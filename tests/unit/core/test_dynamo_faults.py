@@ -203,7 +203,12 @@ def test_settling_and_cancelling_name_only_what_the_status_function_may(
     for run in runs[1:]:
         store.request_cancel(run.key, at=LATER)
     store.expire(runs[0], at=LATER)
-    store.resume(pause, SECOND, seen=SessionLock(active="run-1", queue=("run-3",)), at=LATER)
+    store.resume(
+        pause,
+        SECOND,
+        seen=SessionLock(active="run-1", active_by=EXECUTOR),
+        at=LATER,
+    )
     assert store.expire(store.get_state(KEY), at=LATER).status is RunStatus.PAUSED
     assert store.expire(store.get_state(KEY), at=PAUSED_UNTIL).status is RunStatus.CANCELLED
     (allowed,) = (
@@ -213,5 +218,5 @@ def test_settling_and_cancelling_name_only_what_the_status_function_may(
         if "Condition" in statement and "UpdateItem" in str(statement["Action"])
     )
     assert named <= allowed
-    assert {"leaseUntil", "cancelRequestedAt", "errorType"} <= named
+    assert {"leaseUntil", "cancelRequestedAt", "errorType", "queue"} <= named
     assert returned == {"NONE"}

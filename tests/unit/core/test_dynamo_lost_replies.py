@@ -137,7 +137,7 @@ def test_a_pause_is_resumed_once(client: "DynamoDBClient", store: DynamoRunStore
 def test_a_pause_is_restored_once(client: "DynamoDBClient", store: DynamoRunStore) -> None:
     store.start(a_run(), a_request())
     seen = store.finish(KEY, EXECUTOR, paused(), at=LATER)
-    store.resume(seen, SECOND, seen=SessionLock(active="run-1"), at=LATER)
+    store.resume(seen, SECOND, seen=SessionLock(active="run-1", active_by=EXECUTOR), at=LATER)
     lose_next_reply(client, "UpdateItem")
     with pytest.raises(StoreUnavailableError):
         store.restore_pause(KEY, SECOND.executor, at=LATER, paused_id=5)

@@ -17,7 +17,7 @@ from agentrun.service.run_slots import (
     MAX_LOOKS,
     MAX_REPAIRS,
     RunSlots,
-    slot_of,
+    slot_at,
 )
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_quota import InMemoryRunQuota
@@ -63,6 +63,7 @@ class Lab:
         self.store = WatchedStore()
         self.quota = InMemoryRunQuota(limits)
         self.clock = FixedClock(AT)
+        self._taken: dict[str, Slot] = {}
         shop = Workshop().runs
         self.slots = RunSlots(self.quota, RunPorts(self.store, shop.log, shop.threads, self.clock))
 
@@ -78,7 +79,7 @@ class Lab:
         return a_run(run_id, **(fields | changes))
 
     async def take(self, run: AgentRun) -> AgentRun:
-        await self.slots.take(run)
+        self._taken[run.id] = await self.slots.take(run)
         return run
 
     async def start(self, run_id: str, **changes: object) -> AgentRun:
@@ -88,7 +89,7 @@ class Lab:
         return run
 
     async def give_back(self, run: AgentRun, tokens: int = 0) -> None:
-        await self.slots.give_back(run, tokens=tokens)
+        await self.slots.give_back(self._taken[run.id], tokens=tokens)
 
     def end(self, run: AgentRun, outcome: Outcome) -> None:
         """End a run without giving its slot back, as an executor does that dies right after."""
@@ -251,7 +252,7 @@ async def test_what_the_dead_leave_others_may_be_faster_to_take(
         release(slots)
         for slot in slots:
             other = lab.new(f"{slot.run_id} {next(taken_by)}")
-            lab.quota.take(slot_of(other), at=AT)
+            lab.quota.take(slot_at(other, AT), at=AT)
             lab.store.start(other, a_request())
             lab.end(other, completed())
 

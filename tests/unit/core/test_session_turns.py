@@ -15,7 +15,7 @@ from agentrun.service import session_turns
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import RunLauncher
 from tests.fakes.scripted_engine import ScriptedEngine
-from tests.runs import SESSION
+from tests.runs import SESSION, a_queued_run
 from tests.workshop import ANA, Workshop, read_all, types
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +39,16 @@ class Busy(Workshop):
 
     def status(self, execution: RunExecution) -> RunStatus:
         return self.store.get(execution.run.key).status
+
+    def fill_queue(self, active: str) -> tuple[str, ...]:
+        """Let as many runs wait as may."""
+        waiting = tuple(f"waiting-{number}" for number in range(MAX_QUEUED))
+        for run_id in waiting:
+            run = a_queued_run(run_id)
+            self.store.runs[run.key] = run
+        lock = SessionLock(active=active, active_by=self.lock.active_by, queue=waiting)
+        self.store.sessions["acme", SESSION].lock = lock
+        return waiting
 
     @property
     def lock(self) -> SessionLock:
@@ -115,6 +125,7 @@ async def test_a_queued_run_that_is_cancelled_says_so_and_never_runs(busy: Busy)
     busy.store.request_cancel(second.run.key, at=busy.clock.now())
     assert busy.status(second) is RunStatus.CANCELLED
     assert types(await read_all(second)) == ["START", "CANCELLED"]
+    assert busy.lock.queue == (third.run.id,)
     busy.gate.set()
     await asyncio.gather(read_all(first), read_all(third))
     assert busy.status(third) is RunStatus.COMPLETED
@@ -139,13 +150,13 @@ async def test_a_run_that_finds_the_queue_full_is_told_to_come_back(
     busy: Busy, policy: SessionPolicy
 ) -> None:
     first = await busy.begin()
-    waiting = tuple(f"waiting-{number}" for number in range(MAX_QUEUED))
-    busy.store.sessions["acme", SESSION].lock = SessionLock(active=first.run.id, queue=waiting)
+    waiting = busy.fill_queue(first.run.id)
+    known = set(busy.store.runs)
     with pytest.raises(TooManyRunsError, match=f"At most {MAX_QUEUED} runs may wait") as refused:
         await busy.begin(policy)
     assert refused.value.retry_after_s > 0
     assert busy.lock.queue == waiting
-    assert set(busy.store.runs) == {first.run.key}
+    assert set(busy.store.runs) == known
     busy.gate.set()
     await read_all(first)
     assert busy.status(first) is RunStatus.COMPLETED
@@ -153,13 +164,11 @@ async def test_a_run_that_finds_the_queue_full_is_told_to_come_back(
 
 async def test_a_queue_that_fills_up_meanwhile_refuses_too(busy: Busy) -> None:
     first = await busy.begin()
-    waiting = tuple(f"waiting-{number}" for number in range(MAX_QUEUED))
     start = busy.store.start
 
     def start_late(run: AgentRun, *args: Any, **kwargs: Any) -> str:
         if run.status is RunStatus.QUEUED:
-            lock = SessionLock(active=first.run.id, queue=waiting)
-            busy.store.sessions["acme", SESSION].lock = lock
+            busy.fill_queue(first.run.id)
         return start(run, *args, **kwargs)
 
     busy.store.start = start_late  # type: ignore[method-assign] # somebody is faster

@@ -8,8 +8,8 @@ from agentrun.domain.errors import AgentNotFoundError, ForbiddenError, InvalidRe
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import Media, RunOptions, RunRequest
-from agentrun.domain.runs import AgentRun, Lease
-from agentrun.service.start_run import LEASE_DURATION, start_run
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease
+from agentrun.service.start_run import start_run
 from tests.runs import AT, SESSION
 from tests.workshop import ANA, ECHO, WRITE, Workshop
 

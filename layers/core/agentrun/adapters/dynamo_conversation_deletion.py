@@ -1,6 +1,7 @@
 """Deletes sessions: what runs have left first, the session itself last."""
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ class DynamoDeletion:
     Deletes sessions in an order that can be interrupted anywhere and begun again.
 
     Runs are erased first, their pointers go after them, and the session after all pointers.
+
+    Before the pointers are read the session gets a mark, which every start removes: a session that
+    has the mark yet has no pointer that was not seen. Those who delete it at once share the mark.
     """
 
     def __init__(
@@ -55,25 +59,36 @@ class DynamoDeletion:
             if self._monotonic() >= give_up_at:
                 raise StoreUnavailableError("Not all of the session could be deleted in time.")
 
-        session = self._session(tenant, session_id)
-        if session is None:
+        mark = self._mark(tenant, session_id)
+        if mark is None:
             raise SessionNotFoundError(session_id)
-        while session is not None:
+        while mark is not None:
             for pointers in self._pointers(tenant, session_id):
                 runs = [RunKey(tenant=tenant, run_id=pointed_run_id(p)) for p in pointers]
                 self._erasure.erase(runs, check_time=check_time)
                 self._batches.delete(pointers)
                 check_time()
-            if self._delete_unused_since(session):
+            if self._delete_unused_since(tenant, session_id, mark):
                 return
-            session = self._session(tenant, session_id)
+            mark = self._mark(tenant, session_id)
 
-    def _session(self, tenant: str, session_id: str) -> Item | None:
-        with unavailable_when_failing():
-            answer = self._client.get_item(
-                TableName=self._table, Key=session_key(tenant, session_id), ConsistentRead=True
-            )
-        return answer.get("Item")
+    def _mark(self, tenant: str, session_id: str) -> str | None:
+        """Mark a session, or find the mark that it has; None where there is no session."""
+        try:
+            with unavailable_when_failing():
+                answer = self._client.update_item(
+                    TableName=self._table,
+                    Key=session_key(tenant, session_id),
+                    ConditionExpression="attribute_exists(pk)",
+                    UpdateExpression="SET deleting = if_not_exists(deleting, :mark)",
+                    ExpressionAttributeValues={":mark": {"S": uuid.uuid4().hex}},
+                    ReturnValues="UPDATED_NEW",
+                )
+        except ClientError as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        return answer["Attributes"]["deleting"]["S"]
 
     def _pointers(self, tenant: str, session_id: str) -> Iterator[list[Item]]:
         """Give the keys of the pointers by the batch, the newest first: a live run is fenced."""
@@ -92,15 +107,15 @@ class DynamoDeletion:
             ):
                 yield list(page["Items"])
 
-    def _delete_unused_since(self, session: Item) -> bool:
-        """Delete a session's own item, unless a run has been started in it since it was read."""
+    def _delete_unused_since(self, tenant: str, session_id: str, mark: str) -> bool:
+        """Delete a session's own item, unless a run has been started in it since it was marked."""
         try:
             with unavailable_when_failing():
                 self._client.delete_item(
                     TableName=self._table,
-                    Key={name: session[name] for name in ("pk", "sk")},
-                    ConditionExpression="updatedAt = :seen",
-                    ExpressionAttributeValues={":seen": session["updatedAt"]},
+                    Key=session_key(tenant, session_id),
+                    ConditionExpression="deleting = :mark",
+                    ExpressionAttributeValues={":mark": {"S": mark}},
                 )
         except ClientError as error:
             if error_code(error) == "ConditionalCheckFailedException":

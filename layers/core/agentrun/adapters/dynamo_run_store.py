@@ -136,15 +136,17 @@ class DynamoRunStore(DynamoRunTurns):
         """End a QUEUED or PAUSED run, or ask the executor of a RUNNING one to; see the port."""
         for _ in range(CANCEL_ATTEMPTS):
             try:
-                status = self.get_state(key).status
+                run = self.get_state(key)
             except RunNotFoundError:
                 return
-            if status.is_terminal:
+            if run.status.is_terminal:
                 return
             try:
-                self._cancel(key, status, at)
+                self._cancel(key, run.status, at)
             except FencedError:
                 continue
+            if run.status is RunStatus.QUEUED:
+                self.leave_queue(run)
             return
         raise StoreUnavailableError("The run is changing too fast to be cancelled.")
 
@@ -181,6 +183,8 @@ class DynamoRunStore(DynamoRunTurns):
             f" AND lastEventId = :seenLast AND {flag}(cancelRequestedAt)"
         )
         self._update_if(seen.key, condition, operands, changes)
+        if seen.status is RunStatus.QUEUED:
+            self.leave_queue(seen)
         return after
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:

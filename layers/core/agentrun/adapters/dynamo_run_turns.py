@@ -1,6 +1,7 @@
 """How runs come into their session and take turns in it; each step is one transaction."""
 
 import contextlib
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,14 @@ from agentrun.adapters.dynamo_items import (
     session_key,
 )
 from agentrun.adapters.dynamo_run_reader import DynamoRunReader, without_texts
-from agentrun.adapters.dynamo_session_lock import lock_of, none_is_live, take_lock
+from agentrun.adapters.dynamo_session_lock import (
+    holder_is_over,
+    leaving_queue,
+    letting_go,
+    lock_of,
+    releasing,
+    take_lock,
+)
 from agentrun.adapters.dynamo_start import (
     CLAIM,
     HEADER,
@@ -32,11 +40,16 @@ from agentrun.domain.errors import (
     RunNotFoundError,
     SessionBusyError,
     SessionNotFoundError,
+    StoreUnavailableError,
 )
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.model import epoch_ms, to_milliseconds
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
+
+LEAVE_ATTEMPTS = 3
+"""Who does not get out of the queue by then is left for the next one who joins."""
+_DELETED = "The run was stored, and it has been deleted since with its session."
 
 
 class DynamoRunTurns(DynamoRunReader):
@@ -49,10 +62,13 @@ class DynamoRunTurns(DynamoRunReader):
         claim: IdempotencyClaim | None = None,
         *,
         seen: SessionLock = FREE,
+        dead: Collection[str] = (),
         fingerprint: str | None = None,
     ) -> str:
         """Store a new run with its place in its session; see the port."""
-        writes = start_transaction(self._table, run, request, claim, seen, fingerprint)
+        writes = start_transaction(
+            self._table, run, request, claim, seen=seen, dead=dead, fingerprint=fingerprint
+        )
         try:
             write_all(self._client, writes)
         except TransactionRefusedError as refused:
@@ -66,15 +82,50 @@ class DynamoRunTurns(DynamoRunReader):
         if refused.is_of(HEADER):
             stored = refused.item(HEADER) or self.read_header(run.key)
             if run.lease and stored.get("executor", {}).get("S") == run.lease.executor:
+                # An earlier try of this very start, if nothing has happened to the run since.
+                self._renew(run.key, run.status, run.lease)
                 return run.id
             raise ConflictError(f"There is a run '{run.id}' already.") from refused
         if claim and refused.is_of(CLAIM):
-            return claimed_run(refused.item(CLAIM), claim)
+            first_id = claimed_run(refused.item(CLAIM), claim)
+            if first_id == run.id:
+                raise FencedError(_DELETED) from refused
+            return first_id
         session = refused.item(SESSION) or self._read_session(run)
         owner = (session.get("userId"), session.get("agentId"))
         if session and owner != ({"S": run.user_id}, {"S": run.agent_id}):
             raise SessionNotFoundError(run.session_id) from refused
-        raise SessionBusyError(lock_of(session)) from refused
+        lock = lock_of(session)
+        if lock.is_of(run.id):
+            raise FencedError(_DELETED) from refused
+        raise SessionBusyError(lock) from refused
+
+    def _renew(self, key: RunKey, status: RunStatus, lease: Lease) -> None:
+        """
+        Give a run that an earlier try has written the lease of this one.
+
+        Raises:
+            FencedError: The run has ended since, or gone on without this executor, or is gone.
+        """
+        values: dict[str, Any] = {
+            ":until": {"N": str(epoch_ms(lease.until))},
+            ":status": {"S": status},
+            ":executor": {"S": lease.executor},
+        }
+        try:
+            with unavailable_when_failing():
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=header_key(key),
+                    ConditionExpression="#status = :status AND executor = :executor",
+                    UpdateExpression="SET leaseUntil = :until",
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues=values,
+                )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            raise FencedError("The run was stored, and it has ended since.") from error
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
         """Give the id of the run that a claim stands for; see the port."""
@@ -132,8 +183,11 @@ class DynamoRunTurns(DynamoRunReader):
         try:
             self._write_with_lock(header, paused, lease.executor, seen)
         except TransactionRefusedError as refused:
-            if self._held_by(paused.key, lease.executor) is None:
-                problem = f"The run '{paused.id}' is not paused any more."
+            problem = f"The run '{paused.id}' is not paused any more."
+            try:
+                # Its own earlier try, perhaps, if nothing has happened to the run since.
+                self._renew(paused.key, RunStatus.RUNNING, lease)
+            except FencedError:
                 raise ConflictError(problem) from refused
 
     def _header_update(
@@ -162,10 +216,10 @@ class DynamoRunTurns(DynamoRunReader):
 
         Raises:
             TransactionRefusedError: The header is not as it has to be.
-            SessionBusyError: The header is, but the lock is not as seen, or somebody ahead lives.
+            SessionBusyError: The header is, but the lock is not as seen, or its holder lives.
         """
         lock = take_lock(self._table, run, executor, seen)
-        writes = [{"Update": header}, {"Update": lock}, *none_is_live(self._table, run, seen)]
+        writes = [{"Update": header}, {"Update": lock}, *holder_is_over(self._table, run, seen)]
         try:
             write_all(self._client, writes)
         except TransactionRefusedError as refused:
@@ -187,18 +241,34 @@ class DynamoRunTurns(DynamoRunReader):
         """Let go of the run's session, if this execution holds it; see the port."""
         if run.lease is None:
             return
+        if run.status is RunStatus.QUEUED:
+            self._leave(run, letting_go)
+        else:
+            self._update_lock(run, releasing(run.id, run.lease.executor))
+
+    def leave_queue(self, run: AgentRun) -> None:
+        """Take a run that has ended without its turn out of its session's queue; best effort."""
+        with contextlib.suppress(StoreUnavailableError):
+            self._leave(run, leaving_queue)
+
+    def _leave(
+        self, run: AgentRun, leaving: Callable[[SessionLock, AgentRun], Item | None]
+    ) -> None:
+        """Leave a lock that others may be leaving at this moment."""
+        for _ in range(LEAVE_ATTEMPTS):
+            update = leaving(lock_of(self._read_session(run)), run)
+            if update is None or self._update_lock(run, update):
+                return
+
+    def _update_lock(self, run: AgentRun, update: Item) -> bool:
+        """Change a lock if it is as the update says; tell whether it was."""
         try:
             with unavailable_when_failing():
                 self._client.update_item(
-                    TableName=self._table,
-                    Key=session_key(run.org_id, run.session_id),
-                    ConditionExpression="activeRun = :run AND activeBy = :by",
-                    UpdateExpression="REMOVE activeRun, activeBy",
-                    ExpressionAttributeValues={
-                        ":run": {"S": run.id},
-                        ":by": {"S": run.lease.executor},
-                    },
+                    TableName=self._table, Key=session_key(run.org_id, run.session_id), **update
                 )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
+            return False
+        return True

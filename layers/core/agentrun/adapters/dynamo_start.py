@@ -1,5 +1,6 @@
 """The transaction that makes a run durable: header, request, session and its pointer."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from agentrun.adapters.dynamo_items import (
     size_bytes,
     tenant_key,
 )
-from agentrun.adapters.dynamo_session_lock import joining, none_is_live, taking
+from agentrun.adapters.dynamo_session_lock import holder_is_over, joining, taking
 from agentrun.adapters.text_chunks import compress, to_chunks
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import ConflictError
@@ -36,7 +37,9 @@ def start_transaction(
     run: AgentRun,
     request: RunRequest,
     claim: IdempotencyClaim | None,
+    *,
     seen: SessionLock,
+    dead: Collection[str] = (),
     fingerprint: str | None = None,
 ) -> list[dict[str, Any]]:
     """Give the writes of a new run; those that can be refused come first, in the order above."""
@@ -56,20 +59,20 @@ def start_transaction(
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         },
-        {"Update": _session_update(table, run, request, seen)},
+        {"Update": _session_update(table, run, request, seen, dead)},
         *([{"Put": _claim_put(table, run, claim)}] if claim else []),
         {"Put": {"TableName": table, "Item": _pointer_item(run, fingerprint)}},
         *({"Put": {"TableName": table, "Item": i}} for i in _request_items(run, request, chunks)),
-        *([] if is_queued else none_is_live(table, run, seen)),
+        *([] if is_queued else holder_is_over(table, run, seen)),
     ]
 
 
 def _session_update(
-    table: str, run: AgentRun, request: RunRequest, seen: SessionLock
+    table: str, run: AgentRun, request: RunRequest, seen: SessionLock, dead: Collection[str]
 ) -> dict[str, Any]:
     executor = run.lease.executor if run.lease else ""
     is_queued = run.status is RunStatus.QUEUED
-    lock = joining(run.id) if is_queued else taking(seen, run.id, executor)
+    lock = joining(seen, run.id, dead) if is_queued else taking(seen, run.id, executor)
     owned = "(attribute_not_exists(pk) OR (userId = :user AND agentId = :agent))"
     return {
         "TableName": table,
@@ -78,7 +81,8 @@ def _session_update(
         "UpdateExpression": (
             "SET userId = :user, agentId = :agent, updatedAt = :at, gsi1pk = :list, gsi1sk = :used,"
             " createdAt = if_not_exists(createdAt, :at), title = if_not_exists(title, :title), "
-            f"{lock.sets}{lock.removes}"
+            # Whoever deletes the session looks once more for runs that have come into it.
+            f"{lock.sets} REMOVE {', '.join(('deleting', *lock.removes))}"
         ),
         "ExpressionAttributeNames": lock.names,
         "ExpressionAttributeValues": {

@@ -45,6 +45,9 @@ def write_all(client: "DynamoDBClient", writes: Sequence[Mapping[str, Any]]) -> 
     """
     Make all writes or none.
 
+    botocore gives each call a ClientRequestToken, by which DynamoDB takes a request that comes
+    twice within ten minutes, its own retry or a late copy, for one. The next call has another.
+
     Raises:
         TransactionRefusedError: Some conditions did not hold.
         StoreUnavailableError: Nothing is known of the outcome; retrying is safe only for writes

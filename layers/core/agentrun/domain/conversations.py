@@ -1,5 +1,6 @@
 """Conversations: who uses a session, what was said in it, and who goes first."""
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Literal
 
@@ -9,11 +10,10 @@ from agentrun.domain.model import Instant, Model
 
 MAX_QUEUED = 90
 """
-Runs that may wait in one session.
+Living runs that may wait in one session.
 
-Who takes the lock checks in its transaction that all ahead are over, and a transaction may have 100
-actions ("Quotas in Amazon DynamoDB" in its developer guide): these, the active run, and the seven
-of a start with a claim and a message of three chunks.
+Each of them reads the session's item twice a second and whoever joins or leaves writes it: with so
+many UUIDs it stays within 4 KB, which is one read unit and four write units.
 """
 
 
@@ -29,10 +29,12 @@ class SessionLock(Model):
     """
     Who uses a session: one run that is active, and those that wait, the first in turn first.
 
-    A holder may have died or ended without letting go: its own state tells.
+    `active_by` is the executor that has taken it. A holder may have died or ended without letting
+    go: its own state tells.
     """
 
     active: str | None = None
+    active_by: str | None = None
     queue: tuple[str, ...] = ()
 
     @property
@@ -46,10 +48,23 @@ class SessionLock(Model):
         active = (self.active,) if self.active not in {None, run_id} else ()
         return tuple(run for run in (*active, *ahead) if run is not None)
 
-    def taken_by(self, run_id: str) -> "SessionLock":
+    def is_of(self, run_id: str) -> bool:
+        """Tell whether a run holds the lock or waits for it."""
+        return run_id == self.active or run_id in self.queue
+
+    def taken_by(self, run_id: str, executor: str) -> "SessionLock":
         """Give the lock as it is once it is this run's turn; those behind it keep their place."""
         behind = self.queue[self.queue.index(run_id) + 1 :] if run_id in self.queue else ()
-        return SessionLock(active=run_id, queue=behind)
+        return SessionLock(active=run_id, active_by=executor, queue=behind)
+
+    def without(self, run_ids: Collection[str]) -> "SessionLock":
+        """Give the lock as it is once these runs do not wait any more."""
+        left = tuple(run_id for run_id in self.queue if run_id not in run_ids)
+        return self.model_copy(update={"queue": left})
+
+    def released(self) -> "SessionLock":
+        """Give the lock as it is once its holder has let go of it."""
+        return self.model_copy(update={"active": None, "active_by": None})
 
 
 FREE = SessionLock()

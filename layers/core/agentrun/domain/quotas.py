@@ -10,7 +10,12 @@ from agentrun.domain.model import epoch_ms
 RETRY_AFTER_S = 5
 """When a run may have ended that is in the way of another one."""
 UNWRITTEN_FOR = timedelta(seconds=15)
-"""A start goes on trying to write its run for about this long after the run's first lease."""
+"""
+A start goes on trying to write its run for about this long after its slot's first lease.
+
+The slot is taken right before the first try. Three tries of three attempts that all time out, after
+2 s, or 3 with the connection, take 27 s at most; the lease has 15 of them.
+"""
 OVERDUE_AFTER = timedelta(minutes=20)
 """Lambda ends an invocation, and so the run in it, after 15 minutes."""
 MINUTE_S = 60
@@ -52,8 +57,8 @@ class Slot:
     """
     What one execution of a run holds while it lasts.
 
-    `user` stands for the user's id, see `user_tag`; `lease_until` is the end of the lease with
-    which the execution began, which no other execution of the run shares.
+    `user` stands for the user's id, see `user_tag`; `lease_until` is the end of a lease that began
+    as the slot was taken, which no other execution of the run shares.
     """
 
     tenant: str

@@ -10,6 +10,8 @@ from agentrun.domain.approvals import run_of_approval
 from agentrun.domain.events import Paused
 from agentrun.domain.model import Instant, Model, to_milliseconds
 
+LEASE_DURATION = timedelta(seconds=15)
+
 
 class RunStatus(StrEnum):
     """Where a run is in its life; the last three never change again."""
@@ -39,6 +41,10 @@ class Lease(Model):
 
     executor: str
     until: Instant
+
+    def renewed(self, at: datetime) -> "Lease":
+        """Give the lease as it is to be written at this moment."""
+        return Lease(executor=self.executor, until=at + LEASE_DURATION)
 
 
 class AgentRun(Model):

@@ -14,7 +14,7 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import PendingApproval
 from agentrun.domain.ports import ArgumentChecker
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunStatus
 from agentrun.domain.turns import Checkpoint, Resumption
 from agentrun.service.blocking import in_thread
 from agentrun.service.launch_ports import LaunchPorts
@@ -23,7 +23,7 @@ from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import slot_of_new
 from agentrun.service.run_status import visible_run, visible_state
 from agentrun.service.session_turns import MAX_TAKEOVERS, live_runs
-from agentrun.service.start_run import LEASE_DURATION, task_of
+from agentrun.service.start_run import task_of
 
 
 async def continue_run(
@@ -61,22 +61,22 @@ async def continue_run(
     _check_arguments(agent.id, action.approvals, decisions, ports.arguments)
     threads = ports.runs.threads
     checkpoint = await in_thread(threads, _checkpoint_of, paused, ports.runs)
-    lease = Lease(executor=ports.new_id(), until=ports.runs.clock.now() + LEASE_DURATION)
-    running = paused.model_copy(update={"status": RunStatus.RUNNING, "lease": lease})
-    task = task_of(running, agent, checkpoint.request, checkpoint.media)
+    # All that may go wrong comes first: once the run is taken, it is this process's to execute.
     resumption = Resumption(state=checkpoint.state, decisions=decisions)
-    turn = PendingTurn(
-        run=running,
-        task=task.model_copy(update={"resumption": resumption}),
+    task = task_of(paused, agent, checkpoint.request, checkpoint.media)
+    task = task.model_copy(update={"resumption": resumption})
+    async with slot_of_new(paused, ports.slots) as taken:
+        lease = await _take(paused, ports)
+        taken.is_needed = True
+    return PendingTurn(
+        run=paused.model_copy(update={"status": RunStatus.RUNNING, "lease": lease}),
+        task=task,
         request=checkpoint.request,
+        slot=taken.slot,
         ports=ports,
         said_before=checkpoint.output,
         used_before=checkpoint.metrics,
     )
-    async with slot_of_new(running, ports.slots) as slot:
-        await _take(paused, lease, ports)
-        slot.is_needed = True
-    return turn
 
 
 def _check_arguments(
@@ -107,9 +107,9 @@ def _checkpoint_of(paused: AgentRun, ports: RunPorts) -> Checkpoint:
         raise ConflictError(f"The run '{paused.id}' is not paused any more.") from None
 
 
-async def _take(paused: AgentRun, lease: Lease, ports: LaunchPorts) -> None:
-    """Move the run to RUNNING, with its session, unless a live run uses that."""
-    runs = ports.runs
+async def _take(paused: AgentRun, ports: LaunchPorts) -> Lease:
+    """Move the run to RUNNING, with its session, unless a live run uses that; give its lease."""
+    runs, executor = ports.runs, ports.new_id()
     session = (paused.org_id, paused.session_id)
     seen = await in_thread(runs.threads, ports.conversations.lock, *session)
     for _ in range(MAX_TAKEOVERS):
@@ -118,12 +118,13 @@ async def _take(paused: AgentRun, lease: Lease, ports: LaunchPorts) -> None:
                 f"The session '{paused.session_id}' is busy with the run '{ahead[0].id}'."
             )
         now = runs.clock.now()
+        lease = Lease(executor=executor, until=now + LEASE_DURATION)
         try:
             await in_thread(runs.threads, runs.store.resume, paused, lease, seen=seen, at=now)
         except SessionBusyError as busy:
             seen = busy.lock
         else:
-            return
+            return lease
     raise StoreUnavailableError("The session changes hands too often at the moment.")
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agentrun.domain.ports import Clock
-from agentrun.domain.runs import Lease
-from agentrun.service.start_run import LEASE_DURATION
+from agentrun.domain.runs import LEASE_DURATION, Lease
 
 LEASE_MARGIN_S = 1.0
 """For what is about to begin, and for what takes its time to stop."""

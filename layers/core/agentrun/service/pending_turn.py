@@ -8,6 +8,7 @@ from typing import TypeVar
 from agentrun.domain.errors import EngineError, StoreUnavailableError
 from agentrun.domain.events import Metrics
 from agentrun.domain.ports import AgentTask
+from agentrun.domain.quotas import Slot
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service.blocking import in_thread
@@ -28,12 +29,14 @@ class PendingTurn:
     """
     A durable run, what its engine is to do, and how it gets there.
 
-    `said_before` and `used_before` are what a continued run has come to before its pause.
+    `slot` is what its execution holds and gives back in the end. `said_before` and `used_before`
+    are what a continued run has come to before its pause.
     """
 
     run: AgentRun
     task: AgentTask
     request: RunRequest
+    slot: Slot
     ports: LaunchPorts
     said_before: str = ""
     used_before: Metrics | None = None

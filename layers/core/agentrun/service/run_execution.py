@@ -255,7 +255,7 @@ class RunExecution:
         """Let go of the session and of the slot; where that fails, the next one looks closer."""
         await asyncio.gather(
             self._release(),
-            self._turn.ports.slots.give_back(self.run, tokens=self._narration.tokens),
+            self._turn.ports.slots.give_back(self._turn.slot, tokens=self._narration.tokens),
         )
 
     async def _release(self) -> None:

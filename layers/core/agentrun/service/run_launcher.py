@@ -15,7 +15,7 @@ from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import LEASE_DURATION, AgentRun
 from agentrun.service.attach import RunFollower, follower_of, whole_run
 from agentrun.service.blocking import in_thread
 from agentrun.service.continue_run import continue_run
@@ -26,7 +26,7 @@ from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
 from agentrun.service.retention import earlier_events_kept
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_recorder import RecordingPace
-from agentrun.service.start_run import LEASE_DURATION, Idempotency, start_run
+from agentrun.service.start_run import Idempotency, start_run
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +132,7 @@ class RunLauncher:
             run=started.new.run,
             task=started.new.task,
             request=started.new.request,
+            slot=started.new.slot,
             ports=self._ports,
         )
         return self._launch(self._execution(turn), deadline)
@@ -195,7 +196,7 @@ class RunLauncher:
             self._restoring.add(restoring)
             restoring.add_done_callback(self._restoring.discard)
             keep_invocation_for(restoring)
-        await self._ports.slots.give_back(turn.run, tokens=0)
+        await self._ports.slots.give_back(turn.slot, tokens=0)
 
     async def _restore_pause(self, turn: PendingTurn) -> None:
         store, threads = self._ports.runs.store, self._ports.runs.threads

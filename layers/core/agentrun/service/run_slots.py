@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError, TooManyRunsError
 from agentrun.domain.ports import RunQuota
 from agentrun.domain.quotas import Slot, user_tag
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus, lease_has_lapsed
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, RunKey, RunStatus, lease_has_lapsed
 from agentrun.service.blocking import in_thread
 from agentrun.service.run_ports import RunPorts
 
@@ -33,20 +33,20 @@ class RunSlots:
         self._ports = ports
         self._in_vain: dict[tuple[str, str], datetime] = {}
 
-    async def take(self, run: AgentRun) -> None:
+    async def take(self, run: AgentRun) -> Slot:
         """
-        Take the slot of an execution that is about to begin; what is not given back heals.
+        Take a slot for an execution of a run that is to be written right after.
 
-        Args:
-            run: The run with the lease that it is to be stored with: as new, or as continued.
+        Returns:
+            The slot, which is to be given back; what is not heals.
 
         Raises:
             TooManyRunsError: A limit is reached. Nothing was taken.
             StoreUnavailableError: Retrying is safe.
         """
+        slot = slot_at(run, self._ports.clock.now())
         if not self._quota.limits.are_set:
-            return
-        slot = slot_of(run)
+            return slot
         for _ in range(MAX_LOOKS):
             try:
                 await self._take(slot)
@@ -54,10 +54,11 @@ class RunSlots:
                 if not await self._room_found(slot, refused.holders):
                     raise
             else:
-                return
+                return slot
         await self._take(slot)
+        return slot
 
-    async def give_back(self, run: AgentRun, *, tokens: int) -> None:
+    async def give_back(self, slot: Slot, *, tokens: int) -> None:
         """
         Give the slot of an execution back, whether the run has ended, is paused, or never began.
 
@@ -65,12 +66,12 @@ class RunSlots:
         sees that its holder is dead.
 
         Args:
-            run: The run with the same lease as `take` was given.
+            slot: What `take` gave.
             tokens: What this execution has used; not what the run had used before a pause.
         """
         if self._quota.limits.are_set:
             with suppress(StoreUnavailableError):
-                await in_thread(self._ports.threads, self._give_back, slot_of(run), tokens)
+                await in_thread(self._ports.threads, self._give_back, slot, tokens)
 
     async def _take(self, slot: Slot) -> None:
         at = self._ports.clock.now()
@@ -109,7 +110,8 @@ class RunSlots:
 class NewSlot:
     """A slot that has been taken; one that turns out not to be needed is given back."""
 
-    is_needed: bool
+    slot: Slot
+    is_needed: bool = False
 
 
 @asynccontextmanager
@@ -121,24 +123,25 @@ async def slot_of_new(run: AgentRun, slots: RunSlots) -> AsyncGenerator[NewSlot,
         TooManyRunsError: A limit is reached. Nothing was taken.
         StoreUnavailableError: Retrying is safe.
     """
-    await slots.take(run)
-    slot = NewSlot(is_needed=False)
+    new = NewSlot(await slots.take(run))
     try:
-        yield slot
+        yield new
     finally:
-        if not slot.is_needed:
-            await slots.give_back(run, tokens=0)
+        if not new.is_needed:
+            await slots.give_back(new.slot, tokens=0)
 
 
-def slot_of(run: AgentRun) -> Slot:
-    """Give the slot of an execution by its run as it was when the execution began."""
-    if run.lease is None:
-        raise ValueError("an execution needs its run's lease")
+def slot_at(run: AgentRun, at: datetime) -> Slot:
+    """
+    Give the slot of an execution that begins at this moment.
+
+    It goes by the lease that the first try to write the run would have: a later try has another.
+    """
     return Slot(
         tenant=run.org_id,
         user=user_tag(run.user_id),
         run_id=run.id,
-        lease_until=run.lease.until,
+        lease_until=at + LEASE_DURATION,
     )
 
 

@@ -1,12 +1,11 @@
 """Start a run: check what is asked for, then make it durable."""
 
-from datetime import timedelta
-
 from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import (
+    FencedError,
     InvalidRequestError,
     PayloadTooLargeError,
     TooManyRunsError,
@@ -16,16 +15,15 @@ from agentrun.domain.media import LoadedMedia
 from agentrun.domain.model import Model
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.principal import Principal
+from agentrun.domain.quotas import Slot
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.blocking import in_thread
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.load_media import load_media
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import slot_of_new
 from agentrun.service.session_turns import store_in_turn
-
-LEASE_DURATION = timedelta(seconds=15)
 
 
 class Idempotency(Model):
@@ -40,15 +38,25 @@ class Idempotency(Model):
 
 
 class NewRun(Model):
-    """A run that is to be executed by whoever has just made it durable, and what it came from."""
+    """
+    A run that is to be executed by whoever has just made it durable, and what it came from.
+
+    `slot` is what its execution holds.
+    """
 
     run: AgentRun
     task: AgentTask
     request: RunRequest
+    slot: Slot
 
 
 class StartedRun(Model):
-    """A durable run; `new` is None where the same request had started it before."""
+    """
+    A run that has been durable; `new` is None where there is nothing to execute.
+
+    That is where the same request had started it before, or where it has been ended, or deleted
+    with its session, before this start had its answer.
+    """
 
     key: RunKey
     new: NewRun | None = None
@@ -77,7 +85,7 @@ async def start_run(
         ports: Which agents there are, where the run is kept, and where media come from.
 
     Returns:
-        The run's key; what to execute, unless somebody else has started it.
+        The run's key; what to execute, unless somebody else has started or ended it.
 
     Raises:
         ForbiddenError: The token lacks the scope, or is for another tenant or user.
@@ -100,6 +108,8 @@ async def start_run(
     claim = idempotency.claim(user_id, agent.id) if idempotency else None
     try:
         return await _start(run, agent, request, claim, policy, fingerprint, ports)
+    except FencedError:
+        return StartedRun(key=run.key)
     except (TooManyRunsError, InvalidRequestError, PayloadTooLargeError):
         # The same request again is answered with its run, also where a new one is refused by now.
         first_id = await _claimed(run, claim, ports.runs)
@@ -124,15 +134,16 @@ async def _start(
     ports: LaunchPorts,
 ) -> StartedRun:
     media = await load_media(agent, request, ports.media_loader)
-    async with slot_of_new(run, ports.slots) as slot:
+    async with slot_of_new(run, ports.slots) as taken:
         stored_id, stored = await store_in_turn(
             run, request, claim, policy=policy, ports=ports.runs, fingerprint=fingerprint
         )
-        slot.is_needed = stored_id == run.id
+        taken.is_needed = stored_id == run.id
     if stored_id != run.id:
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))
     task = task_of(stored, agent, request, media)
-    return StartedRun(key=run.key, new=NewRun(run=stored, task=task, request=request))
+    new = NewRun(run=stored, task=task, request=request, slot=taken.slot)
+    return StartedRun(key=run.key, new=new)
 
 
 def _fresh_run(

@@ -1,6 +1,6 @@
 """The port for the state of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -22,6 +22,7 @@ class RunStore(Protocol):
         claim: IdempotencyClaim | None = None,
         *,
         seen: SessionLock = FREE,
+        dead: Collection[str] = (),
         fingerprint: str | None = None,
     ) -> str:
         """
@@ -29,13 +30,15 @@ class RunStore(Protocol):
 
         A RUNNING run takes the session's lock, if that still is as it was `seen`; a QUEUED one
         goes to the end of the session's queue, whoever is in it. Calling it again with the same
-        run is safe: it finds its own work and succeeds.
+        run is safe: it finds its own work, gives it the lease that it is called with, and succeeds.
 
         Args:
-            run: The run, RUNNING or QUEUED, with the lease of whoever is about to execute it.
+            run: The run, RUNNING or QUEUED, with the lease of whoever is about to execute it, made
+                for this call: the time before it counts for nothing.
             request: What was asked for.
             claim: Makes the start idempotent for 24 hours.
-            seen: The lock that may be taken over, its holders having been found dead.
+            seen: The lock as it was when all ahead of the run were found dead, or those in `dead`.
+            dead: Who leaves the queue as a QUEUED run joins it; only then it has to be as `seen`.
             fingerprint: By what `ConversationStore.runs_of_request` finds the run.
 
         Returns:
@@ -44,8 +47,11 @@ class RunStore(Protocol):
 
         Raises:
             SessionNotFoundError: The session belongs to another user or another agent.
-            SessionBusyError: The lock is not as seen; has it as it is. Nothing was written.
+            SessionBusyError: The lock is not as seen, its holder lives, or the queue is full; has
+                it as it is. Nothing was written.
             ConflictError: Another run has this id, or the claim's key stands for another request.
+            FencedError: An earlier call had stored the run, and it has been ended or deleted since;
+                do not execute it, and do not retry.
             StoreUnavailableError: Nothing is known of the outcome; retrying is safe.
         """
         ...
@@ -66,21 +72,28 @@ class RunStore(Protocol):
         """
         Move a QUEUED run to RUNNING and give it its session's lock, if that is as it was `seen`.
 
-        The runs before it leave the queue. Its own earlier success counts as success.
+        The runs before it, which the caller has found dead, leave the queue. Its own earlier
+        success counts as success.
 
         Returns:
             The run as stored, without input and output; `started_at` is `at`.
 
         Raises:
             FencedError: The run is no longer queued by this executor; do not retry.
-            SessionBusyError: The lock is not as seen; has it as it is.
+            SessionBusyError: The lock is not as seen, or its holder lives; has it as it is.
             StoreUnavailableError: Retrying is safe.
         """
         ...
 
     def release(self, run: AgentRun) -> None:
         """
-        Let go of the run's session if the run still holds its lock; changes nothing otherwise.
+        Let go of the run's session: of its lock, or of a place in its queue.
+
+        A run that was stored RUNNING, or was continued, has the lock if this execution of it took
+        it; one that was stored QUEUED may wait yet. Changes nothing otherwise.
+
+        Args:
+            run: The run as it was when this execution of it began, with its lease.
 
         Raises:
             StoreUnavailableError: Retrying is safe, and not needed: the next run looks closer.
@@ -187,7 +200,7 @@ class RunStore(Protocol):
 
         Raises:
             ConflictError: The run is not paused so any more, or it is to be cancelled.
-            SessionBusyError: The lock is not as seen; has it as it is.
+            SessionBusyError: The lock is not as seen, or its holder lives; has it as it is.
             StoreUnavailableError: Nothing is known of the outcome; retrying is safe.
         """
         ...
@@ -238,7 +251,8 @@ class RunStore(Protocol):
         """
         End a QUEUED or PAUSED run as CANCELLED, or ask the executor of a RUNNING one to end it.
 
-        A run that has ended stays as it is.
+        A run that has ended stays as it is. One that was QUEUED leaves its session's queue, if the
+        store lets it.
 
         Raises:
             StoreUnavailableError: Retrying is safe.
@@ -250,7 +264,8 @@ class RunStore(Protocol):
         Settle a run whose lease has lapsed, if all that decides on its end is as in `seen`.
 
         That is its status, its lease, its last event and whether it is to be cancelled. What
-        becomes of it is `settled`'s to say, which leaves its texts as they are.
+        becomes of it is `settled`'s to say, which leaves its texts as they are. One that was QUEUED
+        leaves its session's queue, if the store lets it.
 
         Returns:
             The run as stored by that, with the texts of `seen`.
