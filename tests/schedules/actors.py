@@ -22,10 +22,11 @@ from agentrun.service.cancel_run import cancel_run
 from agentrun.service.continue_run import paused_run
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.run_execution import RunExecution
+from agentrun.service.run_slots import slot_at
 from agentrun.service.run_status import get_run, get_runs
 from agentrun.service.sessions import delete_session
 from agentrun.service.start_run import Idempotency
-from tests.runs import SESSION
+from tests.runs import SESSION, a_request
 from tests.schedules import touches
 from tests.schedules.instant import run_instantly
 from tests.schedules.scene import PACE, Heard, Process, Scene
@@ -135,9 +136,8 @@ def executes(
     )
 
     async def act() -> None:
-        turn = PendingTurn(
-            run=run, task=task, request=RunRequest(message="hello"), ports=process.ports
-        )
+        slot = slot_at(run, scene.clock.now())
+        turn = PendingTurn(run=run, task=task, request=a_request(), ports=process.ports, slot=slot)
         execution = RunExecution(turn, engine=ActingEngine(process, script), pace=PACE)
         executing = asyncio.create_task(execution.execute())
         listening = asyncio.create_task(_listen(scene, name, execution, cursor=0))

@@ -1,5 +1,6 @@
 """All schedules of a scenario, one after another, each from its beginning."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -89,6 +90,18 @@ def explore(
         bounds: How much is tried.
     """
     report = Report(name, bounds.switches)
+    # Thousands of runs that are fenced off, each with its warning.
+    logging.disable(logging.CRITICAL)
+    try:
+        _explore(report, play, faults, bounds)
+    finally:
+        logging.disable(logging.NOTSET)
+    return report
+
+
+def _explore(
+    report: Report, play: Callable[[Stage], list[str]], faults: Faults, bounds: Bounds
+) -> None:
     for schedule, met in schedules():
         if report.count == bounds.count:
             report.is_whole = False
@@ -102,4 +115,3 @@ def explore(
             report.cut += 1
             continue
         report.add(Played(stage, broken))
-    return report

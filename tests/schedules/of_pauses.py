@@ -1,7 +1,6 @@
 """Continuations meet cancels, repairs and each other."""
 
-from agentrun.domain.runs import Lease, RunStatus
-from agentrun.service.start_run import LEASE_DURATION
+from agentrun.domain.runs import LEASE_DURATION, Lease, RunStatus
 from tests.runs import SESSION, a_run
 from tests.schedules.actors import PAUSE, TOOL, cancels, continues, executes, passes, reads, replays
 from tests.schedules.explore import Actors

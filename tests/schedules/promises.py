@@ -7,11 +7,16 @@ from itertools import pairwise
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import NotFoundError
 from agentrun.domain.events import EventType, RecordedEvent
-from agentrun.domain.runs import LEASE_EXPIRED, LEASE_EXPIRED_ID_GAP, AgentRun, RunStatus
+from agentrun.domain.runs import (
+    LEASE_DURATION,
+    LEASE_EXPIRED,
+    LEASE_EXPIRED_ID_GAP,
+    AgentRun,
+    RunStatus,
+)
 from agentrun.service.attach import ENDS, EVENTS_KEPT
 from agentrun.service.run_status import get_run
 from agentrun.service.session_turns import store_in_turn
-from agentrun.service.start_run import LEASE_DURATION
 from tests.runs import AT, SESSION, a_request, a_run
 from tests.schedules.actors import replays
 from tests.schedules.instant import run_instantly

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentrun.domain.events import ContentDelta, RecordedEvent, RunEvent, Start
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
-from agentrun.service.start_run import LEASE_DURATION
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunStatus
 from tests.runs import SESSION, a_queued_run, a_request, a_run, paused
 from tests.schedules.explore import Actors, Bounds, Report, explore
 from tests.schedules.promises import aftermath, broken

@@ -58,8 +58,11 @@ _CALLS = {
     "heartbeat": touching(writes=[_HEADERS]),
     "finish": touching(writes=[_HEADERS]),
     "restore_pause": touching(writes=[_HEADERS]),
-    "request_cancel": touching(writes=[_HEADERS]),
-    "expire": touching([_LOG], [_HEADERS]),
+    "begin_continuation": touching(writes=[_HEADERS]),
+    "request_cancel": touching(writes=[_HEADERS, _SESSION]),
+    "release": touching(writes=[_SESSION]),
+    "expire": touching([_LOG], [_HEADERS, _SESSION]),
+    "settle": touching([_LOG], [_HEADERS, _SESSION]),
 }
 
 
