@@ -126,6 +126,7 @@ PAUSES = [
         pause_expire_read,
         [RUN],
         losing("finish"),
+        requests=ORDERS,
         outputs={RunStatus.PAUSED: "Asking."},
     ),
     Scenario(

@@ -2,7 +2,7 @@
 
 from tests.schedules.actors import REST_S, TOOL, executes, passes, reads, starts
 from tests.schedules.explore import Actors
-from tests.schedules.scenario import LAPSE_S, ORDERS, RUN, SOME, Scenario, losing, under_way
+from tests.schedules.scenario import FEW, LAPSE_S, ORDERS, RUN, Scenario, losing, under_way
 from tests.schedules.scene import Scene
 
 
@@ -43,7 +43,7 @@ STARTS = [
         start_repair_next,
         ["starter-1", "next-1"],
         losing("start"),
-        calls=SOME,
+        calls=FEW,
         requests=ORDERS,
     ),
     Scenario(
