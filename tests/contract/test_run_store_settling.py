@@ -55,7 +55,7 @@ def test_a_run_has_ended_with_its_lease_whenever_that_is_written_down(stores: St
 
 def test_settling_keeps_the_texts_that_were_seen(stores: Stores) -> None:
     pause_and_resume(stores)
-    stores.runs.begin_continuation(KEY, SECOND.executor, lease_until=SECOND.until, start_id=6)
+    stores.log.append(KEY, deltas(6, 7), at=DECIDED)
     seen = stores.runs.get(KEY)
     ended = stores.runs.settle(seen, at=LONG_AFTER)
     assert (ended.status, ended.output) == (RunStatus.FAILED, "so far")

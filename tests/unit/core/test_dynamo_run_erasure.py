@@ -227,7 +227,7 @@ def test_a_deletion_stops_whoever_has_the_run_by_then(workplace: Workplace) -> N
     def resume(**_: Any) -> None:
         if not resumed:
             resumed.append(second)
-            lock = SessionLock(active=seen.id, active_by=EXECUTOR)
+            lock = SessionLock(active=seen.id)
             workplace.store.resume(seen, second, seen=lock, at=AT)
 
     workplace.events.register("before-call.dynamodb.TransactWriteItems", resume)

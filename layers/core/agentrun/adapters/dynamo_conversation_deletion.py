@@ -88,18 +88,7 @@ class DynamoDeletion:
             if error_code(error) == "ConditionalCheckFailedException":
                 return None
             raise
-        # moto, unlike DynamoDB, gives back only what has changed.
-        marked = answer.get("Attributes") or self._session(tenant, session_id)
-        if marked and "deleting" not in marked:
-            return self._mark(tenant, session_id)
-        return marked["deleting"]["S"] if marked else None
-
-    def _session(self, tenant: str, session_id: str) -> Item:
-        with unavailable_when_failing():
-            answer = self._client.get_item(
-                TableName=self._table, Key=session_key(tenant, session_id), ConsistentRead=True
-            )
-        return answer.get("Item", {})
+        return answer["Attributes"]["deleting"]["S"]
 
     def _pointers(self, tenant: str, session_id: str) -> Iterator[list[Item]]:
         """Give the keys of the pointers by the batch, the newest first: a live run is fenced."""

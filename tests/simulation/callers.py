@@ -1,0 +1,226 @@
+"""Callers: what they ask for, and what they make of the answers."""
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from agentrun.domain.errors import AgentrunError
+from agentrun.domain.model import ID_PATTERN
+from agentrun.domain.principal import Principal
+from agentrun.domain.runs import AgentRun
+from agentrun.service.cancel_run import cancel_run
+from agentrun.service.run_status import get_run, get_runs
+from agentrun.service.sessions import delete_session
+from tests.simulation.exchange import ConnectionLostError, Exchange, Frame
+from tests.simulation.functions import Site
+from tests.simulation.ledger import ENDS, Ledger
+from tests.simulation.scripts import draw_script
+
+RUNS = "/api/agents/echo/runs"
+WRITE = frozenset({"runs:write"})
+
+
+@dataclass
+class Caller:
+    """One user at one client, who can do whatever the API lets them."""
+
+    site: Site
+    user: str
+    asks: int = 2
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.site.ledger
+
+    @property
+    def random(self) -> Random:
+        return self.site.world.random
+
+    def _note(self, what: str) -> None:
+        self.site.world.note(self.user, what)
+
+    def _principal(self) -> Principal:
+        return Principal(tenant="acme", user_id=self.user, scopes=WRITE)
+
+    # Starting, continuing, reading streams.
+
+    async def start(
+        self,
+        session: str | None,
+        *,
+        key: str | None = None,
+        policy: str = "reject",
+        message: str | None = None,
+        media: bool = False,
+        is_streamed: bool = True,
+        patience: int = 3,
+    ) -> str | None:
+        """Start a run, ask again with the same key if that fails, and read it to its end."""
+        message = message or self.new_message()
+        body: dict[str, Any] = {"message": message}
+        if session is not None:
+            body["sessionId"] = session
+        if media:
+            body["media"] = [{"type": "image/png", "data": "https://example.com/a.png"}]
+        headers = {"X-Session-Policy": policy} | ({"Idempotency-Key": key} if key else {})
+        for _ in range(patience if key else 1):
+            self._note(f"starts {message} in {session} {policy} {key}")
+            path = f"{RUNS}/stream" if is_streamed else RUNS
+            exchange = self.site.request("POST", path, user=self.user, headers=headers, body=body)
+            try:
+                if not is_streamed:
+                    answer = await exchange.answer()
+                    return answer.get("runId") if exchange.status == 200 else None
+                if await exchange.head() == 200:
+                    run_id = exchange.headers["x-run-id"]
+                    await self.follow(exchange, run_id, 0, f"start by {self.user}")
+                    return run_id
+                if exchange.status != 503:
+                    return None
+            except ConnectionLostError:
+                pass
+            await asyncio.sleep(self.random.uniform(0.1, 3))
+        return None
+
+    def new_message(self, script: Any = None) -> str:
+        """Think of a message that nobody has sent, and of what its agent does."""
+        message = f"m{len(self.ledger.scripts)}"
+        self.ledger.scripts[message] = script or draw_script(self.random, message, asks=self.asks)
+        return message
+
+    async def follow(self, exchange: Exchange, run_id: str, cursor: int, source: str) -> int:
+        """Read a stream as far as it comes, or as this reader cares to; gives the last id."""
+        frames: list[Frame] = []
+        leaves_after = self.random.choice([None, None, None, self.random.randint(1, 6)])
+        try:
+            async for frame in exchange.frames():
+                frames.append(frame)
+                self.ledger.frame_read(run_id, frame)
+                if len(frames) == leaves_after:
+                    break
+        except ConnectionLostError:
+            pass
+        self.ledger.stream_read(run_id, cursor, frames, source)
+        last = frames[-1] if frames else None
+        said = f"{last.event} {last.id}" if last else "nothing"
+        self._note(f"has read {run_id} to {said} ({source})")
+        is_over = last is not None and last.event in ENDS
+        if is_over or self.random.random() < 0.3:
+            return last.id if last else cursor
+        await asyncio.sleep(self.random.uniform(0, 5))
+        return await self.attach(run_id, last.id if last else cursor)
+
+    async def attach(self, run_id: str, cursor: int) -> int:
+        """Read a run's stream after a cursor."""
+        path, headers = f"{RUNS}/{run_id}/stream", {"Last-Event-ID": str(cursor)}
+        exchange = self.site.request("GET", path, user=self.user, headers=headers)
+        try:
+            if await exchange.head() != 200:
+                return cursor
+        except ConnectionLostError:
+            return cursor
+        return await self.follow(exchange, run_id, cursor, f"attach by {self.user}")
+
+    async def go_on(self, run_id: str, *, approves: bool, way: str) -> int | None:
+        """Decide a pause, by one of three ways; gives the status, if there is one."""
+        self._note(f"decides {run_id} by {way}: {approves}")
+        action = {"action": "APPROVE" if approves else "REJECT"}
+        if way == "resolve":
+            facts = self.ledger.runs[run_id]
+            header = self.ledger.header(facts.key)
+            if header is None or header.required_action is None:
+                return None
+            path = f"/api/v1/approvals/{header.required_action.approval_id}/resolve"
+            body = {"decision": "APPROVED" if approves else "REJECTED"}
+            exchange = self.site.request("POST", path, user=self.user, body=body)
+        else:
+            accept = {"Accept": "text/event-stream"} if way == "stream" else {}
+            path = f"{RUNS}/{run_id}/continue"
+            exchange = self.site.request("POST", path, user=self.user, headers=accept, body=action)
+        try:
+            status = await exchange.head()
+            if way == "stream" and status == 200:
+                await self._follow_continuation(exchange, run_id)
+            else:
+                await exchange.answer()
+        except ConnectionLostError:
+            return None
+        self._note(f"decided {run_id}: {status}")
+        return status
+
+    async def _follow_continuation(self, exchange: Exchange, run_id: str) -> None:
+        frames: list[Frame] = []
+        try:
+            async for frame in exchange.frames():
+                frames.append(frame)
+                self.ledger.frame_read(run_id, frame)
+        except ConnectionLostError:
+            pass
+        if frames:
+            self.ledger.stream_read(run_id, frames[0].id - 1, frames, "continuation")
+
+    # Looking, cancelling, deleting.
+
+    async def look(self, run_id: str) -> AgentRun | None:
+        """Read a run's whole state."""
+        asked_at = self.site.world.now
+        try:
+            run = await self.site.status(
+                lambda ports, _: get_run(self._principal(), "echo", run_id, ports=ports)
+            )
+        except (AgentrunError, ConnectionLostError) as error:
+            self._note(f"looks at {run_id}: {type(error).__name__}")
+            return None
+        self._note(f"looks at {run_id}: {run.status} v{run.version}")
+        self.ledger.state_read(run, with_text=True, source="look", asked_at=asked_at)
+        return run
+
+    async def look_at_all(self) -> None:
+        """Read the states of many runs at once."""
+        ids = list(self.ledger.runs)[-100:]
+        if not ids:
+            return
+        with_text, asked_at = self.random.random() < 0.5, self.site.world.now
+        try:
+            runs = await self.site.status(
+                lambda ports, _: get_runs(
+                    self._principal(), "echo", ids, with_text=with_text, ports=ports
+                )
+            )
+        except (AgentrunError, ConnectionLostError):
+            return
+        for run in runs:
+            self._note(f"sees {run.id} in a batch: {run.status} v{run.version}")
+            self.ledger.state_read(run, with_text=with_text, source="batch", asked_at=asked_at)
+
+    async def cancel(self, run_id: str) -> None:
+        assert ID_PATTERN.fullmatch(run_id)
+        self._note(f"cancels {run_id}")
+        try:
+            await self.site.status(
+                lambda ports, _: cancel_run(self._principal(), "echo", run_id, ports=ports)
+            )
+        except (AgentrunError, ConnectionLostError):
+            return
+        self._note(f"cancelled {run_id}")
+        self.ledger.cancelled(run_id)
+
+    async def delete(self, session: str) -> None:
+        runs = [
+            run_id
+            for run_id, facts in self.ledger.runs.items()
+            if facts.session == session and facts.user == self.user and facts.is_started
+        ]
+        self._note(f"deletes {session}")
+        try:
+            await self.site.status(
+                lambda _, conversations: delete_session(
+                    self._principal(), str(UUID(session)), conversations=conversations
+                )
+            )
+        except (AgentrunError, ConnectionLostError):
+            return
+        self._note(f"deleted {session}: {', '.join(runs)}")
+        self.ledger.deleted(runs)

@@ -1,0 +1,333 @@
+"""All that was seen in one example: calls, effects, answers, and the promises that were broken."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agentrun.domain.errors import RunNotFoundError
+from agentrun.domain.ports import AgentTask, RunStore
+from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunKey, RunStatus
+from tests.simulation.exchange import Frame
+from tests.simulation.gateways import StoreCall
+from tests.simulation.scripts import Step, whole_text
+from tests.simulation.world import World
+
+LEASE_S = 15.0
+CANCEL_SEEN_S = 20.0
+"""A heartbeat that comes through shows a cancel; without any, the lease is over by then."""
+LEASE_MAKERS = {"start", "resume", "heartbeat", "begin_continuation"}
+ENDS = {"STOP", "ERROR", "PAUSED", "CANCELLED"}
+GAP = 1_000_000
+
+
+class HasMoments(Protocol):
+    """A process, as far as moments go."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def loop(self) -> Any: ...
+
+
+@dataclass
+class RunFacts:
+    """What is known of a run from what was applied to its store."""
+
+    key: RunKey
+    session: str
+    user: str
+    message: str
+    executors: list[str] = field(default_factory=list)
+    meanings: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+    ends_told: list[AgentRun] = field(default_factory=list)
+    versions: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
+    cancelled_at: float | None = None
+    gone_at: float | None = None
+    is_started: bool = False
+    """Whether whoever has stored it has learnt so."""
+
+
+@dataclass
+class Ledger:
+    """Notes what happens, and checks at once what can be checked at once."""
+
+    world: World
+    truth: RunStore
+    scripts: dict[str, Sequence[Step]] = field(default_factory=dict)
+    runs: dict[str, RunFacts] = field(default_factory=dict)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    signs_of_life: dict[str, float] = field(default_factory=dict)
+    cancels_seen: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    calls_made: dict[tuple[str, str], str] = field(default_factory=dict)
+    turns_begun: dict[str, str] = field(default_factory=dict)
+    by_key: dict[tuple[str, str], str] = field(default_factory=dict)
+    loops: dict[str, Any] = field(default_factory=dict)
+
+    def breach(self, promise: Callable[..., object] | str, detail: str) -> None:
+        """Note that a promise is broken."""
+        name = promise if isinstance(promise, str) else promise.__name__
+        self.world.note("PROMISE", f"{name}: {detail}")
+        self.broken.append((name, detail))
+
+    def header(self, key: RunKey) -> AgentRun | None:
+        """Look into the store itself."""
+        try:
+            return self.truth.get_state(key)
+        except RunNotFoundError:
+            return None
+
+    # What stores see.
+
+    def applying(self, call: StoreCall) -> None:
+        key = _key_of(call)
+        if key is not None and call.method not in {"get", "get_state", "read", "get_many"}:
+            call.notes["before"] = self.header(key)
+
+    def applied(self, call: StoreCall, result: Any) -> None:
+        if call.method == "start":
+            self._started(call, result)
+        if call.method in LEASE_MAKERS:
+            executor = _executor_of(call)
+            if executor is not None:
+                at = max(call.called_at, self.signs_of_life.get(executor, 0.0))
+                self.signs_of_life[executor] = at
+        key = _key_of(call)
+        if key is not None and "before" in call.notes and call.method != "start":
+            self.a_run_ends_once(call, call.notes["before"], self.header(key))
+
+    def returned(self, call: StoreCall, result: Any) -> None:
+        if call.method == "start" and result == call.args[0].id:
+            self.runs[result].is_started = True
+        is_beat = call.method in {"heartbeat", "begin_continuation"}
+        if is_beat and isinstance(result, AgentRun) and result.cancel_requested:
+            loop = self.loops.get(call.process)
+            executor = _executor_of(call)
+            if loop is not None and executor is not None and executor not in self.cancels_seen:
+                self.cancels_seen[executor] = (loop, loop.idles)
+
+    def _started(self, call: StoreCall, result: Any) -> None:
+        run: AgentRun = call.args[0]
+        if result == run.id and run.id not in self.runs:
+            message = call.args[1].message
+            self.runs[run.id] = RunFacts(run.key, run.session_id, run.user_id, message)
+        elif result == run.id and call.notes.get("before") is None:
+            # A start that arrives after the deletion of what its next try has stored.
+            self.runs[run.id].gone_at = None
+        if result == run.id and not self.world.is_late:
+            worker = call.notes.get("worker")
+            header = worker.header if worker is not None else self.header(run.key)
+            self.start_is_said_of_a_stored_run(run, header)
+        claim = call.args[2] if len(call.args) > 2 else call.kwargs.get("claim")
+        if claim is not None:
+            self.a_key_is_one_run(claim.key_hash, claim.fingerprint, str(result))
+
+    # Promises that stores show.
+
+    def a_run_ends_once(
+        self, call: StoreCall, before: AgentRun | None, after: AgentRun | None
+    ) -> None:
+        """A terminal state never changes."""
+        if after is not None:
+            self.a_cancel_stays(call, after)
+        if before is None or after is None:
+            return
+        if before.status.is_terminal and _content(before) != _content(after):
+            self.breach(self.a_run_ends_once, f"{call.method} of {call.process}: {after}")
+        if before.error_type != after.error_type == LEASE_EXPIRED:
+            self.a_lease_lapses_in_silence_only(after)
+
+    def a_lease_lapses_in_silence_only(self, run: AgentRun) -> None:
+        """Nobody is taken for dead who was heard of within the lease."""
+        executor = run.lease.executor if run.lease else ""
+        silent_s = self.world.now - self.signs_of_life.get(executor, -LEASE_S)
+        if silent_s < LEASE_S:
+            detail = f"{run.id} of {executor} after {silent_s:.3f} s"
+            self.breach(self.a_lease_lapses_in_silence_only, detail)
+
+    def start_is_said_of_a_stored_run(self, run: AgentRun, header: AgentRun | None) -> None:
+        """Whoever learns that it has stored a run finds it there, alive, and its own."""
+        if header is None or header.status.is_terminal:
+            status = header.status if header else "not there"
+            self.breach(self.start_is_said_of_a_stored_run, f"{run.id} is {status}")
+
+    def a_key_is_one_run(self, key_hash: str, fingerprint: str, run_id: str) -> None:
+        """One key leads to one run."""
+        first = self.by_key.setdefault((key_hash, fingerprint), run_id)
+        if first != run_id:
+            self.breach(self.a_key_is_one_run, f"{first} and {run_id}")
+
+    def a_cancel_stays(self, call: StoreCall, after: AgentRun) -> None:
+        """A run whose cancel was acknowledged has ended, or says that it is to be cancelled."""
+        facts = self.runs.get(after.id)
+        if facts is None or facts.cancelled_at is None or call.called_at < facts.cancelled_at:
+            return
+        if not after.status.is_terminal and not after.cancel_requested:
+            detail = f"{call.method} of {call.process}: {after.id} is {after.status}"
+            self.breach(self.a_cancel_stays, detail)
+
+    # What engines do.
+
+    def turn_begins(self, task: AgentTask, executor: str, process: str) -> None:
+        self.world.note(process, f"turn of {task.run_id} begins by {executor}")
+        if executor in self.turns_begun:
+            self.breach("an_executor_executes_once", executor)
+        self.turns_begun[executor] = task.run_id
+        self.runs[task.run_id].executors.append(executor)
+        self._cancel_is_heeded(
+            task.run_id, executor, "a turn", is_first=task.resumption is not None
+        )
+
+    def tool_begins(self, task: AgentTask, executor: str, call: str, process: HasMoments) -> None:
+        self.world.note(process.name, f"tool {call} of {task.run_id} begins by {executor}")
+        header = self.header(self.runs[task.run_id].key)
+        self.a_tool_begins_under_its_executor(task.run_id, executor, header)
+        if header is not None:
+            self.one_run_acts_in_a_session(task.run_id)
+        first = self.calls_made.setdefault((task.run_id, call), executor)
+        if first != executor:
+            self.breach("a_call_acts_once", f"{call} by {first} and {executor}")
+        self._cancel_is_heeded(task.run_id, executor, f"the tool {call}")
+
+    def a_tool_begins_under_its_executor(
+        self, run_id: str, executor: str, header: AgentRun | None
+    ) -> None:
+        """Every effect of a tool begins while the header says RUNNING by that executor."""
+        if header is None:
+            # Deleted: its executor finds that out as it finds out a cancel.
+            gone_at = self.runs[run_id].gone_at or self.world.now
+            if self.world.now - gone_at > CANCEL_SEEN_S:
+                self.breach(self.a_tool_begins_under_its_executor, f"{run_id} was deleted")
+            return
+        owner = header.lease.executor if header.lease else None
+        if header.status is not RunStatus.RUNNING or owner != executor:
+            detail = f"{run_id} by {executor}, while {header.status} {header.error_type} by {owner}"
+            self.breach(self.a_tool_begins_under_its_executor, detail)
+
+    def one_run_acts_in_a_session(self, run_id: str) -> None:
+        """One run at a time acts in a session."""
+        session = self.runs[run_id].session
+        for other in self.runs.values():
+            if other.session == session and other.key.run_id != run_id:
+                header = self.header(other.key)
+                if header is not None and header.status is RunStatus.RUNNING:
+                    detail = f"{run_id} acts while {other.key.run_id} is RUNNING"
+                    self.breach(self.one_run_acts_in_a_session, detail)
+
+    def _cancel_is_heeded(
+        self, run_id: str, executor: str, what: str, *, is_first: bool = False
+    ) -> None:
+        """`is_first`: nothing of the execution can have been under way as it saw the cancel."""
+        seen = self.cancels_seen.get(executor)
+        if seen is not None and (is_first or seen[0].idles > seen[1]):
+            self.breach(self.a_cancel_that_was_seen_is_heeded, f"{what} of {run_id} begins")
+        asked_at = self.runs[run_id].cancelled_at
+        if what != "a turn" and asked_at is not None and self.world.now - asked_at > CANCEL_SEEN_S:
+            self.breach(self.a_cancel_that_was_seen_is_heeded, f"{what} of {run_id} begins late")
+
+    def a_cancel_that_was_seen_is_heeded(self) -> None:
+        """An executor that has seen a cancel begins nothing any more."""
+
+    # What callers see.
+
+    def request_ends(self, process: str, what: str, under_way: Sequence[str]) -> None:
+        """When a request has been answered, nothing of it goes on without an invocation."""
+        self.world.note(process, f"end of {what}")
+        if under_way:
+            detail = f"{what} leaves {', '.join(under_way)}"
+            self.breach("an_answered_request_leaves_nothing_behind", detail)
+
+    def frame_read(self, run_id: str, frame: Frame) -> None:
+        """An event id has one meaning, whoever reads it."""
+        facts = self.runs.get(run_id)
+        if facts is None:
+            return
+        meaning = (frame.event, frame.data, frame.timestamp)
+        first = facts.meanings.setdefault(frame.id, meaning)
+        if first != meaning:
+            detail = f"{run_id} event {frame.id}: {first} and {meaning}"
+            self.breach("an_event_id_has_one_meaning", detail)
+
+    def state_read(self, run: AgentRun, *, with_text: bool, source: str, asked_at: float) -> None:
+        """Whatever is told of a version of a run is so for ever."""
+        facts = self.runs.get(run.id)
+        if facts is None:
+            return
+        if facts.gone_at is not None and asked_at > facts.gone_at:
+            self.breach("what_was_deleted_is_gone", f"{source} shows {run.id}")
+        told = _content(run)
+        first = facts.versions.setdefault(run.version, told)
+        if first != told:
+            self.breach("a_state_that_was_told_stays", f"{source}: {first} and {told}")
+        if run.status.is_terminal:
+            facts.ends_told.append(run)
+        if with_text and not run.output_truncated:
+            self.a_text_belongs_to_its_state(run, facts, source)
+
+    def a_text_belongs_to_its_state(self, run: AgentRun, facts: RunFacts, source: str) -> None:
+        """A state is told with its own texts: COMPLETED with the whole answer."""
+        output = run.output or ""
+        first = facts.texts.setdefault(run.version, output)
+        whole = whole_text(self.scripts[facts.message])
+        is_whole = run.status is not RunStatus.COMPLETED or output == whole
+        if first != output or not is_whole or not whole.startswith(output):
+            detail = f"{source}: {run.id} {run.status} with {output!r}, {first!r}, {whole!r}"
+            self.breach(self.a_text_belongs_to_its_state, detail)
+
+    def stream_read(self, run_id: str, cursor: int, frames: Sequence[Frame], source: str) -> None:
+        """A stream goes on after its cursor without a hole, but for the gap before a lapse."""
+        last = cursor
+        for frame in frames:
+            is_gap = frame.event == "ERROR" and frame.id > max(last, GAP)
+            if frame.id != last + 1 and not is_gap:
+                detail = f"{source} of {run_id}: {frame.event} {frame.id} after {last}"
+                self.breach("a_stream_has_no_hole", detail)
+            last = frame.id
+
+    def cancelled(self, run_id: str) -> None:
+        """Note that a cancel was acknowledged, if the run had not ended by then."""
+        facts = self.runs[run_id]
+        header = self.header(facts.key)
+        if header is not None and facts.cancelled_at is None:
+            facts.cancelled_at = self.world.now
+
+    def deleted(self, run_ids: Iterable[str]) -> None:
+        """Note that a deletion was acknowledged, of these runs."""
+        for run_id in run_ids:
+            self.runs[run_id].gone_at = self.world.now
+
+
+def _content(run: AgentRun) -> tuple[Any, ...]:
+    return (
+        run.status,
+        run.completed_at,
+        run.error_type,
+        run.error_message,
+        run.total_tokens,
+        run.duration_ms,
+        run.version,
+        run.required_action,
+        run.last_event_id if run.status.is_terminal else None,
+    )
+
+
+def _key_of(call: StoreCall) -> RunKey | None:
+    for value in call.args:
+        if isinstance(value, RunKey):
+            return value
+        if isinstance(value, AgentRun):
+            return value.key
+    return None
+
+
+def _executor_of(call: StoreCall) -> str | None:
+    if call.method == "start":
+        lease = call.args[0].lease
+        return lease.executor if lease else None
+    if call.method == "resume":
+        return str(call.args[1].executor)
+    return str(call.args[1])
+
+
+Scripts = Mapping[str, Sequence[Step]]
