@@ -36,6 +36,11 @@ test: setup ## Run the tests, fast ones first; offline
 	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
+# Not in `check`: hours; the tests play fewer.
+.PHONY: schedules
+schedules: setup ## Play every schedule of actors that meet in the store, and print how many there were
+	@$(BIN)/python -m tests.schedules $(ARGS)
+
 # Not in `check`, which has a short one: it goes on for as long as it is told to.
 .PHONY: simulation
 simulation: setup ## Look for schedules that break a promise; ARGS="--minutes 60 --store moto"

@@ -1,0 +1,8 @@
+"""Who meets whom: the pairs and triples whose schedules are tried."""
+
+from tests.schedules.of_ends import ENDS
+from tests.schedules.of_locks import LOCKS
+from tests.schedules.of_pauses import PAUSES
+from tests.schedules.of_starts import STARTS
+
+SCENARIOS = [*STARTS, *PAUSES, *ENDS, *LOCKS]
