@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentrun_local.dev_identity import AUDIENCE, ISSUER, DevIdentity
+from agentrun_local.machine.identity import AUDIENCE, ISSUER, DevIdentity
 from bench.layers import link_packages, write_interpreter
 from bench.peer_client import PeerClient
 from bench.processes import ROOT, Process, running
