@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 PAGES = ("*.md", "docs/**/*.md", "events/README.md", "findings/README.md")
+DECISIONS = "docs/adr/[0-9]*.md"
 SPECIFICATION = "docs/openapi.json"
 REFERENCE = "reference.json"
 """The name in `nav` that mkdocs-openapi replaces by its pages and leaves out of the site."""
+HISTORY = ("CHANGELOG.md", "docs/adr/")
+"""Names everything, but explains what was: the search shows it after the other pages."""
 STYLE = "assets/site.css"
 
 # Of the reference's menu the button that copies the page stays, not the links to other hosts.
@@ -28,6 +31,13 @@ _LINK_OR_CODE = re.compile(
     r"^```.*?^```$|`[^`\n]+`|\[(?P<text>[^\]]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)",
     re.DOTALL | re.MULTILINE,
 )
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """List the decisions in the navigation, so that a new one is added without touching it."""
+    decisions = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(DECISIONS))
+    for section in config.nav:
+        section.get("Decisions", []).extend(decisions)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -55,6 +65,8 @@ on_files.mkdocs_priority = 100  # type: ignore[attr-defined]  # how MkDocs order
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return a page's text with its links to code as the site can follow them."""
+    if page.file.src_uri.startswith(HISTORY):
+        page.meta["search"] = {"boost": 0.3}
     return without_links_to_code(markdown, page.file.src_uri, files.src_uris, config.repo_url)
 
 
