@@ -36,6 +36,11 @@ test: setup ## Run the tests, fast ones first; offline
 	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
+# Not in `check`: a figure to look at, not a threshold. What runs in processes of its own is left out.
+.PHONY: coverage
+coverage: setup ## Measure what the tests that run in process cover, and print a table
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term tests/unit tests/contract tests/integration $(ARGS)
+
 .PHONY: lint
 lint: setup
 	@$(BIN)/ruff check .
@@ -128,4 +133,4 @@ bench: setup ## Measure, and print tables; nothing passes or fails
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis site
+	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
