@@ -45,6 +45,10 @@ schedules: setup ## Play every schedule of actors that meet in the store, and pr
 .PHONY: simulation
 simulation: setup ## Look for schedules that break a promise; ARGS="--minutes 60 --store moto"
 	@$(BIN)/python -m tests.simulation $(ARGS)
+# Not in `check`: a figure to look at, not a threshold. What runs in processes of its own is left out.
+.PHONY: coverage
+coverage: setup ## Measure what the tests that run in process cover, and print a table
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term tests/unit tests/contract tests/integration $(ARGS)
 
 .PHONY: lint
 lint: setup
@@ -55,7 +59,7 @@ lint: setup
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers functions local
 
 .PHONY: check
-check: lint $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for the three below; TESTED=1 skips the tests
+check: lint $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, audit and docs; TESTED=1 skips the tests
 
 .PHONY: template-check
 template-check: setup
@@ -124,10 +128,18 @@ lock-check: setup
 build: setup ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
 	@SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 
+# Not in `check`: it needs an environment of its own. The notice is Material's, of its successor.
+.PHONY: docs
+docs: setup .venv/docs/.ready ## Build the docs into site/ and fail on a broken link; ARGS=serve serves them
+	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs $(or $(ARGS),build)
+
+.venv/docs/.ready: requirements/docs.txt | .venv/.ready
+	@$(call environment,docs,$(BIN)/python) && touch $@
+
 .PHONY: bench
 bench: setup ## Measure, and print tables; nothing passes or fails
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site

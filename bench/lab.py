@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentrun_local.dev_identity import AUDIENCE, ISSUER, DevIdentity
+from agentrun_local.machine.identity import AUDIENCE, ISSUER, DevIdentity
 from bench.layers import link_packages, write_interpreter
 from bench.peer_client import PeerClient
 from bench.processes import ROOT, Process, running
@@ -53,7 +53,7 @@ class Lab:
         self.store_url = store_url
         self.on_light_store = {"AWS_ENDPOINT_URL_DYNAMODB": light_store_url}
         """Settings of a function whose store must not use up the processor."""
-        self._token = identity.token()
+        self.token = identity.token()
         self._event = (ROOT / "events" / "stream-run.json").read_text()
         self.environment = {
             "PATH": os.defpath,
@@ -100,7 +100,7 @@ class Lab:
                 yield Target(process, lambda agent, text: api.invoke(self._payload(agent, text)))
 
     def _payload(self, agent: str, message: str) -> bytes:
-        event = json.loads(self._event.replace("${TOKEN}", self._token))
+        event = json.loads(self._event.replace("${TOKEN}", self.token))
         path = f"/api/agents/{agent}/runs/stream"
         event["rawPath"] = event["requestContext"]["http"]["path"] = path
         event["body"] = json.dumps({"message": message})

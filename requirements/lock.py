@@ -16,7 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "providers": ("providers",),
 }
 # Tools that run in environments of their own, with no part of the project in them.
-GROUPS = ("awscli", "checkov", "ministack", "pip-audit", "readers")
+GROUPS = ("awscli", "checkov", "docs", "ministack", "pip-audit", "readers")
 
 
 def compile_lock(name: str, output: Path, constraints: Path | None) -> None:

@@ -21,7 +21,7 @@ def dynamodb_server(scratch: Path) -> Iterator[str]:
     with (
         log.open("wb") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "agentrun_local.moto_process"],
+            [sys.executable, "-m", "agentrun_local.machine.moto_process"],
             env={"PATH": os.environ["PATH"]},
             cwd=scratch,
             stdin=subprocess.DEVNULL,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentrun_local.dev_identity import DEFAULT_LIFETIME_S, DEFAULT_SCOPE, Caller, DevIdentity
-from agentrun_local.env_file import read_env_files
 from agentrun_local.errors import LocalStackError
+from agentrun_local.machine.identity import DEFAULT_LIFETIME_S, DEFAULT_SCOPE, Caller, DevIdentity
+from agentrun_local.machine.variables import read_env_files
 from agentrun_local.smoke.command import add_options, run_smoke
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentrun_local.console import Console
-from agentrun_local.function_url import FunctionUrlDoor
+from agentrun_local.doors.function_url import FunctionUrlDoor
+from agentrun_local.doors.rest_api import RestApiDoor
+from agentrun_local.doors.web_server import listen, serving, url_of
 from agentrun_local.reload import reload_on_change
-from agentrun_local.rest_api import RestApiDoor
 from agentrun_local.stack import RunningStack, StackOptions, running_stack, start_functions
-from agentrun_local.web_server import listen, serving, url_of
 
 _BANNER = """
   REST API      {rest_api}

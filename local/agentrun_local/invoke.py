@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from agentrun_local.console import Console
+from agentrun_local.doors.http_messages import read_prelude
+from agentrun_local.doors.prelude import CONTENT_TYPE, MalformedAnswerError
 from agentrun_local.errors import LocalStackError
-from agentrun_local.http_answer import read_prelude
-from agentrun_local.invocation import FunctionError, Invocation
-from agentrun_local.prelude import CONTENT_TYPE, MalformedAnswerError
+from agentrun_local.functions.invocation import FunctionError, Invocation
 from agentrun_local.stack import RunningStack, StackOptions, running_stack
 
 _TOKEN = "${TOKEN}"  # noqa: S105 - the placeholder, not a token

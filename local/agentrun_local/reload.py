@@ -5,8 +5,8 @@ from pathlib import Path
 
 import watchfiles
 
-from agentrun_local.function_pool import FunctionPool
-from agentrun_local.invocation import FunctionError
+from agentrun_local.functions.invocation import FunctionError
+from agentrun_local.functions.pool import FunctionPool
 
 
 async def reload_on_change(

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_catalog.agent_file import MODEL_ID_PATTERN
-from agentrun_local.cloudformation import REGION, declared_parameters
 from agentrun_local.console import Console
-from agentrun_local.dev_identity import AUDIENCE, CLAIMS, ISSUER, DevIdentity
-from agentrun_local.dynamodb import create_tables, start_moto_server
 from agentrun_local.errors import LocalStackError
-from agentrun_local.function_pool import FunctionPool
-from agentrun_local.invocation import FunctionError
-from agentrun_local.model_credentials import model_environment
-from agentrun_local.processes import ProcessSupervisor
-from agentrun_local.template import Stack, read_stack
+from agentrun_local.functions.invocation import FunctionError
+from agentrun_local.functions.pool import FunctionPool
+from agentrun_local.functions.processes import ProcessSupervisor
+from agentrun_local.machine.dynamodb import create_tables, start_moto_server
+from agentrun_local.machine.identity import AUDIENCE, CLAIMS, ISSUER, DevIdentity
+from agentrun_local.machine.variables import model_environment
+from agentrun_local.template.cloudformation import REGION, declared_parameters
+from agentrun_local.template.resources import Stack, read_stack
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agentrun_local.dev_identity import Caller, DevIdentity
+from agentrun_local.machine.identity import Caller, DevIdentity
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = Path(__file__).parent / "stand_in"

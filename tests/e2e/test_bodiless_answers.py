@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import h11
 import pytest
 
-from agentrun_local.function_pool import FunctionPool
-from agentrun_local.function_url import FunctionUrlDoor
-from agentrun_local.processes import ProcessSupervisor
-from agentrun_local.rest_api import RestApiDoor
-from agentrun_local.rest_definition import RestApi, Route
-from agentrun_local.template import Function, FunctionUrl
-from agentrun_local.web_server import listen, serving
+from agentrun_local.doors.function_url import FunctionUrlDoor
+from agentrun_local.doors.rest_api import RestApiDoor
+from agentrun_local.doors.rest_definition import RestApi, Route
+from agentrun_local.doors.web_server import listen, serving
+from agentrun_local.functions.pool import FunctionPool
+from agentrun_local.functions.processes import ProcessSupervisor
+from agentrun_local.template.resources import Function, FunctionUrl
 from tests.e2e.conftest import WAIT_S
 from tests.lambda_runtime_process import APPS, ROOT
 

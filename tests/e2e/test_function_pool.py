@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from agentrun_local.function_pool import FunctionPool, PoolLimits
-from agentrun_local.invocation import FunctionError
-from agentrun_local.processes import ProcessSupervisor
-from agentrun_local.template import Function
+from agentrun_local.functions.invocation import FunctionError
+from agentrun_local.functions.pool import FunctionPool, PoolLimits
+from agentrun_local.functions.processes import ProcessSupervisor
+from agentrun_local.template.resources import Function
 from tests.e2e.conftest import STAND_IN, WAIT_S, is_running, wait_until
 
 MakePool = Callable[..., FunctionPool]

@@ -8,10 +8,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from agentrun_local.dynamodb import create_tables, start_moto_server
 from agentrun_local.errors import LocalStackError
-from agentrun_local.processes import ProcessSupervisor
-from agentrun_local.template import Table
+from agentrun_local.functions.processes import ProcessSupervisor
+from agentrun_local.machine.dynamodb import create_tables, start_moto_server
+from agentrun_local.template.resources import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from agentrun_local.template import read_stack
+from agentrun_local.template.resources import read_stack
 from tests.contract.test_token_verifier import JWKS, KEYS
 from tests.integration.conftest import deployment
 from tests.integration.front_doors import FunctionUrl, rest_api

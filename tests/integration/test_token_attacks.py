@@ -21,16 +21,16 @@ import httpx
 import pytest
 
 from agentrun.adapters.system_clock import SystemClock
-from agentrun_local.function_url import FunctionUrlDoor
-from agentrun_local.invocation import FunctionError, Invocation
-from agentrun_local.prelude import CONTENT_TYPE
-from agentrun_local.rest_api import RestApiDoor
-from agentrun_local.template import read_stack
+from agentrun_local.doors.function_url import FunctionUrlDoor
+from agentrun_local.doors.prelude import CONTENT_TYPE
+from agentrun_local.doors.rest_api import RestApiDoor
+from agentrun_local.functions.invocation import FunctionError, Invocation
+from agentrun_local.template.resources import read_stack
 from tests.contract.test_token_verifier import JWKS, REFUSED, signed_by_a_stranger, token
 from tests.integration.conftest import ENVIRONMENT
 from tests.issuer_server import Issuer, running_issuer, send
 from tests.translated_template import ROOT
-from tests.unit.agentrun_local.doors import InProcessFunction, client_of, fill, prelude
+from tests.unit.agentrun_local.doors.fake_doors import InProcessFunction, client_of, fill, prelude
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from pydantic_ai.models import known_model_names
 
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.catalog import load_catalog
-from agentrun_local.cloudformation import parameter_value
+from agentrun_local.template.cloudformation import parameter_value
 from tests.documented import PAGES, ROOT
 
 _NAMED = re.compile(r"\b(?:bedrock|anthropic):[a-z0-9.-]+\d(?:-v\d+(?::\d+)?)?")

@@ -13,7 +13,7 @@ from samcli.lib.providers.sam_stack_provider import (  # type: ignore[import-unt
 
 from agent_catalog.agent_file import MODEL_ID_PATTERN
 from agentrun.settings import Settings
-from agentrun_local.cloudformation import Resource, load_resources
+from agentrun_local.template.cloudformation import Resource, load_resources
 from tests.translated_template import ROOT, of_type, properties, stack
 
 FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")

@@ -9,7 +9,7 @@ import pytest
 from agentrun.http import cors, problems
 from agentrun.http.security_headers import SECURITY_HEADERS
 from agentrun.settings import Settings
-from agentrun_local.cloudformation import load_resources
+from agentrun_local.template.cloudformation import load_resources
 from tests.translated_template import ROOT, of_type, openapi, operations, properties, routes, stack
 
 # A list without sources is one of 'none'.

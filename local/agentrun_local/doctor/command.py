@@ -19,7 +19,7 @@ from agentrun_local.doctor.issuer import check_issuer
 from agentrun_local.doctor.limits import concurrency, logging_role
 from agentrun_local.doctor.models import check_models
 from agentrun_local.errors import TemplateError
-from agentrun_local.parameters import check_values
+from agentrun_local.template.parameters import check_values
 
 _BUILD = "layers/build.py"
 _ASK = "from layers.build import runtime_python; print(runtime_python() or '')"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentrun_local.cloudformation import parameter_definitions
 from agentrun_local.errors import LocalStackError
+from agentrun_local.template.cloudformation import parameter_definitions
 
 _SAM_SETTINGS = "samconfig.toml"
 

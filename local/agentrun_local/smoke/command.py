@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from agentrun_local.dev_identity import DevIdentity
 from agentrun_local.errors import LocalStackError
+from agentrun_local.machine.identity import DevIdentity
 from agentrun_local.smoke.outcome import Door
 from agentrun_local.smoke.record_checks import MOST_AT_LIMIT
 from agentrun_local.smoke.report import Report, all_hold

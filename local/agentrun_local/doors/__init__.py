@@ -1,0 +1,1 @@
+"""The two doors: what API Gateway and a Function URL do with a request."""

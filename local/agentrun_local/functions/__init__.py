@@ -1,0 +1,1 @@
+"""Functions as Lambda runs them: processes, their Runtime API, and who gets the next event."""

@@ -1,0 +1,1 @@
+"""What this machine stands in for: DynamoDB, a token issuer, secrets."""

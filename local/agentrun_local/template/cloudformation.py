@@ -1,0 +1,161 @@
+"""The template as CloudFormation gets it: SAM translated, parameters and intrinsics resolved."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped] # no stubs exist
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped] # no stubs exist
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped] # no stubs exist
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped] # no stubs exist
+
+from agentrun_local.errors import TemplateError
+from agentrun_local.template.intrinsics import Resolver
+from agentrun_local.template.parameters import check_values, is_list
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+STACK_NAME = "agentrun"
+
+# The translator takes code that is already in S3; the key then carries the folder.
+_LOCAL_BUCKET = "s3://local/"
+# It says on every start that some feature toggle is not configured.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
+
+_PSEUDO_PARAMETERS = {
+    "AWS::Region": REGION,
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::StackName": STACK_NAME,
+    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK_NAME}/local",
+    "AWS::NotificationARNs": [],
+}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource: its type, what `Ref` gives, its properties without intrinsic functions."""
+
+    type: str
+    reference: str
+    properties: dict[str, Any]
+
+
+def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resource]:
+    """
+    Read a SAM template with AWS's own translator.
+
+    Args:
+        path: The template; `CodeUri` and `ContentUri` in it must be local folders.
+        parameters: Values that win over the parameters' defaults; unknown names are an error.
+
+    Returns:
+        The resources by logical id, those with a false condition left out.
+
+    Raises:
+        TemplateError: The file is missing or is not a valid SAM template.
+    """
+    document = _parse(path)
+    declared = document.get("Parameters", {})
+    if unknown := sorted(set(parameters) - set(declared)):
+        raise TemplateError(f"{path.name} has no parameter {', '.join(unknown)}.")
+    check_values(declared, parameters)
+    return _resolve(_translate(document, path), _parameter_values(declared, parameters))
+
+
+def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Resource]:
+    resources: dict[str, Any] = template["Resources"]
+    references = {name: _reference(name, resource) for name, resource in resources.items()}
+    resolver = Resolver(
+        refs=references | values,
+        attribute=_attribute,
+        conditions=template.get("Conditions", {}),
+        mappings=template.get("Mappings", {}),
+    )
+    return {
+        name: Resource(
+            resource["Type"], references[name], resolver.resolve(resource.get("Properties", {}))
+        )
+        for name, resource in resources.items()
+        if "Condition" not in resource or resolver.condition(resource["Condition"])
+    }
+
+
+def declared_parameters(path: Path) -> frozenset[str]:
+    """Give the names of the template's parameters."""
+    return frozenset(_parse(path).get("Parameters", {}))
+
+
+def parameter_definitions(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Return the template's section `Parameters`, by the parameters' names."""
+    definitions: dict[str, dict[str, Any]] = _parse(path).get("Parameters", {})
+    return definitions
+
+
+def parameter_value(path: Path, given: Mapping[str, str], name: str) -> str:
+    """Return what a parameter stands at; empty for one that the template does not declare."""
+    declared = _parse(path).get("Parameters", {})
+    return str(given.get(name, declared.get(name, {}).get("Default", "")))
+
+
+def function_arn(name: str) -> str:
+    """Give the ARN that a function of this name has here."""
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml_parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TemplateError(f"Cannot read {path}: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise TemplateError(f"{path} is not YAML: {error}") from error
+    if not isinstance(document, dict) or "Resources" not in document:
+        raise TemplateError(f"{path} has no Resources.")
+    return document
+
+
+def _translate(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    for resource in document["Resources"].values():
+        properties = resource.get("Properties", {})
+        for key in ("CodeUri", "ContentUri"):
+            if isinstance(properties.get(key), str):
+                properties[key] = _LOCAL_BUCKET + properties[key]
+    try:
+        translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
+        # IAM is not part of the local stack: no managed policy needs to be looked up.
+        translated: dict[str, Any] = translator.translate(
+            document, parameter_values={}, get_managed_policy_map=dict
+        )
+    except InvalidDocumentException as error:
+        causes = "; ".join(cause.message for cause in error.causes)
+        raise TemplateError(f"{path.name} is not a valid SAM template: {causes}") from error
+    return translated
+
+
+def _parameter_values(declared: dict[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = dict(_PSEUDO_PARAMETERS)
+    for name, definition in declared.items():
+        value = given.get(name, definition.get("Default"))
+        if value is None:
+            raise TemplateError(f"The parameter {name} has no default: give --parameter {name}=…")
+        items = [item.strip() for item in str(value).split(",")]
+        values[name] = items if is_list(definition) else str(value)
+    return values
+
+
+def _reference(name: str, resource: dict[str, Any]) -> str:
+    if resource["Type"] != "AWS::DynamoDB::Table":
+        return name
+    own_name = resource.get("Properties", {}).get("TableName")
+    return own_name if isinstance(own_name, str) else f"{STACK_NAME}-{name}"
+
+
+def _attribute(resource: str, attribute: str) -> str:
+    # Only functions' ARNs are ever followed; any other attribute is a name for something absent.
+    return function_arn(resource) if attribute == "Arn" else f"{resource}.{attribute}"

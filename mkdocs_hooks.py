@@ -1,0 +1,103 @@
+"""What the site needs beyond MkDocs: pages from all of the repository, and links to its code."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parent
+PAGES = ("*.md", "docs/**/*.md", "events/README.md", "findings/README.md")
+DECISIONS = "docs/adr/[0-9]*.md"
+SPECIFICATION = "docs/openapi.json"
+REFERENCE = "reference.json"
+"""The name in `nav` that mkdocs-openapi replaces by its pages and leaves out of the site."""
+HISTORY = ("CHANGELOG.md", "docs/adr/")
+"""Names everything, but explains what was: the search shows it after the other pages."""
+STYLE = "assets/site.css"
+
+# Of the reference's menu the button that copies the page stays, not the links to other hosts.
+_RULES = ".api-page-actions details { display: none }\n"
+_PARAMETER = re.compile(r'(?<=<div class="api-parameter__description">).*?(?=</div>)', re.DOTALL)
+_LINK_OR_CODE = re.compile(
+    r"^```.*?^```$|`[^`\n]+`|\[(?P<text>[^\]]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """List the decisions in the navigation, so that a new one is added without touching it."""
+    decisions = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(DECISIONS))
+    for section in config.nav:
+        section.get("Decisions", []).extend(decisions)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Return the pages under their paths in the repository, so that links between them hold."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - installed in .venv/docs only
+
+    def file(path: str) -> File:
+        return File(path, str(ROOT), config.site_dir, config.use_directory_urls)
+
+    for found in list(files):
+        if found.src_dir == config.docs_dir:
+            files.remove(found)
+    for page in sorted({path for pattern in PAGES for path in ROOT.glob(pattern)}):
+        files.append(file(page.relative_to(ROOT).as_posix()))
+    files.append(specification := file(SPECIFICATION))
+    path = specification.abs_src_path
+    files.append(File.generated(config, REFERENCE, abs_src_path=path))
+    files.append(File.generated(config, STYLE, content=_RULES))
+    return files
+
+
+# Before mkdocs-openapi, which looks for its document among the files.
+on_files.mkdocs_priority = 100  # type: ignore[attr-defined]  # how MkDocs orders hooks
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Return a page's text with its links to code as the site can follow them."""
+    if page.file.src_uri.startswith(HISTORY):
+        page.meta["search"] = {"boost": 0.3}
+    return without_links_to_code(markdown, page.file.src_uri, files.src_uris, config.repo_url)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Return a page with the code in descriptions of parameters, which are not read as Markdown."""
+    return _PARAMETER.sub(lambda text: re.sub(r"`(.+?)`", r"<code>\1</code>", text[0]), html)
+
+
+def without_links_to_code(
+    markdown: str, page: str, site: Container[str], repository: str | None
+) -> str:
+    """
+    Lead links to what is not in the site to the repository; without its address leave their text.
+
+    Args:
+        markdown: The page's text.
+        page: Path of the page in the repository.
+        site: Paths of all that is in the site.
+        repository: Address of the repository on its forge.
+
+    Returns:
+        The text. Links to what does not exist are left alone, so that a strict build fails on them.
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        if not found["path"]:
+            return found[0]
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(page), found["path"]))
+        if target in site or not (ROOT / target).exists():
+            return found[0]
+        text = found["text"]
+        return f"[{text}]({repository.rstrip('/')}/blob/HEAD/{target})" if repository else text
+
+    return _LINK_OR_CODE.sub(replaced, markdown)

@@ -1,0 +1,45 @@
+"""The packages as others install them: typed, and with the licence."""
+
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+from layers import build
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGES = [
+    ROOT / package for package in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+]
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a wheel that is built now, by name."""
+    folder = tmp_path_factory.mktemp("wheel")
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_every_package_of_the_wheel_says_that_it_is_typed(
+    package: Path, shipped: dict[str, bytes]
+) -> None:
+    assert f"{package.name}/py.typed" in shipped
+
+
+@pytest.mark.parametrize("name", [name for name, contents in build.CONTENTS.items() if contents])
+def test_every_package_of_a_layer_says_that_it_is_typed(name: str, tmp_path: Path) -> None:
+    package = build.CONTENTS[name][0]
+    build.copy(build.LAYERS / name / package, tmp_path / package)
+    assert (tmp_path / package / "py.typed").exists()
+
+
+def test_the_wheel_has_the_licence_that_its_metadata_names(shipped: dict[str, bytes]) -> None:
+    folder = f"agentrun-{PROJECT['project']['version']}.dist-info"
+    assert b"\nLicense-Expression: Apache-2.0\n" in shipped[f"{folder}/METADATA"]
+    assert shipped[f"{folder}/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
