@@ -41,8 +41,9 @@ class Closing:
                 await self._replay_agrees(run, facts)
         for left in self._site.storage.left_without_end():
             self._ledger.breach("a_deletion_leaves_nothing", left)
-        for session in {facts.session: facts.user for facts in self._ledger.runs.values()}.items():
-            await self._session_is_usable(*session)
+        users = {facts.session: facts.user for facts in self._ledger.runs.values()}
+        for session, user in (self._ledger.crowded | users).items():
+            await self._session_is_usable(session, user)
 
     def _of(self, facts: RunFacts) -> Caller:
         return Caller(self._site, facts.user)

@@ -307,6 +307,7 @@ class Example:
         caller = luck.choice(self.callers)
         session, now = luck.choice(self._sessions_of(caller)), self.world.instant()
         self.world.weather.counts["crowd"] += 1
+        self.ledger.crowded[session] = caller.user
         for _ in range(120):
             run = a_queued_run(
                 f"crowd-{self.world.timeline.number()}",

@@ -15,6 +15,9 @@ from tests.simulation.world import World
 LEASE_S = 15.0
 CANCEL_SEEN_S = 20.0
 """A heartbeat that comes through shows a cancel; without any, the lease is over by then."""
+CANCELLED_WITHIN_S = 3.0
+STORE_CALLS_OF_A_CANCEL = 4
+"""One that is under way, the heartbeat, the last segment, and the end."""
 LEASE_MAKERS = {"start", "resume", "heartbeat", "begin_continuation"}
 ENDS = {"STOP", "ERROR", "PAUSED", "CANCELLED"}
 GAP = 1_000_000
@@ -64,6 +67,8 @@ class Ledger:
     turns_begun: dict[str, str] = field(default_factory=dict)
     by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     loops: dict[str, Any] = field(default_factory=dict)
+    crowded: dict[str, str] = field(default_factory=dict)
+    """The sessions that were filled with the dead, and whose they are."""
 
     def breach(self, promise: Callable[..., object] | str, detail: str) -> None:
         """Note that a promise is broken."""
@@ -137,6 +142,8 @@ class Ledger:
             self.breach(self.a_run_ends_once, f"{call.method} of {call.process}: {after}")
         if before.error_type != after.error_type == LEASE_EXPIRED:
             self.a_lease_lapses_in_silence_only(after)
+        if before.status is RunStatus.RUNNING and after.status.is_terminal:
+            self.a_cancelled_run_ends_soon(after)
 
     def a_lease_lapses_in_silence_only(self, run: AgentRun) -> None:
         """Nobody is taken for dead who was heard of within the lease."""
@@ -145,6 +152,15 @@ class Ledger:
         if silent_s < LEASE_S:
             detail = f"{run.id} of {executor} after {silent_s:.3f} s"
             self.breach(self.a_lease_lapses_in_silence_only, detail)
+
+    def a_cancelled_run_ends_soon(self, run: AgentRun) -> None:
+        """Where nothing goes wrong, a cancel ends a run within its time, and what stores take."""
+        facts, weather = self.runs.get(run.id), self.world.weather
+        if facts is None or facts.cancelled_at is None or weather.has_struck:
+            return
+        took_s = self.world.now - facts.cancelled_at
+        if took_s > CANCELLED_WITHIN_S + STORE_CALLS_OF_A_CANCEL * weather.longest_call_s:
+            self.breach(self.a_cancelled_run_ends_soon, f"{run.id} after {took_s:.3f} s")
 
     def start_is_said_of_a_stored_run(self, run: AgentRun, header: AgentRun | None) -> None:
         """Whoever learns that it has stored a run finds it there, alive, and its own."""
