@@ -79,6 +79,7 @@ class Example:
         self.expiry = timedelta(seconds=expiry_s)
         self.storage = storage(self.world, self.expiry)
         self.ledger = Ledger(self.world, self.storage.truth.runs)
+        self.ledger.limit = self.storage.truth.quota.limits.runs_per_user
         self.clients = process_loop(self.world.timeline, "clients")
         self.site = Site(self.world, self.storage, self.ledger, self.clients, self.expiry)
         self.sessions = [str(UUID(int=luck.getrandbits(128), version=4)) for _ in range(3)]

@@ -67,6 +67,8 @@ class Ledger:
     turns_begun: dict[str, str] = field(default_factory=dict)
     by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     loops: dict[str, Any] = field(default_factory=dict)
+    limit: int = 0
+    """How many runs of one user may execute at once; 0 is any number."""
     crowded: dict[str, str] = field(default_factory=dict)
     """The sessions that were filled with the dead, and whose they are."""
 
@@ -191,9 +193,24 @@ class Ledger:
             self.breach("an_executor_executes_once", executor)
         self.turns_begun[executor] = task.run_id
         self.runs[task.run_id].executors.append(executor)
+        self.no_more_runs_than_allowed(self.runs[task.run_id].user)
         self._cancel_is_heeded(
             task.run_id, executor, "a turn", is_first=task.resumption is not None
         )
+
+    def no_more_runs_than_allowed(self, user: str) -> None:
+        """No more runs of a user execute at once than the limit says."""
+        headers = [self.header(facts.key) for facts in self.runs.values() if facts.user == user]
+        running = [
+            header.id
+            for header in headers
+            if header is not None
+            and header.status is RunStatus.RUNNING
+            and header.lease is not None
+            and header.lease.executor in self.turns_begun
+        ]
+        if self.limit and len(running) > self.limit:
+            self.breach(self.no_more_runs_than_allowed, f"{user} has {', '.join(running)}")
 
     def tool_begins(self, task: AgentTask, executor: str, call: str, process: HasMoments) -> None:
         self.world.note(process.name, f"tool {call} of {task.run_id} begins by {executor}")
