@@ -175,6 +175,7 @@ class Example:
             self._polls,
             self._polls,
             self._attaches,
+            self._looks_into_sessions,
             self._deletes,
             self._breaks_things,
         ]
@@ -261,6 +262,10 @@ class Example:
         if found is not None:
             seen = self.ledger.runs[found[0]].meanings
             await found[1].attach(found[0], luck.choice([0, 0, *seen]))
+
+    async def _looks_into_sessions(self) -> None:
+        caller = self.world.random.choice(self.callers)
+        await caller.look_into(self.world.random.choice(self._sessions_of(caller)))
 
     async def _deletes(self, subject: str | None = None) -> None:
         luck = self.world.random

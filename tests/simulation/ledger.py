@@ -8,6 +8,7 @@ from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.ports import AgentTask, RunStore
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunKey, RunStatus
 from tests.simulation.exchange import Frame
+from tests.simulation.facts import RunFacts
 from tests.simulation.gateways import StoreCall
 from tests.simulation.scripts import Step, whole_text
 from tests.simulation.world import World
@@ -34,25 +35,6 @@ class HasMoments(Protocol):
 
 
 @dataclass
-class RunFacts:
-    """What is known of a run from what was applied to its store."""
-
-    key: RunKey
-    session: str
-    user: str
-    message: str
-    executors: list[str] = field(default_factory=list)
-    meanings: dict[int, tuple[str, str, int]] = field(default_factory=dict)
-    ends_told: list[AgentRun] = field(default_factory=list)
-    versions: dict[int, tuple[Any, ...]] = field(default_factory=dict)
-    texts: dict[int, str] = field(default_factory=dict)
-    cancelled_at: float | None = None
-    gone_at: float | None = None
-    is_started: bool = False
-    """Whether whoever has stored it has learnt so."""
-
-
-@dataclass
 class Ledger:
     """Notes what happens, and checks at once what can be checked at once."""
 
@@ -69,6 +51,8 @@ class Ledger:
     loops: dict[str, Any] = field(default_factory=dict)
     limit: int = 0
     """How many runs of one user may execute at once; 0 is any number."""
+    deletions: set[str] = field(default_factory=set)
+    """The sessions that somebody has wanted to delete."""
     crowded: dict[str, str] = field(default_factory=dict)
     """The sessions that were filled with the dead, and whose they are."""
 
@@ -317,6 +301,42 @@ class Ledger:
                 detail = f"{source} of {run_id}: {frame.event} {frame.id} after {last}"
                 self.breach("a_stream_has_no_hole", detail)
             last = frame.id
+
+    def completed_in(self, session: str) -> list[str]:
+        """Name the runs of a session that have COMPLETED, if nobody deletes them."""
+        if session in self.deletions:
+            return []
+        headers = [self.header(facts.key) for facts in self.runs.values()]
+        return [
+            header.id
+            for header in headers
+            if header is not None
+            and header.session_id == session
+            and header.status is RunStatus.COMPLETED
+        ]
+
+    def is_missing(self, session: str, due: Sequence[str], what: str) -> None:
+        """Note that something of a session was not told, unless it is being deleted."""
+        if session not in self.deletions:
+            detail = f"{what} is missing, of {session} with {', '.join(due)}"
+            self.breach("a_session_tells_what_was_said", detail)
+
+    def session_read(
+        self, session: str, due: Sequence[str], told: Mapping[str, str], asked_at: float
+    ) -> None:
+        """A session tells of all that has COMPLETED there, and of nothing that was deleted."""
+        for run_id in due:
+            if run_id not in told:
+                self.is_missing(session, due, run_id)
+        for run_id, output in told.items():
+            facts = self.runs.get(run_id)
+            if facts is None:
+                continue
+            if facts.session != session or (facts.gone_at is not None and asked_at > facts.gone_at):
+                self.breach("what_was_deleted_is_gone", f"{session} tells of {run_id}")
+            whole = whole_text(self.scripts[facts.message])
+            if not whole.startswith(output) or (run_id in due and output != whole):
+                self.breach("a_session_tells_what_was_said", f"{run_id}: {output!r}, {whole!r}")
 
     def cancelled(self, run_id: str) -> None:
         """Note that a cancel was acknowledged, if the run had not ended by then."""

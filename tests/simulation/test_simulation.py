@@ -5,21 +5,24 @@ A failure names the promise and the seed: `python -m tests.simulation --seed SEE
 --trace 100` shows how it came to that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
 import pytest
 
-from agentrun.domain.conversations import SessionLock
+from agentrun.domain.conversations import PastTurn, SessionLock
 from agentrun.domain.runs import AgentRun, RunKey
 from tests.dynamodb_server import dynamodb_server
+from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_store import InMemoryRunStore, StoredSession
 from tests.simulation.example import Example, Report
 from tests.simulation.storage import Table
 from tests.tables import client_of
 
 BLOCKS = range(1, 201, 50)
+ON_A_SERVER = range(3, 7)
+"""Few, and without crowds: a server is a hundred times as slow as a table in memory."""
 
 
 def told(report: Report) -> str:
@@ -51,7 +54,7 @@ def test_no_schedule_breaks_a_promise_between_the_adapters_and_their_table(first
 
 
 def test_no_schedule_breaks_a_promise_on_a_server(table: partial[Table]) -> None:
-    for seed in range(1, 4):
+    for seed in ON_A_SERVER:
         report = Example(seed, table).play()
         assert not report.broken, told(report)
 
@@ -101,6 +104,22 @@ def test_a_lock_that_anybody_may_take_is_found(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(InMemoryRunStore, "_take", take)
     assert is_found("one_run_acts_in_a_session", within=50)
+
+
+def test_a_turn_that_is_not_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turns(
+        conversations: InMemoryConversations,
+        tenant: str,
+        session_id: str,
+        *,
+        newest: int | None,
+        except_run: str | None = None,
+    ) -> Sequence[PastTurn]:
+        return real(conversations, tenant, session_id, newest=newest, except_run=except_run)[:-1]
+
+    real = InMemoryConversations.turns
+    monkeypatch.setattr(InMemoryConversations, "turns", turns)
+    assert is_found("a_session_tells_what_was_said", within=25)
 
 
 def test_an_end_that_does_not_look_whether_there_is_one_is_found(
