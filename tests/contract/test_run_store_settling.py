@@ -168,9 +168,32 @@ def test_a_cancel_under_its_readers_eyes_is_not_lost(stores: Stores) -> None:
     stores.runs.request_cancel(KEY, at=LONG_AFTER)
     asked = stores.runs.expire(seen, at=LONG_AFTER)
     assert (asked.status, asked.cancel_requested) == (RunStatus.RUNNING, True)
-    again = stores.runs.expire(asked, at=LONG_AFTER)
-    assert (again.status, again.cancel_requested) == (RunStatus.PAUSED, True)
-    assert stores.runs.expire(again, at=LONG_AFTER).status is RunStatus.CANCELLED
+    assert stores.runs.expire(asked, at=LONG_AFTER).status is RunStatus.CANCELLED
+
+
+def test_a_continuation_that_was_cancelled_before_it_began_ends_with_its_lease(
+    stores: Stores,
+) -> None:
+    pause_and_resume(stores)
+    stores.runs.request_cancel(KEY, at=DECIDED)
+    much_later = PAUSED_UNTIL + timedelta(days=9)
+    ended = stores.runs.expire(stores.runs.get_state(KEY), at=much_later)
+    assert (ended.status, ended.error_type) == (RunStatus.CANCELLED, None)
+    assert (ended.completed_at, ended.updated_at) == (SECOND.until, much_later)
+    assert (ended.last_event_id, ended.version) == (6, 4)
+    assert stores.runs.get_state(KEY) == ended
+
+
+def test_a_continuation_that_never_began_ends_with_its_pause_if_that_is_over(
+    stores: Stores,
+) -> None:
+    pause_and_resume(stores)
+    much_later = PAUSED_UNTIL + timedelta(days=9)
+    ended = stores.runs.expire(stores.runs.get_state(KEY), at=much_later)
+    assert (ended.status, ended.error_type) == (RunStatus.CANCELLED, APPROVAL_EXPIRED)
+    assert (ended.completed_at, ended.updated_at) == (PAUSED_UNTIL, much_later)
+    assert (ended.last_event_id, ended.version) == (6, 4)
+    assert stores.runs.get_state(KEY) == ended
 
 
 def test_a_pause_that_was_resumed_meanwhile_does_not_expire(stores: Stores) -> None:

@@ -6,13 +6,16 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from agentrun.domain.errors import AgentrunError
+from agentrun.domain.conversations import Message, PastTurn
+from agentrun.domain.errors import AgentrunError, SessionNotFoundError
 from agentrun.domain.model import ID_PATTERN
+from agentrun.domain.ports import ConversationStore
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun
 from agentrun.service.cancel_run import cancel_run
+from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import get_run, get_runs
-from agentrun.service.sessions import delete_session
+from agentrun.service.sessions import delete_session, list_sessions, session_messages
 from tests.simulation.exchange import ConnectionLostError, Exchange, Frame
 from tests.simulation.functions import Site
 from tests.simulation.ledger import ENDS, Ledger
@@ -20,6 +23,14 @@ from tests.simulation.scripts import draw_script
 
 RUNS = "/api/agents/echo/runs"
 WRITE = frozenset({"runs:write"})
+
+
+def _answer_of(turn: PastTurn) -> list[Message]:
+    return [
+        Message(
+            role="assistant", content=turn.output, created_at=turn.created_at, run_id=turn.run_id
+        )
+    ]
 
 
 @dataclass
@@ -207,6 +218,36 @@ class Caller:
         self._note(f"cancelled {run_id}")
         self.ledger.cancelled(run_id)
 
+    async def look_into(self, session: str) -> None:
+        """Read what was said in a session, and what sessions there are."""
+        asked_at, ledger = self.site.world.now, self.ledger
+        due = ledger.completed_in(session)
+        told: dict[str, str] = {}
+        is_listed, is_there = False, True
+
+        def read(ports: RunPorts, conversations: ConversationStore) -> None:
+            nonlocal is_listed
+            me = self._principal()
+            page = list_sessions(
+                me, user_id=None, agent_id=None, size=100, conversations=conversations
+            )
+            is_listed = session in {listed.id for listed in page.sessions}
+            said = session_messages(
+                me, session, transcript=_answer_of, conversations=conversations, ports=ports
+            )
+            told.update({message.run_id: message.content for message in said})
+
+        try:
+            await self.site.status(read)
+        except SessionNotFoundError:
+            is_there = False
+        except (AgentrunError, ConnectionLostError):
+            return
+        self._note(f"looks into {session}: {', '.join(told)}")
+        if due and not (is_listed and is_there):
+            ledger.is_missing(session, due, "the session")
+        ledger.session_read(session, due, told, asked_at)
+
     async def delete(self, session: str) -> None:
         runs = [
             run_id
@@ -214,6 +255,7 @@ class Caller:
             if facts.session == session and facts.user == self.user and facts.is_started
         ]
         self._note(f"deletes {session}")
+        self.ledger.deletions.add(session)
         try:
             await self.site.status(
                 lambda _, conversations: delete_session(

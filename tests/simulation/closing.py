@@ -6,8 +6,9 @@ from agentrun.domain.errors import AgentrunError
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
 from tests.simulation.callers import RUNS, Caller
 from tests.simulation.exchange import ConnectionLostError, Frame
+from tests.simulation.facts import RunFacts
 from tests.simulation.functions import Site
-from tests.simulation.ledger import GAP, RunFacts
+from tests.simulation.ledger import GAP
 from tests.simulation.scripts import Say, whole_text
 
 RESTS_WITHIN_S = 900.0
@@ -41,8 +42,10 @@ class Closing:
                 await self._replay_agrees(run, facts)
         for left in self._site.storage.left_without_end():
             self._ledger.breach("a_deletion_leaves_nothing", left)
-        for session in {facts.session: facts.user for facts in self._ledger.runs.values()}.items():
-            await self._session_is_usable(*session)
+        users = {facts.session: facts.user for facts in self._ledger.runs.values()}
+        for session, user in (self._ledger.crowded | users).items():
+            await Caller(self._site, user).look_into(session)
+            await self._session_is_usable(session, user)
 
     def _of(self, facts: RunFacts) -> Caller:
         return Caller(self._site, facts.user)

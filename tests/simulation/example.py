@@ -79,6 +79,7 @@ class Example:
         self.expiry = timedelta(seconds=expiry_s)
         self.storage = storage(self.world, self.expiry)
         self.ledger = Ledger(self.world, self.storage.truth.runs)
+        self.ledger.limit = self.storage.truth.quota.limits.runs_per_user
         self.clients = process_loop(self.world.timeline, "clients")
         self.site = Site(self.world, self.storage, self.ledger, self.clients, self.expiry)
         self.sessions = [str(UUID(int=luck.getrandbits(128), version=4)) for _ in range(3)]
@@ -174,6 +175,7 @@ class Example:
             self._polls,
             self._polls,
             self._attaches,
+            self._looks_into_sessions,
             self._deletes,
             self._breaks_things,
         ]
@@ -261,6 +263,10 @@ class Example:
             seen = self.ledger.runs[found[0]].meanings
             await found[1].attach(found[0], luck.choice([0, 0, *seen]))
 
+    async def _looks_into_sessions(self) -> None:
+        caller = self.world.random.choice(self.callers)
+        await caller.look_into(self.world.random.choice(self._sessions_of(caller)))
+
     async def _deletes(self, subject: str | None = None) -> None:
         luck = self.world.random
         found = self._run(subject) if subject else None
@@ -307,6 +313,7 @@ class Example:
         caller = luck.choice(self.callers)
         session, now = luck.choice(self._sessions_of(caller)), self.world.instant()
         self.world.weather.counts["crowd"] += 1
+        self.ledger.crowded[session] = caller.user
         for _ in range(120):
             run = a_queued_run(
                 f"crowd-{self.world.timeline.number()}",

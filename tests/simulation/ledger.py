@@ -8,6 +8,7 @@ from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.ports import AgentTask, RunStore
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunKey, RunStatus
 from tests.simulation.exchange import Frame
+from tests.simulation.facts import RunFacts
 from tests.simulation.gateways import StoreCall
 from tests.simulation.scripts import Step, whole_text
 from tests.simulation.world import World
@@ -15,6 +16,9 @@ from tests.simulation.world import World
 LEASE_S = 15.0
 CANCEL_SEEN_S = 20.0
 """A heartbeat that comes through shows a cancel; without any, the lease is over by then."""
+CANCELLED_WITHIN_S = 3.0
+STORE_CALLS_OF_A_CANCEL = 4
+"""One that is under way, the heartbeat, the last segment, and the end."""
 LEASE_MAKERS = {"start", "resume", "heartbeat", "begin_continuation"}
 ENDS = {"STOP", "ERROR", "PAUSED", "CANCELLED"}
 GAP = 1_000_000
@@ -28,25 +32,6 @@ class HasMoments(Protocol):
 
     @property
     def loop(self) -> Any: ...
-
-
-@dataclass
-class RunFacts:
-    """What is known of a run from what was applied to its store."""
-
-    key: RunKey
-    session: str
-    user: str
-    message: str
-    executors: list[str] = field(default_factory=list)
-    meanings: dict[int, tuple[str, str, int]] = field(default_factory=dict)
-    ends_told: list[AgentRun] = field(default_factory=list)
-    versions: dict[int, tuple[Any, ...]] = field(default_factory=dict)
-    texts: dict[int, str] = field(default_factory=dict)
-    cancelled_at: float | None = None
-    gone_at: float | None = None
-    is_started: bool = False
-    """Whether whoever has stored it has learnt so."""
 
 
 @dataclass
@@ -64,6 +49,12 @@ class Ledger:
     turns_begun: dict[str, str] = field(default_factory=dict)
     by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     loops: dict[str, Any] = field(default_factory=dict)
+    limit: int = 0
+    """How many runs of one user may execute at once; 0 is any number."""
+    deletions: set[str] = field(default_factory=set)
+    """The sessions that somebody has wanted to delete."""
+    crowded: dict[str, str] = field(default_factory=dict)
+    """The sessions that were filled with the dead, and whose they are."""
 
     def breach(self, promise: Callable[..., object] | str, detail: str) -> None:
         """Note that a promise is broken."""
@@ -137,6 +128,8 @@ class Ledger:
             self.breach(self.a_run_ends_once, f"{call.method} of {call.process}: {after}")
         if before.error_type != after.error_type == LEASE_EXPIRED:
             self.a_lease_lapses_in_silence_only(after)
+        if before.status is RunStatus.RUNNING and after.status.is_terminal:
+            self.a_cancelled_run_ends_soon(after)
 
     def a_lease_lapses_in_silence_only(self, run: AgentRun) -> None:
         """Nobody is taken for dead who was heard of within the lease."""
@@ -145,6 +138,15 @@ class Ledger:
         if silent_s < LEASE_S:
             detail = f"{run.id} of {executor} after {silent_s:.3f} s"
             self.breach(self.a_lease_lapses_in_silence_only, detail)
+
+    def a_cancelled_run_ends_soon(self, run: AgentRun) -> None:
+        """Where nothing goes wrong, a cancel ends a run within its time, and what stores take."""
+        facts, weather = self.runs.get(run.id), self.world.weather
+        if facts is None or facts.cancelled_at is None or weather.has_struck:
+            return
+        took_s = self.world.now - facts.cancelled_at
+        if took_s > CANCELLED_WITHIN_S + STORE_CALLS_OF_A_CANCEL * weather.longest_call_s:
+            self.breach(self.a_cancelled_run_ends_soon, f"{run.id} after {took_s:.3f} s")
 
     def start_is_said_of_a_stored_run(self, run: AgentRun, header: AgentRun | None) -> None:
         """Whoever learns that it has stored a run finds it there, alive, and its own."""
@@ -175,9 +177,24 @@ class Ledger:
             self.breach("an_executor_executes_once", executor)
         self.turns_begun[executor] = task.run_id
         self.runs[task.run_id].executors.append(executor)
+        self.no_more_runs_than_allowed(self.runs[task.run_id].user)
         self._cancel_is_heeded(
             task.run_id, executor, "a turn", is_first=task.resumption is not None
         )
+
+    def no_more_runs_than_allowed(self, user: str) -> None:
+        """No more runs of a user execute at once than the limit says."""
+        headers = [self.header(facts.key) for facts in self.runs.values() if facts.user == user]
+        running = [
+            header.id
+            for header in headers
+            if header is not None
+            and header.status is RunStatus.RUNNING
+            and header.lease is not None
+            and header.lease.executor in self.turns_begun
+        ]
+        if self.limit and len(running) > self.limit:
+            self.breach(self.no_more_runs_than_allowed, f"{user} has {', '.join(running)}")
 
     def tool_begins(self, task: AgentTask, executor: str, call: str, process: HasMoments) -> None:
         self.world.note(process.name, f"tool {call} of {task.run_id} begins by {executor}")
@@ -284,6 +301,42 @@ class Ledger:
                 detail = f"{source} of {run_id}: {frame.event} {frame.id} after {last}"
                 self.breach("a_stream_has_no_hole", detail)
             last = frame.id
+
+    def completed_in(self, session: str) -> list[str]:
+        """Name the runs of a session that have COMPLETED, if nobody deletes them."""
+        if session in self.deletions:
+            return []
+        headers = [self.header(facts.key) for facts in self.runs.values()]
+        return [
+            header.id
+            for header in headers
+            if header is not None
+            and header.session_id == session
+            and header.status is RunStatus.COMPLETED
+        ]
+
+    def is_missing(self, session: str, due: Sequence[str], what: str) -> None:
+        """Note that something of a session was not told, unless it is being deleted."""
+        if session not in self.deletions:
+            detail = f"{what} is missing, of {session} with {', '.join(due)}"
+            self.breach("a_session_tells_what_was_said", detail)
+
+    def session_read(
+        self, session: str, due: Sequence[str], told: Mapping[str, str], asked_at: float
+    ) -> None:
+        """A session tells of all that has COMPLETED there, and of nothing that was deleted."""
+        for run_id in due:
+            if run_id not in told:
+                self.is_missing(session, due, run_id)
+        for run_id, output in told.items():
+            facts = self.runs.get(run_id)
+            if facts is None:
+                continue
+            if facts.session != session or (facts.gone_at is not None and asked_at > facts.gone_at):
+                self.breach("what_was_deleted_is_gone", f"{session} tells of {run_id}")
+            whole = whole_text(self.scripts[facts.message])
+            if not whole.startswith(output) or (run_id in due and output != whole):
+                self.breach("a_session_tells_what_was_said", f"{run_id}: {output!r}, {whole!r}")
 
     def cancelled(self, run_id: str) -> None:
         """Note that a cancel was acknowledged, if the run had not ended by then."""

@@ -71,7 +71,7 @@ class Memory:
         self._log = InMemoryEventLog(longest_pause=expiry)
         self._runs = InMemoryRunStore(self._log)
         conversations = InMemoryConversations(self._runs)
-        self.truth = Stores(self._runs, self._log, conversations, no_limits())
+        self.truth = Stores(self._runs, self._log, conversations, some_limits(world))
 
     def of(self, process: Process) -> Stores:
         return self.truth
@@ -101,7 +101,7 @@ class Table:
             if client.list_tables()["TableNames"]:
                 client.delete_table(TableName=TABLE)
             create_table(client)
-        self._quota = no_limits()
+        self._quota = some_limits(world)
         self._written: dict[str, tuple[float, int]] = {}
         self.truth = self._stores(self._client)
 
@@ -238,6 +238,7 @@ def _timed_out() -> Exception:
     return ReadTimeoutError(endpoint_url="http://the.table")
 
 
-def no_limits() -> RunQuota:
-    """Give a quota that nobody has to ask."""
-    return InMemoryRunQuota(RunLimits(runs_per_user=0, runs_per_tenant=0))
+def some_limits(world: World) -> RunQuota:
+    """Give a quota that is out of the way in most examples, and narrow in some."""
+    limits = [0, 0, 0, world.random.choice([1, 2, 4])]
+    return InMemoryRunQuota(RunLimits(runs_per_user=world.random.choice(limits), runs_per_tenant=0))

@@ -74,6 +74,11 @@ class Weather:
         """Whether anything has gone wrong so far."""
         return bool(set(self.counts) - {"flood", "crowd"})
 
+    @property
+    def longest_call_s(self) -> float:
+        """Tell what a call takes there and back at most, where nothing goes wrong."""
+        return 2 * (self.slowest_s if self.slow else 0.01)
+
     def latency_s(self) -> float:
         """Draw how long one way takes."""
         if not self.is_fine and self.random.random() < self.slow:

@@ -26,7 +26,7 @@ from agentrun.service.attach import RunFollower, attach, whole_run
 from agentrun.service.run_ports import RunPorts
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
-from tests.runs import AT, EXECUTOR, a_request, a_run, completed
+from tests.runs import AT, EXECUTOR, a_request, a_run, completed, failed
 
 pytestmark = pytest.mark.anyio
 
@@ -285,6 +285,27 @@ async def test_a_replay_that_loses_events_breaks_off(log: Log, lost: int) -> Non
     lose(log, lost)
     seen = [event async for batch in follower.batches(idle_s=60) for event in batch]
     assert seen == (events[:2] if lost == 3 else events[:3])
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_events_that_were_left_out_are_told_from_those_that_were_deleted(
+    log: Log, is_deleted: bool
+) -> None:
+    outcome = failed(last_event_id=5).model_copy(update={"error_type": "INTERNAL_ERROR"})
+    log.store.finish(a_run().key, EXECUTOR, outcome, at=AT)
+    real = log.log.read
+
+    def read(key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
+        if is_deleted:
+            log.store.runs.pop(key, None)
+        return real(key, after=after, at=at)
+
+    log.log.read = read  # type: ignore[method-assign]
+    if is_deleted:
+        with pytest.raises(RunNotFoundError):
+            await log.attach()
+    else:
+        assert [said.id for said in await log.read()] == [1, 5]
 
 
 async def test_a_replay_reads_each_page_once(log: Log) -> None:

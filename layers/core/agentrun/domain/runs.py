@@ -136,8 +136,9 @@ def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentR
     Give a run as it is once its lease has lapsed.
 
     A pause that nobody has decided ends CANCELLED, and so does one that came after a cancel. A
-    continuation that has not begun leaves the run PAUSED as it was. Any other run has lost its
-    executor and is FAILED. It has ended when its time was up, however much later that is seen.
+    continuation that has not begun leaves the run PAUSED as it was, or ends it CANCELLED where that
+    pause would be over. Any other run has lost its executor and is FAILED. It has ended when its
+    time was up, however much later that is seen.
 
     Args:
         run: The run as its header says: whatever else is concluded from, the log included, may
@@ -147,9 +148,10 @@ def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentR
     """
     if run.status is RunStatus.PAUSED:
         return _undecided(run, at)
-    if not run.has_begun:
-        return paused_again(run, at)
-    return _abandoned(run, last_stored_event_id, at)
+    if run.has_begun:
+        return _abandoned(run, last_stored_event_id, at)
+    again = paused_again(run, at)
+    return _undecided(run, at) if lease_has_lapsed(again, at) else again
 
 
 def paused_again(run: AgentRun, at: datetime) -> AgentRun:
@@ -169,19 +171,26 @@ def paused_again(run: AgentRun, at: datetime) -> AgentRun:
 
 def _undecided(run: AgentRun, at: datetime) -> AgentRun:
     is_too_late = not run.cancel_requested
-    # A pause that came after the request to cancel was over as soon as it had begun.
-    ended_at = run.lease.until if run.lease and is_too_late else run.updated_at
     return run.model_copy(
         update={
             "status": RunStatus.CANCELLED,
             "error_type": APPROVAL_EXPIRED if is_too_late else None,
             "error_message": "The approval was not decided in time." if is_too_late else None,
             "updated_at": to_milliseconds(at),
-            "completed_at": min(ended_at, to_milliseconds(at)),
+            "completed_at": min(_undecided_until(run), to_milliseconds(at)),
             "last_event_id": run.last_event_id + 1,
             "version": run.version + 1,
         }
     )
+
+
+def _undecided_until(run: AgentRun) -> datetime:
+    if not run.cancel_requested:
+        return run.paused_until or run.updated_at
+    if run.status is RunStatus.PAUSED or run.lease is None:
+        # A pause that came after the request to cancel was over as soon as it had begun.
+        return run.updated_at
+    return run.lease.until
 
 
 def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentRun:

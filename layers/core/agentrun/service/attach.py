@@ -137,16 +137,29 @@ class RunFollower:
         read, at = self._ports.log.read, self._ports.clock.now()
         try:
             stored = await in_thread(self._ports.threads, read, self.run.key, after=after, at=at)
+            if is_broken(self.run, stored, after=after):
+                await self._check_left_out()
         except StoreUnavailableError:
             return None
-        if is_broken(self.run, stored, after=after):
-            raise RunNotFoundError(self.run.id)
         if self._has_ended():
             return said_of_ended(self.run, stored)
         if lease_has_lapsed(self.run, self._ports.clock.now()):
             # Somebody may have taken the executor for dead before it wrote what was read here.
             return None
         return _without_unconfirmed_end(self.run, stored)
+
+    async def _check_left_out(self) -> None:
+        """
+        Check that the events which are missing were never stored.
+
+        Raises:
+            RunNotFoundError: They are gone, or the run is.
+            StoreUnavailableError: Retrying is safe.
+        """
+        if self.run.error_type != "INTERNAL_ERROR":
+            raise RunNotFoundError(self.run.id)
+        # Its executor may have left out what cannot be written, unless all of it was deleted.
+        await in_thread(self._ports.threads, self._ports.store.get_state, self.run.key)
 
     async def _refresh(self) -> None:
         try:

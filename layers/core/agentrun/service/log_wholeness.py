@@ -17,9 +17,6 @@ def is_broken(run: AgentRun, stored: Sequence[RecordedEvent], *, after: int) -> 
     """
     if run.status.is_terminal or run.status is RunStatus.PAUSED:
         stored = [recorded for recorded in stored if recorded.id <= _last_id(run)]
-    if run.error_type == "INTERNAL_ERROR":
-        # Its executor may have had events that cannot be written, and left them out.
-        return False
     if not stored:
         return after < _stored_up_to(run)
     ids = [recorded.id for recorded in stored]

@@ -1,6 +1,7 @@
 """Read runs: one, or many at once; whoever reads a dead run declares it so."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from agentrun.domain.errors import (
     FencedError,
@@ -19,7 +20,7 @@ MAX_LOOKS = 3
 """
 How often one run is read whose state changes between its reading and its repair.
 
-Enough for a cancel during a repair, and for the end of the pause that comes of both.
+Enough for a cancel during a repair, and for one change more.
 """
 READ_SCOPES = frozenset({"runs:read", "runs:write"})
 
@@ -37,15 +38,12 @@ def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts
     for _ in range(MAX_LOOKS):
         run = ports.store.get(key)
         _check_visible(run, principal, agent_id)
-        if not lease_has_lapsed(run, ports.clock.now()):
+        now = ports.clock.now()
+        if not lease_has_lapsed(run, now):
             return run
-        try:
-            run = ports.store.settle(run, at=ports.clock.now())
-        except FencedError:
-            # Whoever was first may have changed the texts as well.
-            continue
-        if not lease_has_lapsed(run, ports.clock.now()):
-            return run
+        # Whoever is faster may change the texts as well.
+        with suppress(FencedError):
+            return ports.store.settle(run, at=now)
     raise StoreUnavailableError("The run is changing too fast to be read.")
 
 

@@ -1,0 +1,25 @@
+"""What is known of one run in an example."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentrun.domain.runs import AgentRun, RunKey
+
+
+@dataclass
+class RunFacts:
+    """What is known of a run from what was applied to its store."""
+
+    key: RunKey
+    session: str
+    user: str
+    message: str
+    executors: list[str] = field(default_factory=list)
+    meanings: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+    ends_told: list[AgentRun] = field(default_factory=list)
+    versions: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
+    cancelled_at: float | None = None
+    gone_at: float | None = None
+    is_started: bool = False
+    """Whether whoever has stored it has learnt so."""
