@@ -43,7 +43,7 @@ def test_the_fake_keeps_to_the_model() -> None:
 
 
 def test_the_dynamodb_adapter_keeps_to_the_model(atomic_table: Stores) -> None:
-    check(atomic_table, examples=30, steps=30)
+    check(atomic_table, examples=20, steps=25)
 
 
 def test_a_lease_lapses_only_after_its_grace() -> None:
