@@ -1,6 +1,6 @@
 """The largest answers of the status function, as Lambda's own runtime would send them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -52,14 +52,15 @@ def store(sent: SentAnswers) -> DynamoRunStore:
     return DynamoRunStore(client_of(), TABLE)
 
 
-def copied(run_id: str, new_id: str) -> None:
-    """Store a run once more: a turn through the store takes moto a copy of the table."""
+def copied(run_id: str, new_ids: Iterable[str]) -> None:
+    """Store a run again and again: for each turn through the store moto copies the whole table."""
     client = client_of()
-    for item in client.scan(TableName=TABLE)["Items"]:
-        keys = {name: item[name]["S"] for name in ("pk", "sk")}
-        if any(key.endswith(f"#{run_id}") for key in keys.values()):
-            new = {name: {"S": key.replace(run_id, new_id)} for name, key in keys.items()}
-            client.put_item(TableName=TABLE, Item=item | new)
+    items: list[Any] = client.scan(TableName=TABLE)["Items"]
+    of_run = [item for item in items if f"#{run_id}" in item["pk"]["S"] + item["sk"]["S"]]
+    for new_id in new_ids:
+        for item in of_run:
+            keys = {name: {"S": item[name]["S"].replace(run_id, new_id)} for name in ("pk", "sk")}
+            client.put_item(TableName=TABLE, Item=item | keys)
 
 
 def ended(store: DynamoRunStore, run_id: str, said: str, output: str) -> None:
@@ -145,8 +146,7 @@ def test_a_sessions_last_message_is_cut_rather_than_left_out(
 def test_the_runs_of_a_long_session_fit(sent: SentAnswers, store: DynamoRunStore) -> None:
     talk = Talk(store, "ana")
     talk.turn("turn-000", "\x01" * 5_000, completed("\x01" * 5_000))
-    for number in range(1, 130):
-        copied("turn-000", f"turn-{number:03}")
+    copied("turn-000", (f"turn-{number:03}" for number in range(1, 130)))
     shown = sent.get(f"/api/sessions/{talk.id}/runs")
     assert shown[-1]["id"] == "turn-129"
     assert 90 < len(shown) < 130
