@@ -6,7 +6,7 @@ from uuid import uuid4
 from starlette.applications import Starlette
 
 from agent_catalog import load_catalog, tell_fault
-from agent_catalog.media_download import UrlMediaLoader
+from agent_catalog.media.loader import UrlMediaLoader
 from agentrun.adapters.dynamo_client import dynamo_client
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
@@ -50,7 +50,7 @@ def new_id() -> str:
 
 def load_engine() -> LoadedEngine:
     """Import the agent framework, which takes longer than all of the above."""
-    from agent_catalog.engine import PydanticAiEngine  # noqa: PLC0415
+    from agent_catalog.running.engine import PydanticAiEngine  # noqa: PLC0415
 
     return PydanticAiEngine(catalog)
 
