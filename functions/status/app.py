@@ -18,9 +18,8 @@ from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
 from agentrun.http.base_path import BasePathMiddleware
 from agentrun.http.bodies import agent_body, buffered_answer, run_answer, runs_answer
-from agentrun.http.cors import with_cors
+from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
 from agentrun.http.fastapi_problems import install_problem_handlers
-from agentrun.http.security_headers import SecurityHeadersMiddleware
 from agentrun.http.session_routes import session_routes
 from agentrun.service.cancel_run import cancel_run
 from agentrun.service.list_agents import find_agent, list_agents

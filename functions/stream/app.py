@@ -17,12 +17,10 @@ from agentrun.adapters.jwt_verifier import verifier_from
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.http.authentication import by_bearer_token
 from agentrun.http.base_path import BasePathMiddleware
-from agentrun.http.cors import with_cors
-from agentrun.http.kept_invocations import KeptInvocations
-from agentrun.http.lifespan import ending_with
+from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
+from agentrun.http.invocations import KeptInvocations, ending_with
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
-from agentrun.http.security_headers import SecurityHeadersMiddleware
 from agentrun.service.deferred_engine import DeferredEngine, LoadedEngine
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.reader_places import ReaderPlaces

@@ -1,4 +1,4 @@
-"""Bodies: one strict reading of JSON, and what is said about a bad one."""
+"""Requests: one strict reading of JSON, what is said of a bad one, and the answer asked for."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from agentrun.domain.approvals import ContinueRequest
 from agentrun.domain.errors import InvalidRequestError, PayloadTooLargeError
 from agentrun.domain.requests import RunRequest
 from agentrun.http.json_body import MAX_CONTAINERS, MAX_DEPTH, MAX_NUMBER_CHARACTERS, parse_json
-from agentrun.http.request_body import MAX_BODY_BYTES, read_json, validated
+from agentrun.http.requests import MAX_BODY_BYTES, read_json, validated, wants_stream
 
 
 def request(body: bytes, content_type: str | None = "application/json", **headers: str) -> Request:
@@ -209,3 +209,46 @@ def test_a_list_is_given_up_at_its_first_bad_item() -> None:
 def test_a_whole_number_may_have_a_fraction_of_nought(value: float) -> None:
     found = validated({"message": "m", "options": {"maxTokens": value}}, RunRequest)
     assert found.options.max_tokens == int(value)
+
+
+def accepting(*lines: str) -> Request:
+    headers = [(b"accept", line.encode("latin-1")) for line in lines]
+    return Request({"type": "http", "method": "POST", "headers": headers})
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("text/event-stream",),
+        ("TEXT/Event-Stream",),
+        ("text/event-stream; charset=utf-8",),
+        (" text/event-stream ;q=0.001",),
+        ("application/json, text/event-stream;q=0.5",),
+        ("application/json", "text/event-stream"),
+        ('application/json; x="a,b", text/event-stream',),
+        ("text/event-stream;q=0.0, text/event-stream;q=1",),
+    ],
+)
+def test_a_stream_is_wanted_where_accept_names_its_type(lines: tuple[str, ...]) -> None:
+    assert wants_stream(accepting(*lines))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        ("",),
+        ("*/*",),
+        ("text/*",),
+        ("application/json",),
+        ("text/event-stream;q=0",),
+        ("text/event-stream; Q=0.000",),
+        ("text/event-stream;charset=utf-8;q=0, */*",),
+        ("text/event-streams",),
+        ("x-text/event-stream",),
+        ('application/json; x="text/event-stream"',),
+        ('application/json; x=", text/event-stream,"',),
+    ],
+)
+def test_anything_else_is_one_json_answer(lines: tuple[str, ...]) -> None:
+    assert not wants_stream(accepting(*lines))
