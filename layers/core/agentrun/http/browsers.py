@@ -99,7 +99,7 @@ def _refusal(request: Request, refused: Response) -> Response:
         400,
         "invalid-request",
         f"This API does not allow what the preflight asks for in {', '.join(at_fault)}.",
-        invalidParams=[{"name": name, "reason": "is not allowed"} for name in at_fault],
+        invalid_params=[{"name": name, "reason": "is not allowed"} for name in at_fault],
     )
     of_body = {"content-type", "content-length"}
     answer.headers.update({k: v for k, v in refused.headers.items() if k not in of_body})
