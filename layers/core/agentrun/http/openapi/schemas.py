@@ -116,9 +116,11 @@ def _generated() -> dict[str, Json]:
         ref_template=_REF,
         schema_generator=_Wire,
     )
-    # Its form on the wire is another one, which takes its name.
-    del found["$defs"]["Paused"]
-    text = json.dumps(found["$defs"])
+    defined: dict[str, Json] = found["$defs"]
+    defined["JsonValue"]["description"] = "Any JSON."
+    # On the wire a pause has another form, which takes its name.
+    del defined["Paused"]
+    text = json.dumps(defined)
     for name, shown in _NAMES.items():
         text = text.replace(json.dumps(ref(name)["$ref"]), json.dumps(ref(shown)["$ref"]))
     named = {_NAMES.get(name, name): schema for name, schema in json.loads(text).items()}
@@ -126,10 +128,13 @@ def _generated() -> dict[str, Json]:
 
 
 def _open(name: str, schema: Json) -> Json:
-    """Describe a model that is closed inside; clients have to expect fields that will be new."""
+    """
+    Describe a model by its docstring, without which it is a KeyError.
+
+    It is closed inside; outside, clients have to expect fields that they do not know yet.
+    """
     schema.pop("additionalProperties", None)
-    described = {"title": name, "description": _summary(schema.get("description", "Any JSON."))}
-    return {**schema, **described}
+    return {**schema, "title": name, "description": _summary(schema["description"])}
 
 
 def _summary(docstring: str) -> str:
