@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from agent_catalog import load_catalog
-from agent_catalog.media_download import UrlMediaLoader
+from agent_catalog.media.loader import UrlMediaLoader
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_reader_quota import DynamoReaderQuota

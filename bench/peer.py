@@ -17,8 +17,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from agent_catalog import load_catalog
-from agent_catalog.engine import PydanticAiEngine
-from agent_catalog.models import create_model
+from agent_catalog.models.factory import create_model
+from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.events import ContentDelta, EngineEvent
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.turns import TurnEnded, TurnPaused

@@ -1,9 +1,9 @@
 """The status function: agents, runs as they are, and conversations."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Query, Response
+from fastapi import Depends, FastAPI, Response
 from mangum import Mangum
 
 from agent_catalog import load_catalog
@@ -17,10 +17,10 @@ from agentrun.domain.principal import Principal
 from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
 from agentrun.http.base_path import BasePathMiddleware
-from agentrun.http.bodies import agent_body, buffered_answer, run_answer, runs_answer
-from agentrun.http.cors import with_cors
+from agentrun.http.bodies import HealthBody, agent_body, buffered_answer, run_answer, runs_answer
+from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
 from agentrun.http.fastapi_problems import install_problem_handlers
-from agentrun.http.security_headers import SecurityHeadersMiddleware
+from agentrun.http.queries import Fields, IncludeInactive, RunIds
 from agentrun.http.session_routes import session_routes
 from agentrun.service.cancel_run import cancel_run
 from agentrun.service.list_agents import find_agent, list_agents
@@ -55,7 +55,7 @@ Caller = Annotated[Principal, Depends(authenticate)]
 @api.get("/api/v1/health")
 def health() -> Response:
     """Tell that the function answers."""
-    return buffered_answer({"status": "UP"})
+    return buffered_answer(HealthBody(status="UP"))
 
 
 @api.get("/api/v1/openapi.json")
@@ -67,9 +67,7 @@ def get_openapi(_caller: Caller) -> Response:
 
 
 @api.get("/api/agents")
-def get_agents(
-    _caller: Caller, include_inactive: Annotated[bool, Query(alias="includeInactive")] = False
-) -> Response:
+def get_agents(_caller: Caller, include_inactive: IncludeInactive = False) -> Response:
     """List the agents that can be run."""
     found = list_agents(catalog, include_inactive=include_inactive)
     return buffered_answer([agent_body(agent) for agent in found])
@@ -83,10 +81,7 @@ def get_agent(_caller: Caller, agent_id: str) -> Response:
 
 @api.get("/api/agents/{agent_id}/runs/status")
 def get_status_of_many(
-    caller: Caller,
-    agent_id: str,
-    run_ids: Annotated[list[str], Query(alias="runIds")],
-    fields: Annotated[Literal["full", "summary"], Query()] = "full",
+    caller: Caller, agent_id: str, run_ids: RunIds, fields: Fields = "full"
 ) -> Response:
     """Show up to 100 runs at once."""
     runs = get_runs(

@@ -6,7 +6,7 @@ from uuid import uuid4
 from starlette.applications import Starlette
 
 from agent_catalog import load_catalog, tell_fault
-from agent_catalog.media_download import UrlMediaLoader
+from agent_catalog.media.loader import UrlMediaLoader
 from agentrun.adapters.dynamo_client import dynamo_client
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
@@ -17,12 +17,10 @@ from agentrun.adapters.jwt_verifier import verifier_from
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.http.authentication import by_bearer_token
 from agentrun.http.base_path import BasePathMiddleware
-from agentrun.http.cors import with_cors
-from agentrun.http.kept_invocations import KeptInvocations
-from agentrun.http.lifespan import ending_with
+from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
+from agentrun.http.invocations import KeptInvocations, ending_with
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
-from agentrun.http.security_headers import SecurityHeadersMiddleware
 from agentrun.service.deferred_engine import DeferredEngine, LoadedEngine
 from agentrun.service.launch_ports import LaunchPorts
 from agentrun.service.reader_places import ReaderPlaces
@@ -50,7 +48,7 @@ def new_id() -> str:
 
 def load_engine() -> LoadedEngine:
     """Import the agent framework, which takes longer than all of the above."""
-    from agent_catalog.engine import PydanticAiEngine  # noqa: PLC0415
+    from agent_catalog.running.engine import PydanticAiEngine  # noqa: PLC0415
 
     return PydanticAiEngine(catalog)
 

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic_ai.models import Model
 
 from agent_catalog import load_catalog
-from agent_catalog.engine import PydanticAiEngine
-from agent_catalog.models import create_model
+from agent_catalog.models.factory import create_model
+from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import (
     ContentDelta,

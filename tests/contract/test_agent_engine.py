@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agent_catalog import load_catalog
-from agent_catalog.demo_model import demo_model
-from agent_catalog.engine import PydanticAiEngine
+from agent_catalog.models.demo.model import demo_model
+from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.agents import Agent
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError, EngineError, MayNotActError

@@ -9,7 +9,7 @@ from pydantic_ai.messages import ModelRequest as AiRequest
 from pydantic_ai.messages import TextPart
 from pydantic_ai.models import ModelRequestParameters
 
-from agent_catalog.models import create_model
+from agent_catalog.models.factory import create_model
 from agentrun.domain.events import ContentDelta, ReasoningDelta, ToolEnd, ToolStart
 from agentrun.domain.requests import RunOptions
 from tests.bedrock import (

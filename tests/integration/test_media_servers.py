@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
-from agent_catalog.media_download import MAX_AT_ONCE, UrlMediaLoader
-from agent_catalog.public_download import MAX_REDIRECTS
+from agent_catalog.media.loader import MAX_AT_ONCE, UrlMediaLoader
+from agent_catalog.media.public_download import MAX_REDIRECTS
 from agentrun.domain.errors import InvalidRequestError, PayloadTooLargeError
 from agentrun.domain.media import MAX_DOWNLOAD_BYTES
 from tests.integration.internet import PUBLIC, Answer, Internet, ok, redirect

@@ -15,8 +15,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_catalog import public_download
-from agent_catalog.media_download import UrlMediaLoader
+from agent_catalog.media import public_download
+from agent_catalog.media.loader import UrlMediaLoader
 from agentrun.domain.errors import InvalidRequestError
 from tests.integration.internet import PUBLIC, PUBLIC_IPV6, Internet, ok, redirect
 

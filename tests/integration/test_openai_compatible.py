@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic_ai.models.openai import OpenAIResponsesModel
 
-from agent_catalog.guarded_model import GuardedModel
-from agent_catalog.models import create_model
+from agent_catalog.models.factory import create_model
+from agent_catalog.models.guarded import GuardedModel
 from agentrun.causes import described, first_cause, in_full, plain_text
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, Metrics, ReasoningDelta, ToolEnd, ToolStart

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from agentrun.domain.errors import AgentrunError
 from agentrun.domain.ports import AgentTask, ConversationStore
 from agentrun.domain.principal import Principal
-from agentrun.http.kept_invocations import KeptInvocations
+from agentrun.http.invocations import KeptInvocations
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
 from agentrun.service.launch_ports import LaunchPorts

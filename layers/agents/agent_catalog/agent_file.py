@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_catalog.agent_spec import Capability, ModelSettings
-from agent_catalog.mcp_entry import McpServer
+from agent_catalog.mcp.entry import McpServer
 
 MODEL_ID_PATTERN = r"^(demo|test|[a-z0-9/-]+:\S+)$"
 """`demo`, or `<provider>:<name>` as pydantic-ai writes it."""

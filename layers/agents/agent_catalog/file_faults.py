@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from agent_catalog.agent_file import AgentFile, History, Limits
 from agent_catalog.agent_spec import ModelSettings
 from agent_catalog.agent_yaml import YamlFile
-from agent_catalog.mcp_entry import McpServer
+from agent_catalog.mcp.entry import McpServer
 
 # By the path to them, positions left out.
 _FIELDS = {

@@ -16,8 +16,8 @@ from pydantic_ai.messages import (
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.run import AgentRunResultEvent
 
-from agent_catalog.mcp_entry import McpServer
-from agent_catalog.mcp_tools import McpToolset
+from agent_catalog.mcp.entry import McpServer
+from agent_catalog.mcp.toolset import McpToolset
 from agent_catalog.session import Session
 from tests.mcp_server.scripted import ScriptedServer
 

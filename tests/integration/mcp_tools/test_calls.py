@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from agent_catalog.mcp_transport import MAX_MESSAGE_BYTES
+from agent_catalog.binding.output import MAX_RESULT_BYTES
+from agent_catalog.mcp.transport import MAX_MESSAGE_BYTES
 from agent_catalog.session import Session
-from agent_catalog.tool_output import MAX_RESULT_BYTES
 from agentrun.domain.errors import MayNotActError
 from tests.integration.mcp_tools.mcp_run import ECHO, McpRun, entry
 from tests.mcp_server.scripted import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_catalog.mcp_entry import McpServer
+from agent_catalog.mcp.entry import McpServer
 from tests.integration.mcp_tools.mcp_run import Call, McpRun
 from tests.mcp_server.reference import reference_server
 

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 from agent_catalog import AgentCatalog, load_catalog
-from agent_catalog.demo_model import demo_model
-from agent_catalog.engine import PydanticAiEngine
+from agent_catalog.models.demo.model import demo_model
+from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.events import ContentDelta, Metrics, ToolEnd, ToolStart

@@ -11,7 +11,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel, StreamFunctionDef
 
 from agent_catalog import load_catalog
-from agent_catalog.engine import PydanticAiEngine
+from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentTask

@@ -16,7 +16,7 @@ from pydantic_ai.capabilities import CAPABILITY_TYPES
 from agent_catalog import CatalogError, agent_spec, load_catalog
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.agent_spec import CAPABILITIES, ModelSettings
-from agent_catalog.built_agent import build_agent
+from agent_catalog.running.build import build_agent
 from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
 
 CALCULATE = "agent_catalog.tools.calculator:calculate"

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_ai import Agent as AiAgent
 
-from agent_catalog.demo.echo import echo
-from agent_catalog.demo.rules import next_step
-from agent_catalog.demo.step import Conversation, split_tokens
-from agent_catalog.demo_model import demo_model
-from agent_catalog.models import create_model
+from agent_catalog.models.demo.echo import echo
+from agent_catalog.models.demo.model import demo_model
+from agent_catalog.models.demo.rules import next_step
+from agent_catalog.models.demo.step import Conversation, split_tokens
+from agent_catalog.models.factory import create_model
 from agent_catalog.passages import PassageIndex, split_passages
 from agent_catalog.tools import search
 from agentrun.domain.errors import EngineError

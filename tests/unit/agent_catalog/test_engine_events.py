@@ -12,7 +12,7 @@ from pydantic_ai.models.function import (
 )
 from pydantic_ai.usage import RunUsage
 
-from agent_catalog.spending import metrics
+from agent_catalog.running.spending import metrics
 from agentrun.domain.events import (
     ContentDelta,
     EngineEvent,

@@ -13,9 +13,9 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel, StreamFunctionDef
 
 from agent_catalog import load_catalog
-from agent_catalog.engine import PydanticAiEngine
-from agent_catalog.engine_errors import engine_error
-from agent_catalog.models import create_model
+from agent_catalog.models.factory import create_model
+from agent_catalog.running.engine import PydanticAiEngine
+from agent_catalog.running.errors import engine_error
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, Metrics, ToolEnd, ToolError, ToolStart
 from agentrun.domain.requests import RunOptions

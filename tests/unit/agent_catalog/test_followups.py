@@ -10,8 +10,8 @@ from pydantic_ai.messages import ModelMessage, UserPromptPart
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from agent_catalog import followups
-from agent_catalog.engine import PydanticAiEngine
+from agent_catalog.running import followups
+from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import Metrics
 from tests.unit.agent_catalog.conftest import Bench, MakeBench, calling

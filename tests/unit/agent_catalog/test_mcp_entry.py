@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent_catalog.mcp_entry import HeaderValueError, McpServer
+from agent_catalog.mcp.entry import HeaderValueError, McpServer
 from agentrun.domain.agents import AgentTool
 
 URL = "https://mcp.example.com/mcp"
@@ -122,6 +122,6 @@ def test_a_value_that_is_not_there_or_does_not_fit_is_named_by_its_variable(
 
 
 def test_reading_it_loads_neither_the_engine_nor_a_client() -> None:
-    program = "import sys, agent_catalog.mcp_entry; print(*sys.modules)"
+    program = "import sys, agent_catalog.mcp.entry; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
-    assert {"pydantic_ai", "httpx2", "agent_catalog.mcp_client"}.isdisjoint(loaded)
+    assert {"pydantic_ai", "httpx2", "agent_catalog.mcp.client"}.isdisjoint(loaded)

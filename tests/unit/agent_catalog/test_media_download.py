@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from agent_catalog.media_download import UrlMediaLoader
-from agent_catalog.media_urls import MAX_URL_CHARACTERS, UnusableUrlError, check_url
+from agent_catalog.media.loader import UrlMediaLoader
+from agent_catalog.media.urls import MAX_URL_CHARACTERS, UnusableUrlError, check_url
 from agentrun.domain.errors import InvalidRequestError
 from agentrun.domain.media import MediaLoader
 
@@ -64,7 +64,7 @@ async def test_an_error_names_the_field_and_not_the_url() -> None:
 def test_the_framework_is_not_loaded_before_there_is_something_to_download() -> None:
     program = (
         "import asyncio, sys\n"
-        "from agent_catalog.media_download import UrlMediaLoader\n"
+        "from agent_catalog.media.loader import UrlMediaLoader\n"
         "from agentrun.domain.errors import InvalidRequestError\n"
         "try: asyncio.run(UrlMediaLoader().load({'media.0.data': 'ftp://files.example/'}))\n"
         "except InvalidRequestError: print(*{'pydantic_ai', 'httpx2'} & set(sys.modules))"

@@ -7,8 +7,8 @@ import pytest
 from pydantic_ai.models.bedrock import BedrockConverseModel
 from pydantic_ai.models.function import FunctionModel
 
-from agent_catalog.guarded_model import GuardedModel
-from agent_catalog.models import create_model
+from agent_catalog.models.factory import create_model
+from agent_catalog.models.guarded import GuardedModel
 from agentrun.domain.errors import EngineError
 
 HAIKU = "bedrock:us.anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -56,7 +56,7 @@ def test_a_provider_whose_package_is_missing_is_not_set_up(monkeypatch: pytest.M
 
 def test_the_engine_loads_no_providers_package_before_it_is_asked_for_a_model() -> None:
     script = (
-        "import sys, agent_catalog.engine\n"
+        "import sys, agent_catalog.running.engine\n"
         "print(*{'boto3', 'openai', 'pydantic_ai.models.bedrock'} & set(sys.modules))"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

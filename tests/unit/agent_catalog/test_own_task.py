@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from agent_catalog.own_task import in_own_task
+from agent_catalog.running.engine import in_own_task
 
 pytestmark = pytest.mark.anyio
 

@@ -22,8 +22,8 @@ from pydantic_ai.models.function import (
     StreamFunctionDef,
 )
 
-from agent_catalog.pause import pause
-from agent_catalog.spending import Spent
+from agent_catalog.running.pauses import pause
+from agent_catalog.running.spending import Spent
 from agentrun.domain.agents import Agent
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError

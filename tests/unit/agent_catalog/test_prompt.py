@@ -2,7 +2,7 @@
 
 from pydantic_ai.messages import BinaryContent, BinaryImage
 
-from agent_catalog.prompt import user_prompt
+from agent_catalog.running.history import user_prompt
 from agentrun.domain.agents import Agent
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.ports import AgentTask

@@ -11,6 +11,7 @@ from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import RunUsage
 
 from agent_catalog import secret_variables as module
+from agent_catalog.binding.tool import bind_tool
 from agent_catalog.secret_variables import (
     MissingVariableError,
     SecretsUnavailableError,
@@ -19,7 +20,6 @@ from agent_catalog.secret_variables import (
     variable,
 )
 from agent_catalog.session import Session
-from agent_catalog.tool_binding import bind_tool
 
 SECRET = "hunter2-hunter2"
 pytestmark = pytest.mark.anyio

@@ -17,8 +17,8 @@ from pydantic_ai.profiles.google import GoogleJsonSchemaTransformer
 from pydantic_ai.profiles.openai import OpenAIJsonSchemaTransformer
 from pydantic_ai.providers.bedrock import BedrockJsonSchemaTransformer
 
-from agent_catalog.tool_parameters import ToolParameters
-from agent_catalog.tool_schema import UnusableSchemaError, map_schemas, read_schema, resolve
+from agent_catalog.binding.parameters import ToolParameters
+from agent_catalog.binding.schema import UnusableSchemaError, map_schemas, read_schema, resolve
 from tests.bedrock.tool_rules import tool_faults
 from tests.mcp_server.odd_json import (
     LISTS,

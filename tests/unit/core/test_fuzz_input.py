@@ -40,12 +40,13 @@ from agentrun.domain.requests import RunRequest
 from agentrun.http.bearer import authorizer_context, bearer_token, verified_by_gateway
 from agentrun.http.json_body import parse_json
 from agentrun.http.problems import of_agentrun_error
-from agentrun.http.request_body import read_json, validated
-from agentrun.http.request_headers import (
+from agentrun.http.requests import (
     cursor_of,
     idempotency_of,
+    read_json,
     reader_of,
     session_policy_of,
+    validated,
     wants_stream,
 )
 from agentrun.service.run_status import distinct_run_ids

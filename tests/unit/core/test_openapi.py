@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from agentrun.domain.events import EventType
 from agentrun.domain.requests import RunRequest
 from agentrun.http.openapi.document import FUNCTION_URL_PATHS, VERSION, openapi_document
-from agentrun.http.openapi.schemas import EVENT_DATA
+from agentrun.http.openapi.schemas import EVENTS
 from agentrun.http.problems import PROBLEMS, TITLES
 from tests.openapi_document import DOCUMENT, Json, misfits, operations, resolved
 from tests.translated_template import routes
@@ -88,7 +88,7 @@ def test_every_parameter_of_a_path_is_described(path: str, method: str, operatio
 
 
 def test_every_event_has_its_schema_and_an_example() -> None:
-    assert set(EVENT_DATA) == set(EventType)
+    assert {event.model_fields["event"].default for event in EVENTS} == set(EventType)
     stream = DOCUMENT["paths"][FUNCTION_URL_PATHS[0]]["post"]["responses"]["200"]
     shown = stream["content"]["text/event-stream"]["examples"]
     assert set(shown) == {str(event) for event in EventType}

@@ -12,30 +12,40 @@ from agentrun.domain.events import PendingApproval
 from agentrun.domain.model import Model
 
 MAX_REASON_CHARACTERS = 2_000
+Reason = Annotated[
+    str | None,
+    Field(max_length=MAX_REASON_CHARACTERS, description="What the model is told of a rejection."),
+]
 _APPROVAL_ID = re.compile(r"(?P<run_id>[A-Za-z0-9_-]{1,64})\.(?P<event_id>[0-9]{1,12})", re.ASCII)
 
 
 class ApprovalAction(StrEnum):
-    """What may be decided of a call."""
+    """What may be decided of a tool call."""
 
     APPROVE = "APPROVE"
     REJECT = "REJECT"
 
 
 class Decision(Model):
-    """
-    One call's decision.
+    """What is decided of one tool call."""
 
-    `arguments` replace those that the model has chosen; `reason` is what the model is told of a
-    rejection.
-    """
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "not": {
+                "properties": {"action": {"const": "REJECT"}, "arguments": {"type": "object"}},
+                "required": ["action", "arguments"],
+            }
+        },
+    )
 
-    model_config = ConfigDict(extra="ignore")
-
-    id: str = Field(min_length=1, max_length=256)
+    id: str = Field(min_length=1, max_length=256, description="One of the pause's `approvals`.")
     action: ApprovalAction
-    reason: Annotated[str | None, Field(max_length=MAX_REASON_CHARACTERS)] = None
-    arguments: dict[str, JsonValue] | None = None
+    reason: Reason = None
+    arguments: dict[str, JsonValue] | None = Field(
+        default=None,
+        description="In place of those that the model has chosen; of an approved call only.",
+    )
 
     @model_validator(mode="after")
     def _only_what_runs_has_arguments(self) -> Self:
@@ -45,15 +55,23 @@ class Decision(Model):
 
 
 class ContinueRequest(Model):
-    """The body of a request that continues a run: one action for all calls, or one for each."""
+    """Exactly one of `action`, for all pending calls, and `decisions`, one each."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "oneOf": [
+                {"properties": {"action": {"type": "string"}}, "required": ["action"]},
+                {"properties": {"decisions": {"type": "array"}}, "required": ["decisions"]},
+            ]
+        },
+    )
 
-    action: ApprovalAction | None = None
-    reason: Annotated[str | None, Field(max_length=MAX_REASON_CHARACTERS)] = None
+    action: ApprovalAction | None = Field(default=None, description="Decides all pending calls.")
+    reason: Reason = None
     decisions: (
         Annotated[tuple[Decision, ...], Field(min_length=1, max_length=100, fail_fast=True)] | None
-    ) = None
+    ) = Field(default=None, description="Each pending call once.")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -84,12 +102,12 @@ class ContinueRequest(Model):
 
 
 class ResolveRequest(Model):
-    """The body by which an approval is resolved as a whole, under its older names."""
+    """The decision on all of an approval's calls."""
 
     model_config = ConfigDict(extra="ignore")
 
     decision: Literal["APPROVED", "REJECTED"]
-    reason: Annotated[str | None, Field(max_length=MAX_REASON_CHARACTERS)] = None
+    reason: Reason = None
 
     def as_continue(self) -> ContinueRequest:
         """Say the same as a request to continue."""

@@ -112,10 +112,14 @@ class PastTurn(Model):
 
 
 class Message(Model):
-    """One message of a conversation as its user sees it."""
+    """One message of a conversation."""
 
     role: Literal["user", "assistant", "tool"]
-    content: str
-    content_truncated: Literal[True] | None = None
+    content: str = Field(
+        description="Of a tool: its result as text, JSON unless it was a text already."
+    )
+    content_truncated: Literal[True] | None = Field(
+        default=None, description="There is more of it than one answer has room for."
+    )
     created_at: Instant
     run_id: str = Field(min_length=1)

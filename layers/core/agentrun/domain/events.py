@@ -27,7 +27,7 @@ class EventType(StrEnum):
 
 
 class Start(Model):
-    """The run is durable; always first, before any model call."""
+    """The run is durable; always the first event."""
 
     event: Literal[EventType.START] = EventType.START
     run_id: str
@@ -55,7 +55,7 @@ class ToolStart(Model):
     event: Literal[EventType.TOOL_START] = EventType.TOOL_START
     id: str
     name: str
-    arguments: JsonValue
+    arguments: JsonValue = Field(description="Any JSON, usually an object.")
 
 
 class ToolEnd(Model):
@@ -64,11 +64,11 @@ class ToolEnd(Model):
     event: Literal[EventType.TOOL_END] = EventType.TOOL_END
     id: str
     name: str
-    result: JsonValue
+    result: JsonValue = Field(description="Any JSON, null too.")
 
 
 class ToolError(Model):
-    """A tool has failed; the model sees the error and the run goes on."""
+    """A tool has failed; the model is told, and the run goes on."""
 
     event: Literal[EventType.TOOL_ERROR] = EventType.TOOL_ERROR
     id: str
@@ -82,7 +82,7 @@ def _known(figure: float | None) -> float | None:
 
 class Metrics(Model):
     """
-    What the run has used; a figure that is not known is None and absent on the wire.
+    What a run has used, told once right before its end; a figure that is not known is absent.
 
     Neither JSON nor DynamoDB has a number for NaN or infinity: such a cost is not known.
     """
@@ -94,21 +94,28 @@ class Metrics(Model):
     total_tokens: int | None = None
     llm_calls: int | None = None
     model: str | None = None
-    cost_usd: Annotated[float | None, AfterValidator(_known)] = None
+    cost_usd: Annotated[float | None, AfterValidator(_known)] = Field(
+        default=None, description="In US dollars."
+    )
     duration_ms: int | None = None
 
 
+Followups = Annotated[
+    tuple[str, ...] | None, Field(description="Suggested questions, where they were asked for.")
+]
+
+
 class Stop(Model):
-    """Terminal: the run is COMPLETED; `followups` is None unless they were asked for."""
+    """Ends the stream: the run is COMPLETED."""
 
     event: Literal[EventType.STOP] = EventType.STOP
     run_id: str
     status: Literal["COMPLETED"] = "COMPLETED"
-    followups: tuple[str, ...] | None = None
+    followups: Followups = None
 
 
 class Error(Model):
-    """Terminal: the run is FAILED; the message is safe to show."""
+    """Ends the stream: the run is FAILED; the text says why and is safe to show."""
 
     event: Literal[EventType.ERROR] = EventType.ERROR
     message: str
@@ -124,7 +131,7 @@ class PendingApproval(Model):
 
 
 class Paused(Model):
-    """Terminal for this stream: the run waits for approvals."""
+    """Ends the stream: the run waits for approvals."""
 
     event: Literal[EventType.PAUSED] = EventType.PAUSED
     approval_id: str
@@ -132,7 +139,7 @@ class Paused(Model):
 
 
 class Cancelled(Model):
-    """Terminal: the run is CANCELLED."""
+    """Ends the stream: the run is CANCELLED; the text says why."""
 
     event: Literal[EventType.CANCELLED] = EventType.CANCELLED
     reason: str

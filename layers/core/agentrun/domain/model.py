@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -12,7 +12,12 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Model(BaseModel):
-    """A closed and frozen value; snake_case in Python, camelCase in JSON."""
+    """
+    A closed and frozen value; snake_case in Python, camelCase in JSON.
+
+    Of models that callers see, a docstring's first paragraph and the fields' descriptions are what
+    the OpenAPI document says of them.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -54,5 +59,6 @@ Instant = Annotated[
     datetime,
     AfterValidator(to_milliseconds),
     PlainSerializer(iso_milliseconds, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """An aware UTC instant in milliseconds; ISO 8601 with `Z` in JSON."""

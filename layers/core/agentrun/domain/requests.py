@@ -12,11 +12,13 @@ from pydantic import (
     StrictBool,
 )
 
+from agentrun.domain.media import MAX_MEDIA
 from agentrun.domain.media_types import essence
 from agentrun.domain.model import Model
 from agentrun.domain.principal import MAX_NAME_CHARACTERS
 
 MAX_MESSAGE_CHARACTERS = 100_000
+_MIME_NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 
 
 def _not_blank(text: str) -> str:
@@ -33,25 +35,43 @@ def _number(value: object) -> object:
 
 
 class RunOptions(Model):
-    """Overrides for one run; each must be allowed by the agent."""
+    """Overrides for one run."""
 
     model_config = ConfigDict(extra="ignore")
 
-    model: str | None = Field(default=None, max_length=256)
+    model: str | None = Field(
+        default=None, max_length=256, description="One of the agent's `models`."
+    )
     temperature: Annotated[float | None, BeforeValidator(_number)] = Field(default=None, ge=0, le=2)
     max_tokens: Annotated[int | None, BeforeValidator(_number)] = Field(
         default=None, ge=1, le=65_536
     )
-    system_prompt: str | None = Field(default=None, max_length=MAX_MESSAGE_CHARACTERS)
+    system_prompt: str | None = Field(
+        default=None,
+        max_length=MAX_MESSAGE_CHARACTERS,
+        description="In place of the agent's instructions, where the agent allows it.",
+    )
 
 
 class Media(Model):
-    """A file that goes with the message: its MIME type, and base64 data or an http(s) URL."""
+    """A file that goes with the message."""
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Annotated[str, Field(max_length=255), AfterValidator(essence)]
-    data: str = Field(min_length=1)
+    type: Annotated[
+        str,
+        Field(
+            max_length=255,
+            description="A MIME type that the agent takes.",
+            json_schema_extra={
+                "pattern": rf"^[ \t]*{_MIME_NAME}/{_MIME_NAME}[ \t]*(;.*)?$",
+            },
+        ),
+        AfterValidator(essence),
+    ]
+    data: str = Field(
+        min_length=1, description="Padded base64, or an http(s) URL of a public host."
+    )
 
     @property
     def is_url(self) -> bool:
@@ -60,30 +80,49 @@ class Media(Model):
 
 
 class RunRequest(Model):
-    """The body of a request that starts a run; unknown fields are ignored."""
+    """What an agent is asked; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
     message: Annotated[
         str,
-        Field(min_length=1, max_length=MAX_MESSAGE_CHARACTERS),
+        Field(
+            min_length=1,
+            max_length=MAX_MESSAGE_CHARACTERS,
+            description="Not only white space. Comes back as it was sent, U+0000 included.",
+            # Python's white space, of which ECMA 262 has less.
+            json_schema_extra={"pattern": r"[^\s\x1c-\x1f\x85]"},
+        ),
         AfterValidator(_not_blank),
     ]
     session_id: UUID | None = Field(
-        default=None, validation_alias=AliasChoices("sessionId", "session_id")
+        default=None,
+        validation_alias=AliasChoices("sessionId", "session_id"),
+        description="The conversation to go on with; one that the tenant does not know is begun; "
+        "omitted: a fresh one. `session_id` is understood too.",
     )
     user_id: str | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_NAME_CHARACTERS,
         validation_alias=AliasChoices("userId", "user_id"),
+        description="The user in whose name the run acts; another one than the token's needs the "
+        "scope `runs:impersonate`. `user_id` is understood too.",
     )
     org_id: str | None = Field(
         default=None,
         max_length=MAX_NAME_CHARACTERS,
         validation_alias=AliasChoices("orgId", "org_id"),
+        description="May repeat the token's organisation. `org_id` is understood too.",
     )
-    generate_followups: StrictBool = False
+    generate_followups: StrictBool = Field(
+        default=False, description="Whether to suggest follow-up questions."
+    )
     # At the first bad one: a body may have millions, and each error would be kept and reported.
-    media: tuple[Media, ...] = Field(default=(), fail_fast=True)
+    media: tuple[Media, ...] = Field(
+        default=(),
+        fail_fast=True,
+        description="Inline data at most 4 MiB decoded in all, files by URL at most 10 MiB each.",
+        json_schema_extra={"maxItems": MAX_MEDIA},
+    )
     options: RunOptions = RunOptions()

@@ -7,14 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from agentrun.domain.approvals import run_of_approval
-from agentrun.domain.events import Paused
+from agentrun.domain.events import Followups, Paused
 from agentrun.domain.model import Instant, Model, to_milliseconds
 
 LEASE_DURATION = timedelta(seconds=15)
 
 
 class RunStatus(StrEnum):
-    """Where a run is in its life; the last three never change again."""
+    """Where a run is in its life; COMPLETED, FAILED and CANCELLED never change again."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -49,24 +49,32 @@ class Lease(Model):
 
 class AgentRun(Model):
     """
-    A run as stored; what is not known yet is None and absent in JSON.
+    A run as it is known; what is not known, or not known yet, is absent.
 
-    `required_action` is what a PAUSED run waits for; a run that goes on keeps it until its next
-    pause. The fields from `lease` on are the service's own and never leave it; a PAUSED run's
-    lease ends when it has waited long enough, at `paused_until`. `last_event_id` covers START from
-    the moment at which the run, or its continuation, begins, and all events once it has ended.
+    A run that goes on keeps its `required_action` until its next pause. The fields from `lease` on
+    are the service's own and never leave it; a PAUSED run's lease ends when it has waited long
+    enough, at `paused_until`. `last_event_id` covers START from the moment at which the run, or its
+    continuation, begins, and all events once it has ended.
     """
 
     id: str
-    agent_id: str
-    session_id: str
-    user_id: str
-    org_id: str
+    agent_id: str = Field(description="The agent.")
+    session_id: str = Field(description="The conversation.")
+    user_id: str = Field(description="Whose run it is.")
+    org_id: str = Field(description="The tenant.")
     status: RunStatus
-    input: str | None = None
-    input_truncated: Literal[True] | None = None
-    output: str | None = None
-    output_truncated: Literal[True] | None = None
+    input: str | None = Field(default=None, description="The message.")
+    input_truncated: Literal[True] | None = Field(default=None, description="There is more of it.")
+    output: str | None = Field(
+        default=None,
+        description="The answer once the run has ended; of one that failed or was cancelled, what "
+        "there was until then.",
+    )
+    output_truncated: Literal[True] | None = Field(
+        default=None,
+        description="There is more of it: arrays of runs have its beginning, and one answer has "
+        "room for 6 MB. The run's stream has all of it.",
+    )
     created_at: Instant
     updated_at: Instant
     started_at: Instant | None = None
@@ -77,13 +85,19 @@ class AgentRun(Model):
     reasoning_tokens: int | None = None
     total_tokens: int | None = None
     cost_usd: float | None = None
-    duration_ms: int | None = None
-    error_type: str | None = None
-    error_message: str | None = None
-    required_action: Paused | None = None
-    followups: tuple[str, ...] | None = None
-    parent_run_id: str | None = None
-    version: int = Field(default=1, ge=1)
+    duration_ms: int | None = Field(
+        default=None, description="How long it was executed; waiting does not count."
+    )
+    error_type: str | None = Field(
+        default=None, description="Why the run failed, in UPPER_SNAKE_CASE."
+    )
+    error_message: str | None = Field(
+        default=None, description="The same as a sentence that is safe to show."
+    )
+    required_action: Paused | None = Field(default=None, description="What a PAUSED run waits for.")
+    followups: Followups = None
+    parent_run_id: str | None = Field(default=None, description="Reserved.")
+    version: int = Field(default=1, ge=1, description="Counts the changes of `status`.")
     lease: Lease | None = Field(default=None, exclude=True)
     last_event_id: int = Field(default=0, ge=0, exclude=True)
     cancel_requested: bool = Field(default=False, exclude=True)

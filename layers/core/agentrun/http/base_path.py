@@ -1,4 +1,4 @@
-"""Paths as a domain of one's own may have them: below a base path."""
+"""Serving below a base path, as a custom domain may have one; nothing else here is like it."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 

@@ -1,17 +1,83 @@
-"""The JSON bodies of answers."""
+"""
+The JSON bodies of answers.
+
+Shapes that differ from the domain's models are typed dictionaries, which cost a cold start nothing;
+the OpenAPI document is generated from both.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
+from pydantic import Field, WithJsonSchema
 from pydantic_core import to_json
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
-from agentrun.domain.agents import Agent
+from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.conversations import Message, Session, SessionPage
+from agentrun.domain.model import iso_milliseconds
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.http import answer_size
 from agentrun.http.sse import paused_object
 from agentrun.service.run_result import RunResult
+
+Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+SameAsId = Annotated[str, Field(description="The same as `id`.")]
+
+
+class HealthBody(TypedDict):
+    """The function answers."""
+
+    status: Literal["UP"]
+
+
+class AgentBody(TypedDict):
+    """What an agent is and takes."""
+
+    id: str
+    agentId: SameAsId
+    name: str
+    description: str
+    model: Annotated[str, Field(description="The one used by default.")]
+    models: Annotated[Sequence[str], Field(description="Those that `options.model` may choose.")]
+    active: Annotated[bool, Field(description="Whether it can be run.")]
+    isTeam: Literal[False]
+    is_team: Literal[False]
+    tools: Sequence[AgentTool]
+    media: Annotated[Sequence[str], Field(description="The MIME types that it takes.")]
+
+
+class SessionBody(TypedDict):
+    """A conversation of one user with one agent."""
+
+    id: str
+    sessionId: SameAsId
+    agentId: str
+    userId: str
+    title: Annotated[str, Field(description="The beginning of its first message.")]
+    createdAt: Timestamp
+    updatedAt: Annotated[Timestamp, Field(description="When its last run was started.")]
+
+
+class SessionWithMessages(SessionBody):
+    """A conversation of one user with one agent, and what was said in it."""
+
+    messages: Annotated[
+        Sequence[Message], Field(description="The newest of them, the oldest first.")
+    ]
+
+
+class SessionPageBody(TypedDict):
+    """Some of a user's sessions, the most recently used first."""
+
+    content: Sequence[SessionBody]
+    number: NotRequired[
+        Annotated[int, Field(description="The page's, from 0; absent where a cursor was used.")]
+    ]
+    size: Annotated[int, Field(description="As asked for.")]
+    totalElements: Annotated[int, Field(description="Of all pages.")]
+    totalPages: Annotated[int, Field(description="Of this size.")]
+    nextCursor: NotRequired[Annotated[str, Field(description="There are more sessions.")]]
 
 
 def json_answer(
@@ -56,8 +122,8 @@ def session_answer(session: Session, messages: Sequence[Message]) -> Response:
     return Response(head + newest + b"}", media_type="application/json")
 
 
-def agent_body(agent: Agent) -> dict[str, Any]:
-    """Give an agent as its callers see it, under the names that clients have long known."""
+def agent_body(agent: Agent) -> AgentBody:
+    """Return an agent as its callers see it, under the names that clients have long known."""
     return {
         "id": agent.id,
         "agentId": agent.id,
@@ -68,7 +134,7 @@ def agent_body(agent: Agent) -> dict[str, Any]:
         "active": agent.active,
         "isTeam": False,
         "is_team": False,
-        "tools": [tool.model_dump() for tool in agent.tools],
+        "tools": agent.tools,
         "media": agent.media,
     }
 
@@ -81,21 +147,32 @@ def run_body(run: AgentRun) -> dict[str, Any]:
     return body
 
 
-def session_body(session: Session) -> dict[str, Any]:
+def session_body(session: Session) -> SessionBody:
     """Return a session as its callers see it, its id under both names."""
-    return {"id": session.id, "sessionId": session.id, **session.model_dump(mode="json")}
-
-
-def sessions_body(page: SessionPage, *, number: int | None, size: int) -> dict[str, Any]:
-    """Return a page of sessions with its number, if it has one, and the size that was asked for."""
     return {
+        "id": session.id,
+        "sessionId": session.id,
+        "agentId": session.agent_id,
+        "userId": session.user_id,
+        "title": session.title,
+        "createdAt": iso_milliseconds(session.created_at),
+        "updatedAt": iso_milliseconds(session.updated_at),
+    }
+
+
+def sessions_body(page: SessionPage, *, number: int | None, size: int) -> SessionPageBody:
+    """Return a page of sessions with its number, if it has one, and the size that was asked for."""
+    body: SessionPageBody = {
         "content": [session_body(session) for session in page.sessions],
-        **({} if number is None else {"number": number}),
         "size": size,
         "totalElements": page.total,
         "totalPages": -(-page.total // size),
-        **({} if page.next_cursor is None else {"nextCursor": page.next_cursor}),
     }
+    if number is not None:
+        body["number"] = number
+    if page.next_cursor is not None:
+        body["nextCursor"] = page.next_cursor
+    return body
 
 
 def message_body(message: Message) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""What FastAPI itself refuses, as problems too."""
+"""
+Problems for what FastAPI itself refuses.
+
+Apart from `problems.py`, so that the stream function, which has no FastAPI, does not import it.
+"""
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError

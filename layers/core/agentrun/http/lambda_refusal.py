@@ -1,4 +1,8 @@
-"""How an authorizer refuses: by an exception, since API Gateway knows no other way to a 401."""
+"""
+How an authorizer refuses: by an exception, since API Gateway knows no other way to a 401.
+
+Apart from `bearer.py`, which only reads and writes: this depends on AWS's runtime.
+"""
 
 from typing import TYPE_CHECKING
 

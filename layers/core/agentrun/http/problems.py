@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, NotRequired
 from urllib.parse import quote
 
+from pydantic import Field
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
+from typing_extensions import TypedDict
 
 from agentrun.domain import errors
 
@@ -54,6 +56,8 @@ _TYPE_OF_STATUS = {
     413: "payload-too-large",
     415: "unsupported-media-type",
 }
+STATUSES = {kind: status for status, kind in (*PROBLEMS.values(), *_TYPE_OF_STATUS.items())}
+"""The status of each type."""
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
 _MAX_INSTANCE_CHARACTERS = 256
 """Any path of ours is shorter; whatever else was asked for is not worth repeating whole."""
@@ -77,16 +81,48 @@ _LOGGED = (errors.StoreUnavailableError, errors.EngineError)
 _INTERNAL = "Something went wrong on our side."
 
 
-def problem(request: Request, status: int, kind: str, detail: str, **members: object) -> Response:
-    """Write one problem; `members` are added to it as they are."""
-    body = {
+class InvalidParam(TypedDict):
+    """A field at fault, and why."""
+
+    name: str
+    reason: str
+
+
+class Problem(TypedDict):
+    """What went wrong (RFC 9457). `detail` is for people; decide by `status` or `type`."""
+
+    type: Annotated[
+        str, Field(json_schema_extra={"enum": [f"urn:problem-type:{kind}" for kind in TITLES]})
+    ]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    instance: Annotated[str, Field(description="The path that was asked for.")]
+    invalidParams: NotRequired[Annotated[list[InvalidParam], Field(min_length=1)]]
+    runId: NotRequired[Annotated[str, Field(description="The run that has failed.")]]
+
+
+def problem(
+    request: Request,
+    status: int,
+    kind: str,
+    detail: str,
+    *,
+    invalid_params: Sequence[InvalidParam] = (),
+    run_id: str | None = None,
+) -> Response:
+    """Write one problem."""
+    body: Problem = {
         "type": f"urn:problem-type:{kind}",
         "title": TITLES[kind],
         "status": status,
         "detail": _short(detail),
         "instance": quote(request.scope["path"][:_MAX_INSTANCE_CHARACTERS]),
-        **members,
     }
+    if invalid_params:
+        body["invalidParams"] = list(invalid_params)
+    if run_id is not None:
+        body["runId"] = run_id
     return Response(
         to_json(body),
         status_code=status,
@@ -114,15 +150,18 @@ def of_agentrun_error(request: Request, error: Exception) -> Response:
         return of_unexpected_error(request, error)
     elif isinstance(error, _LOGGED):
         log.warning("request failed: %s", error, exc_info=error, extra={"path": request.url.path})
-    members: dict[str, object] = {}
-    if isinstance(error, errors.InvalidRequestError) and error.params:
-        members["invalidParams"] = [
+    params = error.params if isinstance(error, errors.InvalidRequestError) else ()
+    response = problem(
+        request,
+        status,
+        kind,
+        str(error),
+        invalid_params=[
             {"name": _short(name), "reason": _short(why)}
-            for name, why in error.params[:_MAX_INVALID_PARAMS]
-        ]
-    if isinstance(error, errors.RunFailedError):
-        members["runId"] = error.run_id
-    response = problem(request, status, kind, str(error), **members)
+            for name, why in params[:_MAX_INVALID_PARAMS]
+        ],
+        run_id=error.run_id if isinstance(error, errors.RunFailedError) else None,
+    )
     if isinstance(error, errors.TooManyRunsError):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

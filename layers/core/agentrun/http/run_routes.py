@@ -11,13 +11,15 @@ from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.http.authentication import AsyncAuthentication
 from agentrun.http.bodies import json_answer, run_body
-from agentrun.http.lambda_context import came_by_function_url, deadline_of
-from agentrun.http.request_body import read_body, read_json, validated
-from agentrun.http.request_headers import (
+from agentrun.http.invocations import came_by_function_url, deadline_of
+from agentrun.http.requests import (
     cursor_of,
     idempotency_of,
+    read_body,
+    read_json,
     reader_of,
     session_policy_of,
+    validated,
     wants_stream,
 )
 from agentrun.http.run_answers import result_answer, stream_answer

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from starlette.requests import Request
 
 from agentrun.domain.ports import ConversationStore
@@ -16,16 +16,11 @@ from agentrun.http.bodies import (
     session_answer,
     sessions_body,
 )
+from agentrun.http.queries import DEFAULT_SIZE, Cursor, OfAgent, OfUser, Page, Size
 from agentrun.service import sessions
 from agentrun.service.run_ports import RunPorts
 
 Authentication = Callable[[Request], Principal]
-MAX_PAGE = 1_000_000
-"""Further back than any list goes; with the largest size, within DynamoDB's 32 bits for a limit."""
-Size = Annotated[int, Query(ge=1, le=100)]
-Page = Annotated[int | None, Query(ge=0, le=MAX_PAGE)]
-AgentId = Annotated[str | None, Query(alias="agentId", max_length=64)]
-UserId = Annotated[str | None, Query(alias="userId", max_length=256)]
 
 
 def session_routes(
@@ -51,11 +46,11 @@ def _add_sessions(
     @router.get("")
     def list_sessions(
         caller: Caller,
-        agent_id: AgentId = None,
-        user_id: UserId = None,
-        size: Size = 20,
+        agent_id: OfAgent = None,
+        user_id: OfUser = None,
+        size: Size = DEFAULT_SIZE,
         page: Page = None,
-        cursor: str | None = None,
+        cursor: Cursor = None,
     ) -> Response:
         """List the caller's sessions; an empty text is like none."""
         found = sessions.list_sessions(

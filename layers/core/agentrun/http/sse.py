@@ -8,10 +8,11 @@ wire's `data` is a string.
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import Annotated, Literal, assert_never
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from pydantic_core import to_json
+from typing_extensions import TypedDict
 
 from agentrun.domain.events import (
     Cancelled,
@@ -85,14 +86,42 @@ def _omits_none(event: RunEvent) -> bool:
     return isinstance(event, Metrics | Stop)
 
 
-def paused_object(event: Paused) -> dict[str, JsonValue]:
-    """Give a pause as the API shows it; its flat fields repeat the first approval."""
-    approvals = [approval.model_dump(mode="json") for approval in event.approvals]
+class PendingCall(TypedDict):
+    """A tool call that waits for a decision."""
+
+    id: str
+    tool: str
+    toolName: str
+    arguments: JsonValue
+
+
+class RequiredAction(TypedDict):
+    """What a PAUSED run waits for; the last three fields repeat the first of `approvals`."""
+
+    type: Literal["TOOL_APPROVAL"]
+    approvalId: str
+    approvals: Annotated[list[PendingCall], Field(min_length=1)]
+    tool: str
+    toolName: str
+    arguments: Annotated[JsonValue, Field(description="Any JSON, usually an object.")]
+
+
+def paused_object(event: Paused) -> RequiredAction:
+    """Return a pause as the API shows it."""
+    approvals: list[PendingCall] = [
+        {
+            "id": call.id,
+            "tool": call.tool,
+            "toolName": call.tool_name,
+            "arguments": call.arguments,
+        }
+        for call in event.approvals
+    ]
     first = approvals[0]
     return {
         "type": "TOOL_APPROVAL",
         "approvalId": event.approval_id,
-        "approvals": list(approvals),
+        "approvals": approvals,
         "tool": first["tool"],
         "toolName": first["toolName"],
         "arguments": first["arguments"],

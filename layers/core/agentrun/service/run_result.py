@@ -3,7 +3,7 @@
 from contextlib import aclosing
 from typing import assert_never
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from agentrun.domain.errors import RunFailedError
 from agentrun.domain.events import (
@@ -11,6 +11,7 @@ from agentrun.domain.events import (
     ContentDelta,
     Error,
     EventType,
+    Followups,
     Metrics,
     Paused,
     ReasoningDelta,
@@ -28,28 +29,32 @@ from agentrun.service.run_launcher import RunStream
 
 
 class ToolCall(Model):
-    """One tool call with what came of it; `tool_output` is the error's text when it failed."""
+    """A tool call and what came of it."""
 
     id: str
     tool_name: str
     tool_input: JsonValue
-    tool_output: JsonValue = None
+    tool_output: JsonValue = Field(
+        default=None, description="Any JSON; the error's text if `isError`."
+    )
     is_error: bool = False
 
 
 class RunResult(Model):
-    """What one run gave; `reasoning_steps` are its uninterrupted stretches of reasoning."""
+    """What one run gave."""
 
     run_id: str
-    session_id: str
-    agent_id: str
-    content: str
+    session_id: str = Field(description="The conversation.")
+    agent_id: str = Field(description="The agent.")
+    content: str = Field(description="The answer.")
     status: RunStatus
     tools: tuple[ToolCall, ...]
-    reasoning_steps: tuple[str, ...]
-    followups: tuple[str, ...] | None = None
+    reasoning_steps: tuple[str, ...] = Field(
+        description="The stretches of reasoning that nothing interrupted."
+    )
+    followups: Followups = None
     metrics: Metrics | None = None
-    required_action: Paused | None = None
+    required_action: Paused | None = Field(default=None, description="What a PAUSED run waits for.")
 
 
 class RunResultBuilder:

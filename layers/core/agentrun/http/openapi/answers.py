@@ -1,47 +1,30 @@
-"""What operations answer: streams, JSON, and problems."""
+"""What operations answer: streams, JSON, and problems; with answers of a real stack to show."""
 
-from collections.abc import Iterable
+import json
+from functools import cache
+from pathlib import Path
 
-from agentrun.domain.events import EventType
-from agentrun.http.openapi.examples import examples
-from agentrun.http.openapi.model_schemas import Json, ref
+from agentrun.http.openapi.schemas import Json, ref
+from agentrun.http.problems import STATUSES
 
-# Status, problem type and when it comes, by the answer's name in the document.
-REFUSALS: dict[str, tuple[int, str, str]] = {
-    "InvalidRequest": (400, "invalid-request", "A rule of the API is broken."),
-    "Unauthorized": (401, "unauthorized", "No token, or one that does not verify."),
-    "Forbidden": (
-        403,
-        "forbidden",
-        "The token lacks a scope, or is for another organisation or user.",
-    ),
-    "NotFound": (404, "resource-not-found", "Nothing there that the caller may see."),
-    "MethodNotAllowed": (
-        405,
-        "method-not-allowed",
-        "The Function URL's answer to other methods; the REST API says 404.",
-    ),
-    "Conflict": (
-        409,
-        "conflict",
-        "The session is busy, the run not paused, or the `Idempotency-Key` of another request.",
-    ),
-    "PayloadTooLarge": (413, "payload-too-large", "A body over 6 MiB, or media over their limits."),
-    "UnsupportedMediaType": (
-        415,
-        "unsupported-media-type",
-        "The body is not said to be JSON in UTF-8.",
-    ),
-    "TooManyRequests": (
-        429,
-        "too-many-runs",
-        "Too many runs under way or begun, readers of a user's runs, or requests at once.",
-    ),
-    "InternalError": (500, "internal-error", "A defect on our side."),
-    "RunFailed": (502, "run-failed", "The run that was waited for has failed."),
-    "Unavailable": (503, "unavailable", "The store or a function cannot answer just now."),
+# When each type of problem comes.
+_REFUSALS = {
+    "invalid-request": "A rule of the API is broken.",
+    "unauthorized": "No token, or one that does not verify.",
+    "forbidden": "The token lacks a scope, or is for another organisation or user.",
+    "resource-not-found": "Nothing there that the caller may see.",
+    "method-not-allowed": "The Function URL's answer to other methods; the REST API says 404.",
+    "conflict": "The session is busy, the run not paused, or the `Idempotency-Key` of another "
+    "request.",
+    "payload-too-large": "A body over 6 MiB, or media over their limits.",
+    "unsupported-media-type": "The body is not said to be JSON in UTF-8.",
+    "too-many-runs": "Too many runs under way or begun, readers of a user's runs, or requests at "
+    "once.",
+    "internal-error": "A defect on our side.",
+    "run-failed": "The run that was waited for has failed.",
+    "unavailable": "The store or a function cannot answer just now.",
 }
-_BY_STATUS = {status: name for name, (status, _, _) in REFUSALS.items()}
+_NAMES = {STATUSES[kind]: kind.title().replace("-", "") for kind in _REFUSALS}
 _RETRY_AFTER: Json = {
     "Retry-After": {
         "description": "Seconds to wait.",
@@ -55,13 +38,10 @@ _REFUSAL_HEADERS: dict[int, Json] = {
     429: _RETRY_AFTER,
     503: _RETRY_AFTER,
 }
+_ID: Json = {"required": True, "schema": {"type": "string"}}
 _RUN_HEADERS: Json = {
-    "X-Run-Id": {"description": "The run.", "required": True, "schema": {"type": "string"}},
-    "X-Session-Id": {
-        "description": "Its conversation.",
-        "required": True,
-        "schema": {"type": "string"},
-    },
+    "X-Run-Id": {"description": "The run.", **_ID},
+    "X-Session-Id": {"description": "Its conversation.", **_ID},
 }
 _REPLAYED: Json = {
     "Idempotent-Replayed": {
@@ -71,64 +51,67 @@ _REPLAYED: Json = {
 }
 
 
+@cache
+def examples() -> Json:
+    """Return them by name: `run`, `result`, …; `events` by their type, `problems` by their name."""
+    found: Json = json.loads(Path(__file__).with_name("examples.json").read_text())
+    return found
+
+
 def refusals() -> dict[str, Json]:
-    """Give every answer that is a problem, by its name."""
-    return {name: _refusal(*found) for name, found in REFUSALS.items()}
+    """Return every answer that is a problem, by its name."""
+    return {_NAMES[STATUSES[kind]]: _refusal(kind, when) for kind, when in _REFUSALS.items()}
 
 
 def refused(*statuses: int) -> Json:
-    """Give the answers of an operation that may be refused with these statuses."""
+    """Return the answers of an operation that may be refused with these statuses."""
     return {
-        str(status): {"$ref": f"#/components/responses/{_BY_STATUS[status]}"} for status in statuses
+        str(status): {"$ref": f"#/components/responses/{_NAMES[status]}"} for status in statuses
     }
 
 
-def _refusal(status: int, kind: str, description: str) -> Json:
+def _refusal(kind: str, description: str) -> Json:
+    status, example = STATUSES[kind], examples()["problems"][kind]
     exactly = {"type": {"const": f"urn:problem-type:{kind}"}, "status": {"const": status}}
+    schema = {"allOf": [ref("Problem"), {"properties": exactly}]}
     answer: Json = {
         "description": description,
-        "content": {
-            "application/problem+json": {
-                "schema": {"allOf": [ref("Problem"), {"properties": exactly}]},
-                "example": examples()["problems"][kind],
-            }
-        },
+        "content": {"application/problem+json": {"schema": schema, "example": example}},
     }
     headers = _REFUSAL_HEADERS.get(status)
     return {**answer, "headers": headers} if headers else answer
 
 
 def json_answer(description: str, schema: Json, example: object, **named: object) -> Json:
-    """Give an answer of one JSON body; `named` are further examples."""
+    """Return an answer of one JSON body; `named` are further examples."""
     shown: Json = {"example": example}
     if named:
         values = {"usual": example, **named}
         shown = {"examples": {name: {"value": value} for name, value in values.items()}}
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": schema, **shown}},
-    }
+    content = {"application/json": {"schema": schema, **shown}}
+    return {"description": description, "content": content}
+
+
+def list_answer(description: str, name: str, example: object) -> Json:
+    """Return an answer that is an array of what this schema describes."""
+    return json_answer(description, {"type": "array", "items": ref(name)}, example)
 
 
 def result_answer() -> Json:
-    """Give the answer of a run that was waited for."""
+    """Return the answer of a run that was waited for."""
     answer = json_answer("The run's result.", ref("RunResponse"), examples()["result"])
     return {**answer, "headers": _REPLAYED}
 
 
 def stream_answer(description: str, *, replays: bool = True) -> Json:
-    """Give an answer that is a stream of events."""
+    """Return an answer that is a stream of events."""
+    shown = {event: {"value": value} for event, value in examples()["events"].items()}
     return {
         "description": f"{description} The schema is that of one event, since "
         "OpenAPI 3.1 has no word for a sequence of them. Its `data` is JSON of the schema named "
         "there, and so may be the `data` inside of that.",
         "headers": _RUN_HEADERS | (_REPLAYED if replays else {}),
-        "content": {
-            "text/event-stream": {
-                "schema": ref("ServerSentEvent"),
-                "examples": _event_examples(EventType),
-            }
-        },
+        "content": {"text/event-stream": {"schema": ref("ServerSentEvent"), "examples": shown}},
     }
 
 
@@ -138,7 +121,3 @@ def nothing_left() -> Json:
         "description": "The run has ended or is paused, and nothing comes after the cursor.",
         "headers": _RUN_HEADERS | _REPLAYED,
     }
-
-
-def _event_examples(events: Iterable[EventType]) -> Json:
-    return {str(event): {"value": examples()["events"][event]} for event in events}

@@ -1,19 +1,21 @@
-"""The whole document."""
+"""The whole document, and the parameters that its operations refer to."""
 
 from functools import cache
+from typing import get_args
 
 from pydantic_core import to_json
 
-from agentrun.http.openapi.answers import refusals
-from agentrun.http.openapi.model_schemas import Json
-from agentrun.http.openapi.parameters import parameters
-from agentrun.http.openapi.run_operations import RUNS, run_operations
-from agentrun.http.openapi.schemas import schemas
-from agentrun.http.openapi.status_operations import status_operations
+from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.model import ID_PATTERN
+from agentrun.http import queries
+from agentrun.http.openapi.answers import examples, refusals
+from agentrun.http.openapi.operations import RUNS, operations
+from agentrun.http.openapi.schemas import Json, schema_of, schemas
 
 VERSION = "0.1.0"
 """Of this project; a layer holds its packages without the metadata that would tell."""
 
+_CURSOR: Json = {"type": "string", "pattern": "^[0-9]{0,18}$"}
 _ABOUT = (
     "Runs agents and streams each run as Server-Sent Events. Fields that are not known, or not "
     "known yet, are absent; expect fields and events that you do not know."
@@ -39,7 +41,7 @@ FUNCTION_URL_PATHS = (
 
 @cache
 def openapi_json() -> bytes:
-    """Give the document as JSON; made once, at its first request."""
+    """Return the document as JSON; made once, at its first request."""
     return to_json(openapi_document())
 
 
@@ -58,7 +60,7 @@ def openapi_document() -> Json:
         ],
         "paths": {
             path: _with_servers(path, operations)
-            for path, operations in sorted((run_operations() | status_operations()).items())
+            for path, operations in sorted(operations().items())
         },
         "components": {
             "securitySchemes": {"bearer": _bearer()},
@@ -82,4 +84,93 @@ def _bearer() -> Json:
         "bearerFormat": "JWT",
         "description": "Signed with RS256, ES256 or EdDSA; `sub` is the user, the organisation's "
         "claim the tenant, `scope` and `roles` what they may do.",
+    }
+
+
+def parameters() -> dict[str, Json]:
+    """Return every parameter by the name that operations refer to it with."""
+    return _in_paths() | _in_headers() | _in_queries()
+
+
+def _in_paths() -> dict[str, Json]:
+    ids = f"^{ID_PATTERN.pattern}$"
+    approvals = r"^[A-Za-z0-9_-]{1,64}\.[0-9]{1,12}$"
+    run_id = examples()["run"]["id"]
+    return {
+        "agentId": _path("agentId", ids, "An agent's id.", "analyst"),
+        "runId": _path("runId", ids, "A run's id.", run_id),
+        "sessionId": _path("sessionId", ids, "A session's id.", run_id),
+        "approvalId": _path("approvalId", approvals, "As PAUSED has said it.", f"{run_id}.18"),
+    }
+
+
+def _in_headers() -> dict[str, Json]:
+    key = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
+    policy = {"enum": list(SessionPolicy), "default": SessionPolicy.REJECT}
+    return {
+        "idempotencyKey": _header(
+            "Idempotency-Key",
+            key,
+            "Makes it safe to send the request again: within 24 hours the same key with the same "
+            "agent and a body that is equal as JSON leads to the run that the first one started.",
+        ),
+        "sessionPolicy": _header(
+            "X-Session-Policy", policy, "What to do while another run uses the session."
+        ),
+        "lastEventIdHeader": _header(
+            "Last-Event-ID", _CURSOR, "The last id that was seen; 0 or none: from the start."
+        ),
+        "lastEventIdOfRequest": _header(
+            "Last-Event-ID",
+            _CURSOR,
+            "The last id that was seen of this same request's stream, which is sent again: with a "
+            "key the replay begins after it; without one so does the newest equal run of the last "
+            "15 minutes that has had this event, if there is any.",
+        ),
+    }
+
+
+def _in_queries() -> dict[str, Json]:
+    whole_list = {"required": True, "style": "form", "explode": False}
+    return {
+        "lastEventIdQuery": {
+            "name": "lastEventId",
+            "in": "query",
+            "description": "Where `Last-Event-ID` cannot be set; the header wins.",
+            "schema": _CURSOR,
+        },
+        "includeInactive": _query(queries.IncludeInactive, default=False),
+        "runIds": {**_query(queries.RunIds), **whole_list},
+        "fields": _query(queries.Fields, default="full"),
+        "size": _query(queries.Size, default=queries.DEFAULT_SIZE),
+        "page": _query(queries.Page, default=0),
+        "cursor": _query(queries.Cursor),
+        "ofAgent": _query(queries.OfAgent),
+        "ofUser": _query(queries.OfUser),
+    }
+
+
+def _path(name: str, pattern: str, description: str, example: str) -> Json:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "pattern": pattern},
+        "example": example,
+    }
+
+
+def _header(name: str, schema: Json, description: str) -> Json:
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+def _query(annotation: object, **default: object) -> Json:
+    _, query = get_args(annotation)
+    schema = schema_of(annotation)
+    return {
+        "name": query.alias,
+        "in": "query",
+        "description": schema.pop("description"),
+        "schema": {**schema, **default},
     }

@@ -1,183 +1,187 @@
-"""All schemas of the document: the models', and those of answers that are made by hand."""
+"""The schemas of the document, generated from the models that requests and answers are made of."""
 
-from agentrun.domain.events import EventType
-from agentrun.http.openapi.model_schemas import Json, model_schemas, ref
-from agentrun.http.problems import TITLES
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any, get_args
 
-TEXT: Json = {"type": "string"}
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+from pydantic_core import core_schema
 
-# What each event's `data` holds: a schema's name, or None for plain text; and what it means.
-EVENT_DATA: dict[EventType, tuple[str | None, str]] = {
-    EventType.START: ("StartData", "Always first; the run is durable."),
-    EventType.REASONING_DELTA: (None, "The next fragment of the model's reasoning."),
-    EventType.CONTENT_DELTA: (None, "The next fragment of the answer."),
-    EventType.TOOL_START: ("ToolStartData", "A tool is about to run."),
-    EventType.TOOL_END: ("ToolEndData", "A tool has given its result."),
-    EventType.TOOL_ERROR: ("ToolErrorData", "A tool has failed; the run goes on."),
-    EventType.METRICS: ("Metrics", "What the run has used; once, right before the end."),
-    EventType.STOP: ("StopData", "Ends the stream: the run is COMPLETED."),
-    EventType.ERROR: (None, "Ends the stream: the run is FAILED, for the reason in `data`."),
-    EventType.PAUSED: ("RequiredAction", "Ends the stream: the run waits for approvals."),
-    EventType.CANCELLED: (None, "Ends the stream: the run is CANCELLED, for the reason in `data`."),
+from agentrun.domain import events
+from agentrun.domain.approvals import ContinueRequest, ResolveRequest
+from agentrun.domain.model import Model
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun
+from agentrun.http.bodies import AgentBody, HealthBody, SessionPageBody, SessionWithMessages
+from agentrun.http.problems import Problem
+from agentrun.http.sse import RequiredAction
+from agentrun.service.run_result import RunResult
+
+Json = dict[str, Any]
+
+EVENTS: tuple[type[Model], ...] = get_args(get_args(events.RunEvent)[0])
+EVENT_DATA: Mapping[type[Model], str] = {
+    events.Start: "StartData",
+    events.ToolStart: "ToolStartData",
+    events.ToolEnd: "ToolEndData",
+    events.ToolError: "ToolErrorData",
+    events.Metrics: "Metrics",
+    events.Stop: "StopData",
+    events.Paused: "RequiredAction",
+}
+"""The schemas of what events hold as JSON; the `data` of any other event is plain text."""
+
+_REQUESTS = (RunRequest, ContinueRequest, ResolveRequest)
+_ANSWERS = (
+    *(event for event in EVENT_DATA if event is not events.Paused),
+    AgentBody,
+    AgentRun,
+    HealthBody,
+    Problem,
+    RequiredAction,
+    RunResult,
+    SessionPageBody,
+    SessionWithMessages,
+)
+_REF = "#/components/schemas/{model}"
+# What a class is called in the document, where that is not its own name.
+_NAMES = {event.__name__: name for event, name in EVENT_DATA.items()} | {
+    "AgentBody": "Agent",
+    "HealthBody": "Health",
+    "PendingCall": "PendingApproval",
+    "RunResult": "RunResponse",
+    "SessionBody": "Session",
+    "SessionPageBody": "SessionPage",
 }
 
 
+def ref(name: str) -> Json:
+    """Point to a schema of the document."""
+    return {"$ref": _REF.format(model=name)}
+
+
+def schema_of(annotation: object) -> Json:
+    """Return the schema of a parameter that FastAPI reads; None is only that it is absent."""
+    adapter = TypeAdapter[Any](annotation)
+    return adapter.json_schema(schema_generator=_Wire, mode="serialization")
+
+
 def schemas() -> dict[str, Json]:
-    """Give every schema by its name."""
-    found = model_schemas()
-    found |= _event_schemas() | _hand_made() | _sessions(found["Session"])
-    return dict(sorted(found.items()))
+    """Return every schema by its name."""
+    return dict(sorted((_generated() | _event_schemas()).items()))
 
 
-def event_schema_name(event: EventType) -> str:
-    """Name the schema of one event: `ToolStartEvent`."""
-    return "".join(part.capitalize() for part in event.split("_")) + "Event"
+class _Wire(GenerateJsonSchema):
+    """Describes what is on the wire: in answers, what is None inside is absent."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - as it is called
+        """Leave out titles that would only repeat the fields' names."""
+        return False
+
+    def field_is_present(self, field: Any) -> bool:
+        """Leave out which event it is, which stands around the event's data."""
+        is_event = isinstance(field["schema"].get("default"), events.EventType)
+        return super().field_is_present(field) and not is_event
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        """Tell that answers have each field that cannot be None."""
+        if self.mode == "validation" or field["type"] == "typed-dict-field":
+            return super().field_is_required(field, total)
+        schema = field["schema"]
+        while "schema" in schema and schema["type"] != "nullable":
+            schema = schema["schema"]
+        return bool(schema["type"] != "nullable")
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
+        """Let nothing but requests have null."""
+        if self.mode == "serialization":
+            return self.generate_inner(schema["schema"])
+        return super().nullable_schema(schema)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
+        """Leave out the defaults of answers, and those that only say that nothing was given."""
+        default = schema.get("default")
+        if self.mode == "serialization" or default is None or isinstance(default, Model):
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def _generated() -> dict[str, Json]:
+    wanted: list[tuple[object, JsonSchemaMode]] = [(model, "validation") for model in _REQUESTS]
+    wanted += [(model, "serialization") for model in _ANSWERS]
+    _, found = TypeAdapter.json_schemas(
+        [(model, mode, TypeAdapter(model)) for model, mode in wanted],
+        ref_template=_REF,
+        schema_generator=_Wire,
+    )
+    defined: dict[str, Json] = found["$defs"]
+    defined["JsonValue"]["description"] = "Any JSON."
+    # On the wire a pause has another form, which takes its name.
+    del defined["Paused"]
+    text = json.dumps(defined)
+    for name, shown in _NAMES.items():
+        text = text.replace(json.dumps(ref(name)["$ref"]), json.dumps(ref(shown)["$ref"]))
+    named = {_NAMES.get(name, name): schema for name, schema in json.loads(text).items()}
+    return {name: _open(name, schema) for name, schema in named.items()}
+
+
+def _open(name: str, schema: Json) -> Json:
+    """
+    Describe a model by its docstring, without which it is a KeyError.
+
+    It is closed inside; outside, clients have to expect fields that they do not know yet.
+    """
+    schema.pop("additionalProperties", None)
+    return {**schema, "title": name, "description": _summary(schema["description"])}
+
+
+def _summary(docstring: str) -> str:
+    return docstring.partition("\n\n")[0].replace("\n", " ")
 
 
 def _event_schemas() -> dict[str, Json]:
-    found = {event_schema_name(event): _event_schema(event) for event in EventType}
+    found = {f"{event.__name__}Event": _event_schema(event) for event in EVENTS}
+    mapping = {str(_type_of(event)): ref(f"{event.__name__}Event")["$ref"] for event in EVENTS}
     found["AgentStreamEvent"] = {
         "description": "One thing that happened in a run. `data` is always a string; where it "
         "holds an object, it is that object's JSON. Ignore events that you do not know.",
         "oneOf": [ref(name) for name in found],
-        "discriminator": {
-            "propertyName": "event",
-            "mapping": {str(event): ref(event_schema_name(event))["$ref"] for event in EventType},
-        },
+        "discriminator": {"propertyName": "event", "mapping": mapping},
+    }
+    sequence = {
+        "description": "Counts from 1 without gaps, per run.",
+        "type": "string",
+        "pattern": "^[1-9][0-9]*$",
     }
     found["ServerSentEvent"] = _object(
         "One event of a stream (HTML standard, “Server-sent events”): an `id:` line and a `data:` "
         "line. There is no `event:` line. `retry: 1000` comes once, as a line of the first "
         "event, and the comment `: ping`, without an empty line, while nothing happens.",
-        {
-            "id": {
-                "description": "Counts from 1 without gaps, per run.",
-                "type": "string",
-                "pattern": "^[1-9][0-9]*$",
-            },
-            "data": _json_text("AgentStreamEvent"),
-        },
+        {"id": sequence, "data": _json_text("AgentStreamEvent")},
     )
     return found
 
 
-def _event_schema(event: EventType) -> Json:
-    name, meaning = EVENT_DATA[event]
-    return _object(
-        meaning,
-        {
-            "event": {"const": str(event)},
-            "data": TEXT if name is None else _json_text(name),
-            "timestamp": {"description": "Milliseconds since the Unix epoch.", "type": "integer"},
-        },
-    )
+def _type_of(event: type[Model]) -> events.EventType:
+    return events.EventType(event.model_fields["event"].default)
+
+
+def _event_schema(event: type[Model]) -> Json:
+    properties = {
+        "event": {"const": str(_type_of(event))},
+        "data": _json_text(EVENT_DATA[event]) if event in EVENT_DATA else {"type": "string"},
+        "timestamp": {"description": "Milliseconds since the Unix epoch.", "type": "integer"},
+    }
+    return _object(_summary(inspect.getdoc(event) or ""), properties)
 
 
 def _json_text(name: str) -> Json:
     return {"type": "string", "contentMediaType": "application/json", "contentSchema": ref(name)}
 
 
-def _hand_made() -> dict[str, Json]:
-    return {
-        "Agent": _agent(),
-        "Health": _object("The function answers.", {"status": {"const": "UP"}}),
-        "Problem": _problem(),
-        "RequiredAction": _object(
-            "What a PAUSED run waits for; the last three fields repeat the first of `approvals`.",
-            {
-                "type": {"const": "TOOL_APPROVAL"},
-                "approvalId": TEXT,
-                "approvals": _array(ref("PendingApproval"), minItems=1),
-                "tool": TEXT,
-                "toolName": TEXT,
-                "arguments": {"description": "Any JSON, usually an object."},
-            },
-        ),
-        "SessionPage": _object(
-            "Some of a user's sessions, the most recently used first.",
-            {
-                "content": _array(ref("Session")),
-                "number": {
-                    "description": "The page's, from 0; absent where a cursor was used.",
-                    "type": "integer",
-                },
-                "size": {"description": "As asked for.", "type": "integer"},
-                "totalElements": {"description": "Of all pages.", "type": "integer"},
-                "totalPages": {"description": "Of this size.", "type": "integer"},
-                "nextCursor": {"description": "There are more sessions.", "type": "string"},
-            },
-            optional={"number", "nextCursor"},
-        ),
-    }
-
-
-def _sessions(of_model: Json) -> dict[str, Json]:
-    """Describe a session as it is sent: its id under two names; alone, also what was said."""
-    said = _array(ref("Message"), description="The newest of them, the oldest first.")
-    alias = {"description": "The same as `id`.", "type": "string"}
-    session = _with_properties(of_model, sessionId=alias)
-    alone = _with_properties(session, messages=said) | {"title": "SessionWithMessages"}
-    return {"Session": session, "SessionWithMessages": alone}
-
-
-def _with_properties(schema: Json, **more: Json) -> Json:
-    return {
-        **schema,
-        "properties": schema["properties"] | more,
-        "required": [*schema["required"], *more],
-    }
-
-
-def _agent() -> Json:
-    return _object(
-        "What an agent is and takes.",
-        {
-            "id": TEXT,
-            "agentId": {"description": "The same as `id`.", "type": "string"},
-            "name": TEXT,
-            "description": TEXT,
-            "model": {"description": "The one used by default.", "type": "string"},
-            "models": _array(TEXT, description="Those that `options.model` may choose."),
-            "active": {"description": "Whether it can be run.", "type": "boolean"},
-            "isTeam": {"const": False},
-            "is_team": {"const": False},
-            "tools": _array(ref("AgentTool")),
-            "media": _array(TEXT, description="The MIME types that it takes."),
-        },
-    )
-
-
-def _problem() -> Json:
-    return _object(
-        "What went wrong (RFC 9457). `detail` is for people; decide by `status` or `type`.",
-        {
-            "type": {"enum": [f"urn:problem-type:{name}" for name in TITLES]},
-            "title": TEXT,
-            "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": TEXT,
-            "instance": {"description": "The path that was asked for.", "type": "string"},
-            "invalidParams": _array(
-                _object("A field at fault, and why.", {"name": TEXT, "reason": TEXT}), minItems=1
-            ),
-            "runId": {"description": "The run that has failed.", "type": "string"},
-        },
-        optional={"invalidParams", "runId"},
-    )
-
-
-def _object(
-    description: str,
-    properties: dict[str, Json],
-    *,
-    optional: frozenset[str] | set[str] = frozenset(),
-) -> Json:
-    return {
-        "description": description,
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-    }
-
-
-def _array(items: Json, **keywords: str | int) -> Json:
-    return {"type": "array", "items": items, **keywords}
+def _object(description: str, properties: dict[str, Json]) -> Json:
+    required = list(properties)
+    kept = {"properties": properties, "required": required}
+    return {"type": "object", "description": description, **kept}

@@ -1,0 +1,1 @@
+"""From plain functions to tools."""

@@ -1,1 +1,0 @@
-"""The demo model's rules: pure functions, without pydantic-ai."""

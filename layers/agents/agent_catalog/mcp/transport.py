@@ -1,0 +1,226 @@
+"""One MCP session over streamable HTTP: a request goes out, its answer comes back."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from ssl import SSLContext
+
+import anyio
+import httpx2
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from agent_catalog.mcp.messages import (
+    INITIALIZE,
+    JsonObject,
+    McpError,
+    answer_among,
+    parse,
+    reply_to,
+    result_of,
+)
+
+# Base64 of a picture that a tool gives besides its text has to pass; what is kept is 64 KB.
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+# For telling a server that we leave. A cancelled run may take 3 s in all to end.
+_GOODBYE_S = 0.5
+_SHORTEST_RETRY_MS, _LONGEST_RETRY_MS = 100, 300_000
+_SESSION = "mcp-session-id"
+_VERSION = "mcp-protocol-version"
+_CONTENT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+
+
+class SessionLostError(McpError):
+    """The server no longer knows the session, and has not looked at the request."""
+
+
+class _Cursor:
+    """How far an event stream has come, to go on from there after it has broken off."""
+
+    event_id: str = ""
+    retry_s: float = 1.0
+    # Whether something was sent that no message could be read from.
+    garbled: bool = False
+
+    def move(self, event: httpx2.ServerSentEvent) -> None:
+        # An id goes back as a header's value.
+        if event.id and event.id.isascii() and event.id.isprintable():
+            self.event_id = event.id
+        if event.retry is not None:
+            self.retry_s = min(max(event.retry, _SHORTEST_RETRY_MS), _LONGEST_RETRY_MS) / 1000
+
+
+class McpTransport:
+    """
+    The streamable HTTP of revision 2025-11-25; requests may go on side by side.
+
+    It holds no task: what a server does between two requests is not noticed, and closing is safe
+    from anywhere. The stream for messages out of turn (a GET of its own) is left out, since tools
+    do not need it. Nothing here has a time-out: callers set one for all that they do.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._url = url
+        self._secrets = {part for value in headers.values() for part in (value, value.split()[-1])}
+        # Redirects are not followed: the headers' secrets are for this address only.
+        self._http = httpx2.AsyncClient(
+            headers=headers, timeout=None, verify=_tls(), follow_redirects=False
+        )
+        self._agreed: dict[str, str] = {}
+
+    @property
+    def session(self) -> str | None:
+        """The id that the server has given the session, if it keeps any."""
+        return self._agreed.get(_SESSION)
+
+    def agree(self, version: str) -> None:
+        """Name the protocol's revision in everything from here on."""
+        self._agreed[_VERSION] = version
+
+    async def request(self, method: str, parameters: JsonObject, number: int) -> JsonObject:
+        """
+        Send a request, and wait for its result. `initialize` begins a new session.
+
+        Args:
+            method: What is asked for.
+            parameters: Its parameters.
+            number: The request's id, used once in a session.
+
+        Raises:
+            SessionLostError: A new session is needed; sending it again there is safe.
+            McpError: The server has answered with an error, or with what is not an answer.
+            httpx2.HTTPError: There is no connection, or it broke.
+        """
+        cursor = _Cursor()
+        message = message_of(method, parameters) | {"id": number}
+        answer = await self._ask("POST", cursor, number, message)
+        while answer is None:
+            if cursor.garbled:
+                raise _not_json()
+            if not cursor.event_id:
+                raise McpError("has broken off before its answer")
+            # How a server may take its time without holding a connection open.
+            await anyio.sleep(cursor.retry_s)
+            answer = await self._ask("GET", cursor, number)
+        return result_of(answer)
+
+    async def say(self, message: JsonObject) -> None:
+        """Send what is not answered; a server that misses it will fail at what comes next."""
+        with suppress(httpx2.HTTPError):
+            headers = _CONTENT | self._agreed
+            await self._http.post(self._url, content=_dump(message), headers=headers)
+
+    async def say_briefly(self, message: JsonObject) -> None:
+        """Send it even when the caller is being cancelled; half a second at most."""
+        with anyio.move_on_after(_GOODBYE_S, shield=True):
+            await self.say(message)
+
+    async def close(self) -> None:
+        """End the session and its connections; half a second at most."""
+        with anyio.move_on_after(_GOODBYE_S, shield=True), suppress(httpx2.HTTPError):
+            if self.session is not None:
+                await self._http.delete(self._url, headers=self._agreed)
+        with anyio.CancelScope(shield=True):
+            await self._http.aclose()
+
+    async def _ask(
+        self, verb: str, cursor: _Cursor, number: int, message: JsonObject | None = None
+    ) -> JsonObject | None:
+        begins = message is not None and message["method"] == INITIALIZE
+        headers = _CONTENT | ({} if begins else self._agreed)
+        if cursor.event_id:
+            headers["last-event-id"] = cursor.event_id
+        content = None if message is None else _dump(message)
+        sent = self._http.stream(verb, self._url, content=content, headers=headers)
+        async with sent as response:
+            if begins:
+                given = response.headers.get(_SESSION)
+                if given and not (given.isascii() and given.isprintable()):
+                    raise McpError("names its session by what does not fit into a header")
+                self._agreed = {_SESSION: given} if given else {}
+            return await self._answer(response, number, cursor)
+
+    async def _answer(
+        self, response: httpx2.Response, number: int, cursor: _Cursor
+    ) -> JsonObject | None:
+        """Give the message that answers a request; None where its stream ends without one."""
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.is_redirect:
+            raise McpError("redirects to another address, which is not followed")
+        if response.status_code == 404 and self.session is not None:
+            raise SessionLostError("does not keep its sessions")
+        if response.is_success and kind == "text/event-stream":
+            return await self._answer_in_stream(response, number, cursor)
+        if "json" in kind:
+            messages = parse(await _body(response), self._secrets)
+            # An error that comes with such a status may name no request.
+            answer = answer_among(messages, number if response.is_success else None)
+            if answer is not None:
+                return answer
+        if not response.is_success:
+            raise McpError(f"has answered with the status {response.status_code}")
+        raise McpError("has answered with neither a message nor a stream of them")
+
+    async def _answer_in_stream(
+        self, response: httpx2.Response, number: int, cursor: _Cursor
+    ) -> JsonObject | None:
+        # It is in UTF-8, whatever its type names.
+        response.encoding = "utf-8"
+        try:
+            async for event in httpx2.EventSource(response, max_event_size=MAX_MESSAGE_BYTES):
+                cursor.move(event)
+                messages = self._messages(event, cursor)
+                for reply in filter(None, map(reply_to, messages)):
+                    await self.say(reply)
+                answer = answer_among(messages, number)
+                if answer is not None:
+                    return answer
+        except httpx2.SSEError:
+            raise _too_large() from None
+        except httpx2.TransportError:
+            if not cursor.event_id:
+                raise
+        return None
+
+    def _messages(self, event: httpx2.ServerSentEvent, cursor: _Cursor) -> list[JsonObject]:
+        # Servers keep a stream alive by events of other names, or by texts that are no messages.
+        if not event.data:
+            return []
+        try:
+            return parse(event.data, self._secrets)
+        except McpError:
+            cursor.garbled |= event.event == "message"
+            return []
+
+
+def message_of(method: str, parameters: Mapping[str, JsonValue]) -> JsonObject:
+    """Write a notification; with an `id` it is a request."""
+    return {"jsonrpc": "2.0", "method": method, "params": dict(parameters)}
+
+
+@cache
+def _tls() -> SSLContext:
+    # Reading the certificates takes 30 ms, too long for each run.
+    return httpx2.create_ssl_context()
+
+
+def _dump(message: JsonObject) -> bytes:
+    # A model may write NaN among its arguments, which JSON does not have.
+    return to_json(message, inf_nan_mode="null")
+
+
+async def _body(response: httpx2.Response) -> bytes:
+    read = bytearray()
+    async for chunk in response.aiter_bytes():
+        read += chunk
+        if len(read) > MAX_MESSAGE_BYTES:
+            raise _too_large()
+    return bytes(read)
+
+
+def _not_json() -> McpError:
+    return McpError("has answered with something that is not JSON")
+
+
+def _too_large() -> McpError:
+    return McpError(f"has sent a message of more than {MAX_MESSAGE_BYTES // 2**20} MB")

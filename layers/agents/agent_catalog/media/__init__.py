@@ -1,0 +1,1 @@
+"""Media of requests, fetched from public hosts only."""

@@ -1,0 +1,1 @@
+"""Language models: which there are, and what is done to their requests and answers."""

@@ -1,0 +1,74 @@
+"""From an agent's file to a pydantic-ai agent."""
+
+from dataclasses import dataclass, replace
+
+from pydantic_ai import Agent as AiAgent
+from pydantic_ai import DeferredToolRequests, RunContext, Tool
+from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
+
+from agent_catalog.agent_file import AgentFile
+from agent_catalog.binding.tool import bind_tool
+from agent_catalog.running.tool_gate import ToolGate
+from agent_catalog.session import Session
+from agent_catalog.tool_reference import split_reference
+
+Output = str | DeferredToolRequests
+
+
+@dataclass(frozen=True)
+class BuiltAgent:
+    """An agent of pydantic-ai's, the file it is built from, and its own tools by name."""
+
+    file: AgentFile
+    agent: AiAgent[Session, Output]
+    tools: dict[str, Tool[Session]]
+
+
+def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
+    """Import an agent's tools and build it; instructions and model are given to each run."""
+    names = [split_reference(reference)[1] for reference in file.tools]
+    tools = {
+        name: bind_tool(
+            reference,
+            needs_approval=name in file.approval,
+            timeout_s=file.tool_timeout,
+            retries=file.retries,
+        )
+        for name, reference in zip(names, file.tools, strict=True)
+    }
+    agent: AiAgent[Session, Output] = AiAgent.from_spec(
+        {
+            "name": agent_id,
+            "model_settings": file.model_settings,
+            # Of tools that are there, by their toolsets. A call of one that is gone, or never was,
+            # may be repeated as often as the model may be called: it does nothing.
+            "retries": {"tools": file.limits.request_limit, "output": file.retries},
+            "capabilities": list(file.capabilities),
+        },
+        deps_type=Session,
+        output_type=[str, DeferredToolRequests],
+        tools=list(tools.values()),
+        capabilities=[ToolGate()],
+        toolsets=_toolsets(file),
+    )
+    return BuiltAgent(file, agent, tools)
+
+
+def _toolsets(file: AgentFile) -> list[AbstractToolset[Session]]:
+    if not file.mcp:
+        return []
+    # Imported here: most agents have no servers, and every cold start imports this module.
+    from agent_catalog.mcp.toolset import McpToolset  # noqa: PLC0415
+
+    return [_WithRetries(McpToolset(file.mcp), retries=file.retries)]
+
+
+@dataclass
+class _WithRetries(WrapperToolset[Session]):
+    """Says how often in a row a tool may be called with arguments that do not fit."""
+
+    retries: int = 0
+
+    async def get_tools(self, ctx: RunContext[Session]) -> dict[str, ToolsetTool[Session]]:
+        tools = await self.wrapped.get_tools(ctx)
+        return {name: replace(tool, max_retries=self.retries) for name, tool in tools.items()}

@@ -1,0 +1,262 @@
+"""The operations of both functions."""
+
+from agentrun.http.openapi.answers import (
+    examples,
+    json_answer,
+    list_answer,
+    nothing_left,
+    refused,
+    result_answer,
+    stream_answer,
+)
+from agentrun.http.openapi.schemas import Json, ref
+
+RUNS = "/api/agents/{agentId}/runs"
+_RUN = f"{RUNS}/{{runId}}"
+_SESSION = "/api/sessions/{sessionId}"
+# What any operation may be refused with. Only the Function URL tells a method from a path that it
+# does not have, and it has no more than some of the paths.
+_REFUSALS = (400, 401, 403, 404, 413, 429, 500, 503)
+_STARTING = ("agentId", "idempotencyKey", "sessionPolicy")
+_READ, _WRITE = "Needs the scope `runs:read`.", "Needs the scope `runs:write`."
+
+
+def operations() -> dict[str, Json]:
+    """Return the operations by path and method."""
+    return {
+        f"{RUNS}/stream": {"post": _stream()},
+        RUNS: {"post": _run_once()},
+        f"{_RUN}/stream": {"get": _attach()},
+        f"{_RUN}/continue": {"post": _continue()},
+        "/api/v1/approvals/{approvalId}/resolve": {"post": _resolve()},
+        **_agents(),
+        **_runs(),
+        **_sessions(),
+        **_service(),
+    }
+
+
+def _stream() -> Json:
+    return _operation(
+        "runs",
+        "streamRun",
+        "Run an agent and stream what happens",
+        f"{_WRITE} The run outlives its client: attach to it again when the connection breaks, or "
+        "send the same request with `Last-Event-ID`. A refusal comes before the first byte.",
+        parameters=(*_STARTING, "lastEventIdOfRequest"),
+        body=_run_request(),
+        answers={"200": stream_answer("The run as it happens."), "204": nothing_left()},
+        refusals=(405, 409, 415),
+    )
+
+
+def _run_once() -> Json:
+    return _operation(
+        "runs",
+        "runOnce",
+        "Run an agent and answer with its result",
+        f"{_WRITE} 200 also for a run that is PAUSED or CANCELLED. For long runs prefer the "
+        "stream.",
+        parameters=_STARTING,
+        body=_run_request(),
+        answers={"200": result_answer()},
+        refusals=(405, 409, 415, 502),
+    )
+
+
+def _attach() -> Json:
+    return _operation(
+        "runs",
+        "attachToRun",
+        "Replay a run's events after a cursor, then follow it",
+        f"{_READ} Any number of readers may attach.",
+        parameters=("agentId", "runId", "lastEventIdHeader", "lastEventIdQuery"),
+        answers={
+            "200": stream_answer("The events after the cursor.", replays=False),
+            "204": {"description": "The run has ended, and nothing comes after the cursor."},
+        },
+        refusals=(405,),
+    )
+
+
+def _continue() -> Json:
+    changed = {"symbol": "AMZN", "side": "buy", "shares": 5}
+    decision = {"id": "demo_1_1", "action": "APPROVE", "arguments": changed}
+    body = {
+        "approve": {"action": "APPROVE"},
+        "reject": {"action": "REJECT", "reason": "Too expensive."},
+        "change": {"decisions": [decision]},
+    }
+    answer = stream_answer("What happens from now on; ids go on counting.", replays=False)
+    answer["content"] |= result_answer()["content"]
+    # Only a stream is begun before it is known what the run gives.
+    answer["headers"] = {
+        name: {key: value for key, value in header.items() if key != "required"}
+        for name, header in answer["headers"].items()
+    }
+    return _operation(
+        "runs",
+        "continueRun",
+        "Decide a paused run's approvals and go on",
+        f"{_WRITE} Answers once the run has ended, or streams where `Accept` names "
+        "`text/event-stream`.",
+        parameters=("agentId", "runId"),
+        body=_request("ContinueRequest", body),
+        answers={"200": answer},
+        refusals=(405, 409, 415, 502),
+    )
+
+
+def _resolve() -> Json:
+    body = {"approve": {"decision": "APPROVED"}, "reject": {"decision": "REJECTED"}}
+    run = json_answer("The run, which goes on.", ref("AgentRun"), examples()["resumedRun"])
+    return _operation(
+        "runs",
+        "resolveApproval",
+        "Decide all calls of an approval, and answer at once",
+        f"{_WRITE} The run goes on after the answer. REST API only.",
+        parameters=("approvalId",),
+        body=_request("ResolveRequest", body),
+        answers={"200": run},
+        refusals=(409, 415),
+    )
+
+
+def _agents() -> dict[str, Json]:
+    agent, echo = examples()["agent"], examples()["echo"]
+    agents = list_answer("The agents.", "Agent", [echo, agent])
+    one = json_answer("The agent.", ref("Agent"), agent)
+    return {
+        "/api/agents": {
+            "get": _read("agents", "listAgents", "List the agents", "", agents, "includeInactive")
+        },
+        "/api/agents/{agentId}": {
+            "get": _read("agents", "getAgent", "Show one agent, active or not", "", one, "agentId")
+        },
+    }
+
+
+def _runs() -> dict[str, Json]:
+    run, paused = examples()["run"], examples()["pausedRun"]
+    runs = list_answer(
+        "The runs in the order asked for, their texts cut to 4096 bytes each. One that is not "
+        "there or not the caller's to see is left out.",
+        "AgentRun",
+        [run],
+    )
+    one = json_answer("The run.", ref("AgentRun"), run, paused=paused)
+    batch = ("agentId", "runIds", "fields")
+    names = ("agentId", "runId")
+    same = "Show one run whole; the same as `/status`"
+    return {
+        f"{RUNS}/status": {
+            "get": _read("runs", "getRuns", "Show up to 100 runs at once", _READ, runs, *batch)
+        },
+        f"{_RUN}/status": {
+            "get": _read("runs", "getRunStatus", "Show one run whole", _READ, one, *names)
+        },
+        _RUN: {
+            "get": _read("runs", "getRun", same, _READ, one, *names),
+            "delete": _delete("runs", "cancelRun", "Cancel one run; what it had stays", *names),
+        },
+    }
+
+
+def _sessions() -> dict[str, Json]:
+    shown = examples()
+    whole = {**shown["session"], "messages": shown["messages"]}
+    page = json_answer("A page of them.", ref("SessionPage"), shown["sessions"])
+    one = json_answer("The conversation.", ref("SessionWithMessages"), whole)
+    runs = list_answer("The newest of them.", "AgentRun", [shown["run"]])
+    messages = list_answer("The newest of it.", "Message", shown["messages"])
+    paged = ("ofAgent", "ofUser", "size", "page", "cursor")
+
+    def read(name: str, summary: str, answer: Json, *parameters: str) -> Json:
+        return _read("sessions", name, summary, _READ, answer, *parameters)
+
+    get_one = "Show one conversation with the newest of what was said in it"
+    get_runs = "Show a conversation's runs, the oldest first"
+    get_messages = "Show what was said in a conversation, the oldest first"
+    delete = "Delete a conversation with all that belongs to it"
+    return {
+        "/api/sessions": {
+            "get": read("listSessions", "List the caller's conversations", page, *paged)
+        },
+        _SESSION: {
+            "get": read("getSession", get_one, one, "sessionId"),
+            "delete": _delete("sessions", "deleteSession", delete, "sessionId"),
+        },
+        f"{_SESSION}/runs": {"get": read("listSessionRuns", get_runs, runs, "sessionId")},
+        f"{_SESSION}/messages": {
+            "get": read("listSessionMessages", get_messages, messages, "sessionId")
+        },
+    }
+
+
+def _service() -> dict[str, Json]:
+    up = json_answer("It does.", ref("Health"), {"status": "UP"})
+    health = _read("service", "health", "Tell that the API answers", "", up)
+    schema = {"type": "object", "required": ["openapi"]}
+    document = {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": schema}}}
+    return {
+        "/api/v1/health": {"get": {**health, "security": []}},
+        "/api/v1/openapi.json": {
+            "get": _read("service", "getOpenApi", "Give this document", "", document)
+        },
+    }
+
+
+def _read(
+    tag: str, name: str, summary: str, description: str, answer: Json, *parameters: str
+) -> Json:
+    answers = {"200": answer}
+    return _operation(tag, name, summary, description, parameters=parameters, answers=answers)
+
+
+def _delete(tag: str, name: str, summary: str, *parameters: str) -> Json:
+    answers: dict[str, Json] = {"204": {"description": "Done, or done before."}}
+    return _operation(tag, name, summary, _WRITE, parameters=parameters, answers=answers)
+
+
+def _operation(
+    tag: str,
+    name: str,
+    summary: str,
+    description: str,
+    *,
+    parameters: tuple[str, ...],
+    answers: dict[str, Json],
+    body: Json | None = None,
+    refusals: tuple[int, ...] = (),
+) -> Json:
+    return {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        **({"description": description} if description else {}),
+        "parameters": [{"$ref": f"#/components/parameters/{found}"} for found in parameters],
+        **({"requestBody": body} if body else {}),
+        "responses": {**answers, **refused(*_REFUSALS, *refusals)},
+    }
+
+
+def _run_request() -> Json:
+    ask = {"message": "What is 17 * 23?"}
+    whole = {
+        **ask,
+        "sessionId": "04bf2261-141b-4909-8015-68e71dd86171",
+        "generateFollowups": True,
+        "options": {"model": "demo", "temperature": 0.2, "maxTokens": 1000},
+    }
+    return _request("RunRequest", {"short": ask, "whole": whole})
+
+
+def _request(schema: str, bodies: Json) -> Json:
+    """At most 6 MiB of strict JSON: `json_body.py` says what that is."""
+    values = {name: {"value": body} for name, body in bodies.items()}
+    return {
+        "required": True,
+        "description": "At most 6 MiB of JSON in UTF-8, without duplicate names, halves of "
+        "surrogate pairs, or more than 64 levels.",
+        "content": {"application/json": {"schema": ref(schema), "examples": values}},
+    }
