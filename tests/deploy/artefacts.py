@@ -15,7 +15,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
-LAYERS = ("CoreLayer", "AgentsLayer", "StreamingLayer", "ProvidersLayer")
+LAYERS = ("CoreLayer", "EngineLayer", "AgentsLayer", "StreamingLayer", "ProvidersLayer")
 FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
 SOURCES = (
     *("functions", "layers", "requirements", "docs", "README.md", "CHANGELOG.md"),

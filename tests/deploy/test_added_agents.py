@@ -48,7 +48,7 @@ def test_the_documented_agents_can_be_added(tmp_path: Path) -> None:
     for path, text in added:
         assert not (project / path).exists()
         (project / path).write_text(text, encoding="utf-8")
-    packages = [project / "layers" / name for name in ("core", "agents", "streaming")]
+    packages = [project / "layers" / name for name in ("core", "engine", "agents", "streaming")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *WHAT_KNOWS_AGENTS],
         cwd=project,

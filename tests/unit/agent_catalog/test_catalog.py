@@ -19,7 +19,7 @@ from agent_catalog.agent_spec import CAPABILITIES, ModelSettings
 from agent_catalog.running.build import build_agent
 from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
 
-CALCULATE = "agent_catalog.tools.calculator:calculate"
+CALCULATE = "tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
 LIMIT_TWICE = "agent.yaml:5: 'cost_limit' is there twice, first in line 4"
 OURS = {
@@ -126,8 +126,8 @@ active: false
         (MINIMAL + "tools: [calculate]\n", "agent.yaml:3: tools.0: 'calculate' is not of the form"),
         (MINIMAL + "tools: ['no.such:tool']\n", "tools.0: there is no module 'no.such'"),
         (
-            MINIMAL + "tools: ['agent_catalog.tools.calculator:guess']\n",
-            "tools.0: the module 'agent_catalog.tools.calculator' defines no function 'guess'",
+            MINIMAL + "tools: ['tools.calculator:guess']\n",
+            "tools.0: the module 'tools.calculator' defines no function 'guess'",
         ),
         (
             MINIMAL + "tools: ['tests.unit.agent_catalog.sample_tools:undocumented']\n",
@@ -356,4 +356,4 @@ def test_loading_the_catalogue_imports_no_engine_and_no_tool() -> None:
     assert "agent_catalog.catalog" in loaded
     heavy = {"pydantic_ai", "genai_prices", "boto3", "pint", "simpleeval", "dateutil"}
     assert not loaded & heavy
-    assert not {name for name in loaded if name.startswith("agent_catalog.tools.")}
+    assert not {name for name in loaded if name.startswith("tools.")}
