@@ -344,6 +344,23 @@ def test_the_format_is_pydantic_ais_with_our_fields_added() -> None:
     assert set(AgentFile.model_fields) - OURS <= set(AgentSpec.model_fields)
 
 
+def test_the_agents_are_the_first_folder_of_that_name_on_the_path_that_is_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for entry in ("none", "distribution", "room", "other"):
+        (tmp_path / entry).mkdir()
+    for entry in ("distribution", "room", "other"):
+        (tmp_path / entry / "agents").mkdir()
+    (tmp_path / "distribution/agents/__init__.py").touch()
+    write(tmp_path / "room/agents", MINIMAL)
+    entries = [str(tmp_path / entry) for entry in ("none", "distribution", "room", "other")]
+    monkeypatch.setattr("sys.path", entries)
+    assert [agent.id for agent in load_catalog("demo").agents()] == ["agent"]
+    monkeypatch.setattr("sys.path", entries[:2])
+    with pytest.raises(CatalogError, match="no folder 'agents' on the import path"):
+        load_catalog("demo")
+
+
 def test_loading_the_catalogue_imports_no_engine_and_no_tool() -> None:
     program = (
         "import json, sys, agent_catalog; agent_catalog.load_catalog('demo');"
