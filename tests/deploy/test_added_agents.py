@@ -18,7 +18,7 @@ WITH_ITS_PATH = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 SOURCES = (
-    *(".ci", "bench", "docs", "events", "findings", "functions"),
+    *(".ci", ".github", "bench", "docs", "events", "findings", "functions"),
     *("layers", "local", "requirements", "tests"),
 )
 WHAT_KNOWS_AGENTS = (
