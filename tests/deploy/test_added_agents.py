@@ -40,7 +40,7 @@ def test_the_documented_agents_can_be_added(tmp_path: Path) -> None:
         shutil.copytree(
             ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
         )
-    for file in [*ROOT.glob("*.*"), ROOT / "Makefile"]:
+    for file in [*ROOT.glob("*.*"), ROOT / "LICENSE", ROOT / "Makefile"]:
         if file.is_file():
             shutil.copy(file, project)
     added = WITH_ITS_PATH.findall(PAGE.read_text(encoding="utf-8"))
