@@ -117,7 +117,7 @@ audit: setup .venv/checkov/.ready .venv/pip-audit/.ready ## Check the template b
 	@$(call environment,pip-audit,$(BIN)/python) && touch $@
 
 .PHONY: lock
-lock: setup ## Compile the hashed requirement files from pyproject.toml
+lock: setup ## Compile the hashed requirement files from pyproject.toml and layers/agents/requirements.txt
 	@$(BIN)/python requirements/lock.py
 
 .PHONY: lock-check

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.processes import ROOT
 
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==", re.MULTILINE)
-_LAYERS = ("core", "agents", "streaming")
+_LAYERS = ("core", "engine", "agents", "streaming")
 _OURS = tuple(str(ROOT / "layers" / layer) for layer in _LAYERS)
 
 

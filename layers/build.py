@@ -14,15 +14,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ROOT / "layers"
 LOCKS = ROOT / "requirements"
-# Package and further files, beside the Makefile, that each layer holds besides its requirements.
+# What each layer holds besides its requirements: folders to import from, and further files.
 CONTENTS: dict[str, tuple[str, ...]] = {
     "core": ("agentrun",),
-    "agents": ("agent_catalog",),
+    "engine": ("agent_catalog",),
+    "agents": ("agents", "tools"),
     "streaming": ("lambda_asgi", "bootstrap"),
     "providers": (),
 }
 # The layers that are always attached beside one, whose requirements it need not hold again.
-BESIDE = {"agents": ("core",), "streaming": ("core",), "providers": ("core", "agents")}
+BESIDE = {
+    "engine": ("core",),
+    "agents": ("core", "engine"),
+    "streaming": ("core",),
+    "providers": ("core", "engine", "agents"),
+}
 # The runtime is Amazon Linux 2023, glibc 2.34, so that wheels up to manylinux_2_34 run on it.
 PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
 RUNTIME = (3, 13)
@@ -129,7 +135,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def copy_documents(target: Path) -> None:
-    """Bring along the documentation, which is no part of the package in a checkout."""
+    """Bring along the documentation, which lies elsewhere in a checkout."""
     target.mkdir()
     for document in DOCUMENTS:
         if (ROOT / document).exists():
@@ -180,17 +186,16 @@ def _version(python: str) -> tuple[int, ...] | None:
 
 
 def build_layer(name: str, artifacts: Path, architecture: str) -> None:
-    """Requirements and package under `python/`, which is on the path in /opt."""
+    """Requirements and folders under `python/`, which is on the path in /opt."""
     python = artifacts / "python"
     python.mkdir(parents=True)
     install(layer_lock(name), python, PLATFORMS[architecture])
     prune(python)
-    for package in CONTENTS[name][:1]:
-        copy(LAYERS / name / package, python / package)
-    for file in CONTENTS[name][1:]:
-        copy(LAYERS / name / file, artifacts / file)
+    for part in CONTENTS[name]:
+        source = LAYERS / name / part
+        copy(source, (python if source.is_dir() else artifacts) / part)
     if name == "agents":
-        copy_documents(python / "agent_catalog" / DOCUMENTS_FOLDER)
+        copy_documents(python / DOCUMENTS_FOLDER)
     compile_sources(artifacts, "/opt")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOL = ROOT / ".venv" / "pip-audit" / "bin" / "pip-audit"
-DEPLOYED = ("core", "streaming", "agents", "providers")
+DEPLOYED = ("core", "engine", "agents", "streaming", "providers")
 # pip-audit lets its HTTP client's errors through.
 UNREACHABLE = re.compile(r"^requests\.exceptions\.\w+:|Could not connect to", re.MULTILINE)
 NOT_LOOKED_UP = (

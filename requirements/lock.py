@@ -1,4 +1,4 @@
-"""Compile the hashed requirement files from pyproject.toml; `--check` fails when they are stale."""
+"""Compile the hashed requirement files; `--check` fails when one is stale."""
 
 import argparse
 import subprocess
@@ -7,25 +7,24 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# What the agents' tools import.
+TOOLS = "layers/agents/requirements.txt"
 # `dev` is compiled first and constrains the others, so that what is tested is what is shipped.
-EXTRAS: dict[str, tuple[str, ...]] = {
-    "dev": ("dev",),
-    "core": (),
-    "streaming": ("streaming",),
-    "agents": ("agents",),
-    "providers": ("providers",),
+SOURCES: dict[str, tuple[str, ...]] = {
+    "dev": ("--extra", "dev", "pyproject.toml", TOOLS),
+    "core": ("pyproject.toml",),
+    "engine": ("--extra", "engine", "pyproject.toml"),
+    "agents": (TOOLS,),
+    "streaming": ("--extra", "streaming", "pyproject.toml"),
+    "providers": ("--extra", "providers", "pyproject.toml"),
 }
 # Tools that run in environments of their own, with no part of the project in them.
 GROUPS = ("awscli", "checkov", "docs", "ministack", "pip-audit", "readers")
 
 
 def compile_lock(name: str, output: Path, constraints: Path | None) -> None:
-    """Resolve a group or a set of extras into `output`, keeping the pins that it already holds."""
-    if name in GROUPS:
-        sources = ["--group", name]
-    else:
-        extras = [flag for extra in EXTRAS[name] for flag in ("--extra", extra)]
-        sources = [*extras, "pyproject.toml"]
+    """Resolve a group or its sources into `output`, keeping the pins that it already holds."""
+    sources = SOURCES.get(name, ("--group", name))
     command = [
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"),
         *("--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),
@@ -43,7 +42,7 @@ def main() -> int:
     check = parser.parse_args().check
     folder = ROOT / "requirements"
     stale = []
-    for name in (*EXTRAS, *GROUPS):
+    for name in (*SOURCES, *GROUPS):
         committed = folder / f"{name}.txt"
         constraints = None if name in {"dev", *GROUPS} else folder / "dev.txt"
         if not check:
@@ -56,7 +55,9 @@ def main() -> int:
             if fresh.read_bytes() != committed.read_bytes():
                 stale.append(committed.name)
     if stale:
-        sys.stderr.write(f"out of step with pyproject.toml, run `make lock`: {', '.join(stale)}\n")
+        sys.stderr.write(
+            f"out of step with what is asked for, run `make lock`: {', '.join(stale)}\n"
+        )
     return bool(stale)
 
 

@@ -1,11 +1,13 @@
 """What `sam build` leaves: built from a copy of the sources, read as Lambda would lay it out."""
 
 import hashlib
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,22 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
-LAYERS = ("CoreLayer", "AgentsLayer", "StreamingLayer", "ProvidersLayer")
+LAYERS = ("CoreLayer", "EngineLayer", "AgentsLayer", "StreamingLayer", "ProvidersLayer")
 FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
 SOURCES = (
     *("functions", "layers", "requirements", "docs", "README.md", "CHANGELOG.md"),
-    *("template.yaml", "samconfig.toml"),
+    *("template.yaml", "samconfig.toml", "pyproject.toml"),
 )
+
+# Runs one event, as far as a handler can tell, in Lambda; tells where its modules come from.
+INVOKE = """
+import json, sys
+real, sys.stdout = sys.stdout, sys.stderr
+from app import handler
+answer = handler(json.load(sys.stdin), None)
+files = [getattr(module, "__file__", None) for module in sys.modules.values()]
+json.dump({"answer": answer, "files": [file for file in files if file]}, real)
+"""
 
 
 @dataclass(frozen=True)
@@ -80,8 +92,8 @@ def sam(*arguments: str, project: Path, **environment: str) -> str:
     return done.stdout
 
 
-def build(project: Path, source: Path = ROOT) -> Artefacts:
-    """Copy what a clone has into a folder, and build there."""
+def copy_sources(project: Path, source: Path = ROOT) -> None:
+    """Copy what a clone has, as far as a build needs it, into an empty folder."""
     for name in SOURCES:
         if (source / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -89,5 +101,49 @@ def build(project: Path, source: Path = ROOT) -> Artefacts:
         else:
             shutil.copy(source / name, project / name)
     (project / ".venv").symlink_to(sys.prefix)
+
+
+def build(project: Path, source: Path = ROOT) -> Artefacts:
+    """Copy what a clone has into a folder, and build there."""
+    copy_sources(project, source)
     sam("build", project=project)
     return Artefacts(project)
+
+
+def lambda_environment(
+    built: Artefacts, function: str, given: dict[str, str], *, conditional: bool = False
+) -> dict[str, str]:
+    """Return the variables that a built function is run with, and no others of this machine."""
+    path = built.python_path(function, conditional=conditional)
+    return {
+        **{name: os.environ[name] for name in ("AWS_REGION", "AWS_DEFAULT_REGION")},
+        **{name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
+        "LAMBDA_TASK_ROOT": str(built.folder(function)),
+        "PYTHONPATH": f"{built.folder(function)}{os.pathsep}{path}",
+        **given,
+    }
+
+
+def invoke(
+    runtime: str,
+    built: Artefacts,
+    function: str,
+    event: Mapping[str, Any],
+    environment: dict[str, str],
+    *,
+    conditional: bool = False,
+) -> dict[str, Any]:
+    """Hand an event to a built function's handler; return its answer and its modules' files."""
+    # -S: nothing but the standard library, whatever that interpreter has installed.
+    done = subprocess.run(
+        [runtime, "-S", "-c", INVOKE],
+        input=json.dumps(event),
+        env=lambda_environment(built, function, environment, conditional=conditional),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

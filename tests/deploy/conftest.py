@@ -1,11 +1,14 @@
-"""One build, shared by everything that looks at it."""
+"""One build, shared by everything that looks at it, and what a function is run with."""
 
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from layers.build import runtime_python
 from tests.deploy import artefacts
+from tests.dynamodb_server import dynamodb_server
+from tests.integration.conftest import ENVIRONMENT
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,9 @@ def runtime() -> str:
 @pytest.fixture(scope="session")
 def built(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> artefacts.Artefacts:
     return artefacts.build(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with dynamodb_server(tmp_path_factory.mktemp("dynamodb")) as url:
+        yield {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": url}

@@ -18,7 +18,7 @@ WITH_ITS_PATH = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 SOURCES = (
-    *(".ci", "bench", "docs", "events", "findings", "functions"),
+    *(".ci", ".github", "bench", "docs", "events", "findings", "functions"),
     *("layers", "local", "requirements", "tests"),
 )
 WHAT_KNOWS_AGENTS = (
@@ -40,7 +40,7 @@ def test_the_documented_agents_can_be_added(tmp_path: Path) -> None:
         shutil.copytree(
             ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
         )
-    for file in [*ROOT.glob("*.*"), ROOT / "Makefile"]:
+    for file in [*ROOT.glob("*.*"), ROOT / "LICENSE", ROOT / "Makefile"]:
         if file.is_file():
             shutil.copy(file, project)
     added = WITH_ITS_PATH.findall(PAGE.read_text(encoding="utf-8"))
@@ -48,7 +48,7 @@ def test_the_documented_agents_can_be_added(tmp_path: Path) -> None:
     for path, text in added:
         assert not (project / path).exists()
         (project / path).write_text(text, encoding="utf-8")
-    packages = [project / "layers" / name for name in ("core", "agents", "streaming")]
+    packages = [project / "layers" / name for name in ("core", "engine", "agents", "streaming")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *WHAT_KNOWS_AGENTS],
         cwd=project,

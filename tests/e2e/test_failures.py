@@ -21,7 +21,7 @@ def forecast(city: str) -> str:
     {body}
     return city
 '''
-AGENT = "name: W\ndescription: D\nmodel: demo\ntools: ['agent_catalog.tools.{tool}:forecast']\n"
+AGENT = "name: W\ndescription: D\nmodel: demo\ntools: ['tools.{tool}:forecast']\n"
 FILES = {
     "tools/lacking.py": "import not_there\n" + TOOL.format(body=""),
     "tools/failing.py": TOOL.format(body="raise ValueError(f'no weather in {city}')"),
@@ -48,7 +48,7 @@ def faulty(log: Path) -> Iterator[LocalStack]:
         shutil.copytree(ROOT / folder, project / folder, ignore=ignored)
     shutil.copy(ROOT / "template.yaml", project)
     for name, text in FILES.items():
-        (project / "layers/agents/agent_catalog" / name).write_text(text)
+        (project / "layers/agents" / name).write_text(text)
     with running_stack(project / "template.yaml", log.parent) as stack:
         yield stack
 

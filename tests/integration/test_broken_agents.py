@@ -31,7 +31,6 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / name).write_text(text)
     (tmp_path / "broken_tool.py").write_text(SYNTAX_ERROR)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("agent_catalog.catalog.AGENTS_FOLDER", folder)
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_every_field_of_a_run_is_documented() -> None:
 def test_the_error_types_of_failed_runs_are_documented() -> None:
     source = "".join(
         path.read_text(encoding="utf-8")
-        for package in ("core/agentrun", "agents/agent_catalog")
+        for package in ("core/agentrun", "engine/agent_catalog")
         for path in (ROOT / "layers" / package).rglob("*.py")
     )
     raised = set(SAID_OF_A_FAILURE.findall(source))

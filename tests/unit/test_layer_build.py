@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_catalog.tools import search
 from layers import build
+from tools import search
 
 CORE = """\
 boto3==1.2 \\
@@ -44,7 +44,7 @@ def test_every_requirement_of_a_layer_has_its_hashes(name: str) -> None:
 def test_the_layer_of_other_providers_has_their_clients_and_no_tokenizer() -> None:
     names = {build._name(block) for block in build._blocks(build.layer_lock("providers"))}
     assert {"anthropic", "openai"} <= names
-    beside = build.layer_lock("core") + build.layer_lock("agents")
+    beside = "".join(map(build.layer_lock, ("core", "engine", "agents")))
     assert names.isdisjoint({"tiktoken"} | {build._name(b) for b in build._blocks(beside)})
 
 
@@ -81,7 +81,7 @@ def test_a_package_is_copied_without_the_caches_of_this_machine(tmp_path: Path) 
 
 
 def test_the_documents_are_shipped_to_where_the_search_tool_looks(tmp_path: Path) -> None:
-    assert search._SHIPPED == search._PACKAGE / build.DOCUMENTS_FOLDER
+    assert search._SHIPPED == search._ROOM / build.DOCUMENTS_FOLDER
     target = tmp_path / build.DOCUMENTS_FOLDER
     build.copy_documents(target)
     shipped = {path.relative_to(target) for path in search.document_files(target)}

@@ -32,8 +32,10 @@ def test_every_package_of_the_wheel_says_that_it_is_typed(
     assert f"{package.name}/py.typed" in shipped
 
 
-@pytest.mark.parametrize("name", [name for name, contents in build.CONTENTS.items() if contents])
-def test_every_package_of_a_layer_says_that_it_is_typed(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["core", "engine", "streaming"])
+def test_every_package_of_the_framework_says_in_its_layer_that_it_is_typed(
+    name: str, tmp_path: Path
+) -> None:
     package = build.CONTENTS[name][0]
     build.copy(build.LAYERS / name / package, tmp_path / package)
     assert (tmp_path / package / "py.typed").exists()

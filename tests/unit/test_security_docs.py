@@ -40,7 +40,7 @@ def test_every_threat_has_a_control_and_a_test() -> None:
 def test_the_lines_that_are_logged_are_those_of_the_page() -> None:
     sources = [
         path.read_text(encoding="utf-8")
-        for folder in ("layers/core/agentrun", "layers/agents/agent_catalog", "functions")
+        for folder in ("layers/core/agentrun", "layers/engine/agent_catalog", "functions")
         for path in (ROOT / folder).rglob("*.py")
     ]
     logged = {

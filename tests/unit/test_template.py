@@ -80,7 +80,7 @@ def test_the_layer_of_other_providers_is_attached_where_it_is_wanted(
     resources = deployed(Model=model, OtherProviders=other_providers)
     named = {name for name in resources if name.startswith("ProvidersLayer")}
     assert bool(named) == attached
-    assert len(resources["StreamFunction"].properties["Layers"]) == 3 + attached
+    assert len(resources["StreamFunction"].properties["Layers"]) == 4 + attached
     assert set(resources["StreamFunction"].properties["Layers"]) >= named
     for function in ("StatusFunction", "AuthorizerFunction"):
         assert not named & set(resources[function].properties["Layers"])
@@ -95,7 +95,7 @@ def test_sam_cli_sees_the_layers_that_are_deployed(model: str) -> None:
         str(ROOT / "template.yaml"), parameter_overrides={"Model": model}
     )
     function = SamFunctionProvider(stacks).functions["StreamFunction"]
-    always = ["CoreLayer", "AgentsLayer", "StreamingLayer"]
+    always = ["CoreLayer", "EngineLayer", "AgentsLayer", "StreamingLayer"]
     expected = always if model == "demo" else [*always, "ProvidersLayer"]
     assert [layer.full_path for layer in function.layers] == expected
 
@@ -172,7 +172,7 @@ def test_metrics_by_method_are_paid_for_only_where_they_are_wanted(detailed: str
 
 def test_older_versions_of_layers_are_not_kept() -> None:
     layers = [r for r in stack()["Resources"].values() if r["Type"] == "AWS::Lambda::LayerVersion"]
-    assert len(layers) == 4
+    assert len(layers) == 5
     assert {layer["DeletionPolicy"] for layer in layers} == {"Delete"}
 
 

@@ -10,7 +10,7 @@ from agentrun_local.doctor.deployment import Deployment
 from agentrun_local.doctor.findings import Finding, not_looked_at, ok, problem, warning
 
 _WITHOUT_PROVIDER = frozenset({"demo", "test"})
-_AGENTS = "layers/agents/agent_catalog/agents"
+_AGENTS = "layers/agents/agents"
 
 
 def check_models(account: Account, deployment: Deployment) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ class Patient:
         self.plane, self.issuer, self.folder = plane, issuer, folder
         self.template = folder / "template.yaml"
         shutil.copy(ROOT / "template.yaml", self.template)
-        self.agents = folder / "layers/agents/agent_catalog/agents"
+        self.agents = folder / "layers/agents/agents"
         self.agents.mkdir(parents=True)
         self.discovery: dict[str, Any] = {"issuer": issuer.url, "jwks_uri": issuer.jwks_url}
         issuer.add_key("k1")

@@ -18,7 +18,7 @@ from pydantic_ai.run import AgentRunResultEvent
 
 from agent_catalog.mcp.entry import McpServer
 from agent_catalog.mcp.toolset import McpToolset
-from agent_catalog.session import Session
+from agent_catalog.toolkit import Session
 from tests.mcp_server.scripted import ScriptedServer
 
 Call = tuple[str, dict[str, Any]]

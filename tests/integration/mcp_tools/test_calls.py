@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from agent_catalog.binding.output import MAX_RESULT_BYTES
 from agent_catalog.mcp.transport import MAX_MESSAGE_BYTES
-from agent_catalog.session import Session
+from agent_catalog.toolkit import Session
 from agentrun.domain.errors import MayNotActError
 from tests.integration.mcp_tools.mcp_run import ECHO, McpRun, entry
 from tests.mcp_server.scripted import (

@@ -5,8 +5,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from agent_catalog.session import Session
-from agent_catalog.tools.errors import ToolInputError
+from agent_catalog.toolkit import Session, ToolInputError
 
 calls: list[str] = []
 released = threading.Event()

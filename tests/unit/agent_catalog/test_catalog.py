@@ -19,7 +19,7 @@ from agent_catalog.agent_spec import CAPABILITIES, ModelSettings
 from agent_catalog.running.build import build_agent
 from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
 
-CALCULATE = "agent_catalog.tools.calculator:calculate"
+CALCULATE = "tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
 LIMIT_TWICE = "agent.yaml:5: 'cost_limit' is there twice, first in line 4"
 OURS = {
@@ -126,8 +126,8 @@ active: false
         (MINIMAL + "tools: [calculate]\n", "agent.yaml:3: tools.0: 'calculate' is not of the form"),
         (MINIMAL + "tools: ['no.such:tool']\n", "tools.0: there is no module 'no.such'"),
         (
-            MINIMAL + "tools: ['agent_catalog.tools.calculator:guess']\n",
-            "tools.0: the module 'agent_catalog.tools.calculator' defines no function 'guess'",
+            MINIMAL + "tools: ['tools.calculator:guess']\n",
+            "tools.0: the module 'tools.calculator' defines no function 'guess'",
         ),
         (
             MINIMAL + "tools: ['tests.unit.agent_catalog.sample_tools:undocumented']\n",
@@ -344,6 +344,23 @@ def test_the_format_is_pydantic_ais_with_our_fields_added() -> None:
     assert set(AgentFile.model_fields) - OURS <= set(AgentSpec.model_fields)
 
 
+def test_the_agents_are_the_first_folder_of_that_name_on_the_path_that_is_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for entry in ("none", "distribution", "room", "other"):
+        (tmp_path / entry).mkdir()
+    for entry in ("distribution", "room", "other"):
+        (tmp_path / entry / "agents").mkdir()
+    (tmp_path / "distribution/agents/__init__.py").touch()
+    write(tmp_path / "room/agents", MINIMAL)
+    entries = [str(tmp_path / entry) for entry in ("none", "distribution", "room", "other")]
+    monkeypatch.setattr("sys.path", entries)
+    assert [agent.id for agent in load_catalog("demo").agents()] == ["agent"]
+    monkeypatch.setattr("sys.path", entries[:2])
+    with pytest.raises(CatalogError, match="no folder 'agents' on the import path"):
+        load_catalog("demo")
+
+
 def test_loading_the_catalogue_imports_no_engine_and_no_tool() -> None:
     program = (
         "import json, sys, agent_catalog; agent_catalog.load_catalog('demo');"
@@ -356,4 +373,4 @@ def test_loading_the_catalogue_imports_no_engine_and_no_tool() -> None:
     assert "agent_catalog.catalog" in loaded
     heavy = {"pydantic_ai", "genai_prices", "boto3", "pint", "simpleeval", "dateutil"}
     assert not loaded & heavy
-    assert not {name for name in loaded if name.startswith("agent_catalog.tools.")}
+    assert not {name for name in loaded if name.startswith("tools.")}

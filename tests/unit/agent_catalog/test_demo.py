@@ -13,7 +13,6 @@ from agent_catalog.models.demo.rules import next_step
 from agent_catalog.models.demo.step import Conversation, split_tokens
 from agent_catalog.models.factory import create_model
 from agent_catalog.passages import PassageIndex, split_passages
-from agent_catalog.tools import search
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import (
     ContentDelta,
@@ -24,6 +23,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.turns import EngineOutput
 from tests.unit.agent_catalog.chat import Chat
+from tools import search
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-import agent_catalog.tools
+import tools
 from agent_catalog import AgentCatalog, load_catalog
 from agent_catalog.tool_reference import _functions
 from tests.unit.agent_catalog import chat
@@ -37,9 +37,7 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentCatalog:
     """Put the page's tools among the tools, and its agents into a catalogue."""
     for name, text in SNIPPETS.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(
-        agent_catalog.tools, "__path__", [*agent_catalog.tools.__path__, str(tmp_path)]
-    )
+    monkeypatch.setattr(tools, "__path__", [*tools.__path__, str(tmp_path)])
     _functions.cache_clear()
     return load_catalog("demo", tmp_path)
 

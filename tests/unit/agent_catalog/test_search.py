@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent_catalog.passages import PassageIndex, split_passages
-from agent_catalog.tools import search
-from agent_catalog.tools.search import document_files, search_docs
+from tools import search
+from tools.search import document_files, search_docs
 
 RUNS = """# Runs
 Intro to runs.

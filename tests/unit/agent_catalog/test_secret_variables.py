@@ -19,7 +19,7 @@ from agent_catalog.secret_variables import (
     secret_variables,
     variable,
 )
-from agent_catalog.session import Session
+from agent_catalog.toolkit import Session
 
 SECRET = "hunter2-hunter2"
 pytestmark = pytest.mark.anyio

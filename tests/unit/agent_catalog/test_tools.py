@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from agent_catalog.session import Session, ToolResults
-from agent_catalog.tools.calculator import calculate
-from agent_catalog.tools.dates import days_between, shift_date
-from agent_catalog.tools.errors import ToolInputError
-from agent_catalog.tools.portfolio import get_portfolio, get_quote, place_order
-from agent_catalog.tools.units import convert_units
+from agent_catalog.toolkit import Session, ToolInputError, ToolResults
+from tools.calculator import calculate
+from tools.dates import days_between, shift_date
+from tools.portfolio import get_portfolio, get_quote, place_order
+from tools.units import convert_units
 
 ROOT = Path(__file__).resolve().parents[3]
 BUY = re.compile(r"[Bb]uy (\d+) shares? of ([A-Z]+)")
@@ -141,7 +140,7 @@ def test_a_conversion_that_overflows_is_refused() -> None:
 
 
 def test_units_are_not_loaded_before_they_are_needed() -> None:
-    program = "import sys, agent_catalog.tools.units; sys.exit('pint' in sys.modules)"
+    program = "import sys, tools.units; sys.exit('pint' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -9,8 +9,8 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.binding.tool import bind_tool
 from agent_catalog.running.tool_gate import ToolGate
-from agent_catalog.session import Session
 from agent_catalog.tool_reference import split_reference
+from agent_catalog.toolkit import Session
 
 Output = str | DeferredToolRequests
 

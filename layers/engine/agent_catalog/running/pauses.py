@@ -23,7 +23,7 @@ from agent_catalog.json_form import to_json_value
 from agent_catalog.running.history import user_prompt
 from agent_catalog.running.messages import dumped, loaded, with_prompt, without_media
 from agent_catalog.running.spending import Spent
-from agent_catalog.session import Session
+from agent_catalog.toolkit import Session
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError
 from agentrun.domain.events import PendingApproval

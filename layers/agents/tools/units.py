@@ -5,7 +5,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from agent_catalog.tools.errors import ToolInputError
+from agent_catalog.toolkit import ToolInputError
 
 if TYPE_CHECKING:
     from pint import UnitRegistry

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from agent_catalog.passages import PassageIndex, split_passages
+from agent_catalog.toolkit import PassageIndex, split_passages
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_ROOM = Path(__file__).resolve().parents[1]
 # The layer's build copies the documents here; /opt holds nothing else of the repository.
-_SHIPPED = _PACKAGE / "knowledge"
-_CHECKOUT = _PACKAGE.parents[2]
+_SHIPPED = _ROOM / "knowledge"
+_CHECKOUT = _ROOM.parents[1]
 
 _MAX_PASSAGES = 3
 _MAX_CHARACTERS = 1_200

@@ -18,7 +18,7 @@ from agent_catalog.mcp.content import ToolDescription, fault_of_size
 from agent_catalog.mcp.entry import HeaderValueError, McpServer
 from agent_catalog.mcp.messages import McpError, McpRefusalError
 from agent_catalog.secret_variables import SecretsUnavailableError, secret_variables
-from agent_catalog.session import Session
+from agent_catalog.toolkit import Session
 from agentrun.domain.errors import MayNotActError
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from pydantic_ai import RunContext, ToolDefinition
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
 from pydantic_ai.messages import ToolCallPart
 
-from agent_catalog.session import Session
+from agent_catalog.toolkit import Session
 
 
 class ToolGate(AbstractCapability[Session]):

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from agent_catalog.session import Session
-from agent_catalog.tools.errors import ToolInputError
+from agent_catalog.toolkit import Session, ToolInputError
 
 _NOTE = "Demo data: invented, the same on every day."
 _PRICES_USD = {

@@ -20,7 +20,7 @@ from agent_catalog.running.history import to_messages, tool_results, user_prompt
 from agent_catalog.running.messages import for_later_turns
 from agent_catalog.running.pauses import all_fit_first, pause, take_up
 from agent_catalog.running.spending import Spent, metrics, what_is_left
-from agent_catalog.session import Session, ToolResults
+from agent_catalog.toolkit import Session, ToolResults
 from agent_catalog.unicode_text import whole_text
 from agentrun.domain.errors import CannotResumeError, EngineError
 from agentrun.domain.events import EngineEvent

@@ -1,4 +1,4 @@
-"""The agents: one YAML file each, their tools, and the engine that runs them."""
+"""What reads the agents' files, and the engine that runs them."""
 
 from agent_catalog.catalog import AgentCatalog, CatalogError, load_catalog, tell_fault
 

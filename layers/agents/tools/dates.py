@@ -5,7 +5,7 @@ from typing import Literal
 
 from dateutil.relativedelta import relativedelta
 
-from agent_catalog.tools.errors import ToolInputError
+from agent_catalog.toolkit import ToolInputError
 
 
 def shift_date(start: str, amount: int, unit: Literal["days", "weeks", "months", "years"]) -> str:

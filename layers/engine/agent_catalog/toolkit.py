@@ -1,9 +1,35 @@
-"""What a tool may know of the conversation that it is called in."""
+"""
+All that a tool may import of the framework; docs/agents.md says how to write one.
+
+The rest of `agent_catalog` and `agentrun` may change with any version.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
+
+from agent_catalog.passages import Passage, PassageIndex, split_passages
+from agent_catalog.secret_variables import async_variable, variable
+
+__all__ = [
+    "Passage",
+    "PassageIndex",
+    "Session",
+    "ToolInputError",
+    "ToolResults",
+    "async_variable",
+    "split_passages",
+    "variable",
+]
+
+
+class ToolInputError(ValueError):
+    """
+    The tool cannot do what it was asked; the message is shown to the model and to the caller.
+
+    Any other exception of a tool is logged, and both see only that the tool has failed.
+    """
 
 
 class ToolResults:

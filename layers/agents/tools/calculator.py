@@ -10,7 +10,7 @@ from simpleeval import (  # type: ignore[import-untyped]  # has neither stubs no
     SimpleEval,
 )
 
-from agent_catalog.tools.errors import ToolInputError
+from agent_catalog.toolkit import ToolInputError
 
 Number = int | float
 

@@ -16,9 +16,8 @@ from pydantic_ai import RunContext, Tool, ToolFailed
 from agent_catalog.binding.output import bounded
 from agent_catalog.json_form import to_json_value
 from agent_catalog.secret_variables import MissingVariableError, SecretsUnavailableError
-from agent_catalog.session import Session
 from agent_catalog.tool_reference import split_reference
-from agent_catalog.tools.errors import ToolInputError
+from agent_catalog.toolkit import Session, ToolInputError
 from agentrun.domain.errors import EngineError, MayNotActError
 
 _log = logging.getLogger(__name__)

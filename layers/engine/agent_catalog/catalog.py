@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,6 @@ from agent_catalog.tool_reference import ToolReferenceError, describe_tool
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.errors import AgentNotFoundError
 from agentrun.domain.model import ID_PATTERN
-
-AGENTS_FOLDER = Path(__file__).parent / "agents"
 
 _SUFFIXES = (".yaml", ".yml")
 _BROKEN = "This agent cannot be run: its definition is broken."
@@ -78,20 +77,20 @@ def load_catalog(
     Args:
         default_model: The model of the agents whose file names none, such as `demo` or
             `bedrock:<model id>`.
-        folder: Where the files are; `AGENTS_FOLDER` by default.
+        folder: Where the files are; `agents_folder()` by default.
         on_fault: Is told what is wrong with a file, in one line; its agent is then broken, and the
             others are loaded. Without it, any fault is an error.
 
     Raises:
-        CatalogError: The default model is not one; without `on_fault` also: a file breaks the
-            format.
+        CatalogError: The default model is not one, or there is no folder of agents; without
+            `on_fault` also: a file breaks the format.
     """
     if not re.match(MODEL_ID_PATTERN, default_model):
         raise CatalogError(f"The default model '{default_model}' is not '<provider>:<name>'.")
     definitions: dict[str, AgentDefinition] = {}
     broken: dict[str, Agent] = {}
     faults: list[str] = []
-    folder = folder or AGENTS_FOLDER
+    folder = folder or agents_folder()
     for path in _files(folder):
         try:
             definitions[path.stem] = _load_definition(path, folder, default_model)
@@ -105,6 +104,23 @@ def load_catalog(
         for fault in faults:
             on_fault(fault)
     return AgentCatalog(definitions, broken)
+
+
+def agents_folder() -> Path:
+    """
+    Return the first folder `agents` on the import path, beside the package `tools`.
+
+    It is `/opt/python/agents` on Lambda and `layers/agents/agents` in a checkout.
+
+    Raises:
+        CatalogError: There is none.
+    """
+    # Not by importlib: a distribution of that name, such as openai-agents, would win.
+    folders = (Path(entry) / "agents" for entry in sys.path)
+    for folder in folders:
+        if folder.is_dir() and not (folder / "__init__.py").exists():
+            return folder
+    raise CatalogError("There is no folder 'agents' on the import path.")
 
 
 def tell_fault(fault: str) -> None:
