@@ -14,10 +14,10 @@ import pytest
 from tests.anthropic_api import MessageReply, anthropic_server
 from tests.bedrock import Text
 from tests.deploy.artefacts import FUNCTIONS, LAYERS, Artefacts, build
-from tests.dynamodb_server import dynamodb_server
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, event_file
 from tests.openai_compatible import ChatReply, openai_compatible_server
+from tests.tables import dynamodb_server
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -12,11 +12,10 @@ from functools import partial
 import pytest
 
 from agentrun.domain.runs import AgentRun, RunKey
-from tests.dynamodb_server import dynamodb_server
 from tests.fakes.in_memory_store import InMemoryRunStore
 from tests.simulation.example import Example, Report
 from tests.simulation.storage import Table
-from tests.tables import client_of
+from tests.tables import client_of, dynamodb_server
 
 BLOCKS = range(1, 201, 50)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_items import header_item, session_key
@@ -20,7 +19,7 @@ from agentrun.service.run_ports import RunPorts
 from agentrun.service.session_turns import store_in_turn
 from tests.fakes.clock import FixedClock
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -91,10 +90,8 @@ class Table:
 
 
 @pytest.fixture
-def table() -> Iterator[Table]:
-    with mock_aws(), ThreadPoolExecutor(1) as threads:
-        client = client_of()
-        create_table(client)
+def table(client: "DynamoDBClient") -> Iterator[Table]:
+    with ThreadPoolExecutor(1) as threads:
         store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
         found = Table(client, RunPorts(store, log, threads, FixedClock(AT)), [], [])
         client.meta.events.register("provide-client-params.dynamodb", found.note)

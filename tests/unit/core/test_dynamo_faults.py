@@ -2,13 +2,11 @@
 
 import random
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_chunks import read_text
@@ -18,7 +16,7 @@ from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.runs import Lease, RunKey, RunStatus
 from tests.runs import AT, EXECUTOR, PAUSED_UNTIL, a_queued_run, a_request, a_run, completed, paused
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 from tests.translated_template import properties
 
 if TYPE_CHECKING:
@@ -27,14 +25,6 @@ if TYPE_CHECKING:
 LATER = AT + timedelta(seconds=9)
 SECOND = Lease(executor="executor-2", until=LATER + timedelta(seconds=15))
 KEY = a_run().key
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 class Elapsing:

@@ -1,13 +1,12 @@
 """Whatever an executor writes late for a deleted run, nothing is left that does not expire."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_chunks import ERASED_FOR
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
@@ -75,14 +74,13 @@ class Writer:
 class Workplace:
     """A table with one run, its executor, and whoever deletes its session: each has a client."""
 
-    def __init__(self) -> None:
-        self.client, deleting = client_of(), client_of()
+    def __init__(self, client: "DynamoDBClient") -> None:
+        self.client, deleting = client, client_of()
         self.writer = Writer(client_of())
         self.store = DynamoRunStore(self.client, TABLE)
         self.now = AT + MINUTE
         self.conversations = DynamoConversationStore(deleting, TABLE, now=lambda: self.now)
         self.events: Any = deleting.meta.events
-        create_table(self.client)
 
     def begin(self, *ends: Outcome) -> None:
         """Start afresh with a run whose executor has these ends to write."""
@@ -116,9 +114,8 @@ class Workplace:
 
 
 @pytest.fixture
-def workplace() -> Iterator[Workplace]:
-    with mock_aws():
-        yield Workplace()
+def workplace(client: "DynamoDBClient") -> Workplace:
+    return Workplace(client)
 
 
 class Schedule:
