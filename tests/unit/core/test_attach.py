@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
-from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
+from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.events import (
     ContentDelta,
     Error,
@@ -20,7 +19,6 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.model import epoch_ms
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import RunKey
 from agentrun.service import attach as attaching
 from agentrun.service.attach import RunFollower, attach, whole_run
 from agentrun.service.run_ports import RunPorts
@@ -196,20 +194,12 @@ async def test_silence_is_told(log: Log) -> None:
 
 async def test_a_store_that_is_away_is_asked_again(log: Log) -> None:
     log.write(*a_whole_run())
-    real_read, failures = log.log.read, [1, 2, 3]
-
-    def read(*args: Any, **kwargs: Any) -> Sequence[RecordedEvent]:
-        if failures:
-            failures.pop()
-            raise StoreUnavailableError("away")
-        return real_read(*args, **kwargs)
-
-    log.log.read = read  # type: ignore[method-assign]
+    failures = log.log.fails("read", times=3)
     reading = asyncio.create_task(log.read())
     await asyncio.sleep(0.005)
     log.finish()
     assert await reading == a_whole_run()
-    assert not failures
+    assert failures.hits == 3
 
 
 async def test_events_are_replayable_for_a_day(log: Log) -> None:
@@ -274,12 +264,7 @@ async def test_a_replay_that_loses_events_breaks_off(log: Log, lost: int) -> Non
     for segment in (events[:2], events[2:3], events[3:]):
         log.write(*segment)
     log.finish()
-    real = log.log.read
-
-    def page(key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
-        return real(key, after=after, at=at)[:1]
-
-    log.log.read = page  # type: ignore[method-assign]
+    log.log.around("read", lambda read, key, **where: read(key, **where)[:1])
     follower = await log.attach()
     assert follower is not None
     lose(log, lost)
@@ -290,13 +275,8 @@ async def test_a_replay_that_loses_events_breaks_off(log: Log, lost: int) -> Non
 async def test_a_replay_reads_each_page_once(log: Log) -> None:
     log.write(*a_whole_run())
     log.finish()
-    real, read_after = log.log.read, []
-
-    def read(key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
-        read_after.append(after)
-        return real(key, after=after, at=at)
-
-    log.log.read = read  # type: ignore[method-assign]
+    read_after: list[int] = []
+    log.log.before("read", lambda _, *, after, **__: read_after.append(after))
     assert await log.read() == a_whole_run()
     assert read_after == [1, 5]
 

@@ -37,24 +37,12 @@ async def desk() -> Desk:
     return Desk()
 
 
-def away(*_args: Any, **_kwargs: Any) -> None:
-    raise StoreUnavailableError("away")
-
-
-def without_headers(desk: Desk, patch: pytest.MonkeyPatch) -> None:
-    """Let the log take what it is given, and no header be written."""
-    for name in WRITES_OF_THE_HEADER:
-        patch.setattr(desk.store, name, away, raising=False)
-
-
-async def test_a_continuation_that_could_not_write_its_header_has_not_begun(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_continuation_that_could_not_write_its_header_has_not_begun(desk: Desk) -> None:
     before = await desk.pause()
-    without_headers(desk, monkeypatch)
+    desk.store.fails(*WRITES_OF_THE_HEADER)
     with pytest.raises(StoreUnavailableError):
         await desk.resume()
-    monkeypatch.undo()
+    desk.store.works()
     desk.clock.advance(18)
     assert settled_state(desk.key, desk.runs).status is RunStatus.PAUSED
     assert len(desk.engine.tasks) == 1
@@ -62,14 +50,12 @@ async def test_a_continuation_that_could_not_write_its_header_has_not_begun(
     assert await desk.replay() == before + after
 
 
-async def test_a_follower_of_a_continuation_that_did_not_begin_is_told_its_end(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_follower_of_a_continuation_that_did_not_begin_is_told_its_end(desk: Desk) -> None:
     before = await desk.pause()
-    without_headers(desk, monkeypatch)
+    desk.store.fails(*WRITES_OF_THE_HEADER)
     with pytest.raises(StoreUnavailableError):
         await desk.resume()
-    monkeypatch.undo()
+    desk.store.works()
     read: list[RecordedEvent] = []
 
     async def follow() -> None:
@@ -108,27 +94,9 @@ async def test_a_pause_is_shown_although_nothing_of_its_continuation_is_stored(d
     assert read == before
 
 
-def cancelling(desk: Desk, name: str, patch: pytest.MonkeyPatch, *, first: bool) -> None:
-    """Let a cancel be acknowledged right before, or right after, the store's next such step."""
-    step = getattr(desk.store, name)
-
-    def cancelled(*args: Any, **kwargs: Any) -> Any:
-        patch.setattr(desk.store, name, step)
-        if first:
-            desk.store.request_cancel(desk.key, at=desk.clock.now())
-        answer = step(*args, **kwargs)
-        if not first:
-            desk.store.request_cancel(desk.key, at=desk.clock.now())
-        return answer
-
-    patch.setattr(desk.store, name, cancelled)
-
-
-async def test_a_cancel_before_a_continuation_begins_lets_no_tool_run(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cancel_before_a_continuation_begins_lets_no_tool_run(desk: Desk) -> None:
     before = await desk.pause()
-    cancelling(desk, "resume", monkeypatch, first=False)
+    desk.store.after("resume", desk.cancel, times=1)
     after = await read_all(await desk.resume())
     assert types(after) == ["START", "METRICS", "CANCELLED"]
     assert len(desk.engine.tasks) == 1
@@ -136,16 +104,14 @@ async def test_a_cancel_before_a_continuation_begins_lets_no_tool_run(
     assert await desk.replay() == before + after
 
 
-async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(desk: Desk) -> None:
     await desk.pause()
-    without_headers(desk, monkeypatch)
+    desk.store.fails(*WRITES_OF_THE_HEADER)
     with pytest.raises(StoreUnavailableError):
         await desk.resume()
-    monkeypatch.undo()
+    desk.store.works()
     desk.clock.advance(18)
-    cancelling(desk, "expire", monkeypatch, first=True)
+    desk.store.before("expire", desk.cancel, times=1)
     with pytest.raises(ConflictError):
         await desk.resume()
     assert desk.status() is RunStatus.CANCELLED
@@ -162,15 +128,12 @@ async def test_a_cancel_before_a_turn_is_known_to_be_taken_lets_no_engine_run(
     # No heartbeat brings it back.
     here = desk.launcher(desk.engine, PATIENT)
     queued = await here.begin(ANA, "echo", REQUEST, policy=policy, deadline=None)
-    take_turn = desk.store.take_turn
 
-    def lose_the_reply(*args: Any, **kwargs: Any) -> None:
-        take_turn(*args, **kwargs)
-        monkeypatch.setattr(desk.store, "take_turn", take_turn)
+    def lose_the_reply(*_: Any, **__: Any) -> None:
         desk.store.request_cancel(queued.run.key, at=desk.clock.now())
         raise StoreUnavailableError("the reply is lost")
 
-    monkeypatch.setattr(desk.store, "take_turn", lose_the_reply)
+    desk.store.after("take_turn", lose_the_reply, times=1)
     gate.set()
     assert isinstance(first, RunExecution)
     assert isinstance(queued, RunExecution)
@@ -179,16 +142,13 @@ async def test_a_cancel_before_a_turn_is_known_to_be_taken_lets_no_engine_run(
     assert desk.engine.tasks == []
 
 
-async def test_a_cancel_before_a_pause_is_restored_is_not_lost(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cancel_before_a_pause_is_restored_is_not_lost(desk: Desk) -> None:
     await desk.pause()
-    for name in ("heartbeat", "begin_continuation"):
-        monkeypatch.setattr(desk.store, name, away, raising=False)
-    cancelling(desk, "restore_pause", monkeypatch, first=True)
+    desk.store.fails("heartbeat", "begin_continuation")
+    desk.store.before("restore_pause", desk.cancel, times=1)
     with pytest.raises(StoreUnavailableError):
         await desk.resume()
-    monkeypatch.undo()
+    desk.store.works()
     with pytest.raises(ConflictError):
         await desk.resume()
     assert settled_state(desk.key, desk.runs).status is RunStatus.CANCELLED
@@ -210,15 +170,15 @@ async def test_a_continuation_that_cannot_begin_for_whatever_reason_is_paused_ag
 
 
 async def test_a_pause_is_restored_once_the_store_is_back_and_the_invocation_kept_for_that(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk,
 ) -> None:
     await desk.pause()
-    without_headers(desk, monkeypatch)
+    desk.store.fails(*WRITES_OF_THE_HEADER)
     async with invocation_kept():
         with pytest.raises(StoreUnavailableError):
             await desk.resume()
         assert desk.status() is RunStatus.RUNNING
-        monkeypatch.undo()
+        desk.store.works()
     assert (desk.status(), desk.run.last_event_id) == (RunStatus.PAUSED, 4)
     await read_all(await desk.resume())
     assert desk.status() == RunStatus.COMPLETED

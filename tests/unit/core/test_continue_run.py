@@ -78,6 +78,9 @@ class Desk(Workshop):
     def status(self) -> RunStatus:
         return self.run.status
 
+    def cancel(self, *_: object, **__: object) -> None:
+        self.store.request_cancel(self.key, at=self.clock.now())
+
     async def resume(self, request: ContinueRequest = APPROVE) -> RunExecution:
         found = await paused_run(ANA, "echo", self.key.run_id, self.runs)
         return await self.here.resume(ANA, found, request, deadline=None)
@@ -227,17 +230,12 @@ async def test_a_continuation_that_cannot_begin_is_paused_again(
 ) -> None:
     await desk.pause()
     monkeypatch.setattr(run_execution, "BEGIN_PATIENCE", timedelta(seconds=0.01))
-    begin = desk.store.begin_continuation
-
-    def away(*_args: Any, **_kwargs: Any) -> None:
-        raise StoreUnavailableError("away")
-
-    monkeypatch.setattr(desk.store, "begin_continuation", away)
+    desk.store.fails("begin_continuation")
     with pytest.raises(StoreUnavailableError):
         await desk.resume()
     assert desk.status() == RunStatus.PAUSED
     assert len(desk.engine.tasks) == 1
-    monkeypatch.setattr(desk.store, "begin_continuation", begin)
+    desk.store.works()
     await read_all(await desk.resume())
     assert desk.status() == RunStatus.COMPLETED
 
@@ -276,7 +274,7 @@ async def test_an_agent_that_has_changed_is_paused_again_and_says_so(desk: Desk)
 
 async def test_a_paused_run_is_cancelled_at_once_and_says_only_that(desk: Desk) -> None:
     before = await desk.pause()
-    desk.store.request_cancel(desk.key, at=desk.clock.now())
+    desk.cancel()
     assert desk.status() == RunStatus.CANCELLED
     events = await desk.replay()
     assert events[: len(before)] == before
@@ -359,5 +357,5 @@ async def test_what_a_frozen_continuation_has_written_stands_in_nobodys_way(desk
     )
     desk.log.append(desk.key, [late], at=desk.clock.now())
     assert await desk.replay() == before
-    desk.store.request_cancel(desk.key, at=desk.clock.now())
+    desk.cancel()
     assert types((await desk.replay())[len(before) :]) == ["CANCELLED"]

@@ -48,19 +48,15 @@ class Late(Workshop):
         self, times: int, *, is_applied: bool, then: Callable[[AgentRun], object] = lambda _: None
     ) -> None:
         """Let the next tries time out after 3 s; `then` is what happens before the next one."""
-        start, left = self.store.start, [None] * times
 
-        def lossy(run: AgentRun, *args: Any, **kwargs: Any) -> str:
-            if not left:
-                return start(run, *args, **kwargs)
-            left.pop()
+        def lossy(start: Callable[..., str], run: AgentRun, *args: Any, **kwargs: Any) -> str:
             if is_applied:
                 start(run, *args, **kwargs)
             self.clock.advance(3)
             then(run)
             raise StoreUnavailableError("timed out")
 
-        self.store.start = lossy  # type: ignore[method-assign] # the store is on the other side
+        self.store.around("start", lossy, times=times)
 
     def declare_dead(self, run: AgentRun) -> None:
         self.clock.advance(20)

@@ -9,15 +9,14 @@ import pytest
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
 from agentrun.domain.events import ContentDelta, Metrics, PendingApproval, RecordedEvent
-from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.runs import RunStatus
 from agentrun.domain.turns import TurnPaused
 from agentrun.service import end_by_others, run_execution
 from agentrun.service.attach import attach
 from agentrun.service.run_execution import RunExecution
 from tests.fakes.scripted_engine import ScriptedEngine
-from tests.runs import a_request, a_run
+from tests.runs import EXECUTOR, a_request, a_run
 from tests.workshop import ANA, QUICK, Workshop, read_all, types
 
 pytestmark = pytest.mark.anyio
@@ -38,15 +37,12 @@ class Stage(Workshop):
 
     def lose_the_reply_of_the_end(self, then: Callable[[], object]) -> None:
         """Apply the next end without saying so, and let `then` happen before the next try."""
-        finish = self.store.finish
 
-        def lose(key: RunKey, executor: str, outcome: Outcome, **options: Any) -> AgentRun:
-            finish(key, executor, outcome, **options)
-            self.store.finish = finish  # type: ignore[method-assign]
+        def lose(*_: Any, **__: Any) -> None:
             then()
             raise StoreUnavailableError("the reply was lost")
 
-        self.store.finish = lose  # type: ignore[method-assign]
+        self.store.after("finish", lose, times=1)
 
     async def live(self, engine: AgentEngine) -> list[RecordedEvent]:
         execution = self.execution(engine, pace=QUICK)
@@ -83,22 +79,16 @@ async def test_a_pause_that_was_cancelled_is_told_as_it_is_replayed(stage: Stage
 
 
 async def test_the_store_may_be_away_meanwhile(stage: Stage) -> None:
-    get_state, read = stage.store.get_state, stage.log.read
     fails = [1, 1, 1, 1]
 
-    def sometimes(call: Callable[..., Any]) -> Callable[..., Any]:
-        def answer(*args: Any, **options: Any) -> Any:
-            if fails and len(fails) % 2 == 0:
-                fails.pop()
+    def sometimes(*_: Any, **__: Any) -> None:
+        if fails:
+            fails.pop()
+            if len(fails) % 2:
                 raise StoreUnavailableError("away")
-            if fails:
-                fails.pop()
-            return call(*args, **options)
 
-        return answer
-
-    stage.store.get_state = sometimes(get_state)  # type: ignore[method-assign]
-    stage.log.read = sometimes(read)  # type: ignore[method-assign]
+    stage.store.before("get_state", sometimes)
+    stage.log.before("read", sometimes)
     stage.lose_the_reply_of_the_end(stage.cancel)
     live = await stage.live(ScriptedEngine(PAUSE))
     assert not fails
@@ -110,10 +100,7 @@ async def test_a_store_that_stays_away_breaks_the_stream_off(
 ) -> None:
     monkeypatch.setattr(run_execution, "TELL_PATIENCE", run_execution.TELL_PATIENCE * 0)
 
-    def away(*_: Any, **__: Any) -> AgentRun:
-        raise StoreUnavailableError("away")
-
-    stage.store.get_state = away  # type: ignore[method-assign]
+    stage.store.fails("get_state")
     stage.lose_the_reply_of_the_end(stage.cancel)
     assert types(await stage.live(ScriptedEngine(PAUSE))) == ["START", "CONTENT_DELTA"]
 
@@ -126,14 +113,7 @@ async def test_a_deleted_run_has_nothing_more_to_tell(stage: Stage, script: Any)
 
 async def test_a_run_that_is_deleted_while_its_end_is_read_did_not_fail(stage: Stage) -> None:
     """Its header says COMPLETED, and its log is gone by the time it is read."""
-    get_state = stage.store.get_state
-
-    def then_delete(key: RunKey) -> AgentRun:
-        run = get_state(key)
-        stage.delete()
-        return run
-
-    stage.store.get_state = then_delete  # type: ignore[method-assign]
+    stage.store.after("get_state", lambda _: stage.delete())
 
     def taken_over() -> None:
         run = stage.store.runs[KEY]
@@ -154,21 +134,18 @@ async def test_a_pause_that_somebody_continued_is_told_and_no_more(
     gate, lost = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     may_try_again = asyncio.Event()
-    finish = stage.store.finish
-    tries: list[int] = []
 
-    def lose(key: RunKey, executor: str, outcome: Outcome, **options: Any) -> AgentRun:
-        if executor != a_run().lease.executor:  # type: ignore[union-attr] # a_run has one
-            return finish(key, executor, outcome, **options)
-        tries.append(1)
-        if len(tries) == 1:
-            finish(key, executor, outcome, **options)
-            loop.call_soon_threadsafe(lost.set)
-        if not may_try_again.is_set():
-            raise StoreUnavailableError("the reply was lost")
-        return finish(key, executor, outcome, **options)
+    def lose(*_: Any, **__: Any) -> None:
+        loop.call_soon_threadsafe(lost.set)
+        raise StoreUnavailableError("the reply was lost")
 
-    stage.store.finish = lose  # type: ignore[method-assign]
+    stage.store.after("finish", lose, times=1)
+    stage.store.fails(
+        "finish",
+        when=lambda _, executor, *__, **___: (
+            executor == EXECUTOR and lost.is_set() and not may_try_again.is_set()
+        ),
+    )
     execution = stage.execution(ScriptedEngine(PAUSE), pace=QUICK)
     executing = asyncio.create_task(execution.execute())
     await lost.wait()
@@ -189,15 +166,9 @@ async def test_a_pause_that_somebody_continued_is_told_and_no_more(
 
 
 async def test_a_reader_that_has_gone_is_told_nothing(stage: Stage) -> None:
-    asked: list[RunKey] = []
-
-    def refuse(key: RunKey) -> AgentRun:
-        asked.append(key)
-        raise RunNotFoundError(key.run_id)
-
-    stage.store.get_state = refuse  # type: ignore[method-assign]
+    asked = stage.store.fails("get_state", error=RunNotFoundError(KEY.run_id))
     stage.lose_the_reply_of_the_end(stage.cancel)
     execution = stage.execution(ScriptedEngine(PAUSE), pace=QUICK)
     execution.detach()
     await execution.execute()
-    assert asked == []
+    assert asked.hits == 0

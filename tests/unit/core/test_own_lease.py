@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from agentrun.domain.errors import MayNotActError, StoreUnavailableError
+from agentrun.domain.errors import MayNotActError
 from agentrun.domain.events import ContentDelta, EventType, RecordedEvent, ToolEnd, ToolStart
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.runs import Lease, RunStatus
 from agentrun.service import execution_bounds
 from agentrun.service.execution_bounds import Bound, ExecutionBounds
 from agentrun.service.own_lease import OwnLease
@@ -158,12 +158,11 @@ async def test_an_executor_whose_heartbeat_hangs_stops_its_engine(
     stage: Stage, freeze: Freeze
 ) -> None:
     released, hanging = threading.Event(), asyncio.Event()
-    loop, heartbeat = asyncio.get_running_loop(), stage.store.heartbeat
+    loop = asyncio.get_running_loop()
 
-    def hang(*args: Any, **kwargs: Any) -> AgentRun:
+    def hang(*_: Any, **__: Any) -> None:
         loop.call_soon_threadsafe(hanging.set)
         assert released.wait(10)
-        return heartbeat(*args, **kwargs)
 
     async def pass_the_time() -> None:
         await hanging.wait()
@@ -173,7 +172,7 @@ async def test_an_executor_whose_heartbeat_hangs_stops_its_engine(
         finally:
             released.set()
 
-    stage.store.heartbeat = hang  # type: ignore[method-assign]
+    stage.store.before("heartbeat", hang)
     engine = ScriptedEngine([CALL, pass_the_time, DONE])
     await stage.run(engine, pace=QUICK)
     assert engine.cancelled == 1
@@ -183,13 +182,8 @@ async def test_an_executor_whose_heartbeat_hangs_stops_its_engine(
 async def test_a_lease_that_is_renewed_in_time_changes_nothing(
     stage: Stage, freeze: Freeze
 ) -> None:
-    heartbeat, loop = stage.store.heartbeat, asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     beats: asyncio.Queue[None] = asyncio.Queue()
-
-    def beat(*args: Any, **kwargs: Any) -> AgentRun:
-        run = heartbeat(*args, **kwargs)
-        loop.call_soon_threadsafe(beats.put_nowait, None)
-        return run
 
     async def pass_some_time() -> None:
         freeze(stage.clock, 10)
@@ -199,7 +193,9 @@ async def test_a_lease_that_is_renewed_in_time_changes_nothing(
         for _ in range(3):
             await beats.get()
 
-    stage.store.heartbeat = beat  # type: ignore[method-assign]
+    stage.store.after(
+        "heartbeat", lambda *_, **__: loop.call_soon_threadsafe(beats.put_nowait, None)
+    )
     engine = ScriptedEngine([pass_some_time, pass_some_time, pass_some_time, CALL, DONE])
     streamed = await stage.run(engine, pace=QUICK)
     assert engine.begun == ["c"]
@@ -214,18 +210,13 @@ async def test_of_two_executions_in_one_session_the_first_starts_no_tool(stage: 
     second_engine = ScriptedEngine([CALL, DONE])
     request = RunRequest(message="hello", session_id=UUID(SESSION))
     stage.store.release(a_run())
-    heartbeat = stage.store.heartbeat
-
-    def away(*_: Any, **__: Any) -> AgentRun:
-        raise StoreUnavailableError("away")
-
-    stage.store.heartbeat = away  # type: ignore[method-assign]
+    stage.store.fails("heartbeat")
     launcher = stage.launcher(first_engine)
     first = await launcher.begin(ANA, "echo", request, deadline=None)
     assert isinstance(first, RunExecution)
     await read_all(first, lambda event: event.event.event is EventType.CONTENT_DELTA)
     stage.clock.advance(17.1)
-    stage.store.heartbeat = heartbeat  # type: ignore[method-assign]
+    stage.store.works()
     other = stage.launcher(second_engine, PATIENT)
     second = await other.begin(ANA, "echo", request, deadline=None)
     assert isinstance(second, RunExecution)

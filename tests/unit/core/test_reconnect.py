@@ -1,8 +1,7 @@
 """Readers that send their request again go on with the run that they have begun."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -30,7 +29,6 @@ from agentrun.service.reconnect import Reader
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import RunStream
 from agentrun.service.start_run import Idempotency
-from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.scripted_engine import Item, ScriptedEngine
 from tests.runs import AT, EXECUTOR, SESSION, a_queued_run, a_request, a_run, deltas
 from tests.workshop import ANA, NO_LIMITS, WRITE, Workshop, read_all, types
@@ -351,39 +349,20 @@ async def test_a_limit_refuses_new_runs_only() -> None:
     await read_all(first)
 
 
-class Lagging(InMemoryConversations):
-    """Overlooks everything the first time."""
-
-    looks = 0
-
-    def runs_of_request(self, *args: Any, **kwargs: Any) -> Sequence[AgentRun]:
-        self.looks += 1
-        return super().runs_of_request(*args, **kwargs) if self.looks > 1 else []
-
-
 @pytest.mark.parametrize(("session", "is_found"), [({}, True), ({"sessionId": SESSION}, False)])
 async def test_only_the_index_is_looked_at_twice(session: dict[str, str], is_found: bool) -> None:
     shop = Shop()
     body = {"message": "hello", **session}
     run = await shop.whole(body=body)
-    conversations = Lagging(shop.store)
-    shop.ports = replace(shop.ports, conversations=conversations)
-    shop.here = shop.launcher(shop.engine)
+    looks = shop.conversations.before("runs_of_request", lambda *_, **__: None)
+    shop.conversations.around("runs_of_request", lambda *_, **__: [], times=1)
     assert ((await shop.post(2, body)).run.id == run.id) is is_found
-    assert conversations.looks == 1 + is_found
-
-
-class Away(InMemoryConversations):
-    """Cannot say what was sent before."""
-
-    def runs_of_request(self, *args: Any, **kwargs: Any) -> Sequence[AgentRun]:
-        raise StoreUnavailableError("The store is away.")
+    assert looks.hits == is_found
 
 
 async def test_nothing_is_started_while_it_cannot_be_told_what_was_sent_before() -> None:
     shop = Shop()
-    shop.ports = replace(shop.ports, conversations=Away(shop.store))
-    shop.here = shop.launcher(shop.engine)
+    shop.conversations.fails("runs_of_request")
     with pytest.raises(StoreUnavailableError):
         await shop.post(2)
     assert shop.store.runs == {}

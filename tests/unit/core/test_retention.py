@@ -1,12 +1,10 @@
 """What a run has said is there for a day after its end, also where it paused again and again."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from agentrun.domain.errors import ConflictError, RunNotFoundError, StoreUnavailableError
+from agentrun.domain.errors import ConflictError, RunNotFoundError
 from agentrun.domain.events import ContentDelta, RecordedEvent
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.domain.turns import TurnPaused
@@ -59,10 +57,7 @@ async def test_a_run_of_many_pauses_is_replayed_whole_for_a_day_after_its_end(de
 async def test_a_replay_whose_beginning_could_not_be_kept_is_not_found(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_args: Any, **_kwargs: Any) -> None:
-        raise StoreUnavailableError("away")
-
-    monkeypatch.setattr(desk.log, "keep", away)
+    desk.log.fails("keep")
     monkeypatch.setattr(retention, "PATIENCE_S", 0.001)
     await paused_thrice(desk)
     assert desk.status() is RunStatus.COMPLETED
@@ -70,21 +65,11 @@ async def test_a_replay_whose_beginning_could_not_be_kept_is_not_found(
         await attached(desk)
 
 
-async def test_earlier_events_are_kept_once_a_continuation_has_said_start(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_earlier_events_are_kept_once_a_continuation_has_said_start(desk: Desk) -> None:
     calls: list[str] = []
 
-    def noted(name: str, call: Callable[..., object]) -> Callable[..., object]:
-        def act(*args: Any, **kwargs: Any) -> object:
-            calls.append(name)
-            return call(*args, **kwargs)
-
-        return act
-
-    monkeypatch.setattr(desk.log, "keep", noted("keep", desk.log.keep))
-    begin = desk.store.begin_continuation
-    monkeypatch.setattr(desk.store, "begin_continuation", noted("begin", begin))
+    desk.log.before("keep", lambda *_, **__: calls.append("keep"))
+    desk.store.before("begin_continuation", lambda *_, **__: calls.append("begin"))
     await desk.pause()
     assert "keep" not in calls
     calls.clear()
@@ -95,13 +80,8 @@ async def test_earlier_events_are_kept_once_a_continuation_has_said_start(
     assert calls.count("keep") == 1
 
 
-async def test_a_failure_that_no_retry_mends_costs_the_execution_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_args: Any, **_kwargs: Any) -> None:
-        raise TypeError("broken")
-
-    monkeypatch.setattr(desk.log, "keep", broken)
+async def test_a_failure_that_no_retry_mends_costs_the_execution_nothing(desk: Desk) -> None:
+    desk.log.fails("keep", error=TypeError("broken"))
     await desk.pause()
     execution = await desk.resume()
     await read_all(execution)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentrun.domain.errors import EngineError, StoreUnavailableError
+from agentrun.domain.errors import EngineError
 from agentrun.domain.events import (
     ContentDelta,
     EngineEvent,
@@ -20,7 +20,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service import run_execution, run_narration
 from agentrun.service.execution_bounds import DEADLINE_RESERVE
 from agentrun.service.run_execution import RunExecution
@@ -126,14 +126,8 @@ async def test_start_is_said_before_the_engine_begins(stage: Stage) -> None:
 
 
 async def test_the_end_is_said_only_once_it_is_durable(stage: Stage) -> None:
-    real_finish = stage.store.finish
     said_at_commit: list[EventType] = []
-
-    def finish(*args: Any, **kwargs: Any) -> AgentRun:
-        said_at_commit.extend(stage.types)
-        return real_finish(*args, **kwargs)
-
-    stage.store.finish = finish  # type: ignore[method-assign]
+    stage.store.before("finish", lambda *_, **__: said_at_commit.extend(stage.types))
     await stage.run(answer)
     assert EventType.STOP in stage.types
     assert said_at_commit
@@ -244,14 +238,8 @@ async def test_an_answer_past_the_limit_fails_with_what_it_had(
 
 async def test_events_are_flushed_while_the_run_goes_on(stage: Stage) -> None:
     flushed = asyncio.Event()
-    real_append = stage.log.append
     loop = asyncio.get_running_loop()
-
-    def append(*args: Any, **kwargs: Any) -> None:
-        real_append(*args, **kwargs)
-        loop.call_soon_threadsafe(flushed.set)
-
-    stage.log.append = append  # type: ignore[method-assign]
+    stage.log.after("append", lambda *_, **__: loop.call_soon_threadsafe(flushed.set))
 
     async def wait_for_flush() -> AsyncGenerator[EngineEvent, None]:
         yield ContentDelta(text="a")
@@ -266,14 +254,8 @@ async def test_events_are_flushed_while_the_run_goes_on(stage: Stage) -> None:
 async def test_a_burst_is_flushed_by_its_size(stage: Stage) -> None:
     pace = PATIENT.model_copy(update={"flush_characters": 10})
     flushed = asyncio.Event()
-    real_append = stage.log.append
     loop = asyncio.get_running_loop()
-
-    def append(*args: Any, **kwargs: Any) -> None:
-        real_append(*args, **kwargs)
-        loop.call_soon_threadsafe(flushed.set)
-
-    stage.log.append = append  # type: ignore[method-assign]
+    stage.log.after("append", lambda *_, **__: loop.call_soon_threadsafe(flushed.set))
 
     async def burst() -> AsyncGenerator[EngineEvent, None]:
         yield ContentDelta(text="x" * 10)
@@ -285,13 +267,11 @@ async def test_a_burst_is_flushed_by_its_size(stage: Stage) -> None:
 
 async def test_a_cancel_request_comes_back_with_the_heartbeat(stage: Stage) -> None:
     closed = asyncio.Event()
-    real_heartbeat = stage.store.heartbeat
 
-    def heartbeat(*args: Any, **kwargs: Any) -> AgentRun:
-        beaten = real_heartbeat(*args, **kwargs)
-        return beaten.model_copy(update={"cancel_requested": True})
+    def heartbeat(call: Callable[..., AgentRun], *args: Any, **kwargs: Any) -> AgentRun:
+        return call(*args, **kwargs).model_copy(update={"cancel_requested": True})
 
-    stage.store.heartbeat = heartbeat  # type: ignore[method-assign]
+    stage.store.around("heartbeat", heartbeat)
 
     async def watched() -> AsyncGenerator[EngineEvent, None]:
         try:
@@ -329,24 +309,8 @@ async def test_a_run_that_lost_its_lease_says_the_end_that_others_gave_it(stage:
     assert stage.stored.error_type == "LEASE_EXPIRED"
 
 
-class Flaky:
-    """Fails the first calls of a method."""
-
-    def __init__(self, real: Callable[..., Any], failures: int) -> None:
-        self._real = real
-        self.failures = failures
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.failures:
-            self.failures -= 1
-            raise StoreUnavailableError("away")
-        return self._real(*args, **kwargs)
-
-
 async def test_a_store_that_is_away_for_a_while_loses_nothing(stage: Stage) -> None:
-    append, finish = Flaky(stage.log.append, 3), Flaky(stage.store.finish, 3)
-    stage.log.append = append  # type: ignore[method-assign]
-    stage.store.finish = finish  # type: ignore[method-assign]
+    append, finish = stage.log.fails("append", times=3), stage.store.fails("finish", times=3)
 
     async def pause_between() -> AsyncGenerator[EngineEvent, None]:
         for number in range(20):
@@ -354,7 +318,7 @@ async def test_a_store_that_is_away_for_a_while_loses_nothing(stage: Stage) -> N
             await asyncio.sleep(0.002)
 
     await stage.run(pause_between, QUICK)
-    assert (append.failures, finish.failures) == (0, 0)
+    assert (append.hits, finish.hits) == (3, 3)
     assert stage.written == stage.streamed
     assert stage.stored.status is RunStatus.COMPLETED
 
@@ -363,14 +327,14 @@ async def test_a_store_that_stays_away_leaves_the_end_to_the_lease(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_execution, "FINISH_PATIENCE", timedelta(seconds=0.01))
-    stage.store.finish = Flaky(stage.store.finish, 10_000)  # type: ignore[method-assign]
+    stage.store.fails("finish")
     assert await stage.run(answer) is None
     assert EventType.STOP not in stage.types
     assert stage.stored.status is RunStatus.RUNNING
 
 
 async def test_what_a_run_may_hold_in_memory_is_bounded(stage: Stage) -> None:
-    stage.log.append = Flaky(stage.log.append, 5)  # type: ignore[method-assign]
+    stage.log.fails("append", times=5)
     pace = PATIENT.model_copy(update={"flush_characters": 500, "buffer_characters": 2_000})
 
     async def talk() -> AsyncGenerator[EngineEvent, None]:
@@ -388,13 +352,7 @@ async def test_what_a_run_may_hold_in_memory_is_bounded(stage: Stage) -> None:
 
 async def test_a_long_buffer_is_written_in_segments(stage: Stage) -> None:
     segments: list[int] = []
-    real_append = stage.log.append
-
-    def append(key: RunKey, events: list[RecordedEvent], *, at: datetime) -> None:
-        segments.append(len(events))
-        real_append(key, events, at=at)
-
-    stage.log.append = append  # type: ignore[method-assign, assignment]
+    stage.log.before("append", lambda _, events, **__: segments.append(len(events)))
 
     async def talk() -> AsyncGenerator[EngineEvent, None]:
         for _ in range(20):
@@ -408,14 +366,8 @@ async def test_a_long_buffer_is_written_in_segments(stage: Stage) -> None:
 
 async def test_the_lease_is_renewed_while_the_end_cannot_be_written(stage: Stage) -> None:
     renewed: list[datetime] = []
-    real_heartbeat = stage.store.heartbeat
-
-    def heartbeat(key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
-        renewed.append(lease_until)
-        return real_heartbeat(key, executor, lease_until=lease_until)
-
-    stage.store.heartbeat = heartbeat  # type: ignore[method-assign]
-    stage.store.finish = Flaky(stage.store.finish, 3)  # type: ignore[method-assign]
+    stage.store.before("heartbeat", lambda *_, lease_until: renewed.append(lease_until))
+    stage.store.fails("finish", times=3)
     await stage.run(answer)
     assert len(renewed) == 3
     assert stage.stored.status is RunStatus.COMPLETED
@@ -442,17 +394,15 @@ async def test_a_run_outlives_its_listener(stage: Stage) -> None:
 
 async def test_the_lease_is_renewed_while_the_run_goes_on(stage: Stage) -> None:
     renewals: list[datetime] = []
-    real_heartbeat = stage.store.heartbeat
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def heartbeat(key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
+    def heartbeat(*_: object, lease_until: datetime) -> None:
         renewals.append(lease_until)
         if len(renewals) == 3:
             loop.call_soon_threadsafe(enough.set)
-        return real_heartbeat(key, executor, lease_until=lease_until)
 
-    stage.store.heartbeat = heartbeat  # type: ignore[method-assign]
+    stage.store.before("heartbeat", heartbeat)
 
     async def until_renewed() -> AsyncGenerator[EngineEvent, None]:
         await enough.wait()

@@ -241,22 +241,19 @@ async def test_of_many_refusals_few_are_looked_into(lab: Lab) -> None:
     assert lab.holders == {"second", "his", "new"}
 
 
-async def test_what_the_dead_leave_others_may_be_faster_to_take(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_the_dead_leave_others_may_be_faster_to_take(lab: Lab) -> None:
     for name in ("first", "second"):
         lab.end(await lab.start(name), completed())
-    release, taken_by = lab.quota.release, count()
+    taken_by = count()
 
     def release_to_others(slots: Sequence[Slot]) -> None:
-        release(slots)
         for slot in slots:
             other = lab.new(f"{slot.run_id} {next(taken_by)}")
             lab.quota.take(slot_at(other, AT), at=AT)
             lab.store.start(other, a_request())
             lab.end(other, completed())
 
-    monkeypatch.setattr(lab.quota, "release", release_to_others)
+    lab.quota.after("release", release_to_others)
     with pytest.raises(TooManyRunsError):
         await lab.take(lab.new("slow"))
     assert len(lab.store.batches) == MAX_LOOKS
@@ -287,24 +284,16 @@ async def test_overdue_slots_of_the_dead_are_cleared_away_without_a_refusal(lab:
     assert lab.holders == {"for hours"}
 
 
-async def test_a_store_that_is_away_refuses_a_start_and_forgives_an_end(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_store_that_is_away_refuses_a_start_and_forgives_an_end(lab: Lab) -> None:
     run = await lab.start("first")
-
-    def away(*_: object, **__: object) -> None:
-        raise StoreUnavailableError("away")
-
-    monkeypatch.setattr(lab.quota, "take", away)
-    monkeypatch.setattr(lab.quota, "give_back", away)
+    lab.quota.fails("take", "give_back")
     await lab.give_back(run)
     with pytest.raises(StoreUnavailableError):
         await lab.take(lab.new("second"))
 
 
-async def test_nothing_is_counted_where_there_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_counted_where_there_is_no_limit() -> None:
     lab = Lab(NONE)
-    for method in ("take", "give_back"):
-        monkeypatch.setattr(lab.quota, method, None)
+    lab.quota.fails("take", "give_back", error=AssertionError("counted"))
     await lab.give_back(await lab.start("first"), tokens=3)
     assert lab.holders == set()

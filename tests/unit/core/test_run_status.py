@@ -11,7 +11,6 @@ from agentrun.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
     RunNotFoundError,
-    StoreUnavailableError,
 )
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
@@ -136,14 +135,7 @@ def test_a_batch_settles_all_the_dead_that_it_tells_of(reading: Reading) -> None
 def test_an_end_that_cannot_be_written_is_not_told(reading: Reading) -> None:
     runs = [reading.start(f"run-{number}") for number in range(3)]
     reading.clock.advance(18)
-    real = reading.store.settle
-
-    def settle(seen: AgentRun, *, at: datetime) -> AgentRun:
-        if seen.id == "run-1":
-            raise StoreUnavailableError("away")
-        return real(seen, at=at)
-
-    reading.store.settle = settle  # type: ignore[method-assign]
+    reading.store.fails("settle", when=lambda seen, **_: seen.id == "run-1")
     told = reading.many([run.id for run in runs])
     assert [run.status for run in told] == ["FAILED", "RUNNING", "FAILED"]
     assert told == [reading.store.get(run.key) for run in runs]
@@ -173,14 +165,11 @@ def test_a_state_is_told_with_its_own_texts(reading: Reading, read: str) -> None
     """The executor ends its run between the reader's look and its repair."""
     run = reading.start()
     reading.clock.advance(18)
-    real = reading.store.settle
 
-    def settle(seen: AgentRun, *, at: datetime) -> AgentRun:
-        reading.store.settle = real  # type: ignore[method-assign]
+    def end(_: AgentRun, *, at: datetime) -> None:
         reading.store.finish(run.key, EXECUTOR, completed("the answer"), at=at)
-        return real(seen, at=at)
 
-    reading.store.settle = settle  # type: ignore[method-assign]
+    reading.store.before("settle", end, times=1)
     told = reading.one() if read == "one" else reading.many(["run-1"])[0]
     assert (told.status, told.output) == (RunStatus.COMPLETED, "the answer")
     assert told == reading.store.get(run.key)
@@ -190,13 +179,7 @@ def test_a_state_is_told_with_its_own_texts(reading: Reading, read: str) -> None
 def test_a_run_that_is_deleted_under_its_reader_is_missing(reading: Reading, read: str) -> None:
     run = reading.start()
     reading.clock.advance(18)
-    real = reading.store.settle
-
-    def settle(seen: AgentRun, *, at: datetime) -> AgentRun:
-        reading.store.runs.pop(run.key, None)
-        return real(seen, at=at)
-
-    reading.store.settle = settle  # type: ignore[method-assign]
+    reading.store.before("settle", lambda *_, **__: reading.store.runs.pop(run.key, None))
     if read == "many":
         assert reading.many(["run-1"]) == []
         return

@@ -111,75 +111,61 @@ async def test_an_event_that_cannot_be_written_fails_the_run(
     assert stage.logged(a_run().key) == stage.streamed
 
 
-class RefusingLog:
-    """Refuses segments that hold a certain event, as a writer would that has no form for it."""
+def refuse(stage: Stage, refused: Callable[[Any], bool]) -> None:
+    """Refuse segments that hold a certain event, as a writer would that has no form for it."""
 
-    def __init__(self, real: Callable[..., None], refused: Callable[[Any], bool]) -> None:
-        self._real = real
-        self._refused = refused
-        self.written: list[RecordedEvent] = []
+    def has_it(_key: RunKey, events: Sequence[RecordedEvent], **_: Any) -> bool:
+        return any(refused(recorded.event) for recorded in events)
 
-    def __call__(self, key: RunKey, events: Sequence[RecordedEvent], **more: Any) -> None:
-        if any(self._refused(recorded.event) for recorded in events):
-            raise TypeError("no form for it")
-        self.written += events
-        self._real(key, events, **more)
+    stage.log.fails("append", error=TypeError("no form for it"), when=has_it)
 
 
 @pytest.mark.parametrize("pace", [PATIENT, QUICK], ids=["with the end", "meanwhile"])
 async def test_a_segment_that_cannot_be_written_fails_the_run_and_costs_one_event(
     stage: Stage, pace: RecordingPace
 ) -> None:
-    refusing = RefusingLog(stage.log.append, lambda event: event == ContentDelta(text="b"))
-    stage.log.append = refusing  # type: ignore[method-assign]
+    written: list[RecordedEvent] = []
+    stage.log.before("append", lambda _, events, **__: written.extend(events))
+    refuse(stage, lambda event: event == ContentDelta(text="b"))
     said = [ContentDelta(text=text) for text in "abc"]
     await stage.run(Engine(*said, waits=pace is QUICK), pace)
     stage.check_that_it_failed()
     assert [recorded.id for recorded in stage.logged(a_run().key)] == [1, 2, 4, 5, 6]
     # Nobody who follows the log could take it for COMPLETED meanwhile.
-    assert "STOP" not in types(refusing.written)
+    assert "STOP" not in types(written)
 
 
 async def test_an_end_that_has_no_form_in_the_log_fails_the_run(stage: Stage) -> None:
-    refusing = RefusingLog(stage.log.append, lambda event: event.event == "STOP")
-    stage.log.append = refusing  # type: ignore[method-assign]
+    refuse(stage, lambda event: event.event == "STOP")
     await stage.run(Engine(ContentDelta(text="all")))
     stage.check_that_it_failed()
     assert stage.logged(a_run().key) == stage.streamed
 
 
 async def test_an_end_that_has_no_form_in_the_state_fails_the_run(stage: Stage) -> None:
-    real, append = stage.store.finish, stage.log.append
     writes: list[tuple[RunKey, Sequence[RecordedEvent]]] = []
 
-    def note(key: RunKey, events: Sequence[RecordedEvent], **more: Any) -> None:
+    def note(key: RunKey, events: Sequence[RecordedEvent], **_: Any) -> None:
         if "STOP" in types(events):
             writes.append((key, events))
-        append(key, events, **more)
 
-    stage.log.append = note  # type: ignore[method-assign]
+    def is_success(_key: RunKey, _executor: str, outcome: Outcome, **_: Any) -> bool:
+        return outcome.status is RunStatus.COMPLETED
 
-    def finish(key: RunKey, executor: str, outcome: Outcome, **more: Any) -> object:
-        if outcome.status is RunStatus.COMPLETED:
-            raise TypeError("no form for it")
-        return real(key, executor, outcome, **more)
-
-    stage.store.finish = finish  # type: ignore[assignment, method-assign]
+    stage.log.before("append", note)
+    stage.store.fails("finish", error=TypeError("no form for it"), when=is_success)
     await stage.run(Engine(ContentDelta(text="all")))
     # The log had the STOP by then: the ERROR has taken its place.
     stage.check_that_it_failed()
     assert stage.logged(a_run().key) == stage.streamed
     # A write whose reply was lost may be applied again, up to half a minute later.
     (refused,) = writes
-    append(*refused, at=AT)
+    stage.log.append(*refused, at=AT)
     assert stage.logged(a_run().key) == stage.streamed
 
 
 async def test_a_heartbeat_that_breaks_fails_the_run(stage: Stage) -> None:
-    def heartbeat(*_: object, **__: object) -> object:
-        raise TypeError("broken")
-
-    stage.store.heartbeat = heartbeat  # type: ignore[assignment, method-assign]
+    stage.store.fails("heartbeat", error=TypeError("broken"))
     await stage.run(Engine(ContentDelta(text="so far"), waits=True), QUICK)
     stage.check_that_it_failed()
 
