@@ -18,7 +18,7 @@ from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_status import settled_state
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.rig import ANA, PATIENT, read_all, types
-from tests.unit.core.test_continue_run import AFTER, BEFORE, REQUEST, PauseRig
+from tests.unit.core.pause_rig import AFTER, BEFORE, REQUEST, PauseRig
 
 pytestmark = pytest.mark.anyio
 

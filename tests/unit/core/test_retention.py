@@ -13,7 +13,7 @@ from agentrun.service.attach import attach
 from agentrun.service.continue_run import paused_run
 from tests.fakes.scripted_engine import Item, ScriptedEngine
 from tests.rig import ANA, read_all
-from tests.unit.core.test_continue_run import APPROVE, CALLS, PauseRig
+from tests.unit.core.pause_rig import APPROVE, CALLS, PauseRig
 
 pytestmark = pytest.mark.anyio
 
