@@ -13,8 +13,7 @@ from agentrun_local.machine.identity import AUDIENCE, ISSUER, DevIdentity
 from bench.layers import link_packages, write_interpreter
 from bench.peer_client import PeerClient
 from bench.processes import ROOT, Process, running
-from bench.recording import Recording, StreamFailedError
-from bench.runtime_api import RuntimeApi
+from bench.recording import Recording, RecordingRuntimeApi, StreamFailedError
 from bench.stores import light_store, moto_store
 from tests.tables import TABLE
 
@@ -86,7 +85,7 @@ class Lab:
         settings: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Target]:
         """Run the stream function, or another handler, under its wrapper as Lambda does."""
-        async with RuntimeApi() as api:
+        async with RecordingRuntimeApi() as api:
             environment = {
                 **self.environment,
                 "AWS_LAMBDA_RUNTIME_API": api.address,
@@ -97,7 +96,7 @@ class Lab:
             wrapper = ROOT / "layers" / "streaming" / "bootstrap"
             command: list[str | Path] = [wrapper, self.interpreter, "/var/runtime/bootstrap.py"]
             async with running(command, environment, cwd=task_root) as process:
-                yield Target(process, lambda agent, text: api.invoke(self._payload(agent, text)))
+                yield Target(process, lambda agent, text: api.stream(self._payload(agent, text)))
 
     def _payload(self, agent: str, message: str) -> bytes:
         event = json.loads(self._event.replace("${TOKEN}", self.token))

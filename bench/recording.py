@@ -4,9 +4,13 @@ import asyncio
 import re
 import time
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
+from tests.lambda_runtime.server import Head, Recorder, RuntimeApi
+
+_FUNCTION_TIMEOUT_S = 900
 # The end of a chunked body without trailers (RFC 9112, 7.1); error trailers end it otherwise.
 _END = b"\r\n0\r\n\r\n"
 _FAILED_END = re.compile(rb"\r\n0\r\nLambda-Runtime-Function-Error", re.IGNORECASE)
@@ -119,6 +123,41 @@ class Recording:
     def _received_at(self, ends: list[int]) -> list[int]:
         totals = list(accumulate(len(chunk) for chunk in self._chunks))
         return [self.times[bisect_left(totals, end)] for end in ends]
+
+
+class _Other:
+    """A poll, or a call that says what has failed: it ends the recordings that it is given."""
+
+    ended = True
+
+    def __init__(self, head: Head, failed: Iterable[Recording]) -> None:
+        self._path, self._failed = head.path, failed
+
+    def add(self, data: bytes) -> None:
+        self.break_off(f"{self._path} {data.decode()}")
+
+    def break_off(self, reason: str) -> None:
+        for recording in self._failed:
+            recording.break_off(reason)
+
+
+class RecordingRuntimeApi(RuntimeApi):
+    """Records the responses; takes every call but `/next` and `/response` for a failure."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recordings: dict[str, Recording] = {}
+
+    def stream(self, event: bytes) -> Recording:
+        """Hand an event to the next poll; the response will be in the recording."""
+        recording = self._recordings[self.invoke(event, _FUNCTION_TIMEOUT_S)] = Recording()
+        return recording
+
+    def record(self, head: Head) -> Recorder:
+        """Give the recording of the response; anything else ends at once."""
+        if head.path.endswith("/response"):
+            return self._recordings[head.path.split("/")[-2]]
+        return _Other(head, () if head.method == "GET" else self._recordings.values())
 
 
 def cpu_per_delta_us(stamps: list[Stamp]) -> float:

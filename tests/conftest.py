@@ -3,9 +3,14 @@
 import logging
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.tables import dynamodb_server, mocked_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 AWS_ENVIRONMENT = {
@@ -74,3 +79,17 @@ def _own_logging() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def client() -> "Iterator[DynamoDBClient]":
+    """Return a client of an empty table in this process."""
+    with mocked_table() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def dynamodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of an empty table that other processes can reach, too."""
+    with dynamodb_server(tmp_path_factory.mktemp("dynamodb")) as url:
+        yield url

@@ -1,13 +1,24 @@
-"""The table, as the template describes it, for tests."""
+"""The table, as the template describes it: in this process, or in one that others can reach."""
 
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+from moto import mock_aws
+
+from tests.server_process import ServerDiedError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TABLE = "runs"
+_LISTENING = re.compile(r"Running on (http://\S+)")
 
 
 def client_of(endpoint_url: str | None = None) -> "DynamoDBClient":
@@ -42,3 +53,39 @@ def create_table(client: "DynamoDBClient", name: str = TABLE) -> None:
             }
         ],
     )
+
+
+@contextmanager
+def mocked_table() -> Iterator["DynamoDBClient"]:
+    """Stand in for AWS in this process, with an empty table."""
+    with mock_aws():
+        client = client_of()
+        create_table(client)
+        yield client
+
+
+@contextmanager
+def dynamodb_server(scratch: Path) -> Iterator[str]:
+    """Serve an empty table, with moto made atomic; gives the URL."""
+    log = scratch / "log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "agentrun_local.machine.moto_process"],
+            env={"PATH": os.environ["PATH"]},
+            cwd=scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            said = _LISTENING.search(process.stdout.readline())
+            if said is None:
+                raise ServerDiedError(log.read_text(errors="replace"))
+            create_table(client_of(said[1]))
+            yield said[1]
+        finally:
+            process.terminate()

@@ -1,44 +1,36 @@
 """Each port's suite runs on its fake and on every real adapter."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import pytest
-from moto import mock_aws
 
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
-from agentrun.domain.ports import EventLog, RunStore
-from tests.dynamodb_server import dynamodb_server
-from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
-from tests.tables import TABLE, client_of, create_table
+from agentrun.adapters.dynamo_client import dynamo_client
+from tests.contract.stores import Stores
+from tests.tables import client_of
 
-
-@dataclass
-class Stores:
-    runs: RunStore
-    log: EventLog
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture(params=["in_memory", "dynamo"])
-def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
+def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "in_memory":
-        log = InMemoryEventLog()
-        yield Stores(InMemoryRunStore(log), log)
-        return
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield Stores(DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE))
+        return Stores.in_memory()
+    return Stores.on_dynamo(request.getfixturevalue("client"))
 
 
 @pytest.fixture(scope="module")
-def atomic_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    """Give the adapter on a server that makes conditional writes one at a time."""
-    folder: Path = tmp_path_factory.mktemp("atomic")
-    with dynamodb_server(folder) as url:
-        client = client_of(url)
-        yield Stores(DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE))
-        # An open connection holds up the server's end.
-        client.close()
+def atomic_table(dynamodb_url: str) -> Iterator[Stores]:
+    """Return the adapter on a server that makes conditional writes one at a time."""
+    # An open connection holds up the server's end.
+    with closing(client_of(dynamodb_url)) as client:
+        yield Stores.on_dynamo(client)
+
+
+@pytest.fixture
+def retrying_client(dynamodb_url: str, monkeypatch: pytest.MonkeyPatch) -> "DynamoDBClient":
+    """Return a client as the adapters use it, with the retries that it makes by itself."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url)
+    return dynamo_client(retry_mode="legacy")

@@ -1,15 +1,10 @@
 """What every `ConversationStore` has to keep, on what a `RunStore` has written."""
 
 import random
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from moto import mock_aws
 
-from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.conversations import FREE, Session, SessionLock
 from agentrun.domain.errors import (
     FencedError,
@@ -20,28 +15,8 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import Metrics
 from agentrun.domain.outcomes import CancelledByRequest, EndProgress
 from agentrun.domain.runs import RunKey, RunStatus
-from tests.contract.conversation_stores import ConversationStores
-from tests.fakes.in_memory_conversations import InMemoryConversations
-from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, deltas, failed, paused
-from tests.tables import TABLE, client_of, create_table
-
-
-@pytest.fixture(params=["in_memory", "dynamo"])
-def stores(request: pytest.FixtureRequest) -> Iterator[ConversationStores]:
-    if request.param == "in_memory":
-        log = InMemoryEventLog()
-        runs = InMemoryRunStore(log)
-        yield ConversationStores(runs, log, InMemoryConversations(runs))
-        return
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield ConversationStores(
-            DynamoRunStore(client, TABLE),
-            DynamoEventLog(client, TABLE),
-            DynamoConversationStore(client, TABLE),
-        )
 
 
 def text_of(size: int) -> str:
@@ -50,7 +25,7 @@ def text_of(size: int) -> str:
 
 
 def test_a_session_is_named_after_its_first_message_and_used_with_each(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     stores.turn(1, "  What is\nthe time?  ")
     stores.turn(2, "And now?")
@@ -65,7 +40,7 @@ def test_a_session_is_named_after_its_first_message_and_used_with_each(
 
 
 def test_a_missing_session_is_an_error_but_free_and_without_runs(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     conversations = stores.conversations
     stores.turn()
@@ -80,7 +55,7 @@ def test_a_missing_session_is_an_error_but_free_and_without_runs(
     assert stores.runs.get(a_run().key).status is RunStatus.COMPLETED
 
 
-def test_the_lock_names_the_active_run_and_those_that_wait(stores: ConversationStores) -> None:
+def test_the_lock_names_the_active_run_and_those_that_wait(stores: Stores) -> None:
     first = stores.begin(1)
     for number in (2, 3):
         stores.begin(number, status=RunStatus.QUEUED, started_at=None)
@@ -92,7 +67,7 @@ def test_the_lock_names_the_active_run_and_those_that_wait(stores: ConversationS
     assert stores.conversations.lock("acme", SESSION) == SessionLock(queue=waiting)
 
 
-def test_turns_are_the_ended_runs_the_oldest_first(stores: ConversationStores) -> None:
+def test_turns_are_the_ended_runs_the_oldest_first(stores: Stores) -> None:
     cancelled = CancelledByRequest(output="so", metrics=Metrics(), last_event_id=3, reason="asked")
     stores.turn(1, "one")
     stores.turn(2, "two", failed())
@@ -114,7 +89,7 @@ def test_turns_are_the_ended_runs_the_oldest_first(stores: ConversationStores) -
 
 @pytest.mark.parametrize("newest", [0, 1, 3, 4, 5, None])
 def test_only_the_newest_turns_are_given_where_so_many_are_wanted(
-    stores: ConversationStores, newest: int | None
+    stores: Stores, newest: int | None
 ) -> None:
     for number in range(1, 6):
         stores.turn(number)
@@ -124,7 +99,7 @@ def test_only_the_newest_turns_are_given_where_so_many_are_wanted(
 
 
 @pytest.mark.parametrize("size", [700, 5_000, 400_000])
-def test_texts_of_any_size_come_back_whole(stores: ConversationStores, size: int) -> None:
+def test_texts_of_any_size_come_back_whole(stores: Stores, size: int) -> None:
     text = text_of(size)
     stores.turn(1, text[:100_000], completed(text))
     stores.turn(2, "second", completed("answer", messages=text))
@@ -134,7 +109,7 @@ def test_texts_of_any_size_come_back_whole(stores: ConversationStores, size: int
 
 
 def test_a_users_sessions_are_listed_the_most_recently_used_first(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     for number in range(1, 6):
         stores.turn(number, session_id=f"session-{number}")
@@ -148,7 +123,7 @@ def test_a_users_sessions_are_listed_the_most_recently_used_first(
     assert stores.session_ids("nobody") == []
 
 
-def test_the_last_page_says_that_it_is_the_last(stores: ConversationStores) -> None:
+def test_the_last_page_says_that_it_is_the_last(stores: Stores) -> None:
     for number in range(1, 5):
         stores.turn(number, session_id=f"session-{number}")
     read = stores.conversations.sessions
@@ -158,7 +133,7 @@ def test_the_last_page_says_that_it_is_the_last(stores: ConversationStores) -> N
     assert (len(last.sessions), last.next_cursor) == (2, None)
 
 
-def test_pages_of_one_agents_sessions_are_full(stores: ConversationStores) -> None:
+def test_pages_of_one_agents_sessions_are_full(stores: Stores) -> None:
     for number in range(1, 12):
         agent = "analyst" if number % 3 == 0 else "echo"
         stores.turn(number, session_id=f"session-{number}", agent_id=agent)
@@ -168,7 +143,7 @@ def test_pages_of_one_agents_sessions_are_full(stores: ConversationStores) -> No
     assert stores.session_ids(agent_id="nobody") == []
 
 
-def test_a_page_says_how_many_sessions_there_are_in_all(stores: ConversationStores) -> None:
+def test_a_page_says_how_many_sessions_there_are_in_all(stores: Stores) -> None:
     for number in range(1, 12):
         agent = "analyst" if number % 3 == 0 else "echo"
         stores.turn(number, session_id=f"session-{number:02}", agent_id=agent)
@@ -190,7 +165,7 @@ def test_a_page_says_how_many_sessions_there_are_in_all(stores: ConversationStor
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 11, 100])
 def test_any_number_of_sessions_can_be_passed_over(
-    stores: ConversationStores, agent_id: str | None, ids: list[int], size: int
+    stores: Stores, agent_id: str | None, ids: list[int], size: int
 ) -> None:
     for number in range(1, 12):
         agent = "analyst" if number % 3 == 0 else "echo"
@@ -203,7 +178,7 @@ def test_any_number_of_sessions_can_be_passed_over(
         assert (page.next_cursor is not None) == (skip + size < len(listed))
 
 
-def test_a_cursor_goes_on_behind_a_page_that_was_skipped_to(stores: ConversationStores) -> None:
+def test_a_cursor_goes_on_behind_a_page_that_was_skipped_to(stores: Stores) -> None:
     for number in range(1, 8):
         stores.turn(number, session_id=f"session-{number}")
     page = stores.conversations.sessions("acme", "ana", agent_id=None, size=2, skip=2)
@@ -212,13 +187,13 @@ def test_a_cursor_goes_on_behind_a_page_that_was_skipped_to(stores: Conversation
 
 
 @pytest.mark.parametrize("forged", ["x", "", "é", "AAAA", "=", "A" * 5_000, "run-1", "../.."])
-def test_a_forged_cursor_is_refused(stores: ConversationStores, forged: str) -> None:
+def test_a_forged_cursor_is_refused(stores: Stores, forged: str) -> None:
     stores.turn()
     with pytest.raises(InvalidRequestError, match="cursor"):
         stores.conversations.sessions("acme", "ana", agent_id=None, size=2, cursor=forged)
 
 
-def test_a_cursor_opens_no_other_users_list(stores: ConversationStores) -> None:
+def test_a_cursor_opens_no_other_users_list(stores: Stores) -> None:
     for number in range(1, 4):
         stores.turn(number, session_id=f"session-{number}")
     read = stores.conversations.sessions
@@ -230,7 +205,7 @@ def test_a_cursor_opens_no_other_users_list(stores: ConversationStores) -> None:
 
 
 def test_the_runs_of_a_session_are_the_oldest_first_whatever_their_state(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     stores.turn(1)
     stores.turn(2, outcome=failed())
@@ -240,7 +215,7 @@ def test_the_runs_of_a_session_are_the_oldest_first_whatever_their_state(
     assert keys == [RunKey(tenant="acme", run_id=f"run-{number}") for number in (1, 2, 3)]
 
 
-def test_a_deleted_session_is_gone_with_all_of_its_runs(stores: ConversationStores) -> None:
+def test_a_deleted_session_is_gone_with_all_of_its_runs(stores: Stores) -> None:
     deleted = [stores.turn(number, text_of(5_000), completed(text_of(9_000))) for number in (1, 2)]
     stores.log.append(deleted[0].key, deltas(1, 3), at=AT)
     kept = stores.turn(3, session_id="kept")
@@ -257,7 +232,7 @@ def test_a_deleted_session_is_gone_with_all_of_its_runs(stores: ConversationStor
     assert stores.runs.get(kept.key).status is RunStatus.COMPLETED
 
 
-def test_deleting_a_session_fences_its_live_run_off(stores: ConversationStores) -> None:
+def test_deleting_a_session_fences_its_live_run_off(stores: Stores) -> None:
     run = stores.begin()
     stores.conversations.delete("acme", SESSION)
     with pytest.raises(FencedError):
@@ -269,7 +244,7 @@ def test_deleting_a_session_fences_its_live_run_off(stores: ConversationStores) 
         stores.conversations.session("acme", SESSION)
 
 
-def test_an_end_that_comes_after_the_deletion_leaves_nothing(stores: ConversationStores) -> None:
+def test_an_end_that_comes_after_the_deletion_leaves_nothing(stores: Stores) -> None:
     run, progress = stores.begin(), EndProgress()
     stores.conversations.delete("acme", SESSION)
     outcomes = (completed(text_of(900_000), messages=text_of(9_000)), paused(output=text_of(9_000)))
@@ -285,7 +260,7 @@ def test_an_end_that_comes_after_the_deletion_leaves_nothing(stores: Conversatio
 
 
 def test_a_try_of_a_start_that_comes_after_the_deletion_revives_nothing(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     run = stores.begin()
     stores.conversations.delete("acme", SESSION)
@@ -298,7 +273,7 @@ def test_a_try_of_a_start_that_comes_after_the_deletion_revives_nothing(
         stores.conversations.session("acme", SESSION)
 
 
-def test_the_id_of_a_deleted_session_starts_afresh(stores: ConversationStores) -> None:
+def test_the_id_of_a_deleted_session_starts_afresh(stores: Stores) -> None:
     stores.begin(1, "before")
     stores.conversations.delete("acme", SESSION)
     stores.turn(2, "after", user_id="bob", agent_id="analyst")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agentrun.domain.events import ToolEnd, ToolStart
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.runs import AT, a_run, deltas
 
 LATER = AT + timedelta(seconds=9)

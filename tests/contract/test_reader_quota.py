@@ -1,26 +1,23 @@
 """What places mean to every `ReaderQuota`, and what DynamoDB's is like under races and faults."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
-from agentrun.adapters.dynamo_client import dynamo_client
 from agentrun.adapters.dynamo_reader_quota import KEPT_AFTER, DynamoReaderQuota
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.ports import ReaderQuota
 from agentrun.domain.quotas import user_tag
 from agentrun.domain.readers import ReaderPlace
 from tests.contract.test_run_quota import flat_bytes
-from tests.dynamodb_server import dynamodb_server
 from tests.fakes.faults import Fault, FaultyClient
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.runs import AT
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, client_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,14 +40,6 @@ def places(count: int, **whose: str) -> list[ReaderPlace]:
 
 def taken(quota: ReaderQuota, wanted: list[ReaderPlace]) -> int:
     return sum(not quota.take(place, at=AT) for place in wanted)
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 @pytest.fixture(params=["in_memory", "dynamo"])
@@ -134,14 +123,8 @@ def test_fifteen_readers_of_a_user_are_one_write_unit_and_fifty_are_four(
     assert 2 * 1024 < flat_bytes(stored(client)) <= 4 * 1024
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with dynamodb_server(tmp_path_factory.mktemp("dynamodb")) as url:
-        yield url
-
-
-def test_a_race_for_ten_places_has_ten_winners(served: str) -> None:
-    quota = DynamoReaderQuota(client_of(served), TABLE, 10)
+def test_a_race_for_ten_places_has_ten_winners(dynamodb_url: str) -> None:
+    quota = DynamoReaderQuota(client_of(dynamodb_url), TABLE, 10)
     barrier = Barrier(RACERS)
 
     def take(place: ReaderPlace) -> bool:
@@ -150,22 +133,16 @@ def test_a_race_for_ten_places_has_ten_winners(served: str) -> None:
 
     with ThreadPoolExecutor(RACERS) as threads:
         assert sum(threads.map(take, places(RACERS, tenant="racing"))) == 10
-    assert len(stored(client_of(served), tenant="racing")["readers"]["SS"]) == 10
+    assert len(stored(client_of(dynamodb_url), tenant="racing")["readers"]["SS"]) == 10
 
 
-def is_reader_write(name: str, params: dict[str, Any]) -> bool:
+def is_reader_write(name: str, params: Mapping[str, Any]) -> bool:
     return name == "UpdateItem" and params["Key"]["sk"]["S"] == "READERS"
 
 
 @pytest.fixture
-def faulty(served: str, monkeypatch: pytest.MonkeyPatch) -> "tuple[FaultyClient, DynamoDBClient]":
-    monkeypatch.setattr("tests.fakes.faults.OPERATIONS", {"readers": is_reader_write})
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", served)
-    client = dynamo_client(retry_mode="legacy")
-    return FaultyClient(client), client
+def faulty(retrying_client: "DynamoDBClient") -> "tuple[FaultyClient, DynamoDBClient]":
+    return FaultyClient(retrying_client, {"readers": is_reader_write}), retrying_client
 
 
 def test_a_lost_reply_takes_and_frees_once(faulty: "tuple[FaultyClient, DynamoDBClient]") -> None:

@@ -8,19 +8,14 @@ import pytest
 
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunStatus
-from tests.contract.conversation_stores import ConversationStores
-from tests.contract.test_conversation_store import stores
+from tests.contract.stores import Stores
 from tests.runs import AT, SESSION, a_queued_run, a_request, completed
-
-__all__ = ["stores"]
 
 IN_SESSION = RunRequest(message="hello", session_id=UUID(SESSION))
 PRINT = "bodys-fingerprnt"
 
 
-def found(
-    stores: ConversationStores, request: RunRequest = IN_SESSION, **changes: Any
-) -> list[str]:
+def found(stores: Stores, request: RunRequest = IN_SESSION, **changes: Any) -> list[str]:
     asked: dict[str, Any] = {
         "tenant": "acme",
         "user_id": "ana",
@@ -34,7 +29,7 @@ def found(
 
 
 def test_the_runs_of_a_request_in_a_session_are_found_the_newest_first(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     stores.turn(1)
     for number in (2, 3):
@@ -44,7 +39,7 @@ def test_the_runs_of_a_request_in_a_session_are_found_the_newest_first(
     assert found(stores) == ["run-5", "run-3", "run-2"]
 
 
-def test_a_run_is_found_as_it_is(stores: ConversationStores) -> None:
+def test_a_run_is_found_as_it_is(stores: Stores) -> None:
     run = stores.begin(fingerprint=PRINT)
     queued = a_queued_run(created_at=AT + timedelta(seconds=2))
     stores.runs.start(queued, a_request(), fingerprint=PRINT)
@@ -56,7 +51,7 @@ def test_a_run_is_found_as_it_is(stores: ConversationStores) -> None:
 
 
 def test_a_request_without_a_session_is_found_in_those_that_it_has_begun(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     for number in range(1, 6):
         begun = stores.begin(
@@ -69,7 +64,7 @@ def test_a_request_without_a_session_is_found_in_those_that_it_has_begun(
 
 
 def test_a_request_without_a_session_is_found_though_its_session_is_used_on(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     stores.end(stores.begin(1, fingerprint=PRINT), completed())
     stores.turn(2, "and then?")
@@ -89,7 +84,7 @@ def test_a_request_without_a_session_is_found_though_its_session_is_used_on(
     ids=str,
 )
 def test_runs_of_anything_else_are_not_found(
-    stores: ConversationStores, request_: RunRequest, changes: dict[str, Any]
+    stores: Stores, request_: RunRequest, changes: dict[str, Any]
 ) -> None:
     run = stores.begin(1, fingerprint=PRINT)
     assert found(stores, request_) == [run.id]
@@ -98,16 +93,14 @@ def test_runs_of_anything_else_are_not_found(
 
 
 @pytest.mark.parametrize("request_", [IN_SESSION, a_request()])
-def test_runs_of_a_deleted_session_are_not_found(
-    stores: ConversationStores, request_: RunRequest
-) -> None:
+def test_runs_of_a_deleted_session_are_not_found(stores: Stores, request_: RunRequest) -> None:
     stores.begin(1, fingerprint=PRINT)
     stores.conversations.delete("acme", SESSION)
     assert found(stores, request_) == []
 
 
 def test_a_user_with_many_sessions_finds_the_one_that_was_begun_last(
-    stores: ConversationStores,
+    stores: Stores,
 ) -> None:
     for number in range(1, 121):
         message = "hello" if number in {1, 60} else f"message {number}"

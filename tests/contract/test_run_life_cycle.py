@@ -11,17 +11,15 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from agentrun.domain.runs import lease_has_lapsed
-from tests.contract.conftest import Stores
 from tests.contract.run_life import RunLife
-from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.contract.stores import Stores
 from tests.runs import a_run
 
 
 def check(stores: Stores | None, *, examples: int, steps: int) -> None:
     class Life(RunLife):
         def __init__(self) -> None:
-            log = InMemoryEventLog()
-            fresh = stores or Stores(InMemoryRunStore(log), log)
+            fresh = stores or Stores.in_memory()
             self.store, self.log = fresh.runs, fresh.log
             super().__init__()
 

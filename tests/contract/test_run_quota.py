@@ -1,25 +1,22 @@
 """What quotas mean to every `RunQuota`, and what DynamoDB's is like under races and faults."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
-from agentrun.adapters.dynamo_client import dynamo_client
 from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
 from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
 from agentrun.domain.ports import RunQuota
 from agentrun.domain.quotas import OVERDUE_AFTER, RETRY_AFTER_S, RunLimits, Slot, user_tag
 from bench.capacity_units import item_bytes
-from tests.dynamodb_server import dynamodb_server
 from tests.fakes.faults import Fault, FaultyClient
 from tests.fakes.in_memory_quota import InMemoryRunQuota
 from tests.runs import AT
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, client_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,14 +49,6 @@ def is_taken(quota: RunQuota, slot: Slot, at: datetime = AT) -> bool:
 
 def taken(quota: RunQuota, wanted: list[Slot], at: datetime = AT) -> int:
     return sum(is_taken(quota, slot, at) for slot in wanted)
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 @pytest.fixture(params=["in_memory", "dynamo"])
@@ -226,12 +215,6 @@ def flat_bytes(item: dict[str, Any]) -> int:
     return item_bytes(rest) + members + sum(map(len, sets))
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with dynamodb_server(tmp_path_factory.mktemp("dynamodb")) as url:
-        yield url
-
-
 def at_once(quota: RunQuota, wanted: list[Slot]) -> int:
     """Take slots from as many threads; gives how many were had."""
     barrier = Barrier(len(wanted))
@@ -244,8 +227,8 @@ def at_once(quota: RunQuota, wanted: list[Slot]) -> int:
         return sum(threads.map(take, wanted))
 
 
-def test_a_race_for_ten_slots_has_ten_winners(served: str) -> None:
-    client = client_of(served)
+def test_a_race_for_ten_slots_has_ten_winners(dynamodb_url: str) -> None:
+    client = client_of(dynamodb_url)
     quota = DynamoRunQuota(client, TABLE, limits(runs_per_user=10, runs_per_tenant=15))
     mine = slots(RACERS, tenant="racing")
     assert at_once(quota, mine) == 10
@@ -255,8 +238,8 @@ def test_a_race_for_ten_slots_has_ten_winners(served: str) -> None:
     assert len(held[f"u#{user_tag('ana')}"]["SS"]) == 10
 
 
-def test_a_race_of_taking_and_giving_back_leaves_nothing(served: str) -> None:
-    client = client_of(served)
+def test_a_race_of_taking_and_giving_back_leaves_nothing(dynamodb_url: str) -> None:
+    client = client_of(dynamodb_url)
     every = {"runs_per_user": 10, "runs_per_tenant": 15, "tokens_per_day_per_tenant": 10**9}
     quota = DynamoRunQuota(client, TABLE, limits(**every))
 
@@ -275,19 +258,13 @@ def test_a_race_of_taking_and_giving_back_leaves_nothing(served: str) -> None:
     assert set(left) == {"pk", "sk"}
 
 
-def is_quota_write(name: str, params: dict[str, Any]) -> bool:
+def is_quota_write(name: str, params: Mapping[str, Any]) -> bool:
     return name == "UpdateItem" and params["Key"]["sk"]["S"] == "QUOTA"
 
 
 @pytest.fixture
-def faulty(served: str, monkeypatch: pytest.MonkeyPatch) -> "tuple[FaultyClient, DynamoDBClient]":
-    monkeypatch.setattr("tests.fakes.faults.OPERATIONS", {"quota": is_quota_write})
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", served)
-    client = dynamo_client(retry_mode="legacy")
-    return FaultyClient(client), client
+def faulty(retrying_client: "DynamoDBClient") -> "tuple[FaultyClient, DynamoDBClient]":
+    return FaultyClient(retrying_client, {"quota": is_quota_write}), retrying_client
 
 
 def test_a_lost_reply_counts_nothing_twice(

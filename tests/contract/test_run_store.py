@@ -11,7 +11,7 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.runs import Lease, RunKey, RunStatus
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed, failed
 
 LATER = AT + timedelta(seconds=9)

@@ -7,7 +7,7 @@ import pytest
 from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import FencedError
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.contract.test_run_store_pauses import DECIDED, KEY, SECOND, THIRD, pause_and_resume
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, failed
 

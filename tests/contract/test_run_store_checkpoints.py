@@ -10,7 +10,7 @@ from agentrun.domain.events import Metrics
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.requests import RunOptions, RunRequest
 from agentrun.domain.turns import Checkpoint
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.contract.test_run_store_pauses import DECIDED, KEY, SECOND, pause, pause_and_resume
 from tests.runs import a_request, a_run, completed, paused
 

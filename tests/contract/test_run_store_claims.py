@@ -6,7 +6,7 @@ import pytest
 
 from agentrun.domain.errors import ConflictError, RunNotFoundError
 from agentrun.domain.idempotency import IdempotencyClaim
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.runs import AT, a_request, a_run
 
 CLAIM = IdempotencyClaim(key_hash="k", fingerprint="f")

@@ -8,7 +8,7 @@ import pytest
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.errors import ConflictError, FencedError, SessionBusyError
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.contract.test_run_store_turns import lock_of
 from tests.runs import AT, EXECUTOR, PAUSED_UNTIL, a_request, a_run, completed, failed, paused
 

@@ -13,7 +13,7 @@ from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import AgentrunError, ConflictError, FencedError, SessionBusyError
 from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed, paused
 
 LATER = AT + timedelta(seconds=9)

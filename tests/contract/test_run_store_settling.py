@@ -7,7 +7,7 @@ import pytest
 from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.runs import APPROVAL_EXPIRED, LEASE_EXPIRED, Lease, RunStatus
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.contract.test_run_store_begin import begin
 from tests.contract.test_run_store_pauses import (
     DECIDED,

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
 
 LATER = AT + timedelta(seconds=9)

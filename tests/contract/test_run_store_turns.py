@@ -12,7 +12,7 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
-from tests.contract.conftest import Stores
+from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed, failed
 
 LATER = AT + timedelta(seconds=9)

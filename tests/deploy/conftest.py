@@ -7,8 +7,8 @@ import pytest
 
 from layers.build import runtime_python
 from tests.deploy import artefacts
-from tests.dynamodb_server import dynamodb_server
 from tests.integration.conftest import ENVIRONMENT
+from tests.tables import dynamodb_server
 
 
 @pytest.fixture(scope="session")

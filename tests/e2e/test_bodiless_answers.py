@@ -15,7 +15,7 @@ from agentrun_local.functions.pool import FunctionPool
 from agentrun_local.functions.processes import ProcessSupervisor
 from agentrun_local.template.resources import Function, FunctionUrl
 from tests.e2e.conftest import WAIT_S
-from tests.lambda_runtime_process import APPS, ROOT
+from tests.lambda_runtime.process import APPS, ROOT
 
 pytestmark = pytest.mark.anyio
 

@@ -27,3 +27,18 @@ class FixedClock:
     def pass_unnoticed(self, seconds: float) -> None:
         """Let time pass that the wall clock does not show, as when it is set back meanwhile."""
         self._steady_s += seconds
+
+
+class Elapsing:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now_s += seconds

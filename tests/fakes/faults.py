@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FOR_EVER = 10**9
 SLOW_S = 0.6
 HOLD_S = 5
+Matcher = Callable[[str, Mapping[str, Any]], bool]
 
 
 class Fault(StrEnum):
@@ -87,7 +88,17 @@ class _Raw(BytesIO):
 class FaultyClient:
     """Stands between a client and its DynamoDB; lets pass what no fault is injected for."""
 
-    def __init__(self, client: "DynamoDBClient") -> None:
+    def __init__(
+        self, client: "DynamoDBClient", operations: "Mapping[str, Matcher] | None" = None
+    ) -> None:
+        """
+        Step in between.
+
+        Args:
+            client: Whose requests meet the faults.
+            operations: How to tell its operations apart, if not as `OPERATIONS` do.
+        """
+        self._operations = operations or OPERATIONS
         self._http = client._endpoint.http_session  # type: ignore[attr-defined] # botocore's own
         self._lock, self._alone = threading.Lock(), threading.Lock()
         self._injections: list[Injection] = []
@@ -101,7 +112,7 @@ class FaultyClient:
 
         Args:
             fault: What they meet.
-            operation: A key of `OPERATIONS`, or "any".
+            operation: One of those that the client knows, or "any".
             times: How many attempts; botocore makes three for one call.
         """
         injection = Injection(fault, operation, times)
@@ -121,9 +132,8 @@ class FaultyClient:
     def _next(self, name: str, params: Mapping[str, Any]) -> Injection | None:
         with self._lock:
             for injection in self._injections:
-                matches = injection.operation == "any" or OPERATIONS[injection.operation](
-                    name, params
-                )
+                wanted = injection.operation
+                matches = wanted == "any" or self._operations[wanted](name, params)
                 if injection.left > 0 and matches:
                     injection.left -= 1
                     injection.hits += 1
@@ -181,11 +191,11 @@ def _without_last_key(answer: AWSResponse, asked: Mapping[str, Any]) -> AWSRespo
     return _answer(answer.url, 200, body)
 
 
-def _puts(prefix: str) -> Callable[[str, Mapping[str, Any]], bool]:
+def _puts(prefix: str) -> Matcher:
     return lambda name, params: name == "PutItem" and params["Item"]["sk"]["S"].startswith(prefix)
 
 
-def _updates(having: str, lacking: str = "-") -> Callable[[str, Mapping[str, Any]], bool]:
+def _updates(having: str, lacking: str = "-") -> Matcher:
     def matches(name: str, params: Mapping[str, Any]) -> bool:
         values = params.get("ExpressionAttributeValues", {})
         return name == "UpdateItem" and having in values and lacking not in values
@@ -197,7 +207,7 @@ def _is_start(name: str, params: Mapping[str, Any]) -> bool:
     return name == "TransactWriteItems" and "Put" in params["TransactItems"][0]
 
 
-def _moves(from_status: str) -> Callable[[str, Mapping[str, Any]], bool]:
+def _moves(from_status: str) -> Matcher:
     """Match the transactions that move a run on from this status and take its session's lock."""
 
     def matches(name: str, params: Mapping[str, Any]) -> bool:
@@ -230,7 +240,7 @@ def _is_restored_pause(name: str, params: Mapping[str, Any]) -> bool:
     return name == "UpdateItem" and "leaseUntil = pausedUntil" in params["UpdateExpression"]
 
 
-OPERATIONS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
+OPERATIONS: Mapping[str, Matcher] = {
     "start": _is_start,
     "take turn": _moves(":queued"),
     "resume": _moves(":paused"),

@@ -9,10 +9,11 @@ from agentrun.domain.errors import SessionNotFoundError
 from agentrun.domain.model import iso_milliseconds
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from tests.fakes.hooks import Hookable
 from tests.fakes.in_memory_store import InMemoryRunStore
 
 
-class InMemoryConversations:
+class InMemoryConversations(Hookable):
     """The port `ConversationStore` for the runs of one `InMemoryRunStore`."""
 
     def __init__(self, store: InMemoryRunStore) -> None:

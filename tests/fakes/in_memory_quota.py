@@ -7,9 +7,10 @@ from datetime import datetime
 
 from agentrun.domain.errors import TooManyRunsError
 from agentrun.domain.quotas import RunLimits, Slot, Usage, day_of, minute_of, refusal
+from tests.fakes.hooks import Hookable
 
 
-class InMemoryRunQuota:
+class InMemoryRunQuota(Hookable):
     """The port `RunQuota` in dictionaries; several threads may use it at once."""
 
     def __init__(self, limits: RunLimits) -> None:

@@ -27,13 +27,14 @@ from agentrun.domain.outcomes import (
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
 from agentrun.domain.turns import Checkpoint
+from tests.fakes.hooks import Hookable
 
 _TEXTS = ("input", "input_truncated", "output", "output_truncated")
 UNDER_WAY = {RunStatus.QUEUED, RunStatus.RUNNING}
 WAITING = {RunStatus.QUEUED, RunStatus.PAUSED}
 
 
-class InMemoryEventLog:
+class InMemoryEventLog(Hookable):
     """The port `EventLog` in a dictionary."""
 
     def __init__(self, *, longest_pause: timedelta = timedelta()) -> None:
@@ -85,7 +86,7 @@ class StoredSession:
     lock: SessionLock = FREE
 
 
-class InMemoryRunStore:
+class InMemoryRunStore(Hookable):
     """The port `RunStore` in dictionaries; not for use by several threads at once."""
 
     def __init__(self, log: InMemoryEventLog) -> None:

@@ -11,10 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from tests.contract.test_token_verifier import JWKS, token
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, mocked_table
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 ENVIRONMENT = {
@@ -35,10 +34,9 @@ AppModule = Callable[[str], ModuleType]
 @contextmanager
 def deployment(**environment: str) -> Iterator[AppModule]:
     """Import a function's `app` afresh, with the settings above or others, and an empty table."""
-    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+    with mocked_table(), pytest.MonkeyPatch.context() as patch:
         for name, value in {**ENVIRONMENT, **environment}.items():
             patch.setenv(name, value)
-        create_table(client_of())
         # Mangum takes the thread's event loop, and would leave one of its own making open.
         with closing(asyncio.new_event_loop()) as loop:
             asyncio.set_event_loop(loop)

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,7 +25,6 @@ from agentrun.service import attach, session_turns
 from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_recorder import RecordingPace
 from tests.contract.test_token_verifier import token
-from tests.dynamodb_server import dynamodb_server
 from tests.fakes.faults import FaultyClient
 from tests.integration.asgi_exchange import Exchange, begin
 from tests.integration.conftest import ENVIRONMENT
@@ -208,9 +206,9 @@ class FaultyApp:
 
 
 @contextmanager
-def faulty_app(scratch: Path) -> Iterator[FaultyApp]:
-    """Give the functions on a table in a process of its own; nothing waits longer than it must."""
-    with dynamodb_server(scratch) as url, pytest.MonkeyPatch.context() as patch:
+def faulty_app(url: str) -> Iterator[FaultyApp]:
+    """Run the functions on the table at a URL; nothing waits longer than it must."""
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL_DYNAMODB": url}).items():
             patch.setenv(name, value)
         # All attempts are made, without the pauses between them.

@@ -40,8 +40,8 @@ FOUR_TIMES_AS_FAST = RecordingPace(
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyApp]:
-    with faulty_app(tmp_path_factory.mktemp("faults")) as app:
+def app(dynamodb_url: str) -> Iterator[FaultyApp]:
+    with faulty_app(dynamodb_url) as app:
         yield app
 
 

@@ -39,8 +39,8 @@ GAP = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyApp]:
-    with faulty_app(tmp_path_factory.mktemp("faults")) as app:
+def app(dynamodb_url: str) -> Iterator[FaultyApp]:
+    with faulty_app(dynamodb_url) as app:
         app.status.ports.store._batch._budget_s = 0.5
         yield app
 

@@ -16,7 +16,7 @@ from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.integration.asgi_exchange import until
 from tests.integration.conftest import AppModule, Bearer
-from tests.workshop import QUICK
+from tests.rig import QUICK
 
 pytestmark = pytest.mark.anyio
 

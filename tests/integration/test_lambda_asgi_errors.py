@@ -11,8 +11,8 @@ from lambda_asgi.errors import RuntimeApiError
 from lambda_asgi.invocation import run_invocation
 from lambda_asgi.runtime_api import RuntimeApi
 from tests.lambda_http_events import function_url_event
-from tests.lambda_runtime_api import ScriptedRuntimeApi
-from tests.lambda_runtime_process import running
+from tests.lambda_runtime.calls import ScriptedRuntimeApi
+from tests.lambda_runtime.process import running
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.lambda_http_events import function_url_event
-from tests.lambda_runtime_api import ScriptedRuntimeApi
-from tests.lambda_runtime_process import running
+from tests.lambda_runtime.calls import ScriptedRuntimeApi
+from tests.lambda_runtime.process import running
 
 pytestmark = pytest.mark.anyio
 

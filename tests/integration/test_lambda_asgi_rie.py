@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.lambda_http_events import function_url_event
-from tests.lambda_runtime_process import APPS, ROOT
+from tests.lambda_runtime.process import APPS, ROOT
 
 MACHINE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
 BINARY = Path(str(files("samcli"))) / "local" / "rapid" / f"aws-lambda-rie-{MACHINE}"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.lambda_http_events import function_url_event
-from tests.lambda_runtime_api import Call, ScriptedRuntimeApi
-from tests.lambda_runtime_process import running
+from tests.lambda_runtime.calls import Call, ScriptedRuntimeApi
+from tests.lambda_runtime.process import running
 
 pytestmark = pytest.mark.anyio
 

@@ -30,8 +30,8 @@ from tests.bedrock import BedrockServer, RawToolUse, Reasoning, Reply, Text, bed
 from tests.bedrock.engine_run import AGENT, Runner
 from tests.bedrock.model_server import Answer, ModelServer
 from tests.openai_compatible import ChatReply, OpenAiCompatibleServer, openai_compatible_server
+from tests.rig import PATIENT, Rig, read_all
 from tests.runs import AT, a_request, a_run
-from tests.workshop import PATIENT, Workshop, read_all
 
 pytestmark = pytest.mark.anyio
 
@@ -82,21 +82,21 @@ class Conversation:
         self.history: list[PastTurn] = []
 
     async def turn(self, runner: Runner) -> list[RecordedEvent]:
-        workshop = Workshop()
+        rig = Rig()
         run = a_run(f"run-{len(self.history)}")
-        workshop.store.start(run, a_request())
+        rig.store.start(run, a_request())
         pending = PendingTurn(
             run=run,
             task=self._task(runner.catalog.agent("sample"), run.id),
             request=a_request(),
-            slot=slot_at(run, workshop.clock.now()),
-            ports=workshop.ports,
+            slot=slot_at(run, rig.clock.now()),
+            ports=rig.ports,
         )
         execution = RunExecution(pending, engine=runner.engine, pace=PATIENT)
         executing = asyncio.create_task(execution.execute())
         events = await read_all(execution)
         outcome = await executing
-        assert workshop.logged(run.key) == events
+        assert rig.logged(run.key) == events
         said = [e.event.text for e in events if isinstance(e.event, ContentDelta)]
         output = outcome.output if outcome else ""
         assert "".join(said) == output

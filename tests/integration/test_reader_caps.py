@@ -14,10 +14,10 @@ CAP = 2
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyApp]:
+def app(dynamodb_url: str) -> Iterator[FaultyApp]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGENTRUN_MAX_READERS_PER_USER", str(CAP))
-        with faulty_app(tmp_path_factory.mktemp("readers")) as app:
+        with faulty_app(dynamodb_url) as app:
             yield app
 
 

@@ -16,7 +16,6 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.errors import SessionBusyError
 from agentrun.domain.runs import Lease
-from tests.dynamodb_server import dynamodb_server
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, EVENTS, event_file
 from tests.runs import EXECUTOR, a_request, a_run
@@ -41,10 +40,9 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(scratch: Path) -> Iterator[dict[str, str]]:
+def environment(dynamodb_url: str) -> dict[str, str]:
     """Give the functions' variables, with a DynamoDB behind them that has the table."""
-    with dynamodb_server(scratch) as url:
-        yield {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": url}
+    return {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url}
 
 
 @pytest.fixture(scope="module")

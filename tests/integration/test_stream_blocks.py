@@ -17,8 +17,8 @@ PING = f"{COMMENT}\n".encode()
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyApp]:
-    with faulty_app(tmp_path_factory.mktemp("blocks")) as app:
+def app(dynamodb_url: str) -> Iterator[FaultyApp]:
+    with faulty_app(dynamodb_url) as app:
         app.stream.routes.ping_after_s = 0.02
         yield app
 

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.dynamodb_server import dynamodb_server
 from tests.integration.conftest import ENVIRONMENT, AppModule, Bearer, event_file
 from tests.server_process import free_port, running_server
 
@@ -18,21 +17,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def uvicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def uvicorn(dynamodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     scratch = tmp_path_factory.mktemp("uvicorn")
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "functions.stream.app:app", "--port", str(port)]
-    with dynamodb_server(scratch) as dynamodb:
-        environment = ENVIRONMENT | {
-            "PATH": os.environ["PATH"],
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_ENDPOINT_URL_DYNAMODB": dynamodb,
-        }
-        log = scratch / "uvicorn.log"
-        with running_server(command, port, environment=environment, cwd=ROOT, log=log):
-            yield f"http://127.0.0.1:{port}"
+    environment = ENVIRONMENT | {
+        "PATH": os.environ["PATH"],
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+    }
+    log = scratch / "uvicorn.log"
+    with running_server(command, port, environment=environment, cwd=ROOT, log=log):
+        yield f"http://127.0.0.1:{port}"
 
 
 def without_what_differs(body: str) -> list[tuple[str, str]]:

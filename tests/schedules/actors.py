@@ -26,11 +26,11 @@ from agentrun.service.run_slots import slot_at
 from agentrun.service.run_status import get_run, get_runs
 from agentrun.service.sessions import delete_session
 from agentrun.service.start_run import Idempotency
+from tests.rig import ANA, ECHO
 from tests.runs import SESSION, a_request
 from tests.schedules import touches
 from tests.schedules.instant import run_instantly
 from tests.schedules.scene import PACE, Heard, Process, Scene
-from tests.workshop import ANA, ECHO
 
 Act = Callable[[], None]
 REQUEST = RunRequest(message="Buy 10 AMZN", session_id=UUID(SESSION))

@@ -17,12 +17,12 @@ from agentrun.domain.runs import (
 from agentrun.service.attach import ENDS, EVENTS_KEPT
 from agentrun.service.run_status import get_run
 from agentrun.service.session_turns import store_in_turn
+from tests.rig import ANA
 from tests.runs import AT, SESSION, a_request, a_run
 from tests.schedules.actors import replays
 from tests.schedules.instant import run_instantly
 from tests.schedules.scene import BEGINNINGS, Happened, Heard, Scene, content_of
 from tests.schedules.stage import Stage, Step
-from tests.workshop import ANA
 
 LETS_ACT = BEGINNINGS | {"heartbeat"}
 """Writes by which an executor learns that it may go on, or that it may not."""

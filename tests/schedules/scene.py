@@ -33,13 +33,13 @@ from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_quota import InMemoryRunQuota
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.rig import NO_LIMITS, Agents, NoMedia, Whole
 from tests.runs import AT
 from tests.schedules.instant import InPlace
 from tests.schedules.stage import Stage
 from tests.schedules.stepped import SteppedPort, SteppedRequests
 from tests.schedules.touches import EVERYTHING, Touches
 from tests.tables import TABLE, create_table
-from tests.workshop import NO_LIMITS, Agents, NoMedia, Whole
 
 PACE = RecordingPace()
 RETENTION = timedelta(hours=24)

@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.dynamodb_server import dynamodb_server
 from tests.simulation.example import Example
 from tests.simulation.storage import Memory, Storage, Table
 from tests.simulation.world import World
-from tests.tables import client_of
+from tests.tables import client_of, dynamodb_server
 
 
 def _say(text: object) -> None:

@@ -23,6 +23,7 @@ from agentrun.service.run_launcher import LauncherSettings, RunLauncher
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_slots import RunSlots
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
+from tests.rig import Agents
 from tests.simulation.exchange import ConnectionLostError, Exchange
 from tests.simulation.gateways import through
 from tests.simulation.ledger import Ledger
@@ -31,7 +32,6 @@ from tests.simulation.scripts import ScriptPlayer
 from tests.simulation.storage import Storage
 from tests.simulation.virtual_time import ProcessLoop
 from tests.simulation.world import World
-from tests.workshop import Agents
 
 T = TypeVar("T")
 MOST_PROCESSES = 6

@@ -13,12 +13,11 @@ import pytest
 
 from agentrun.domain.conversations import PastTurn, SessionLock
 from agentrun.domain.runs import AgentRun, RunKey
-from tests.dynamodb_server import dynamodb_server
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_store import InMemoryRunStore, StoredSession
 from tests.simulation.example import Example, Report
 from tests.simulation.storage import Table
-from tests.tables import client_of
+from tests.tables import client_of, dynamodb_server
 
 BLOCKS = range(1, 201, 50)
 ON_A_SERVER = range(3, 7)

@@ -25,7 +25,7 @@ from agentrun.http.answer_size import (
 )
 from agentrun.http.run_answers import result_answer
 from tests.fakes.scripted_engine import ScriptedEngine
-from tests.workshop import ANA, Workshop
+from tests.rig import ANA, Rig
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 
@@ -128,8 +128,8 @@ def test_an_entry_of_a_list_that_cannot_be_cut_is_left_out_with_all_before_it() 
 
 @pytest.mark.anyio
 async def test_a_result_that_is_streamed_has_the_whole_answer() -> None:
-    workshop, text = Workshop(), '"' * (4 * 1024 * 1024)
-    launcher = workshop.launcher(ScriptedEngine([ContentDelta(text=text)]))
+    rig, text = Rig(), '"' * (4 * 1024 * 1024)
+    launcher = rig.launcher(ScriptedEngine([ContentDelta(text=text)]))
     stream = await launcher.begin(ANA, "echo", RunRequest(message="hello"), deadline=None)
     body = bytes((await result_answer(stream)).body)
     assert sent_bytes(body) > len(body) > MAX_ANSWER_BYTES

@@ -17,8 +17,8 @@ from agentrun.service.invocation import invocation_kept
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_status import settled_state
 from tests.fakes.scripted_engine import ScriptedEngine
-from tests.unit.core.test_continue_run import AFTER, BEFORE, REQUEST, Desk
-from tests.workshop import ANA, PATIENT, read_all, types
+from tests.rig import ANA, PATIENT, read_all, types
+from tests.unit.core.pause_rig import AFTER, BEFORE, REQUEST, PauseRig
 
 pytestmark = pytest.mark.anyio
 
@@ -33,192 +33,156 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    return Desk()
+async def rig() -> PauseRig:
+    return PauseRig()
 
 
-def away(*_args: Any, **_kwargs: Any) -> None:
-    raise StoreUnavailableError("away")
-
-
-def without_headers(desk: Desk, patch: pytest.MonkeyPatch) -> None:
-    """Let the log take what it is given, and no header be written."""
-    for name in WRITES_OF_THE_HEADER:
-        patch.setattr(desk.store, name, away, raising=False)
-
-
-async def test_a_continuation_that_could_not_write_its_header_has_not_begun(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = await desk.pause()
-    without_headers(desk, monkeypatch)
+async def test_a_continuation_that_could_not_write_its_header_has_not_begun(rig: PauseRig) -> None:
+    before = await rig.pause()
+    rig.store.fails(*WRITES_OF_THE_HEADER)
     with pytest.raises(StoreUnavailableError):
-        await desk.resume()
-    monkeypatch.undo()
-    desk.clock.advance(18)
-    assert settled_state(desk.key, desk.runs).status is RunStatus.PAUSED
-    assert len(desk.engine.tasks) == 1
-    after = await read_all(await desk.resume())
-    assert await desk.replay() == before + after
+        await rig.resume()
+    rig.store.works()
+    rig.clock.advance(18)
+    assert settled_state(rig.key, rig.runs).status is RunStatus.PAUSED
+    assert len(rig.engine.tasks) == 1
+    after = await read_all(await rig.resume())
+    assert await rig.replay() == before + after
 
 
 async def test_a_follower_of_a_continuation_that_did_not_begin_is_told_its_end(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    rig: PauseRig,
 ) -> None:
-    before = await desk.pause()
-    without_headers(desk, monkeypatch)
+    before = await rig.pause()
+    rig.store.fails(*WRITES_OF_THE_HEADER)
     with pytest.raises(StoreUnavailableError):
-        await desk.resume()
-    monkeypatch.undo()
+        await rig.resume()
+    rig.store.works()
     read: list[RecordedEvent] = []
 
     async def follow() -> None:
-        async for batch in RunFollower(desk.run, before[-1].id, desk.runs).batches(idle_s=60):
+        async for batch in RunFollower(rig.run, before[-1].id, rig.runs).batches(idle_s=60):
             read.extend(batch)
 
     following = asyncio.create_task(follow())
-    desk.clock.advance(18)
+    rig.clock.advance(18)
     await following
-    follower = RunFollower(desk.run, before[-1].id, desk.runs)
+    follower = RunFollower(rig.run, before[-1].id, rig.runs)
     assert follower.has_nothing_left
     assert read == []
 
 
-async def test_a_continuation_that_began_and_stored_nothing_else_has_failed(desk: Desk) -> None:
-    desk.here = desk.launcher(ScriptedEngine(BEFORE, resumed=[asyncio.Event(), *AFTER]), PATIENT)
-    before = await desk.pause()
-    await desk.resume()
-    desk.clock.advance(18)
-    state = settled_state(desk.key, desk.runs)
+async def test_a_continuation_that_began_and_stored_nothing_else_has_failed(rig: PauseRig) -> None:
+    rig.here = rig.launcher(ScriptedEngine(BEFORE, resumed=[asyncio.Event(), *AFTER]), PATIENT)
+    before = await rig.pause()
+    await rig.resume()
+    rig.clock.advance(18)
+    state = settled_state(rig.key, rig.runs)
     assert (state.status, state.error_type) == (RunStatus.FAILED, LEASE_EXPIRED)
-    replay = await desk.replay()
+    replay = await rig.replay()
     assert replay[:-1] == before
     assert (types(replay[-1:]), replay[-1].id) == (["ERROR"], before[-1].id + 1_000_000)
 
 
-async def test_a_pause_is_shown_although_nothing_of_its_continuation_is_stored(desk: Desk) -> None:
-    desk.here = desk.launcher(ScriptedEngine(BEFORE, resumed=[asyncio.Event()]), PATIENT)
-    before = await desk.pause()
-    await desk.resume()
+async def test_a_pause_is_shown_although_nothing_of_its_continuation_is_stored(
+    rig: PauseRig,
+) -> None:
+    rig.here = rig.launcher(ScriptedEngine(BEFORE, resumed=[asyncio.Event()]), PATIENT)
+    before = await rig.pause()
+    await rig.resume()
     read: list[RecordedEvent] = []
-    async for batch in RunFollower(desk.run, 0, desk.runs).batches(idle_s=0):
+    async for batch in RunFollower(rig.run, 0, rig.runs).batches(idle_s=0):
         if not batch:
             break
         read += batch
     assert read == before
 
 
-def cancelling(desk: Desk, name: str, patch: pytest.MonkeyPatch, *, first: bool) -> None:
-    """Let a cancel be acknowledged right before, or right after, the store's next such step."""
-    step = getattr(desk.store, name)
-
-    def cancelled(*args: Any, **kwargs: Any) -> Any:
-        patch.setattr(desk.store, name, step)
-        if first:
-            desk.store.request_cancel(desk.key, at=desk.clock.now())
-        answer = step(*args, **kwargs)
-        if not first:
-            desk.store.request_cancel(desk.key, at=desk.clock.now())
-        return answer
-
-    patch.setattr(desk.store, name, cancelled)
-
-
-async def test_a_cancel_before_a_continuation_begins_lets_no_tool_run(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = await desk.pause()
-    cancelling(desk, "resume", monkeypatch, first=False)
-    after = await read_all(await desk.resume())
+async def test_a_cancel_before_a_continuation_begins_lets_no_tool_run(rig: PauseRig) -> None:
+    before = await rig.pause()
+    rig.store.after("resume", rig.cancel, times=1)
+    after = await read_all(await rig.resume())
     assert types(after) == ["START", "METRICS", "CANCELLED"]
-    assert len(desk.engine.tasks) == 1
-    assert (desk.status(), desk.run.output) == (RunStatus.CANCELLED, "Asking. ")
-    assert await desk.replay() == before + after
+    assert len(rig.engine.tasks) == 1
+    assert (rig.status(), rig.run.output) == (RunStatus.CANCELLED, "Asking. ")
+    assert await rig.replay() == before + after
 
 
-async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await desk.pause()
-    without_headers(desk, monkeypatch)
+async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(rig: PauseRig) -> None:
+    await rig.pause()
+    rig.store.fails(*WRITES_OF_THE_HEADER)
     with pytest.raises(StoreUnavailableError):
-        await desk.resume()
-    monkeypatch.undo()
-    desk.clock.advance(18)
-    cancelling(desk, "expire", monkeypatch, first=True)
+        await rig.resume()
+    rig.store.works()
+    rig.clock.advance(18)
+    rig.store.before("expire", rig.cancel, times=1)
     with pytest.raises(ConflictError):
-        await desk.resume()
-    assert desk.status() is RunStatus.CANCELLED
-    assert len(desk.engine.tasks) == 1
+        await rig.resume()
+    assert rig.status() is RunStatus.CANCELLED
+    assert len(rig.engine.tasks) == 1
 
 
 async def test_a_cancel_before_a_turn_is_known_to_be_taken_lets_no_engine_run(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    rig: PauseRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_turns, "LOOK_AGAIN_AFTER_S", 0.001)
     gate = asyncio.Event()
-    first = await desk.launcher(ScriptedEngine([gate])).begin(ANA, "echo", REQUEST, deadline=None)
+    first = await rig.launcher(ScriptedEngine([gate])).begin(ANA, "echo", REQUEST, deadline=None)
     policy = SessionPolicy.ENQUEUE
     # No heartbeat brings it back.
-    here = desk.launcher(desk.engine, PATIENT)
+    here = rig.launcher(rig.engine, PATIENT)
     queued = await here.begin(ANA, "echo", REQUEST, policy=policy, deadline=None)
-    take_turn = desk.store.take_turn
 
-    def lose_the_reply(*args: Any, **kwargs: Any) -> None:
-        take_turn(*args, **kwargs)
-        monkeypatch.setattr(desk.store, "take_turn", take_turn)
-        desk.store.request_cancel(queued.run.key, at=desk.clock.now())
+    def lose_the_reply(*_: Any, **__: Any) -> None:
+        rig.store.request_cancel(queued.run.key, at=rig.clock.now())
         raise StoreUnavailableError("the reply is lost")
 
-    monkeypatch.setattr(desk.store, "take_turn", lose_the_reply)
+    rig.store.after("take_turn", lose_the_reply, times=1)
     gate.set()
     assert isinstance(first, RunExecution)
     assert isinstance(queued, RunExecution)
     await read_all(first)
     assert types(await read_all(queued)) == ["START", "METRICS", "CANCELLED"]
-    assert desk.engine.tasks == []
+    assert rig.engine.tasks == []
 
 
-async def test_a_cancel_before_a_pause_is_restored_is_not_lost(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await desk.pause()
-    for name in ("heartbeat", "begin_continuation"):
-        monkeypatch.setattr(desk.store, name, away, raising=False)
-    cancelling(desk, "restore_pause", monkeypatch, first=True)
+async def test_a_cancel_before_a_pause_is_restored_is_not_lost(rig: PauseRig) -> None:
+    await rig.pause()
+    rig.store.fails("heartbeat", "begin_continuation")
+    rig.store.before("restore_pause", rig.cancel, times=1)
     with pytest.raises(StoreUnavailableError):
-        await desk.resume()
-    monkeypatch.undo()
+        await rig.resume()
+    rig.store.works()
     with pytest.raises(ConflictError):
-        await desk.resume()
-    assert settled_state(desk.key, desk.runs).status is RunStatus.CANCELLED
+        await rig.resume()
+    assert settled_state(rig.key, rig.runs).status is RunStatus.CANCELLED
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError()])
 async def test_a_continuation_that_cannot_begin_for_whatever_reason_is_paused_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    rig: PauseRig, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    await desk.pause()
+    await rig.pause()
 
     async def fail(*_args: Any, **_kwargs: Any) -> None:
         raise error
 
     monkeypatch.setattr(RunExecution, "begin_again", fail)
     with pytest.raises(type(error)):
-        await desk.resume()
-    assert desk.status() is RunStatus.PAUSED
+        await rig.resume()
+    assert rig.status() is RunStatus.PAUSED
 
 
 async def test_a_pause_is_restored_once_the_store_is_back_and_the_invocation_kept_for_that(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    rig: PauseRig,
 ) -> None:
-    await desk.pause()
-    without_headers(desk, monkeypatch)
+    await rig.pause()
+    rig.store.fails(*WRITES_OF_THE_HEADER)
     async with invocation_kept():
         with pytest.raises(StoreUnavailableError):
-            await desk.resume()
-        assert desk.status() is RunStatus.RUNNING
-        monkeypatch.undo()
-    assert (desk.status(), desk.run.last_event_id) == (RunStatus.PAUSED, 4)
-    await read_all(await desk.resume())
-    assert desk.status() == RunStatus.COMPLETED
+            await rig.resume()
+        assert rig.status() is RunStatus.RUNNING
+        rig.store.works()
+    assert (rig.status(), rig.run.last_event_id) == (RunStatus.PAUSED, 4)
+    await read_all(await rig.resume())
+    assert rig.status() == RunStatus.COMPLETED

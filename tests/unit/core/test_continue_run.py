@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -20,94 +19,46 @@ from agentrun.domain.events import (
     ContentDelta,
     Metrics,
     Paused,
-    PendingApproval,
     RecordedEvent,
-    ToolEnd,
-    ToolStart,
 )
 from agentrun.domain.principal import Principal
-from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.domain.turns import TurnPaused
 from agentrun.service import run_execution
-from agentrun.service.attach import RunFollower, attach, whole_run
+from agentrun.service.attach import attach, whole_run
 from agentrun.service.continue_run import paused_run, run_to_approve
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_result import collect_result
 from agentrun.service.run_status import get_run, settled_state
-from tests.fakes.scripted_engine import Item, ScriptedEngine
+from tests.fakes.scripted_engine import ScriptedEngine
+from tests.rig import ANA, WRITE, read_all, types
 from tests.runs import SESSION
-from tests.workshop import ANA, WRITE, Workshop, read_all, types
+from tests.unit.core.pause_rig import APPROVE, BEFORE, CALLS, PAUSE, REQUEST, PauseRig
 
 pytestmark = pytest.mark.anyio
 
-REQUEST = RunRequest(message="Buy 10 AMZN", session_id=UUID(SESSION))
-CALLS = tuple(
-    PendingApproval(id=name, tool="order", tool_name="order", arguments={"shares": 1})
-    for name in ("c1", "c2")
-)
-PAUSE = TurnPaused(pending=CALLS, state="the engine's own")
-APPROVE = ContinueRequest(action=ApprovalAction.APPROVE)
-BEFORE: list[Item] = [ContentDelta(text="Asking. "), Metrics(total_tokens=5, llm_calls=1), PAUSE]
-AFTER: list[Item] = [
-    ToolStart(id="c1", name="order", arguments={"shares": 1}),
-    ToolEnd(id="c1", name="order", result="done"),
-    ContentDelta(text="Done."),
-    Metrics(total_tokens=7, llm_calls=2),
-]
-
-
-class Desk(Workshop):
-    """Runs that pause for an approval."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.engine = ScriptedEngine(BEFORE, resumed=AFTER)
-        self.here = self.launcher(self.engine)
-
-    async def pause(self) -> list[RecordedEvent]:
-        stream = await self.here.begin(ANA, "echo", REQUEST, deadline=None)
-        assert isinstance(stream, RunExecution)
-        self.key = stream.run.key
-        return await read_all(stream)
-
-    @property
-    def run(self) -> AgentRun:
-        return self.store.get(self.key)
-
-    def status(self) -> RunStatus:
-        return self.run.status
-
-    async def resume(self, request: ContinueRequest = APPROVE) -> RunExecution:
-        found = await paused_run(ANA, "echo", self.key.run_id, self.runs)
-        return await self.here.resume(ANA, found, request, deadline=None)
-
-    async def replay(self, cursor: int = 0) -> list[RecordedEvent]:
-        follower = RunFollower(self.run, cursor, self.runs)
-        return [event async for batch in follower.batches(idle_s=60) for event in batch]
-
 
 @pytest.fixture
-async def desk() -> Desk:
-    return Desk()
+async def rig() -> PauseRig:
+    return PauseRig()
 
 
-async def test_a_pause_ends_the_stream_and_is_durable_first(desk: Desk) -> None:
-    events = await desk.pause()
+async def test_a_pause_ends_the_stream_and_is_durable_first(rig: PauseRig) -> None:
+    events = await rig.pause()
     assert types(events) == ["START", "CONTENT_DELTA", "METRICS", "PAUSED"]
     paused = events[-1].event
     assert isinstance(paused, Paused)
     assert paused.approvals == CALLS
-    run = desk.run
+    run = rig.run
     assert (run.status, run.output, run.completed_at) == (RunStatus.PAUSED, "Asking. ", None)
     assert run.required_action == paused
-    assert desk.conversations.lock("acme", SESSION) == SessionLock()
-    assert await desk.replay() == events
+    assert rig.conversations.lock("acme", SESSION) == SessionLock()
+    assert await rig.replay() == events
 
 
-async def test_a_continuation_goes_on_where_the_run_was_paused(desk: Desk) -> None:
-    before = await desk.pause()
-    after = await read_all(await desk.resume())
+async def test_a_continuation_goes_on_where_the_run_was_paused(rig: PauseRig) -> None:
+    before = await rig.pause()
+    after = await read_all(await rig.resume())
     assert types(after) == [
         "START",
         "TOOL_START",
@@ -117,27 +68,27 @@ async def test_a_continuation_goes_on_where_the_run_was_paused(desk: Desk) -> No
         "STOP",
     ]
     assert [event.id for event in before + after] == list(range(1, 11))
-    run = desk.run
+    run = rig.run
     assert (run.status, run.output) == (RunStatus.COMPLETED, "Asking. Done.")
     assert run.total_tokens == 12
     metrics = after[-2].event
     assert isinstance(metrics, Metrics)
     assert metrics.llm_calls == 3
-    assert await desk.replay() == before + after
-    assert await desk.replay(cursor=4) == after
+    assert await rig.replay() == before + after
+    assert await rig.replay(cursor=4) == after
 
 
-async def test_the_engine_is_given_its_state_and_the_decisions(desk: Desk) -> None:
-    await desk.pause()
+async def test_the_engine_is_given_its_state_and_the_decisions(rig: PauseRig) -> None:
+    await rig.pause()
     decisions = (
         Decision(id="c2", action=ApprovalAction.REJECT, reason="too many"),
         Decision(id="c1", action=ApprovalAction.APPROVE, arguments={"shares": 2}),
     )
-    await read_all(await desk.resume(ContinueRequest(decisions=decisions)))
-    resumption = desk.engine.tasks[1].resumption
+    await read_all(await rig.resume(ContinueRequest(decisions=decisions)))
+    resumption = rig.engine.tasks[1].resumption
     assert resumption is not None
     assert (resumption.state, resumption.decisions) == (PAUSE.state, decisions[::-1])
-    assert desk.engine.tasks[1].message == "Buy 10 AMZN"
+    assert rig.engine.tasks[1].message == "Buy 10 AMZN"
 
 
 @pytest.mark.parametrize(
@@ -156,11 +107,11 @@ async def test_the_engine_is_given_its_state_and_the_decisions(desk: Desk) -> No
         ),
     ],
 )
-async def test_each_pending_call_is_decided_once(desk: Desk, request_: ContinueRequest) -> None:
-    await desk.pause()
+async def test_each_pending_call_is_decided_once(rig: PauseRig, request_: ContinueRequest) -> None:
+    await rig.pause()
     with pytest.raises(InvalidRequestError, match="c1, c2"):
-        await desk.resume(request_)
-    assert desk.status() == RunStatus.PAUSED
+        await rig.resume(request_)
+    assert rig.status() == RunStatus.PAUSED
 
 
 @pytest.mark.parametrize("body", [{}, {"action": "APPROVE", "decisions": []}, {"action": "MAYBE"}])
@@ -169,195 +120,190 @@ def test_exactly_one_of_action_and_decisions_is_taken(body: dict[str, Any]) -> N
         ContinueRequest.model_validate(body)
 
 
-async def test_changed_arguments_have_to_fit_the_tool(desk: Desk) -> None:
-    await desk.pause()
+async def test_changed_arguments_have_to_fit_the_tool(rig: PauseRig) -> None:
+    await rig.pause()
     decisions = tuple(
         Decision(id=name, action=ApprovalAction.APPROVE, arguments={"shares": shares})
         for name, shares in (("c1", 2), ("c2", "many"))
     )
     with pytest.raises(InvalidRequestError) as refused:
-        await desk.resume(ContinueRequest(decisions=decisions))
+        await rig.resume(ContinueRequest(decisions=decisions))
     assert [name for name, _ in refused.value.params] == ["decisions.1.arguments.shares"]
-    assert desk.status() is RunStatus.PAUSED
+    assert rig.status() is RunStatus.PAUSED
 
 
-async def test_a_guarded_agents_run_is_continued_with_its_scope_only(desk: Desk) -> None:
-    await desk.pause()
-    guarded = desk.run.model_copy(update={"agent_id": "guarded"})
-    desk.store.runs[desk.key] = guarded
-    found = await paused_run(ANA, "guarded", desk.key.run_id, desk.runs)
+async def test_a_guarded_agents_run_is_continued_with_its_scope_only(rig: PauseRig) -> None:
+    await rig.pause()
+    guarded = rig.run.model_copy(update={"agent_id": "guarded"})
+    rig.store.runs[rig.key] = guarded
+    found = await paused_run(ANA, "guarded", rig.key.run_id, rig.runs)
     with pytest.raises(ForbiddenError, match="agents:guarded"):
-        await desk.here.resume(ANA, found, APPROVE, deadline=None)
-    assert desk.status() is RunStatus.PAUSED
+        await rig.here.resume(ANA, found, APPROVE, deadline=None)
+    assert rig.status() is RunStatus.PAUSED
 
 
-async def test_of_two_who_continue_at_once_one_wins(desk: Desk) -> None:
-    await desk.pause()
-    answers = await asyncio.gather(desk.resume(), desk.resume(), return_exceptions=True)
+async def test_of_two_who_continue_at_once_one_wins(rig: PauseRig) -> None:
+    await rig.pause()
+    answers = await asyncio.gather(rig.resume(), rig.resume(), return_exceptions=True)
     lost = [answer for answer in answers if isinstance(answer, ConflictError)]
     won = [answer for answer in answers if isinstance(answer, RunExecution)]
     assert (len(lost), len(won)) == (1, 1)
     await read_all(won[0])
-    assert len(desk.engine.tasks) == 2
+    assert len(rig.engine.tasks) == 2
 
 
-async def test_a_run_that_is_not_paused_is_not_continued(desk: Desk) -> None:
-    await desk.pause()
-    await read_all(await desk.resume())
+async def test_a_run_that_is_not_paused_is_not_continued(rig: PauseRig) -> None:
+    await rig.pause()
+    await read_all(await rig.resume())
     with pytest.raises(ConflictError, match="COMPLETED"):
-        await desk.resume()
+        await rig.resume()
 
 
-async def test_a_busy_session_keeps_the_pause(desk: Desk) -> None:
-    await desk.pause()
+async def test_a_busy_session_keeps_the_pause(rig: PauseRig) -> None:
+    await rig.pause()
     gate = asyncio.Event()
-    other = desk.launcher(ScriptedEngine([gate]))
+    other = rig.launcher(ScriptedEngine([gate]))
     stream = await other.begin(ANA, "echo", REQUEST, deadline=None)
     with pytest.raises(ConflictError, match=stream.run.id):
-        await desk.resume()
+        await rig.resume()
     gate.set()
     assert isinstance(stream, RunExecution)
     await read_all(stream)
-    await read_all(await desk.resume())
-    assert desk.status() == RunStatus.COMPLETED
+    await read_all(await rig.resume())
+    assert rig.status() == RunStatus.COMPLETED
 
 
 async def test_a_continuation_that_cannot_begin_is_paused_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    rig: PauseRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await desk.pause()
+    await rig.pause()
     monkeypatch.setattr(run_execution, "BEGIN_PATIENCE", timedelta(seconds=0.01))
-    begin = desk.store.begin_continuation
-
-    def away(*_args: Any, **_kwargs: Any) -> None:
-        raise StoreUnavailableError("away")
-
-    monkeypatch.setattr(desk.store, "begin_continuation", away)
+    rig.store.fails("begin_continuation")
     with pytest.raises(StoreUnavailableError):
-        await desk.resume()
-    assert desk.status() == RunStatus.PAUSED
-    assert len(desk.engine.tasks) == 1
-    monkeypatch.setattr(desk.store, "begin_continuation", begin)
-    await read_all(await desk.resume())
-    assert desk.status() == RunStatus.COMPLETED
+        await rig.resume()
+    assert rig.status() == RunStatus.PAUSED
+    assert len(rig.engine.tasks) == 1
+    rig.store.works()
+    await read_all(await rig.resume())
+    assert rig.status() == RunStatus.COMPLETED
 
 
 async def test_a_continuation_whose_process_died_before_its_start_is_paused_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    rig: PauseRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await desk.pause()
+    await rig.pause()
 
     async def die(*_args: Any, **_kwargs: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RunExecution, "begin_again", die)
     with pytest.raises(KeyboardInterrupt):
-        await desk.resume()
+        await rig.resume()
     monkeypatch.undo()
-    assert desk.status() == RunStatus.RUNNING
-    desk.clock.advance(18)
-    assert settled_state(desk.key, desk.runs).status == RunStatus.PAUSED
-    await read_all(await desk.resume())
-    assert desk.status() == RunStatus.COMPLETED
+    assert rig.status() == RunStatus.RUNNING
+    rig.clock.advance(18)
+    assert settled_state(rig.key, rig.runs).status == RunStatus.PAUSED
+    await read_all(await rig.resume())
+    assert rig.status() == RunStatus.COMPLETED
 
 
-async def test_an_agent_that_has_changed_is_paused_again_and_says_so(desk: Desk) -> None:
-    desk.engine = ScriptedEngine(BEFORE, resumed=[CannotResumeError("The agent has changed.")])
-    desk.here = desk.launcher(desk.engine)
-    await desk.pause()
-    events = await read_all(await desk.resume())
+async def test_an_agent_that_has_changed_is_paused_again_and_says_so(rig: PauseRig) -> None:
+    rig.engine = ScriptedEngine(BEFORE, resumed=[CannotResumeError("The agent has changed.")])
+    rig.here = rig.launcher(rig.engine)
+    await rig.pause()
+    events = await read_all(await rig.resume())
     assert types(events) == ["START", "METRICS", "PAUSED"]
-    run = desk.run
+    run = rig.run
     assert run.status == RunStatus.PAUSED
     assert run.required_action is not None
     assert run.required_action.approvals == CALLS
     assert run.required_action == events[-1].event
 
 
-async def test_a_paused_run_is_cancelled_at_once_and_says_only_that(desk: Desk) -> None:
-    before = await desk.pause()
-    desk.store.request_cancel(desk.key, at=desk.clock.now())
-    assert desk.status() == RunStatus.CANCELLED
-    events = await desk.replay()
+async def test_a_paused_run_is_cancelled_at_once_and_says_only_that(rig: PauseRig) -> None:
+    before = await rig.pause()
+    rig.cancel()
+    assert rig.status() == RunStatus.CANCELLED
+    events = await rig.replay()
     assert events[: len(before)] == before
     assert types(events[len(before) :]) == ["CANCELLED"]
     assert events[-1].id == before[-1].id + 1
     with pytest.raises(ConflictError):
-        await desk.resume()
+        await rig.resume()
 
 
-async def test_a_cancel_just_before_the_pause_is_not_lost(desk: Desk) -> None:
-    before = await desk.pause()
-    asked = desk.run.model_copy(update={"cancel_requested": True})
-    desk.store.runs[desk.key] = asked
+async def test_a_cancel_just_before_the_pause_is_not_lost(rig: PauseRig) -> None:
+    before = await rig.pause()
+    asked = rig.run.model_copy(update={"cancel_requested": True})
+    rig.store.runs[rig.key] = asked
     with pytest.raises(ConflictError, match="CANCELLED"):
-        await desk.resume()
-    assert (desk.status(), desk.run.error_type) == (RunStatus.CANCELLED, None)
-    assert types((await desk.replay())[len(before) :]) == ["CANCELLED"]
+        await rig.resume()
+    assert (rig.status(), rig.run.error_type) == (RunStatus.CANCELLED, None)
+    assert types((await rig.replay())[len(before) :]) == ["CANCELLED"]
 
 
-async def test_nobody_decides_for_a_day(desk: Desk) -> None:
-    await desk.pause()
-    desk.clock.advance(24 * 3600 - 1)
-    assert settled_state(desk.key, desk.runs).status == RunStatus.PAUSED
-    desk.clock.advance(2)
+async def test_nobody_decides_for_a_day(rig: PauseRig) -> None:
+    await rig.pause()
+    rig.clock.advance(24 * 3600 - 1)
+    assert settled_state(rig.key, rig.runs).status == RunStatus.PAUSED
+    rig.clock.advance(2)
     reader = Principal(tenant="acme", user_id="ana", scopes=WRITE)
-    run = get_run(reader, "echo", desk.key.run_id, ports=desk.runs)
+    run = get_run(reader, "echo", rig.key.run_id, ports=rig.runs)
     assert (run.status, run.error_type) == (RunStatus.CANCELLED, "APPROVAL_EXPIRED")
-    assert types(await desk.replay())[-1] == "CANCELLED"
+    assert types(await rig.replay())[-1] == "CANCELLED"
     with pytest.raises(ConflictError):
-        await desk.resume()
+        await rig.resume()
 
 
-async def test_a_paused_run_counts_as_ended_until_it_is_continued(desk: Desk) -> None:
-    events = await desk.pause()
+async def test_a_paused_run_counts_as_ended_until_it_is_continued(rig: PauseRig) -> None:
+    events = await rig.pause()
     last = events[-1].id
-    found = await attach(ANA, "echo", desk.key.run_id, cursor=last, ports=desk.runs)
+    found = await attach(ANA, "echo", rig.key.run_id, cursor=last, ports=rig.runs)
     assert found is None
 
 
-async def test_the_result_of_a_continued_run_is_the_whole_runs(desk: Desk) -> None:
-    await desk.pause()
-    execution = await desk.resume()
+async def test_the_result_of_a_continued_run_is_the_whole_runs(rig: PauseRig) -> None:
+    await rig.pause()
+    execution = await rig.resume()
     execution.detach()
-    await desk.here.ended(execution)
-    result = await collect_result(await whole_run(desk.key, desk.runs, is_replay=False))
+    await rig.here.ended(execution)
+    result = await collect_result(await whole_run(rig.key, rig.runs, is_replay=False))
     assert (result.content, result.status) == ("Asking. Done.", RunStatus.COMPLETED)
     assert [call.tool_output for call in result.tools] == ["done"]
     assert result.required_action is None
 
 
-async def test_an_approval_leads_to_its_run(desk: Desk) -> None:
-    await desk.pause()
-    action = desk.run.required_action
+async def test_an_approval_leads_to_its_run(rig: PauseRig) -> None:
+    await rig.pause()
+    action = rig.run.required_action
     assert action is not None
-    found = await run_to_approve(ANA, action.approval_id, desk.runs)
-    await read_all(await desk.here.resume(ANA, found, APPROVE, deadline=None))
+    found = await run_to_approve(ANA, action.approval_id, rig.runs)
+    await read_all(await rig.here.resume(ANA, found, APPROVE, deadline=None))
     with pytest.raises(ConflictError):
-        await run_to_approve(ANA, action.approval_id, desk.runs)
+        await run_to_approve(ANA, action.approval_id, rig.runs)
 
 
-async def test_a_second_pause_asks_anew(desk: Desk) -> None:
+async def test_a_second_pause_asks_anew(rig: PauseRig) -> None:
     second = TurnPaused(pending=CALLS[:1], state="later")
-    desk.engine = ScriptedEngine(BEFORE, resumed=[ContentDelta(text="Again. "), second])
-    desk.here = desk.launcher(desk.engine)
-    first = await desk.pause()
-    again = await read_all(await desk.resume())
+    rig.engine = ScriptedEngine(BEFORE, resumed=[ContentDelta(text="Again. "), second])
+    rig.here = rig.launcher(rig.engine)
+    first = await rig.pause()
+    again = await read_all(await rig.resume())
     assert types(again) == ["START", "CONTENT_DELTA", "METRICS", "PAUSED"]
     asked = [event.event for event in (first[-1], again[-1])]
     assert all(isinstance(event, Paused) for event in asked)
     assert asked[0] != asked[1]
-    key = RunKey(tenant="acme", run_id=desk.key.run_id)
-    assert desk.store.checkpoint(key).state == "later"
-    assert await desk.replay() == first + again
+    key = RunKey(tenant="acme", run_id=rig.key.run_id)
+    assert rig.store.checkpoint(key).state == "later"
+    assert await rig.replay() == first + again
 
 
-async def test_what_a_frozen_continuation_has_written_stands_in_nobodys_way(desk: Desk) -> None:
-    before = await desk.pause()
+async def test_what_a_frozen_continuation_has_written_stands_in_nobodys_way(rig: PauseRig) -> None:
+    before = await rig.pause()
     late = RecordedEvent(
         id=before[-1].id + 1, timestamp_ms=1, event=ContentDelta(text="from a zombie")
     )
-    desk.log.append(desk.key, [late], at=desk.clock.now())
-    assert await desk.replay() == before
-    desk.store.request_cancel(desk.key, at=desk.clock.now())
-    assert types((await desk.replay())[len(before) :]) == ["CANCELLED"]
+    rig.log.append(rig.key, [late], at=rig.clock.now())
+    assert await rig.replay() == before
+    rig.cancel()
+    assert types((await rig.replay())[len(before) :]) == ["CANCELLED"]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_items import header_item, session_key
@@ -20,7 +19,7 @@ from agentrun.service.run_ports import RunPorts
 from agentrun.service.session_turns import store_in_turn
 from tests.fakes.clock import FixedClock
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,7 +33,7 @@ MOST_ACTIONS = 100
 
 
 @dataclass
-class Table:
+class WaitersRig:
     """The adapter on a table that refuses what DynamoDB refuses, and what it was asked."""
 
     client: "DynamoDBClient"
@@ -91,12 +90,10 @@ class Table:
 
 
 @pytest.fixture
-def table() -> Iterator[Table]:
-    with mock_aws(), ThreadPoolExecutor(1) as threads:
-        client = client_of()
-        create_table(client)
+def rig(client: "DynamoDBClient") -> Iterator[WaitersRig]:
+    with ThreadPoolExecutor(1) as threads:
         store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
-        found = Table(client, RunPorts(store, log, threads, FixedClock(AT)), [], [])
+        found = WaitersRig(client, RunPorts(store, log, threads, FixedClock(AT)), [], [])
         client.meta.events.register("provide-client-params.dynamodb", found.note)
         yield found
 
@@ -107,56 +104,56 @@ def new(run_id: str = "new") -> AgentRun:
 
 @pytest.mark.parametrize("policy", list(SessionPolicy))
 async def test_a_session_with_120_dead_waiters_is_used_at_once(
-    table: Table, policy: SessionPolicy
+    rig: WaitersRig, policy: SessionPolicy
 ) -> None:
-    table.store.start(a_run(), a_request())
-    table.store.finish(a_run().key, EXECUTOR, completed(), at=AT)
-    table.leave_dead_waiters()
-    stored = await table.start(new(), policy)
+    rig.store.start(a_run(), a_request())
+    rig.store.finish(a_run().key, EXECUTOR, completed(), at=AT)
+    rig.leave_dead_waiters()
+    stored = await rig.start(new(), policy)
     assert stored.status is RunStatus.RUNNING
-    assert (table.lock.active, table.lock.queue) == ("new", ())
+    assert (rig.lock.active, rig.lock.queue) == ("new", ())
 
 
 @pytest.mark.parametrize("policy", [SessionPolicy.ENQUEUE, SessionPolicy.INTERRUPT])
 async def test_who_queues_behind_a_live_run_takes_the_dead_out(
-    table: Table, policy: SessionPolicy
+    rig: WaitersRig, policy: SessionPolicy
 ) -> None:
-    table.store.start(a_run(), a_request())
-    table.leave_dead_waiters()
-    stored = await table.start(new(), policy)
+    rig.store.start(a_run(), a_request())
+    rig.leave_dead_waiters()
+    stored = await rig.start(new(), policy)
     assert stored.status is RunStatus.QUEUED
-    assert (table.lock.active, table.lock.queue) == ("run-1", ("new",))
+    assert (rig.lock.active, rig.lock.queue) == ("run-1", ("new",))
 
 
-async def test_a_live_run_is_in_the_way_of_who_does_not_wait(table: Table) -> None:
-    table.store.start(a_run(), a_request())
-    table.leave_dead_waiters()
+async def test_a_live_run_is_in_the_way_of_who_does_not_wait(rig: WaitersRig) -> None:
+    rig.store.start(a_run(), a_request())
+    rig.leave_dead_waiters()
     with pytest.raises(ConflictError, match="busy with the run 'run-1'"):
-        await table.start(new(), SessionPolicy.REJECT)
+        await rig.start(new(), SessionPolicy.REJECT)
 
 
-async def test_no_transaction_and_no_start_grows_with_the_dead(table: Table) -> None:
-    table.store.start(a_run(), a_request())
-    table.store.finish(a_run().key, EXECUTOR, completed(), at=AT)
-    table.leave_dead_waiters()
-    await table.start(new(), SessionPolicy.REJECT)
+async def test_no_transaction_and_no_start_grows_with_the_dead(rig: WaitersRig) -> None:
+    rig.store.start(a_run(), a_request())
+    rig.store.finish(a_run().key, EXECUTOR, completed(), at=AT)
+    rig.leave_dead_waiters()
+    await rig.start(new(), SessionPolicy.REJECT)
     # Header, session, pointer, and the holder that has not let go.
-    assert max(table.actions) <= 4
-    assert len(table.calls) <= 10
+    assert max(rig.actions) <= 4
+    assert len(rig.calls) <= 10
 
 
-async def test_only_the_living_count_towards_a_full_queue(table: Table) -> None:
-    table.store.start(a_run(), a_request())
-    table.leave_dead_waiters(MAX_QUEUED)
+async def test_only_the_living_count_towards_a_full_queue(rig: WaitersRig) -> None:
+    rig.store.start(a_run(), a_request())
+    rig.leave_dead_waiters(MAX_QUEUED)
     for number in range(2):
-        await table.start(new(f"new-{number}"), SessionPolicy.ENQUEUE)
-    assert table.lock.queue == ("new-0", "new-1")
+        await rig.start(new(f"new-{number}"), SessionPolicy.ENQUEUE)
+    assert rig.lock.queue == ("new-0", "new-1")
 
 
-async def test_a_queue_full_of_the_living_refuses(table: Table) -> None:
-    table.store.start(a_run(), a_request())
+async def test_a_queue_full_of_the_living_refuses(rig: WaitersRig) -> None:
+    rig.store.start(a_run(), a_request())
     for number in range(MAX_QUEUED):
-        table.store.start(a_queued_run(f"queued-{number}"), a_request())
+        rig.store.start(a_queued_run(f"queued-{number}"), a_request())
     with pytest.raises(TooManyRunsError):
-        await table.start(new(), SessionPolicy.ENQUEUE)
-    assert len(table.lock.queue) == MAX_QUEUED
+        await rig.start(new(), SessionPolicy.ENQUEUE)
+    assert len(rig.lock.queue) == MAX_QUEUED

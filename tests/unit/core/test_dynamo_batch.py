@@ -4,42 +4,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_batch import FIRST_PAUSE_S, LONGEST_S, DynamoBatches
 from agentrun.adapters.dynamo_conversation_list import DynamoSessionList
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.errors import StoreUnavailableError
+from tests.fakes.clock import Elapsing
 from tests.runs import a_request, a_run
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Key = dict[str, dict[str, str]]
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
-
-
-class Elapsing:
-    """Time that passes only by sleeping and, if it is said, by calls."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.sleeps: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now_s += seconds
 
 
 class PartialAnswers:

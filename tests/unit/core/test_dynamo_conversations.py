@@ -1,11 +1,9 @@
 """What the DynamoDB adapter for conversations makes of bounds, races, faults and leftovers."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
 from agentrun.adapters import (
     dynamo_conversation_list,
@@ -22,19 +20,11 @@ from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.idempotency import request_fingerprint
 from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 from tests.unit.core.written_turns import letters, turn
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 @pytest.fixture

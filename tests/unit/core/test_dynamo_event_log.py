@@ -1,16 +1,14 @@
 """How long the table keeps segments, and what moving their expiry on costs."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_items import event_sk, run_pk
 from tests.runs import AT, a_run, deltas
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, client_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -19,14 +17,6 @@ KEY = a_run().key
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LONGEST_PAUSE = DAY
 LONGEST_RUN = timedelta(minutes=15)
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 @pytest.fixture

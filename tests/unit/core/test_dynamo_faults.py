@@ -2,13 +2,11 @@
 
 import random
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_batch import DynamoBatches
 from agentrun.adapters.dynamo_chunks import read_text
@@ -17,8 +15,9 @@ from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.runs import Lease, RunKey, RunStatus
+from tests.fakes.clock import Elapsing
 from tests.runs import AT, EXECUTOR, PAUSED_UNTIL, a_queued_run, a_request, a_run, completed, paused
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 from tests.translated_template import properties
 
 if TYPE_CHECKING:
@@ -27,29 +26,6 @@ if TYPE_CHECKING:
 LATER = AT + timedelta(seconds=9)
 SECOND = Lease(executor="executor-2", until=LATER + timedelta(seconds=15))
 KEY = a_run().key
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
-
-
-class Elapsing:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.sleeps: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now_s += seconds
 
 
 def leave_unprocessed(client: "DynamoDBClient", *, of_each_answer: int, times: int) -> list[int]:

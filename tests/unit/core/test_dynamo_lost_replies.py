@@ -1,12 +1,10 @@
 """Steps of a run that were applied although their caller saw a time-out: made again, they count."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_items import session_key
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
@@ -23,7 +21,7 @@ from tests.runs import (
     completed,
     paused,
 )
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, client_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,14 +29,6 @@ if TYPE_CHECKING:
 LATER = AT + timedelta(seconds=9)
 SECOND = Lease(executor="executor-2", until=LATER + timedelta(seconds=15))
 KEY = a_run().key
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 @pytest.fixture

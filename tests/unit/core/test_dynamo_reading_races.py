@@ -1,12 +1,11 @@
 """Readers of the table between whose calls somebody writes: state and texts belong together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
@@ -16,7 +15,7 @@ from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_status import get_run, get_runs
 from tests.fakes.clock import FixedClock
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, client_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,13 +27,9 @@ LONG = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(9_000))
 READS = ["one", "many"]
 
 
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        DynamoRunStore(client, TABLE).start(a_run(), a_request())
-        yield client
+@pytest.fixture(autouse=True)
+def _started(client: "DynamoDBClient") -> None:
+    DynamoRunStore(client, TABLE).start(a_run(), a_request())
 
 
 def before_the_next(client: "DynamoDBClient", operation: str, act: Callable[[], object]) -> None:

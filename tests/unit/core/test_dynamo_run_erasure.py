@@ -1,13 +1,12 @@
 """Whatever an executor writes late for a deleted run, nothing is left that does not expire."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_chunks import ERASED_FOR
 from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
@@ -72,17 +71,16 @@ class Writer:
             self.puts.append(dict(params))
 
 
-class Workplace:
+class ErasureRig:
     """A table with one run, its executor, and whoever deletes its session: each has a client."""
 
-    def __init__(self) -> None:
-        self.client, deleting = client_of(), client_of()
+    def __init__(self, client: "DynamoDBClient") -> None:
+        self.client, deleting = client, client_of()
         self.writer = Writer(client_of())
         self.store = DynamoRunStore(self.client, TABLE)
         self.now = AT + MINUTE
         self.conversations = DynamoConversationStore(deleting, TABLE, now=lambda: self.now)
         self.events: Any = deleting.meta.events
-        create_table(self.client)
 
     def begin(self, *ends: Outcome) -> None:
         """Start afresh with a run whose executor has these ends to write."""
@@ -116,18 +114,17 @@ class Workplace:
 
 
 @pytest.fixture
-def workplace() -> Iterator[Workplace]:
-    with mock_aws():
-        yield Workplace()
+def rig(client: "DynamoDBClient") -> ErasureRig:
+    return ErasureRig(client)
 
 
 class Schedule:
     """Which requests of a writer come before which of a deletion's, and whether a reply is lost."""
 
-    def __init__(self, given: Sequence[int], workplace: Workplace, *, loses: bool) -> None:
+    def __init__(self, given: Sequence[int], rig: ErasureRig, *, loses: bool) -> None:
         self.taken: list[tuple[int, int]] = []
         self._given = given
-        self._workplace = workplace
+        self._workplace = rig
         self._may_lose = loses
 
     def _choose(self) -> bool:
@@ -193,34 +190,34 @@ def every_schedule(run: Callable[[tuple[int, ...]], list[tuple[int, int]]]) -> i
     ],
 )
 def test_no_interleaving_of_a_deletion_with_an_end_leaves_what_does_not_expire(
-    workplace: Workplace, ends: list[Outcome], loses: bool, interleavings: int
+    rig: ErasureRig, ends: list[Outcome], loses: bool, interleavings: int
 ) -> None:
     def run(given: tuple[int, ...]) -> list[tuple[int, int]]:
-        workplace.begin(*ends)
-        schedule = Schedule(given, workplace, loses=loses)
+        rig.begin(*ends)
+        schedule = Schedule(given, rig, loses=loses)
         schedule.run()
-        assert workplace.left() == [], schedule.taken
+        assert rig.left() == [], schedule.taken
         return schedule.taken
 
     assert every_schedule(run) == interleavings
 
 
-def test_a_run_that_ended_longer_ago_than_marks_last_is_only_deleted(workplace: Workplace) -> None:
-    workplace.begin(ANSWER)
-    workplace.write_late()
+def test_a_run_that_ended_longer_ago_than_marks_last_is_only_deleted(rig: ErasureRig) -> None:
+    rig.begin(ANSWER)
+    rig.write_late()
     transactions: list[object] = []
-    workplace.events.register(
+    rig.events.register(
         "before-call.dynamodb.TransactWriteItems", lambda **_: transactions.append(1)
     )
-    workplace.now = AT + ERASED_FOR + timedelta(seconds=1)
-    workplace.delete()
-    assert (items(workplace.client), transactions) == ([], [])
+    rig.now = AT + ERASED_FOR + timedelta(seconds=1)
+    rig.delete()
+    assert (items(rig.client), transactions) == ([], [])
 
 
-def test_a_deletion_stops_whoever_has_the_run_by_then(workplace: Workplace) -> None:
-    workplace.begin(PAUSE)
-    workplace.write_late()
-    seen = workplace.store.get(KEY)
+def test_a_deletion_stops_whoever_has_the_run_by_then(rig: ErasureRig) -> None:
+    rig.begin(PAUSE)
+    rig.write_late()
+    seen = rig.store.get(KEY)
     second = Lease(executor="executor-2", until=AT + MINUTE)
     resumed: list[object] = []
 
@@ -228,11 +225,11 @@ def test_a_deletion_stops_whoever_has_the_run_by_then(workplace: Workplace) -> N
         if not resumed:
             resumed.append(second)
             lock = SessionLock(active=seen.id, active_by=EXECUTOR)
-            workplace.store.resume(seen, second, seen=lock, at=AT)
+            rig.store.resume(seen, second, seen=lock, at=AT)
 
-    workplace.events.register("before-call.dynamodb.TransactWriteItems", resume)
-    workplace.delete()
+    rig.events.register("before-call.dynamodb.TransactWriteItems", resume)
+    rig.delete()
     with pytest.raises(FencedError):
-        workplace.store.finish(KEY, second.executor, ANSWER, at=AT)
+        rig.store.finish(KEY, second.executor, ANSWER, at=AT)
     assert resumed
-    assert workplace.left() == []
+    assert rig.left() == []

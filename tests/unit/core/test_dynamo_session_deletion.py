@@ -1,11 +1,10 @@
 """What deleting a session leaves when it is interrupted, outrun or throttled: nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from moto import mock_aws
 
 from agentrun.adapters import dynamo_conversation_deletion
 from agentrun.adapters.dynamo_batch import MAX_WRITES, DynamoBatches
@@ -16,19 +15,11 @@ from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.errors import RunNotFoundError, SessionNotFoundError, StoreUnavailableError
 from agentrun.domain.runs import AgentRun
 from tests.runs import AT, deltas
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 from tests.unit.core.written_turns import items, letters, turn
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_event_log import DynamoEventLog
 from agentrun.adapters.dynamo_run_store import DynamoRunStore
@@ -19,7 +18,7 @@ from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace, RunRecorder
 from tests.fakes.clock import FixedClock
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed, paused
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 from tests.unit.core.written_turns import letters
 
 if TYPE_CHECKING:
@@ -54,14 +53,6 @@ class ThrottledPartition:
             raise ClientError({"Error": {"Code": code}}, "PutItem")
         self._left -= 1
         self.written.append(sort_key)
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 import math
 import random
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from moto import mock_aws
 
 from agentrun.adapters.dynamo_items import session_key
 from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
@@ -23,7 +21,7 @@ from agentrun.domain.runs import Lease
 from agentrun.settings import Settings
 from tests.contract.test_run_quota import flat_bytes
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed, paused
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE
 from tests.translated_template import ROOT, stack
 
 if TYPE_CHECKING:
@@ -32,14 +30,6 @@ if TYPE_CHECKING:
 LATER = AT + timedelta(seconds=9)
 MOST_UNITS = 1000
 """Of one partition a second, and so of one item ("Quotas in Amazon DynamoDB", developer guide)."""
-
-
-@pytest.fixture
-def client() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        client = client_of()
-        create_table(client)
-        yield client
 
 
 def a_slot(number: int) -> Slot:

@@ -17,8 +17,8 @@ from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_status import settled_state
 from agentrun.service.start_run import Idempotency, start_run
 from tests.fakes.scripted_engine import ScriptedEngine
+from tests.rig import ANA, Rig, read_all, types
 from tests.runs import SESSION
-from tests.workshop import ANA, Workshop, read_all, types
 
 pytestmark = pytest.mark.anyio
 
@@ -29,16 +29,16 @@ PICTURE = RunRequest(message="look", media=(Media(type="image/png", data="https:
 class SlowMedia:
     """The port `MediaLoader` for a slow server."""
 
-    def __init__(self, shop: Workshop) -> None:
-        self._shop = shop
+    def __init__(self, rig: Rig) -> None:
+        self._shop = rig
 
     async def load(self, urls: Any) -> dict[str, bytes]:
         self._shop.clock.advance(9.5)
         return dict.fromkeys(urls, b"\x89PNG\r\n\x1a\n")
 
 
-class Late(Workshop):
-    """A workshop whose first tries of a start are lost on their way, or their replies are."""
+class LossyRig(Rig):
+    """A rig whose first tries of a start are lost on their way, or their replies are."""
 
     def __init__(self) -> None:
         super().__init__(RunLimits())
@@ -48,19 +48,15 @@ class Late(Workshop):
         self, times: int, *, is_applied: bool, then: Callable[[AgentRun], object] = lambda _: None
     ) -> None:
         """Let the next tries time out after 3 s; `then` is what happens before the next one."""
-        start, left = self.store.start, [None] * times
 
-        def lossy(run: AgentRun, *args: Any, **kwargs: Any) -> str:
-            if not left:
-                return start(run, *args, **kwargs)
-            left.pop()
+        def lossy(start: Callable[..., str], run: AgentRun, *args: Any, **kwargs: Any) -> str:
             if is_applied:
                 start(run, *args, **kwargs)
             self.clock.advance(3)
             then(run)
             raise StoreUnavailableError("timed out")
 
-        self.store.start = lossy  # type: ignore[method-assign] # the store is on the other side
+        self.store.around("start", lossy, times=times)
 
     def declare_dead(self, run: AgentRun) -> None:
         self.clock.advance(20)
@@ -76,74 +72,74 @@ class Late(Workshop):
 
 
 @pytest.fixture
-def late() -> Late:
-    return Late()
+def rig() -> LossyRig:
+    return LossyRig()
 
 
-async def test_a_run_that_was_slow_to_start_is_alive_when_it_is_first_polled(late: Late) -> None:
-    object.__setattr__(late.ports, "media_loader", SlowMedia(late))
-    late.lose(2, is_applied=False)
-    started = await start_run(ANA, "echo", PICTURE, ports=late.ports)
+async def test_a_run_that_was_slow_to_start_is_alive_when_it_is_first_polled(rig: LossyRig) -> None:
+    object.__setattr__(rig.ports, "media_loader", SlowMedia(rig))
+    rig.lose(2, is_applied=False)
+    started = await start_run(ANA, "echo", PICTURE, ports=rig.ports)
     assert started.new is not None
-    late.clock.advance(3)
-    polled = settled_state(started.key, late.runs)
+    rig.clock.advance(3)
+    polled = settled_state(started.key, rig.runs)
     assert (polled.status, polled.error_type) == (RunStatus.RUNNING, None)
 
 
-async def test_a_start_has_the_lease_that_is_stored(late: Late) -> None:
-    late.lose(1, is_applied=True)
-    started = await start_run(ANA, "echo", REQUEST, ports=late.ports)
+async def test_a_start_has_the_lease_that_is_stored(rig: LossyRig) -> None:
+    rig.lose(1, is_applied=True)
+    started = await start_run(ANA, "echo", REQUEST, ports=rig.ports)
     assert started.new is not None
-    stored = late.store.get(started.key)
+    stored = rig.store.get(started.key)
     assert started.new.run.lease == stored.lease
     assert stored.lease is not None
-    assert stored.lease.until == late.clock.now() + timedelta(seconds=15)
+    assert stored.lease.until == rig.clock.now() + timedelta(seconds=15)
 
 
-async def test_a_start_that_was_declared_dead_before_it_knew_is_followed(late: Late) -> None:
-    late.lose(1, is_applied=True, then=late.declare_dead)
-    stream = await late.begin()
+async def test_a_start_that_was_declared_dead_before_it_knew_is_followed(rig: LossyRig) -> None:
+    rig.lose(1, is_applied=True, then=rig.declare_dead)
+    stream = await rig.begin()
     assert not isinstance(stream, RunExecution)
     assert types(await read_all(stream)) == [EventType.START, EventType.ERROR]
-    assert late.engine.tasks == []
+    assert rig.engine.tasks == []
 
 
-async def test_a_start_that_was_cancelled_before_it_knew_is_followed(late: Late) -> None:
+async def test_a_start_that_was_cancelled_before_it_knew_is_followed(rig: LossyRig) -> None:
     def cancel(run: AgentRun) -> None:
-        late.store.request_cancel(run.key, at=late.clock.now())
-        late.declare_dead(run)
+        rig.store.request_cancel(run.key, at=rig.clock.now())
+        rig.declare_dead(run)
 
-    late.lose(1, is_applied=True, then=cancel)
-    assert not isinstance(await late.begin(), RunExecution)
-    assert late.engine.tasks == []
+    rig.lose(1, is_applied=True, then=cancel)
+    assert not isinstance(await rig.begin(), RunExecution)
+    assert rig.engine.tasks == []
 
 
 @pytest.mark.parametrize("key", [None, Idempotency(key="k", body={"message": "hello"})])
 async def test_a_start_never_says_start_of_a_run_that_is_not_there(
-    late: Late, key: Idempotency | None
+    rig: LossyRig, key: Idempotency | None
 ) -> None:
-    late.lose(1, is_applied=True, then=late.delete_session)
+    rig.lose(1, is_applied=True, then=rig.delete_session)
     try:
-        stream = await late.begin(key)
+        stream = await rig.begin(key)
     except RunNotFoundError:
-        assert late.store.runs == {}
+        assert rig.store.runs == {}
         return
-    assert stream.run.key in late.store.runs
+    assert stream.run.key in rig.store.runs
     await read_all(stream)
 
 
-async def test_a_keyed_start_whose_session_was_deleted_meanwhile_is_404(late: Late) -> None:
-    late.lose(1, is_applied=True, then=late.delete_session)
+async def test_a_keyed_start_whose_session_was_deleted_meanwhile_is_404(rig: LossyRig) -> None:
+    rig.lose(1, is_applied=True, then=rig.delete_session)
     with pytest.raises(RunNotFoundError):
-        await late.begin(Idempotency(key="k", body={"message": "hello"}))
-    assert late.engine.tasks == []
-    assert late.quota.held == set()
+        await rig.begin(Idempotency(key="k", body={"message": "hello"}))
+    assert rig.engine.tasks == []
+    assert rig.quota.held == set()
 
 
-async def test_a_slot_is_given_back_whatever_has_become_of_the_lease(late: Late) -> None:
-    late.lose(1, is_applied=True)
-    stream = await late.begin()
+async def test_a_slot_is_given_back_whatever_has_become_of_the_lease(rig: LossyRig) -> None:
+    rig.lose(1, is_applied=True)
+    stream = await rig.begin()
     await read_all(stream)
     await asyncio.sleep(0)
-    assert late.store.get(RunKey(tenant="acme", run_id=stream.run.id)).status.is_terminal
-    assert late.quota.held == set()
+    assert rig.store.get(RunKey(tenant="acme", run_id=stream.run.id)).status.is_terminal
+    assert rig.quota.held == set()

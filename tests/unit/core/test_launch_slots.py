@@ -15,7 +15,7 @@ from agentrun.service.continue_run import paused_run
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.start_run import Idempotency
 from tests.fakes.scripted_engine import Item, ScriptedEngine
-from tests.workshop import ANA, Workshop, read_all
+from tests.rig import ANA, Rig, read_all
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ CALL = PendingApproval(id="c1", tool="order", tool_name="order", arguments={})
 APPROVE = ContinueRequest(action=ApprovalAction.APPROVE)
 
 
-class OneAtATime(Workshop):
+class OneRunRig(Rig):
     """A user may have one run."""
 
     def __init__(self, *script: Item, resumed: list[Item] | None = None) -> None:
@@ -41,71 +41,71 @@ class OneAtATime(Workshop):
 
 
 async def test_a_slot_comes_back_with_the_runs_end() -> None:
-    shop = OneAtATime()
-    first = await shop.begin()
+    rig = OneRunRig()
+    first = await rig.begin()
     with pytest.raises(TooManyRunsError):
-        await shop.begin()
-    shop.gate.set()
+        await rig.begin()
+    rig.gate.set()
     await read_all(first)
-    await read_all(await shop.begin())
+    await read_all(await rig.begin())
 
 
 async def test_a_refused_run_leaves_nothing_behind() -> None:
-    shop = OneAtATime()
-    first = await shop.begin()
+    rig = OneRunRig()
+    first = await rig.begin()
     with pytest.raises(TooManyRunsError):
-        await shop.begin()
-    assert set(shop.store.runs) == {first.run.key}
-    shop.gate.set()
+        await rig.begin()
+    assert set(rig.store.runs) == {first.run.key}
+    rig.gate.set()
     await read_all(first)
 
 
 async def test_a_start_that_was_refused_later_gives_its_slot_back() -> None:
-    shop = OneAtATime(ContentDelta(text="a"))
-    await read_all(await shop.begin("key"))
+    rig = OneRunRig(ContentDelta(text="a"))
+    await read_all(await rig.begin("key"))
     other = Idempotency(key="key", body={"another": "body"})
     with pytest.raises(ConflictError):
-        await shop.here.begin(ANA, "echo", REQUEST, idempotency=other, deadline=None)
-    await read_all(await shop.begin())
+        await rig.here.begin(ANA, "echo", REQUEST, idempotency=other, deadline=None)
+    await read_all(await rig.begin())
 
 
 async def test_a_replay_gives_its_slot_back() -> None:
-    shop = OneAtATime(ContentDelta(text="a"))
-    await read_all(await shop.begin("key"))
+    rig = OneRunRig(ContentDelta(text="a"))
+    await read_all(await rig.begin("key"))
     same = Idempotency(key="key", body={})
-    again = await shop.here.begin(ANA, "echo", REQUEST, idempotency=same, deadline=None)
+    again = await rig.here.begin(ANA, "echo", REQUEST, idempotency=same, deadline=None)
     assert not isinstance(again, RunExecution)
-    await read_all(await shop.begin())
+    await read_all(await rig.begin())
 
 
 async def test_the_same_request_again_is_answered_even_where_no_slot_is_free() -> None:
-    shop = OneAtATime()
-    first = await shop.begin("key")
+    rig = OneRunRig()
+    first = await rig.begin("key")
     same = Idempotency(key="key", body={})
-    again = await shop.here.begin(ANA, "echo", REQUEST, idempotency=same, deadline=None)
+    again = await rig.here.begin(ANA, "echo", REQUEST, idempotency=same, deadline=None)
     assert again.run.id == first.run.id
-    shop.gate.set()
+    rig.gate.set()
     await read_all(first)
 
 
 async def test_a_pause_frees_its_slot_and_a_continuation_takes_one() -> None:
     paused = TurnPaused(pending=(CALL,), state="s")
-    shop = OneAtATime(paused, resumed=[ContentDelta(text="b")])
-    first = await shop.begin()
+    rig = OneRunRig(paused, resumed=[ContentDelta(text="b")])
+    first = await rig.begin()
     await read_all(first)
-    second = await shop.begin()
-    found = await paused_run(ANA, "echo", first.run.id, shop.runs)
+    second = await rig.begin()
+    found = await paused_run(ANA, "echo", first.run.id, rig.runs)
     with pytest.raises(TooManyRunsError):
-        await shop.here.resume(ANA, found, APPROVE, deadline=None)
-    assert shop.store.get(first.run.key).status is RunStatus.PAUSED
+        await rig.here.resume(ANA, found, APPROVE, deadline=None)
+    assert rig.store.get(first.run.key).status is RunStatus.PAUSED
     await read_all(second)
-    await read_all(await shop.here.resume(ANA, found, APPROVE, deadline=None))
-    assert shop.store.get(first.run.key).status == RunStatus.COMPLETED
+    await read_all(await rig.here.resume(ANA, found, APPROVE, deadline=None))
+    assert rig.store.get(first.run.key).status == RunStatus.COMPLETED
 
 
 async def test_a_days_tokens_are_counted() -> None:
-    shop = OneAtATime(Metrics(total_tokens=6))
-    await read_all(await shop.begin())
-    await read_all(await shop.begin())
+    rig = OneRunRig(Metrics(total_tokens=6))
+    await read_all(await rig.begin())
+    await read_all(await rig.begin())
     with pytest.raises(TooManyRunsError, match="daily budget of 10 tokens"):
-        await shop.begin()
+        await rig.begin()

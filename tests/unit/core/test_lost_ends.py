@@ -9,16 +9,15 @@ import pytest
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
 from agentrun.domain.events import ContentDelta, Metrics, PendingApproval, RecordedEvent
-from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.runs import RunStatus
 from agentrun.domain.turns import TurnPaused
 from agentrun.service import end_by_others, run_execution
 from agentrun.service.attach import attach
 from agentrun.service.run_execution import RunExecution
 from tests.fakes.scripted_engine import ScriptedEngine
-from tests.runs import a_request, a_run
-from tests.workshop import ANA, QUICK, Workshop, read_all, types
+from tests.rig import ANA, QUICK, StartedRig, read_all, types
+from tests.runs import EXECUTOR, a_run
 
 pytestmark = pytest.mark.anyio
 
@@ -29,36 +28,26 @@ PAUSED = ["START", "CONTENT_DELTA", "METRICS", "PAUSED"]
 APPROVE = ContinueRequest(action=ApprovalAction.APPROVE)
 
 
-class Stage(Workshop):
-    """A started run; the reply to the commit of its end is lost, and then something happens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.store.start(a_run(), a_request())
+class LostEndRig(StartedRig):
+    """The reply to the commit of a run's end is lost, and then something happens."""
 
     def lose_the_reply_of_the_end(self, then: Callable[[], object]) -> None:
         """Apply the next end without saying so, and let `then` happen before the next try."""
-        finish = self.store.finish
 
-        def lose(key: RunKey, executor: str, outcome: Outcome, **options: Any) -> AgentRun:
-            finish(key, executor, outcome, **options)
-            self.store.finish = finish  # type: ignore[method-assign]
+        def lose(*_: Any, **__: Any) -> None:
             then()
             raise StoreUnavailableError("the reply was lost")
 
-        self.store.finish = lose  # type: ignore[method-assign]
+        self.store.after("finish", lose, times=1)
 
     async def live(self, engine: AgentEngine) -> list[RecordedEvent]:
-        execution = self.execution(engine, pace=QUICK)
-        executing = asyncio.create_task(execution.execute())
-        streamed = await read_all(execution)
-        await executing
-        return streamed
+        await self.run(engine, QUICK)
+        return self.streamed
 
     async def replayed(self) -> list[RecordedEvent]:
         follower = await attach(ANA, "echo", KEY.run_id, cursor=0, ports=self.runs)
         assert follower is not None
-        return [event async for batch in follower.batches(idle_s=60) for event in batch]
+        return await read_all(follower)
 
     def cancel(self) -> None:
         self.store.request_cancel(KEY, at=self.clock.now())
@@ -69,112 +58,93 @@ class Stage(Workshop):
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+def rig(monkeypatch: pytest.MonkeyPatch) -> LostEndRig:
     monkeypatch.setattr(end_by_others, "RETRY_PAUSE_S", 0.002)
-    return Stage()
+    return LostEndRig()
 
 
-async def test_a_pause_that_was_cancelled_is_told_as_it_is_replayed(stage: Stage) -> None:
-    stage.lose_the_reply_of_the_end(stage.cancel)
-    live = await stage.live(ScriptedEngine(PAUSE))
+async def test_a_pause_that_was_cancelled_is_told_as_it_is_replayed(rig: LostEndRig) -> None:
+    rig.lose_the_reply_of_the_end(rig.cancel)
+    live = await rig.live(ScriptedEngine(PAUSE))
     assert types(live) == [*PAUSED, "CANCELLED"]
-    assert live == await stage.replayed()
-    assert stage.store.get(KEY).status is RunStatus.CANCELLED
+    assert live == await rig.replayed()
+    assert rig.store.get(KEY).status is RunStatus.CANCELLED
 
 
-async def test_the_store_may_be_away_meanwhile(stage: Stage) -> None:
-    get_state, read = stage.store.get_state, stage.log.read
+async def test_the_store_may_be_away_meanwhile(rig: LostEndRig) -> None:
     fails = [1, 1, 1, 1]
 
-    def sometimes(call: Callable[..., Any]) -> Callable[..., Any]:
-        def answer(*args: Any, **options: Any) -> Any:
-            if fails and len(fails) % 2 == 0:
-                fails.pop()
+    def sometimes(*_: Any, **__: Any) -> None:
+        if fails:
+            fails.pop()
+            if len(fails) % 2:
                 raise StoreUnavailableError("away")
-            if fails:
-                fails.pop()
-            return call(*args, **options)
 
-        return answer
-
-    stage.store.get_state = sometimes(get_state)  # type: ignore[method-assign]
-    stage.log.read = sometimes(read)  # type: ignore[method-assign]
-    stage.lose_the_reply_of_the_end(stage.cancel)
-    live = await stage.live(ScriptedEngine(PAUSE))
+    rig.store.before("get_state", sometimes)
+    rig.log.before("read", sometimes)
+    rig.lose_the_reply_of_the_end(rig.cancel)
+    live = await rig.live(ScriptedEngine(PAUSE))
     assert not fails
-    assert live == await stage.replayed()
+    assert live == await rig.replayed()
 
 
 async def test_a_store_that_stays_away_breaks_the_stream_off(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    rig: LostEndRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_execution, "TELL_PATIENCE", run_execution.TELL_PATIENCE * 0)
 
-    def away(*_: Any, **__: Any) -> AgentRun:
-        raise StoreUnavailableError("away")
-
-    stage.store.get_state = away  # type: ignore[method-assign]
-    stage.lose_the_reply_of_the_end(stage.cancel)
-    assert types(await stage.live(ScriptedEngine(PAUSE))) == ["START", "CONTENT_DELTA"]
+    rig.store.fails("get_state")
+    rig.lose_the_reply_of_the_end(rig.cancel)
+    assert types(await rig.live(ScriptedEngine(PAUSE))) == ["START", "CONTENT_DELTA"]
 
 
 @pytest.mark.parametrize("script", [PAUSE, PAUSE[:2]], ids=["paused", "completed"])
-async def test_a_deleted_run_has_nothing_more_to_tell(stage: Stage, script: Any) -> None:
-    stage.lose_the_reply_of_the_end(stage.delete)
-    assert types(await stage.live(ScriptedEngine(script))) == ["START", "CONTENT_DELTA"]
+async def test_a_deleted_run_has_nothing_more_to_tell(rig: LostEndRig, script: Any) -> None:
+    rig.lose_the_reply_of_the_end(rig.delete)
+    assert types(await rig.live(ScriptedEngine(script))) == ["START", "CONTENT_DELTA"]
 
 
-async def test_a_run_that_is_deleted_while_its_end_is_read_did_not_fail(stage: Stage) -> None:
+async def test_a_run_that_is_deleted_while_its_end_is_read_did_not_fail(rig: LostEndRig) -> None:
     """Its header says COMPLETED, and its log is gone by the time it is read."""
-    get_state = stage.store.get_state
-
-    def then_delete(key: RunKey) -> AgentRun:
-        run = get_state(key)
-        stage.delete()
-        return run
-
-    stage.store.get_state = then_delete  # type: ignore[method-assign]
+    rig.store.after("get_state", lambda _: rig.delete())
 
     def taken_over() -> None:
-        run = stage.store.runs[KEY]
+        run = rig.store.runs[KEY]
         assert run.lease is not None
         other = run.lease.model_copy(update={"executor": "another"})
-        stage.store.runs[KEY] = run.model_copy(update={"lease": other})
+        rig.store.runs[KEY] = run.model_copy(update={"lease": other})
 
-    stage.lose_the_reply_of_the_end(taken_over)
-    live = await stage.live(ScriptedEngine(PAUSE[:2]))
+    rig.lose_the_reply_of_the_end(taken_over)
+    live = await rig.live(ScriptedEngine(PAUSE[:2]))
     assert types(live) == ["START", "CONTENT_DELTA"]
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["runs", "is paused again"])
 async def test_a_pause_that_somebody_continued_is_told_and_no_more(
-    stage: Stage, again: bool
+    rig: LostEndRig, again: bool
 ) -> None:
     """The continuation is its own reader's."""
     gate, lost = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     may_try_again = asyncio.Event()
-    finish = stage.store.finish
-    tries: list[int] = []
 
-    def lose(key: RunKey, executor: str, outcome: Outcome, **options: Any) -> AgentRun:
-        if executor != a_run().lease.executor:  # type: ignore[union-attr] # a_run has one
-            return finish(key, executor, outcome, **options)
-        tries.append(1)
-        if len(tries) == 1:
-            finish(key, executor, outcome, **options)
-            loop.call_soon_threadsafe(lost.set)
-        if not may_try_again.is_set():
-            raise StoreUnavailableError("the reply was lost")
-        return finish(key, executor, outcome, **options)
+    def lose(*_: Any, **__: Any) -> None:
+        loop.call_soon_threadsafe(lost.set)
+        raise StoreUnavailableError("the reply was lost")
 
-    stage.store.finish = lose  # type: ignore[method-assign]
-    execution = stage.execution(ScriptedEngine(PAUSE), pace=QUICK)
+    rig.store.after("finish", lose, times=1)
+    rig.store.fails(
+        "finish",
+        when=lambda _, executor, *__, **___: (
+            executor == EXECUTOR and lost.is_set() and not may_try_again.is_set()
+        ),
+    )
+    execution = rig.execution(ScriptedEngine(PAUSE), pace=QUICK)
     executing = asyncio.create_task(execution.execute())
     await lost.wait()
     resumed = PAUSE if again else (ContentDelta(text="b"), gate)
-    other = stage.launcher(ScriptedEngine(PAUSE, resumed=resumed))
-    paused = stage.store.get_state(KEY)
+    other = rig.launcher(ScriptedEngine(PAUSE, resumed=resumed))
+    paused = rig.store.get_state(KEY)
     continuation = await other.resume(ANA, paused, APPROVE, deadline=None)
     assert isinstance(continuation, RunExecution)
     if again:
@@ -185,19 +155,13 @@ async def test_a_pause_that_somebody_continued_is_told_and_no_more(
     assert types(live) == PAUSED
     gate.set()
     await other.ended(continuation)
-    assert live == (await stage.replayed())[: len(PAUSED)]
+    assert live == (await rig.replayed())[: len(PAUSED)]
 
 
-async def test_a_reader_that_has_gone_is_told_nothing(stage: Stage) -> None:
-    asked: list[RunKey] = []
-
-    def refuse(key: RunKey) -> AgentRun:
-        asked.append(key)
-        raise RunNotFoundError(key.run_id)
-
-    stage.store.get_state = refuse  # type: ignore[method-assign]
-    stage.lose_the_reply_of_the_end(stage.cancel)
-    execution = stage.execution(ScriptedEngine(PAUSE), pace=QUICK)
+async def test_a_reader_that_has_gone_is_told_nothing(rig: LostEndRig) -> None:
+    asked = rig.store.fails("get_state", error=RunNotFoundError(KEY.run_id))
+    rig.lose_the_reply_of_the_end(rig.cancel)
+    execution = rig.execution(ScriptedEngine(PAUSE), pace=QUICK)
     execution.detach()
     await execution.execute()
-    assert asked == []
+    assert asked.hits == 0

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from agentrun.domain.errors import MayNotActError, StoreUnavailableError
-from agentrun.domain.events import ContentDelta, EventType, RecordedEvent, ToolEnd, ToolStart
+from agentrun.domain.errors import MayNotActError
+from agentrun.domain.events import ContentDelta, EventType, ToolEnd, ToolStart
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.runs import Lease, RunStatus
 from agentrun.service import execution_bounds
 from agentrun.service.execution_bounds import Bound, ExecutionBounds
 from agentrun.service.own_lease import OwnLease
@@ -20,8 +20,8 @@ from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_status import settled_state
 from tests.fakes.clock import FixedClock
 from tests.fakes.scripted_engine import ScriptedEngine
-from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run
-from tests.workshop import ANA, PATIENT, QUICK, Workshop, read_all, types
+from tests.rig import ANA, PATIENT, QUICK, StartedRig, read_all
+from tests.runs import AT, EXECUTOR, SESSION, a_run
 
 pytestmark = pytest.mark.anyio
 
@@ -47,30 +47,14 @@ def a_lease(clock: FixedClock) -> OwnLease:
     return OwnLease(Lease(executor=EXECUTOR, until=AT + timedelta(seconds=15)), clock)
 
 
-class Stage(Workshop):
-    """A started run, and what its reader saw of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.store.start(a_run(), a_request())
-
-    @property
-    def end(self) -> tuple[RunStatus, str | None]:
-        run = self.store.get(a_run().key)
-        return run.status, run.error_type
-
-    async def run(self, engine: ScriptedEngine, **options: Any) -> list[RecordedEvent]:
-        execution = self.execution(engine, **options)
-        executing = asyncio.create_task(execution.execute())
-        streamed = await read_all(execution)
-        await executing
-        return streamed
+def end(rig: StartedRig) -> tuple[RunStatus, str | None]:
+    return rig.stored.status, rig.stored.error_type
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+def rig(monkeypatch: pytest.MonkeyPatch) -> StartedRig:
     monkeypatch.setattr(execution_bounds, "LOOK_AGAIN_AFTER_S", 0.002)
-    return Stage()
+    return StartedRig()
 
 
 def test_a_lease_is_over_a_moment_before_a_reader_may_say_so(freeze: Freeze) -> None:
@@ -127,110 +111,99 @@ async def test_no_tool_begins_once_the_execution_is_to_end() -> None:
     assert bounds.reached() is Bound.LEASE
 
 
-async def test_no_tool_begins_after_a_thaw(stage: Stage, freeze: Freeze) -> None:
+async def test_no_tool_begins_after_a_thaw(rig: StartedRig, freeze: Freeze) -> None:
     """Nothing runs between the thaw and the tool: the executor has heard nothing yet."""
 
     async def thaw() -> None:
-        freeze(stage.clock, FREEZE_S)
+        freeze(rig.clock, FREEZE_S)
 
     engine = ScriptedEngine([ContentDelta(text="so far"), thaw, CALL, DONE])
-    streamed = await stage.run(engine)
+    await rig.run(engine)
     assert engine.begun == []
-    assert types(streamed) == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
-    assert stage.end == (RunStatus.FAILED, "STORE_UNAVAILABLE")
+    assert rig.types == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
+    assert end(rig) == (RunStatus.FAILED, "STORE_UNAVAILABLE")
 
 
 async def test_an_executor_that_was_declared_dead_tells_that_end(
-    stage: Stage, freeze: Freeze
+    rig: StartedRig, freeze: Freeze
 ) -> None:
     async def thaw() -> None:
-        freeze(stage.clock, FREEZE_S)
-        stage.store.expire(stage.store.get(a_run().key), at=stage.clock.now())
+        freeze(rig.clock, FREEZE_S)
+        rig.store.expire(rig.store.get(a_run().key), at=rig.clock.now())
 
     engine = ScriptedEngine([ContentDelta(text="so far"), thaw, CALL, DONE])
-    streamed = await stage.run(engine)
+    await rig.run(engine)
     assert engine.begun == []
-    assert types(streamed) == ["START", "CONTENT_DELTA", "ERROR"]
-    assert stage.end == (RunStatus.FAILED, "LEASE_EXPIRED")
+    assert rig.types == ["START", "CONTENT_DELTA", "ERROR"]
+    assert end(rig) == (RunStatus.FAILED, "LEASE_EXPIRED")
 
 
 async def test_an_executor_whose_heartbeat_hangs_stops_its_engine(
-    stage: Stage, freeze: Freeze
+    rig: StartedRig, freeze: Freeze
 ) -> None:
     released, hanging = threading.Event(), asyncio.Event()
-    loop, heartbeat = asyncio.get_running_loop(), stage.store.heartbeat
+    loop = asyncio.get_running_loop()
 
-    def hang(*args: Any, **kwargs: Any) -> AgentRun:
+    def hang(*_: Any, **__: Any) -> None:
         loop.call_soon_threadsafe(hanging.set)
         assert released.wait(10)
-        return heartbeat(*args, **kwargs)
 
     async def pass_the_time() -> None:
         await hanging.wait()
-        freeze(stage.clock, FREEZE_S)
+        freeze(rig.clock, FREEZE_S)
         try:
             await asyncio.Event().wait()
         finally:
             released.set()
 
-    stage.store.heartbeat = hang  # type: ignore[method-assign]
+    rig.store.before("heartbeat", hang)
     engine = ScriptedEngine([CALL, pass_the_time, DONE])
-    await stage.run(engine, pace=QUICK)
+    await rig.run(engine, pace=QUICK)
     assert engine.cancelled == 1
-    assert stage.end == (RunStatus.FAILED, "STORE_UNAVAILABLE")
+    assert end(rig) == (RunStatus.FAILED, "STORE_UNAVAILABLE")
 
 
 async def test_a_lease_that_is_renewed_in_time_changes_nothing(
-    stage: Stage, freeze: Freeze
+    rig: StartedRig, freeze: Freeze
 ) -> None:
-    heartbeat, loop = stage.store.heartbeat, asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     beats: asyncio.Queue[None] = asyncio.Queue()
 
-    def beat(*args: Any, **kwargs: Any) -> AgentRun:
-        run = heartbeat(*args, **kwargs)
-        loop.call_soon_threadsafe(beats.put_nowait, None)
-        return run
-
     async def pass_some_time() -> None:
-        freeze(stage.clock, 10)
+        freeze(rig.clock, 10)
         while not beats.empty():
             beats.get_nowait()
         # One may have been under way; of the second one the recorder has heard by the third.
         for _ in range(3):
             await beats.get()
 
-    stage.store.heartbeat = beat  # type: ignore[method-assign]
+    rig.store.after("heartbeat", lambda *_, **__: loop.call_soon_threadsafe(beats.put_nowait, None))
     engine = ScriptedEngine([pass_some_time, pass_some_time, pass_some_time, CALL, DONE])
-    streamed = await stage.run(engine, pace=QUICK)
+    await rig.run(engine, pace=QUICK)
     assert engine.begun == ["c"]
-    assert types(streamed)[-1] == EventType.STOP
-    assert stage.end == (RunStatus.COMPLETED, None)
+    assert rig.types[-1] == EventType.STOP
+    assert end(rig) == (RunStatus.COMPLETED, None)
 
 
-async def test_of_two_executions_in_one_session_the_first_starts_no_tool(stage: Stage) -> None:
+async def test_of_two_executions_in_one_session_the_first_starts_no_tool(rig: StartedRig) -> None:
     """The first one cannot reach the store; the second begins once the first's lease is over."""
     gate = asyncio.Event()
     first_engine = ScriptedEngine([ContentDelta(text="a"), gate, CALL, DONE])
     second_engine = ScriptedEngine([CALL, DONE])
     request = RunRequest(message="hello", session_id=UUID(SESSION))
-    stage.store.release(a_run())
-    heartbeat = stage.store.heartbeat
-
-    def away(*_: Any, **__: Any) -> AgentRun:
-        raise StoreUnavailableError("away")
-
-    stage.store.heartbeat = away  # type: ignore[method-assign]
-    launcher = stage.launcher(first_engine)
+    rig.store.release(a_run())
+    rig.store.fails("heartbeat")
+    launcher = rig.launcher(first_engine)
     first = await launcher.begin(ANA, "echo", request, deadline=None)
     assert isinstance(first, RunExecution)
     await read_all(first, lambda event: event.event.event is EventType.CONTENT_DELTA)
-    stage.clock.advance(17.1)
-    stage.store.heartbeat = heartbeat  # type: ignore[method-assign]
-    other = stage.launcher(second_engine, PATIENT)
+    rig.clock.advance(17.1)
+    rig.store.works()
+    other = rig.launcher(second_engine, PATIENT)
     second = await other.begin(ANA, "echo", request, deadline=None)
     assert isinstance(second, RunExecution)
     gate.set()
     await asyncio.gather(launcher.ended(first), read_all(second), other.ended(second))
     assert (first_engine.begun, second_engine.begun) == ([], ["c"])
-    assert settled_state(first.run.key, stage.runs).error_type == "LEASE_EXPIRED"
-    assert settled_state(second.run.key, stage.runs).status is RunStatus.COMPLETED
+    assert settled_state(first.run.key, rig.runs).error_type == "LEASE_EXPIRED"
+    assert settled_state(second.run.key, rig.runs).status is RunStatus.COMPLETED

@@ -1,12 +1,10 @@
 """What a run has said is there for a day after its end, also where it paused again and again."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from agentrun.domain.errors import ConflictError, RunNotFoundError, StoreUnavailableError
+from agentrun.domain.errors import ConflictError, RunNotFoundError
 from agentrun.domain.events import ContentDelta, RecordedEvent
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.domain.turns import TurnPaused
@@ -14,8 +12,8 @@ from agentrun.service import retention
 from agentrun.service.attach import attach
 from agentrun.service.continue_run import paused_run
 from tests.fakes.scripted_engine import Item, ScriptedEngine
-from tests.unit.core.test_continue_run import APPROVE, CALLS, Desk
-from tests.workshop import ANA, read_all
+from tests.rig import ANA, read_all
+from tests.unit.core.pause_rig import APPROVE, CALLS, PauseRig
 
 pytestmark = pytest.mark.anyio
 
@@ -24,97 +22,81 @@ AGAIN: list[Item] = [ContentDelta(text="Again. "), TurnPaused(pending=CALLS[:1],
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    return Desk()
+async def rig() -> PauseRig:
+    return PauseRig()
 
 
-async def attached(desk: Desk) -> list[RecordedEvent]:
-    follower = await attach(ANA, "echo", desk.key.run_id, cursor=0, ports=desk.runs)
+async def attached(rig: PauseRig) -> list[RecordedEvent]:
+    follower = await attach(ANA, "echo", rig.key.run_id, cursor=0, ports=rig.runs)
     assert follower is not None
-    return [event async for batch in follower.batches(idle_s=60) for event in batch]
+    return await read_all(follower)
 
 
-async def paused_thrice(desk: Desk) -> list[RecordedEvent]:
+async def paused_thrice(rig: PauseRig) -> list[RecordedEvent]:
     """Let each of three pauses last for nearly a day; gives all that was said."""
-    desk.here = desk.launcher(ScriptedEngine(AGAIN, resumed=AGAIN))
-    said = await desk.pause()
+    rig.here = rig.launcher(ScriptedEngine(AGAIN, resumed=AGAIN))
+    said = await rig.pause()
     for _ in range(2):
-        desk.clock.advance(DAY_S - 60)
-        said += await read_all(await desk.resume())
-    desk.clock.advance(DAY_S - 60)
-    desk.here = desk.launcher(desk.engine)
-    return said + await read_all(await desk.resume())
+        rig.clock.advance(DAY_S - 60)
+        said += await read_all(await rig.resume())
+    rig.clock.advance(DAY_S - 60)
+    rig.here = rig.launcher(rig.engine)
+    return said + await read_all(await rig.resume())
 
 
-async def test_a_run_of_many_pauses_is_replayed_whole_for_a_day_after_its_end(desk: Desk) -> None:
-    said = await paused_thrice(desk)
-    assert await attached(desk) == said
-    desk.clock.advance(DAY_S)
-    assert await attached(desk) == said
-    desk.clock.advance(1)
+async def test_a_run_of_many_pauses_is_replayed_whole_for_a_day_after_its_end(
+    rig: PauseRig,
+) -> None:
+    said = await paused_thrice(rig)
+    assert await attached(rig) == said
+    rig.clock.advance(DAY_S)
+    assert await attached(rig) == said
+    rig.clock.advance(1)
     with pytest.raises(RunNotFoundError):
-        await attached(desk)
+        await attached(rig)
 
 
 async def test_a_replay_whose_beginning_could_not_be_kept_is_not_found(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    rig: PauseRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_args: Any, **_kwargs: Any) -> None:
-        raise StoreUnavailableError("away")
-
-    monkeypatch.setattr(desk.log, "keep", away)
+    rig.log.fails("keep")
     monkeypatch.setattr(retention, "PATIENCE_S", 0.001)
-    await paused_thrice(desk)
-    assert desk.status() is RunStatus.COMPLETED
+    await paused_thrice(rig)
+    assert rig.status() is RunStatus.COMPLETED
     with pytest.raises(RunNotFoundError):
-        await attached(desk)
+        await attached(rig)
 
 
-async def test_earlier_events_are_kept_once_a_continuation_has_said_start(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_earlier_events_are_kept_once_a_continuation_has_said_start(rig: PauseRig) -> None:
     calls: list[str] = []
 
-    def noted(name: str, call: Callable[..., object]) -> Callable[..., object]:
-        def act(*args: Any, **kwargs: Any) -> object:
-            calls.append(name)
-            return call(*args, **kwargs)
-
-        return act
-
-    monkeypatch.setattr(desk.log, "keep", noted("keep", desk.log.keep))
-    begin = desk.store.begin_continuation
-    monkeypatch.setattr(desk.store, "begin_continuation", noted("begin", begin))
-    await desk.pause()
+    rig.log.before("keep", lambda *_, **__: calls.append("keep"))
+    rig.store.before("begin_continuation", lambda *_, **__: calls.append("begin"))
+    await rig.pause()
     assert "keep" not in calls
     calls.clear()
-    execution = await desk.resume()
+    execution = await rig.resume()
     assert calls == ["begin"]
     await read_all(execution)
-    await desk.here.ended(execution)
+    await rig.here.ended(execution)
     assert calls.count("keep") == 1
 
 
-async def test_a_failure_that_no_retry_mends_costs_the_execution_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_args: Any, **_kwargs: Any) -> None:
-        raise TypeError("broken")
-
-    monkeypatch.setattr(desk.log, "keep", broken)
-    await desk.pause()
-    execution = await desk.resume()
+async def test_a_failure_that_no_retry_mends_costs_the_execution_nothing(rig: PauseRig) -> None:
+    rig.log.fails("keep", error=TypeError("broken"))
+    await rig.pause()
+    execution = await rig.resume()
     await read_all(execution)
-    await desk.here.ended(execution)
-    assert desk.status() is RunStatus.COMPLETED
-    assert len(desk.ended) == 2
+    await rig.here.ended(execution)
+    assert rig.status() is RunStatus.COMPLETED
+    assert len(rig.ended) == 2
 
 
 async def test_a_pause_that_is_over_by_the_time_its_checkpoint_is_read_is_a_conflict(
-    desk: Desk,
+    rig: PauseRig,
 ) -> None:
-    await desk.pause()
-    seen: AgentRun = await paused_run(ANA, "echo", desk.key.run_id, desk.runs)
-    await read_all(await desk.resume())
+    await rig.pause()
+    seen: AgentRun = await paused_run(ANA, "echo", rig.key.run_id, rig.runs)
+    await read_all(await rig.resume())
     with pytest.raises(ConflictError):
-        await desk.here.resume(ANA, seen, APPROVE, deadline=None)
+        await rig.here.resume(ANA, seen, APPROVE, deadline=None)

@@ -22,8 +22,8 @@ from agentrun.service.run_slots import (
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_quota import InMemoryRunQuota
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.rig import Rig
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed, paused
-from tests.workshop import Workshop
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +56,7 @@ class WatchedStore(InMemoryRunStore):
         return super().expire(seen, at=at)
 
 
-class Lab:
+class SlotsRig:
     """Runs and slots under a clock, with room for two runs unless told otherwise."""
 
     def __init__(self, limits: RunLimits) -> None:
@@ -64,7 +64,7 @@ class Lab:
         self.quota = InMemoryRunQuota(limits)
         self.clock = FixedClock(AT)
         self._taken: dict[str, Slot] = {}
-        shop = Workshop().runs
+        shop = Rig().runs
         self.slots = RunSlots(self.quota, RunPorts(self.store, shop.log, shop.threads, self.clock))
 
     def new(self, run_id: str, **changes: object) -> AgentRun:
@@ -106,205 +106,194 @@ class Lab:
 
 
 @pytest.fixture
-def lab() -> Lab:
-    return Lab(RunLimits(runs_per_user=2, runs_per_tenant=3))
+def rig() -> SlotsRig:
+    return SlotsRig(RunLimits(runs_per_user=2, runs_per_tenant=3))
 
 
-async def test_a_start_beyond_the_limit_is_refused_while_the_others_live(lab: Lab) -> None:
-    first = await lab.start("first")
-    await lab.start("second")
+async def test_a_start_beyond_the_limit_is_refused_while_the_others_live(rig: SlotsRig) -> None:
+    first = await rig.start("first")
+    await rig.start("second")
     with pytest.raises(TooManyRunsError, match="A user may have at most 2 runs under way"):
-        await lab.take(lab.new("third"))
-    assert lab.holders == {"first", "second"}
-    await lab.give_back(first)
-    await lab.take(lab.new("third"))
-    assert lab.holders == {"second", "third"}
+        await rig.take(rig.new("third"))
+    assert rig.holders == {"first", "second"}
+    await rig.give_back(first)
+    await rig.take(rig.new("third"))
+    assert rig.holders == {"second", "third"}
 
 
-async def test_a_run_that_waits_for_its_turn_is_under_way_too(lab: Lab) -> None:
+async def test_a_run_that_waits_for_its_turn_is_under_way_too(rig: SlotsRig) -> None:
     for name in ("first", "second"):
-        await lab.start(name, status=RunStatus.QUEUED, started_at=None)
+        await rig.start(name, status=RunStatus.QUEUED, started_at=None)
     with pytest.raises(TooManyRunsError):
-        await lab.take(lab.new("third"))
+        await rig.take(rig.new("third"))
 
 
-async def test_a_run_that_has_ended_is_in_nobodys_way(lab: Lab) -> None:
-    ended = await lab.start("ended")
-    await lab.start("alive")
-    lab.end(ended, completed())
-    await lab.take(lab.new("new"))
-    assert lab.holders == {"alive", "new"}
+async def test_a_run_that_has_ended_is_in_nobodys_way(rig: SlotsRig) -> None:
+    ended = await rig.start("ended")
+    await rig.start("alive")
+    rig.end(ended, completed())
+    await rig.take(rig.new("new"))
+    assert rig.holders == {"alive", "new"}
 
 
-async def test_a_run_whose_lease_has_lapsed_is_settled_and_loses_its_slot(lab: Lab) -> None:
-    lost = await lab.start("lost")
-    lab.clock.advance(20)
-    await lab.start("alive")
-    await lab.take(lab.new("new"))
-    assert lab.holders == {"alive", "new"}
-    assert lab.store.get(lost.key).error_type == "LEASE_EXPIRED"
+async def test_a_run_whose_lease_has_lapsed_is_settled_and_loses_its_slot(rig: SlotsRig) -> None:
+    lost = await rig.start("lost")
+    rig.clock.advance(20)
+    await rig.start("alive")
+    await rig.take(rig.new("new"))
+    assert rig.holders == {"alive", "new"}
+    assert rig.store.get(lost.key).error_type == "LEASE_EXPIRED"
 
 
-async def test_a_run_that_renews_its_lease_keeps_its_slot(lab: Lab) -> None:
-    renewed = await lab.start("renewed")
-    lab.clock.advance(20)
-    await lab.start("alive")
-    lab.store.heartbeat(renewed.key, EXECUTOR, lease_until=lab.clock.now() + LEASE)
+async def test_a_run_that_renews_its_lease_keeps_its_slot(rig: SlotsRig) -> None:
+    renewed = await rig.start("renewed")
+    rig.clock.advance(20)
+    await rig.start("alive")
+    rig.store.heartbeat(renewed.key, EXECUTOR, lease_until=rig.clock.now() + LEASE)
     with pytest.raises(TooManyRunsError):
-        await lab.take(lab.new("new"))
-    assert lab.store.settled == []
+        await rig.take(rig.new("new"))
+    assert rig.store.settled == []
 
 
 @pytest.mark.parametrize(("seconds", "is_kept"), [(29, True), (30, False)])
 async def test_a_slot_whose_run_was_never_written_is_kept_for_30_seconds(
-    lab: Lab, seconds: int, is_kept: bool
+    rig: SlotsRig, seconds: int, is_kept: bool
 ) -> None:
-    await lab.take(lab.new("never written"))
-    await lab.take(lab.new("nor this one"))
-    lab.clock.advance(seconds)
+    await rig.take(rig.new("never written"))
+    await rig.take(rig.new("nor this one"))
+    rig.clock.advance(seconds)
     if is_kept:
         with pytest.raises(TooManyRunsError):
-            await lab.take(lab.new("new"))
+            await rig.take(rig.new("new"))
     else:
-        await lab.take(lab.new("new"))
-        assert lab.holders == {"new"}
+        await rig.take(rig.new("new"))
+        assert rig.holders == {"new"}
 
 
-async def test_a_paused_run_holds_no_slot_but_one_about_to_continue_does(lab: Lab) -> None:
-    run = await lab.start("paused")
-    lab.end(run, paused())
-    lab.clock.advance(40)
-    await lab.start("alive")
+async def test_a_paused_run_holds_no_slot_but_one_about_to_continue_does(rig: SlotsRig) -> None:
+    run = await rig.start("paused")
+    rig.end(run, paused())
+    rig.clock.advance(40)
+    await rig.start("alive")
     # The slot of before the pause is taken away, that of the continuation not yet written is not.
-    await lab.take(lab.new("paused"))
-    assert lab.holders == {"alive", "paused"}
+    await rig.take(rig.new("paused"))
+    assert rig.holders == {"alive", "paused"}
     with pytest.raises(TooManyRunsError):
-        await lab.take(lab.new("new"))
-    lab.clock.advance(31)
-    lab.store.heartbeat(RunKey(tenant="acme", run_id="alive"), EXECUTOR, lease_until=lab.far)
-    await lab.take(lab.new("new"))
-    assert lab.holders == {"alive", "new"}
+        await rig.take(rig.new("new"))
+    rig.clock.advance(31)
+    rig.store.heartbeat(RunKey(tenant="acme", run_id="alive"), EXECUTOR, lease_until=rig.far)
+    await rig.take(rig.new("new"))
+    assert rig.holders == {"alive", "new"}
 
 
-async def test_a_run_that_holds_two_slots_is_read_once(lab: Lab) -> None:
-    run = await lab.start("paused")
-    lab.end(run, paused())
-    lab.clock.advance(1)
-    await lab.take(lab.new("paused"))
+async def test_a_run_that_holds_two_slots_is_read_once(rig: SlotsRig) -> None:
+    run = await rig.start("paused")
+    rig.end(run, paused())
+    rig.clock.advance(1)
+    await rig.take(rig.new("paused"))
     with pytest.raises(TooManyRunsError):
-        await lab.take(lab.new("new"))
-    assert (len(lab.quota.held), lab.store.batches) == (2, [1])
+        await rig.take(rig.new("new"))
+    assert (len(rig.quota.held), rig.store.batches) == (2, [1])
 
 
-async def test_a_run_that_is_deleted_while_it_is_looked_at_is_gone(lab: Lab) -> None:
-    await lab.start("deleted")
-    await lab.start("lost")
-    lab.store.vanishing = {"deleted"}
-    lab.clock.advance(40)
-    await lab.take(lab.new("new"))
-    assert "lost" not in lab.holders
+async def test_a_run_that_is_deleted_while_it_is_looked_at_is_gone(rig: SlotsRig) -> None:
+    await rig.start("deleted")
+    await rig.start("lost")
+    rig.store.vanishing = {"deleted"}
+    rig.clock.advance(40)
+    await rig.take(rig.new("new"))
+    assert "lost" not in rig.holders
 
 
 async def test_a_refusal_settles_a_bounded_number_of_runs() -> None:
-    lab = Lab(RunLimits(runs_per_user=0, runs_per_tenant=25))
+    rig = SlotsRig(RunLimits(runs_per_user=0, runs_per_tenant=25))
     for number in range(25):
-        await lab.start(f"run-{number}")
-    lab.clock.advance(20)
-    await lab.take(lab.new("new"))
-    assert len(lab.store.settled) == MAX_REPAIRS
-    assert len(lab.holders) == 25 - MAX_REPAIRS + 1
+        await rig.start(f"run-{number}")
+    rig.clock.advance(20)
+    await rig.take(rig.new("new"))
+    assert len(rig.store.settled) == MAX_REPAIRS
+    assert len(rig.holders) == 25 - MAX_REPAIRS + 1
 
 
 async def test_a_refusal_reads_a_bounded_number_of_runs() -> None:
-    lab = Lab(RunLimits(runs_per_user=0, runs_per_tenant=300))
+    rig = SlotsRig(RunLimits(runs_per_user=0, runs_per_tenant=300))
     for number in range(300):
-        await lab.start(f"run-{number}")
+        await rig.start(f"run-{number}")
     with pytest.raises(TooManyRunsError, match="The organisation may have at most 300 runs"):
-        await lab.take(lab.new("new"))
-    assert lab.store.batches == [100, 100]
+        await rig.take(rig.new("new"))
+    assert rig.store.batches == [100, 100]
 
 
-async def test_of_many_refusals_few_are_looked_into(lab: Lab) -> None:
-    first = await lab.start("first")
-    await lab.start("second")
-    tries = [lab.take(lab.new(f"new-{number}")) for number in range(20)]
+async def test_of_many_refusals_few_are_looked_into(rig: SlotsRig) -> None:
+    first = await rig.start("first")
+    await rig.start("second")
+    tries = [rig.take(rig.new(f"new-{number}")) for number in range(20)]
     refused = await asyncio.gather(*tries, return_exceptions=True)
     assert {type(answer) for answer in refused} == {TooManyRunsError}
-    assert lab.store.batches == [2]
-    await lab.start("his", user_id="bob")
+    assert rig.store.batches == [2]
+    await rig.start("his", user_id="bob")
     with pytest.raises(TooManyRunsError):
-        await lab.take(lab.new("his too", user_id="bob"))
-    assert lab.store.batches == [2, 3]
-    lab.end(first, completed())
-    lab.clock.advance(LOOK_AGAIN_AFTER.total_seconds())
-    await lab.take(lab.new("new"))
-    assert lab.holders == {"second", "his", "new"}
+        await rig.take(rig.new("his too", user_id="bob"))
+    assert rig.store.batches == [2, 3]
+    rig.end(first, completed())
+    rig.clock.advance(LOOK_AGAIN_AFTER.total_seconds())
+    await rig.take(rig.new("new"))
+    assert rig.holders == {"second", "his", "new"}
 
 
-async def test_what_the_dead_leave_others_may_be_faster_to_take(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_the_dead_leave_others_may_be_faster_to_take(rig: SlotsRig) -> None:
     for name in ("first", "second"):
-        lab.end(await lab.start(name), completed())
-    release, taken_by = lab.quota.release, count()
+        rig.end(await rig.start(name), completed())
+    taken_by = count()
 
     def release_to_others(slots: Sequence[Slot]) -> None:
-        release(slots)
         for slot in slots:
-            other = lab.new(f"{slot.run_id} {next(taken_by)}")
-            lab.quota.take(slot_at(other, AT), at=AT)
-            lab.store.start(other, a_request())
-            lab.end(other, completed())
+            other = rig.new(f"{slot.run_id} {next(taken_by)}")
+            rig.quota.take(slot_at(other, AT), at=AT)
+            rig.store.start(other, a_request())
+            rig.end(other, completed())
 
-    monkeypatch.setattr(lab.quota, "release", release_to_others)
+    rig.quota.after("release", release_to_others)
     with pytest.raises(TooManyRunsError):
-        await lab.take(lab.new("slow"))
-    assert len(lab.store.batches) == MAX_LOOKS
+        await rig.take(rig.new("slow"))
+    assert len(rig.store.batches) == MAX_LOOKS
 
 
 async def test_a_limit_of_time_is_not_looked_into() -> None:
-    lab = Lab(RunLimits(starts_per_minute_per_user=1))
-    lab.end(await lab.start("first"), completed())
+    rig = SlotsRig(RunLimits(starts_per_minute_per_user=1))
+    rig.end(await rig.start("first"), completed())
     with pytest.raises(TooManyRunsError, match="at most 1 runs a minute") as refused:
-        await lab.take(lab.new("second"))
+        await rig.take(rig.new("second"))
     assert refused.value.retry_after_s == 55
-    assert lab.store.batches == []
+    assert rig.store.batches == []
 
 
 async def test_tokens_are_counted_when_a_slot_is_given_back() -> None:
-    lab = Lab(RunLimits(tokens_per_day_per_tenant=10))
-    await lab.give_back(await lab.start("first"), tokens=10)
+    rig = SlotsRig(RunLimits(tokens_per_day_per_tenant=10))
+    await rig.give_back(await rig.start("first"), tokens=10)
     with pytest.raises(TooManyRunsError, match="its daily budget of 10 tokens"):
-        await lab.take(lab.new("second"))
+        await rig.take(rig.new("second"))
 
 
-async def test_overdue_slots_of_the_dead_are_cleared_away_without_a_refusal(lab: Lab) -> None:
-    await lab.start("dead")
-    await lab.start("for hours", user_id="bob")
-    lab.clock.advance(OVERDUE_AFTER.total_seconds() + 16)
-    lab.store.heartbeat(RunKey(tenant="acme", run_id="for hours"), EXECUTOR, lease_until=lab.far)
-    await lab.give_back(await lab.start("new"))
-    assert lab.holders == {"for hours"}
+async def test_overdue_slots_of_the_dead_are_cleared_away_without_a_refusal(rig: SlotsRig) -> None:
+    await rig.start("dead")
+    await rig.start("for hours", user_id="bob")
+    rig.clock.advance(OVERDUE_AFTER.total_seconds() + 16)
+    rig.store.heartbeat(RunKey(tenant="acme", run_id="for hours"), EXECUTOR, lease_until=rig.far)
+    await rig.give_back(await rig.start("new"))
+    assert rig.holders == {"for hours"}
 
 
-async def test_a_store_that_is_away_refuses_a_start_and_forgives_an_end(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = await lab.start("first")
-
-    def away(*_: object, **__: object) -> None:
-        raise StoreUnavailableError("away")
-
-    monkeypatch.setattr(lab.quota, "take", away)
-    monkeypatch.setattr(lab.quota, "give_back", away)
-    await lab.give_back(run)
+async def test_a_store_that_is_away_refuses_a_start_and_forgives_an_end(rig: SlotsRig) -> None:
+    run = await rig.start("first")
+    rig.quota.fails("take", "give_back")
+    await rig.give_back(run)
     with pytest.raises(StoreUnavailableError):
-        await lab.take(lab.new("second"))
+        await rig.take(rig.new("second"))
 
 
-async def test_nothing_is_counted_where_there_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    lab = Lab(NONE)
-    for method in ("take", "give_back"):
-        monkeypatch.setattr(lab.quota, method, None)
-    await lab.give_back(await lab.start("first"), tokens=3)
-    assert lab.holders == set()
+async def test_nothing_is_counted_where_there_is_no_limit() -> None:
+    rig = SlotsRig(NONE)
+    rig.quota.fails("take", "give_back", error=AssertionError("counted"))
+    await rig.give_back(await rig.start("first"), tokens=3)
+    assert rig.holders == set()

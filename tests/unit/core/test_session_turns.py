@@ -15,15 +15,15 @@ from agentrun.service import session_turns
 from agentrun.service.run_execution import RunExecution
 from agentrun.service.run_launcher import RunLauncher
 from tests.fakes.scripted_engine import ScriptedEngine
+from tests.rig import ANA, Rig, read_all, types
 from tests.runs import SESSION, a_queued_run
-from tests.workshop import ANA, Workshop, read_all, types
 
 pytestmark = pytest.mark.anyio
 
 REQUEST = RunRequest(message="hello", session_id=UUID(SESSION))
 
 
-class Busy(Workshop):
+class SessionRig(Rig):
     """A session in which a run is under way, until its gate opens."""
 
     def __init__(self) -> None:
@@ -56,123 +56,121 @@ class Busy(Workshop):
 
 
 @pytest.fixture
-def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
+def rig(monkeypatch: pytest.MonkeyPatch) -> SessionRig:
     monkeypatch.setattr(session_turns, "LOOK_AGAIN_AFTER_S", 0.002)
-    return Busy()
+    return SessionRig()
 
 
-async def test_a_second_run_is_refused_while_the_first_one_runs(busy: Busy) -> None:
-    first = await busy.begin()
+async def test_a_second_run_is_refused_while_the_first_one_runs(rig: SessionRig) -> None:
+    first = await rig.begin()
     with pytest.raises(ConflictError, match=first.run.id):
-        await busy.begin()
-    busy.gate.set()
+        await rig.begin()
+    rig.gate.set()
     await read_all(first)
-    second = await busy.begin()
+    second = await rig.begin()
     await read_all(second)
-    assert busy.status(second) is RunStatus.COMPLETED
-    assert busy.lock == SessionLock()
+    assert rig.status(second) is RunStatus.COMPLETED
+    assert rig.lock == SessionLock()
 
 
-async def test_a_refused_run_leaves_nothing_behind(busy: Busy) -> None:
-    first = await busy.begin()
+async def test_a_refused_run_leaves_nothing_behind(rig: SessionRig) -> None:
+    first = await rig.begin()
     with pytest.raises(ConflictError):
-        await busy.begin()
-    assert set(busy.store.runs) == {first.run.key}
-    busy.gate.set()
+        await rig.begin()
+    assert set(rig.store.runs) == {first.run.key}
+    rig.gate.set()
     await read_all(first)
 
 
-async def test_a_queued_run_says_start_and_waits_for_its_turn(busy: Busy) -> None:
-    first = await busy.begin()
-    second = await busy.begin(SessionPolicy.ENQUEUE)
-    assert busy.status(second) is RunStatus.QUEUED
+async def test_a_queued_run_says_start_and_waits_for_its_turn(rig: SessionRig) -> None:
+    first = await rig.begin()
+    second = await rig.begin(SessionPolicy.ENQUEUE)
+    assert rig.status(second) is RunStatus.QUEUED
     head = await read_all(second, lambda event: event.event.event is EventType.START)
     assert types(head) == ["START"]
-    assert len(busy.engine.tasks) == 1
-    busy.gate.set()
-    await asyncio.gather(read_all(first), busy.running.ended(second))
-    run = busy.store.get(second.run.key)
+    assert len(rig.engine.tasks) == 1
+    rig.gate.set()
+    await asyncio.gather(read_all(first), rig.running.ended(second))
+    run = rig.store.get(second.run.key)
     assert (run.status, run.output) == (RunStatus.COMPLETED, "ab")
-    assert [turn.output for turn in busy.engine.tasks[1].history] == ["ab"]
+    assert [turn.output for turn in rig.engine.tasks[1].history] == ["ab"]
 
 
-async def test_queued_runs_go_in_the_order_in_which_they_came(busy: Busy) -> None:
-    executions = [await busy.begin()]
-    executions += [await busy.begin(SessionPolicy.ENQUEUE) for _ in range(3)]
-    assert busy.lock.queue == tuple(execution.run.id for execution in executions[1:])
-    busy.gate.set()
+async def test_queued_runs_go_in_the_order_in_which_they_came(rig: SessionRig) -> None:
+    executions = [await rig.begin()]
+    executions += [await rig.begin(SessionPolicy.ENQUEUE) for _ in range(3)]
+    assert rig.lock.queue == tuple(execution.run.id for execution in executions[1:])
+    rig.gate.set()
     await asyncio.gather(*(read_all(execution) for execution in executions))
-    assert [task.run_id for task in busy.engine.tasks] == [e.run.id for e in executions]
-    assert busy.lock == SessionLock()
+    assert [task.run_id for task in rig.engine.tasks] == [e.run.id for e in executions]
+    assert rig.lock == SessionLock()
 
 
-async def test_an_interrupting_run_cancels_the_one_before_it(busy: Busy) -> None:
-    first = await busy.begin()
-    second = await busy.begin(SessionPolicy.INTERRUPT)
+async def test_an_interrupting_run_cancels_the_one_before_it(rig: SessionRig) -> None:
+    first = await rig.begin()
+    second = await rig.begin(SessionPolicy.INTERRUPT)
     first_events = await read_all(first)
-    busy.gate.set()
+    rig.gate.set()
     await read_all(second)
     assert types(first_events)[-1] == "CANCELLED"
-    assert (busy.status(first), busy.status(second)) == (RunStatus.CANCELLED, RunStatus.COMPLETED)
-    past = busy.engine.tasks[1].history
+    assert (rig.status(first), rig.status(second)) == (RunStatus.CANCELLED, RunStatus.COMPLETED)
+    past = rig.engine.tasks[1].history
     assert [(turn.output, turn.is_whole) for turn in past] == [("a", False)]
 
 
-async def test_a_queued_run_that_is_cancelled_says_so_and_never_runs(busy: Busy) -> None:
-    first = await busy.begin()
-    second = await busy.begin(SessionPolicy.ENQUEUE)
-    third = await busy.begin(SessionPolicy.ENQUEUE)
-    busy.store.request_cancel(second.run.key, at=busy.clock.now())
-    assert busy.status(second) is RunStatus.CANCELLED
+async def test_a_queued_run_that_is_cancelled_says_so_and_never_runs(rig: SessionRig) -> None:
+    first = await rig.begin()
+    second = await rig.begin(SessionPolicy.ENQUEUE)
+    third = await rig.begin(SessionPolicy.ENQUEUE)
+    rig.store.request_cancel(second.run.key, at=rig.clock.now())
+    assert rig.status(second) is RunStatus.CANCELLED
     assert types(await read_all(second)) == ["START", "CANCELLED"]
-    assert busy.lock.queue == (third.run.id,)
-    busy.gate.set()
+    assert rig.lock.queue == (third.run.id,)
+    rig.gate.set()
     await asyncio.gather(read_all(first), read_all(third))
-    assert busy.status(third) is RunStatus.COMPLETED
-    assert second.run.id not in [task.run_id for task in busy.engine.tasks]
+    assert rig.status(third) is RunStatus.COMPLETED
+    assert second.run.id not in [task.run_id for task in rig.engine.tasks]
 
 
-async def test_a_session_whose_run_has_died_is_taken_over(busy: Busy) -> None:
-    dead = await busy.begin()
-    busy.gate.set()
+async def test_a_session_whose_run_has_died_is_taken_over(rig: SessionRig) -> None:
+    dead = await rig.begin()
+    rig.gate.set()
     await read_all(dead)
-    lost = busy.store.get(dead.run.key).model_copy(update={"status": RunStatus.RUNNING})
-    busy.store.runs[lost.key] = lost
-    busy.store.sessions["acme", SESSION].lock = SessionLock(active=lost.id, queue=("gone",))
-    busy.clock.advance(60)
-    await read_all(await busy.begin())
+    lost = rig.store.get(dead.run.key).model_copy(update={"status": RunStatus.RUNNING})
+    rig.store.runs[lost.key] = lost
+    rig.store.sessions["acme", SESSION].lock = SessionLock(active=lost.id, queue=("gone",))
+    rig.clock.advance(60)
+    await read_all(await rig.begin())
     key = RunKey(tenant="acme", run_id=lost.id)
-    assert busy.store.get(key).error_type == "LEASE_EXPIRED"
+    assert rig.store.get(key).error_type == "LEASE_EXPIRED"
 
 
 @pytest.mark.parametrize("policy", [SessionPolicy.ENQUEUE, SessionPolicy.INTERRUPT])
 async def test_a_run_that_finds_the_queue_full_is_told_to_come_back(
-    busy: Busy, policy: SessionPolicy
+    rig: SessionRig, policy: SessionPolicy
 ) -> None:
-    first = await busy.begin()
-    waiting = busy.fill_queue(first.run.id)
-    known = set(busy.store.runs)
+    first = await rig.begin()
+    waiting = rig.fill_queue(first.run.id)
+    known = set(rig.store.runs)
     with pytest.raises(TooManyRunsError, match=f"At most {MAX_QUEUED} runs may wait") as refused:
-        await busy.begin(policy)
+        await rig.begin(policy)
     assert refused.value.retry_after_s > 0
-    assert busy.lock.queue == waiting
-    assert set(busy.store.runs) == known
-    busy.gate.set()
+    assert rig.lock.queue == waiting
+    assert set(rig.store.runs) == known
+    rig.gate.set()
     await read_all(first)
-    assert busy.status(first) is RunStatus.COMPLETED
+    assert rig.status(first) is RunStatus.COMPLETED
 
 
-async def test_a_queue_that_fills_up_meanwhile_refuses_too(busy: Busy) -> None:
-    first = await busy.begin()
-    start = busy.store.start
+async def test_a_queue_that_fills_up_meanwhile_refuses_too(rig: SessionRig) -> None:
+    first = await rig.begin()
 
-    def start_late(run: AgentRun, *args: Any, **kwargs: Any) -> str:
+    def be_faster(run: AgentRun, *_: Any, **__: Any) -> None:
         if run.status is RunStatus.QUEUED:
-            busy.fill_queue(first.run.id)
-        return start(run, *args, **kwargs)
+            rig.fill_queue(first.run.id)
 
-    busy.store.start = start_late  # type: ignore[method-assign] # somebody is faster
+    rig.store.before("start", be_faster)
     with pytest.raises(TooManyRunsError, match=f"At most {MAX_QUEUED} runs may wait"):
-        await busy.begin(SessionPolicy.ENQUEUE)
-    busy.gate.set()
+        await rig.begin(SessionPolicy.ENQUEUE)
+    rig.gate.set()
     await read_all(first)

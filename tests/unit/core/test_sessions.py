@@ -1,7 +1,6 @@
 """Conversations: who sees which, and what they are shown of them."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +16,6 @@ from agentrun.domain.errors import (
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
 from agentrun.service import repairs, sessions
-from agentrun.service.run_ports import RunPorts
 from agentrun.service.sessions import (
     delete_session,
     get_session,
@@ -25,9 +23,7 @@ from agentrun.service.sessions import (
     session_messages,
     session_runs,
 )
-from tests.fakes.clock import FixedClock
-from tests.fakes.in_memory_conversations import InMemoryConversations
-from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
+from tests.rig import Rig
 from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed
 
 READ, WRITE = frozenset({"runs:read"}), frozenset({"runs:write"})
@@ -47,13 +43,7 @@ def as_said(turn: PastTurn) -> Sequence[Message]:
     return [Message(**question, run_id=turn.run_id)]
 
 
-class Talking:
-    def __init__(self) -> None:
-        self.store = InMemoryRunStore(InMemoryEventLog())
-        self.conversations = InMemoryConversations(self.store)
-        self.clock = FixedClock(AT)
-        self.ports = RunPorts(self.store, self.store.log, ThreadPoolExecutor(1), self.clock)
-
+class SessionsRig(Rig):
     def begin(self, number: int = 1, **changes: Any) -> AgentRun:
         at = AT + timedelta(milliseconds=number)
         run = a_run(f"run-{number}", **{"created_at": at, "input": f"say {number}"} | changes)
@@ -74,9 +64,9 @@ class Talking:
     def one(self, principal: Principal = ANA, session_id: str = SESSION) -> Session:
         return get_session(principal, session_id, conversations=self.conversations)
 
-    def runs(self, principal: Principal = ANA, session_id: str = SESSION) -> list[AgentRun]:
+    def session_runs(self, principal: Principal = ANA, session_id: str = SESSION) -> list[AgentRun]:
         return session_runs(
-            principal, session_id, conversations=self.conversations, ports=self.ports
+            principal, session_id, conversations=self.conversations, ports=self.runs
         )
 
     def messages(self, principal: Principal = ANA, session_id: str = SESSION) -> list[Message]:
@@ -85,7 +75,7 @@ class Talking:
             session_id,
             transcript=as_said,
             conversations=self.conversations,
-            ports=self.ports,
+            ports=self.runs,
         )
 
     def delete(self, principal: Principal = ANA, session_id: str = SESSION) -> None:
@@ -93,15 +83,15 @@ class Talking:
 
 
 @pytest.fixture
-def talking() -> Talking:
-    return Talking()
+def rig() -> SessionsRig:
+    return SessionsRig()
 
 
-LOOKS: dict[str, Callable[[Talking, Principal, str], object]] = {
-    "session": Talking.one,
-    "runs": Talking.runs,
-    "messages": Talking.messages,
-    "delete": Talking.delete,
+LOOKS: dict[str, Callable[[SessionsRig, Principal, str], object]] = {
+    "session": SessionsRig.one,
+    "runs": SessionsRig.session_runs,
+    "messages": SessionsRig.messages,
+    "delete": SessionsRig.delete,
 }
 each_look = pytest.mark.parametrize("look", list(LOOKS))
 
@@ -109,130 +99,130 @@ each_look = pytest.mark.parametrize("look", list(LOOKS))
 @each_look
 @pytest.mark.parametrize("name", list(STRANGERS))
 def test_to_strangers_a_session_looks_exactly_like_a_missing_one(
-    talking: Talking, look: str, name: str
+    rig: SessionsRig, look: str, name: str
 ) -> None:
-    talking.turn()
+    rig.turn()
     with pytest.raises(SessionNotFoundError) as foreign:
-        LOOKS[look](talking, STRANGERS[name], SESSION)
+        LOOKS[look](rig, STRANGERS[name], SESSION)
     with pytest.raises(SessionNotFoundError) as missing:
-        LOOKS[look](talking, STRANGERS[name], "nothing")
+        LOOKS[look](rig, STRANGERS[name], "nothing")
     assert str(foreign.value).replace(SESSION, "nothing") == str(missing.value)
-    assert talking.one().user_id == "ana"
+    assert rig.one().user_id == "ana"
 
 
 @each_look
 @pytest.mark.parametrize("session_id", ["a#b", "", "x" * 65, "é", "a/b", " ", "a\n"])
 def test_a_malformed_id_is_like_an_unknown_one(
-    talking: Talking, look: str, session_id: str
+    rig: SessionsRig, look: str, session_id: str
 ) -> None:
-    talking.turn(session_id=session_id)
+    rig.turn(session_id=session_id)
     with pytest.raises(SessionNotFoundError):
-        LOOKS[look](talking, ANA, session_id)
+        LOOKS[look](rig, ANA, session_id)
 
 
 @each_look
-def test_every_look_needs_its_scope(talking: Talking, look: str) -> None:
-    talking.turn()
+def test_every_look_needs_its_scope(rig: SessionsRig, look: str) -> None:
+    rig.turn()
     without = ANA.model_copy(update={"scopes": READ if look == "delete" else frozenset()})
     with pytest.raises(ForbiddenError):
-        LOOKS[look](talking, without, SESSION)
+        LOOKS[look](rig, without, SESSION)
 
 
 @each_look
-def test_the_tenants_admin_may_look_without_scopes(talking: Talking, look: str) -> None:
-    talking.turn()
-    owners = LOOKS[look](talking, ANA, SESSION) if look != "delete" else None
-    assert LOOKS[look](talking, ROOT, SESSION) == owners
+def test_the_tenants_admin_may_look_without_scopes(rig: SessionsRig, look: str) -> None:
+    rig.turn()
+    owners = LOOKS[look](rig, ANA, SESSION) if look != "delete" else None
+    assert LOOKS[look](rig, ROOT, SESSION) == owners
 
 
-def test_a_uuid_is_found_however_it_is_spelled(talking: Talking) -> None:
-    talking.turn()
-    assert talking.one(session_id=SESSION.upper()).id == SESSION
-    assert talking.one(session_id=SESSION.replace("-", "")).id == SESSION
+def test_a_uuid_is_found_however_it_is_spelled(rig: SessionsRig) -> None:
+    rig.turn()
+    assert rig.one(session_id=SESSION.upper()).id == SESSION
+    assert rig.one(session_id=SESSION.replace("-", "")).id == SESSION
 
 
 def test_callers_list_their_own_sessions_and_an_admin_those_of_others_too(
-    talking: Talking,
+    rig: SessionsRig,
 ) -> None:
-    talking.turn(1, session_id="anas")
-    talking.turn(2, session_id="bobs", user_id="bob")
-    talking.turn(3, session_id="roots", user_id="root")
-    talking.turn(4, session_id="theirs", org_id="umbrella")
-    assert talking.listed(ANA) == talking.listed(ANA, user_id="ana") == ["anas"]
-    assert talking.listed(ROOT) == ["roots"]
-    assert talking.listed(ROOT, user_id="bob") == ["bobs"]
+    rig.turn(1, session_id="anas")
+    rig.turn(2, session_id="bobs", user_id="bob")
+    rig.turn(3, session_id="roots", user_id="root")
+    rig.turn(4, session_id="theirs", org_id="umbrella")
+    assert rig.listed(ANA) == rig.listed(ANA, user_id="ana") == ["anas"]
+    assert rig.listed(ROOT) == ["roots"]
+    assert rig.listed(ROOT, user_id="bob") == ["bobs"]
     with pytest.raises(ForbiddenError):
-        talking.listed(ANA, user_id="bob")
+        rig.listed(ANA, user_id="bob")
     with pytest.raises(ForbiddenError):
-        talking.listed(ANA.model_copy(update={"scopes": frozenset()}))
+        rig.listed(ANA.model_copy(update={"scopes": frozenset()}))
 
 
-def test_an_empty_parameter_is_like_none(talking: Talking) -> None:
-    talking.turn()
-    assert talking.listed(ANA, user_id="", agent_id="", cursor="") == [SESSION]
+def test_an_empty_parameter_is_like_none(rig: SessionsRig) -> None:
+    rig.turn()
+    assert rig.listed(ANA, user_id="", agent_id="", cursor="") == [SESSION]
 
 
-def test_a_page_is_of_the_size_asked_for(talking: Talking) -> None:
+def test_a_page_is_of_the_size_asked_for(rig: SessionsRig) -> None:
     for number in range(1, 6):
-        talking.turn(number, session_id=f"session-{number}")
-    pages = [talking.listed(ANA, size=2, page=page) for page in range(4)]
+        rig.turn(number, session_id=f"session-{number}")
+    pages = [rig.listed(ANA, size=2, page=page) for page in range(4)]
     assert pages == [["session-5", "session-4"], ["session-3", "session-2"], ["session-1"], []]
 
 
-def test_a_page_and_a_cursor_are_refused_together(talking: Talking) -> None:
+def test_a_page_and_a_cursor_are_refused_together(rig: SessionsRig) -> None:
     for page in (0, 3):
         with pytest.raises(InvalidRequestError, match="page and cursor") as refused:
-            talking.listed(ANA, page=page, cursor="anything")
+            rig.listed(ANA, page=page, cursor="anything")
         assert refused.value.params[0][0] == "page"
 
 
 def test_runs_are_the_newest_of_the_session_the_oldest_first(
-    talking: Talking, monkeypatch: pytest.MonkeyPatch
+    rig: SessionsRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1, 8):
-        talking.turn(number)
+        rig.turn(number)
     monkeypatch.setattr(sessions, "MAX_RUNS", 5)
     monkeypatch.setattr(repairs, "MAX_BATCH", 2)
-    assert [run.id for run in talking.runs()] == [f"run-{number}" for number in range(3, 8)]
-    assert [said.run_id for said in talking.messages()] == [f"run-{n}" for n in range(3, 8)]
+    assert [run.id for run in rig.session_runs()] == [f"run-{number}" for number in range(3, 8)]
+    assert [said.run_id for said in rig.messages()] == [f"run-{n}" for n in range(3, 8)]
 
 
-def test_the_texts_of_runs_are_cut(talking: Talking) -> None:
-    talking.turn(1, input="é" * 4_000)
-    (run,) = talking.runs()
+def test_the_texts_of_runs_are_cut(rig: SessionsRig) -> None:
+    rig.turn(1, input="é" * 4_000)
+    (run,) = rig.session_runs()
     assert (run.input, run.input_truncated) == ("é" * 2_048, True)
     assert (run.output, run.output_truncated) == ("hi", None)
 
 
-def test_a_dead_run_is_failed_for_whoever_looks(talking: Talking) -> None:
-    run = talking.begin()
-    talking.clock.advance(60)
-    (seen,) = talking.runs()
+def test_a_dead_run_is_failed_for_whoever_looks(rig: SessionsRig) -> None:
+    run = rig.begin()
+    rig.clock.advance(60)
+    (seen,) = rig.session_runs()
     assert (seen.status, seen.error_type) == (RunStatus.FAILED, LEASE_EXPIRED)
-    assert talking.store.get(run.key).status is RunStatus.FAILED
+    assert rig.store.get(run.key).status is RunStatus.FAILED
 
 
-def test_what_was_said_to_a_dead_run_is_not_lost(talking: Talking) -> None:
-    talking.turn(1)
-    run = talking.begin(2)
-    assert [said.content for said in talking.messages()] == ["say 1"]
-    talking.clock.advance(60)
-    assert [said.content for said in talking.messages()] == ["say 1", "say 2"]
-    assert talking.store.get(run.key).error_type == LEASE_EXPIRED
+def test_what_was_said_to_a_dead_run_is_not_lost(rig: SessionsRig) -> None:
+    rig.turn(1)
+    run = rig.begin(2)
+    assert [said.content for said in rig.messages()] == ["say 1"]
+    rig.clock.advance(60)
+    assert [said.content for said in rig.messages()] == ["say 1", "say 2"]
+    assert rig.store.get(run.key).error_type == LEASE_EXPIRED
 
 
-def test_a_lock_that_outlives_its_run_is_no_obstacle(talking: Talking) -> None:
-    talking.turn(1)
-    run = talking.begin(2)
-    del talking.store.runs[run.key]
-    assert [said.content for said in talking.messages()] == ["say 1"]
+def test_a_lock_that_outlives_its_run_is_no_obstacle(rig: SessionsRig) -> None:
+    rig.turn(1)
+    run = rig.begin(2)
+    del rig.store.runs[run.key]
+    assert [said.content for said in rig.messages()] == ["say 1"]
 
 
-def test_a_deleted_session_takes_its_live_run_along(talking: Talking) -> None:
-    run = talking.begin()
-    talking.delete()
+def test_a_deleted_session_takes_its_live_run_along(rig: SessionsRig) -> None:
+    run = rig.begin()
+    rig.delete()
     with pytest.raises(SessionNotFoundError):
-        talking.one()
+        rig.one()
     with pytest.raises(RunNotFoundError):
-        talking.store.get(run.key)
-    assert talking.listed(ANA) == []
+        rig.store.get(run.key)
+    assert rig.listed(ANA) == []

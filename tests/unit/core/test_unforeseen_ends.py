@@ -19,13 +19,13 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.outcomes import Failed, Outcome
-from agentrun.domain.ports import AgentTask
 from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
 from agentrun.http.sse import encode_stream
 from agentrun.service.run_recorder import RecordingPace
-from tests.runs import AT, a_request, a_run
-from tests.workshop import PATIENT, QUICK, Workshop, types
+from tests.fakes.scripted_engine import ScriptedEngine
+from tests.rig import PATIENT, QUICK, StartedRig, types
+from tests.runs import AT
 
 pytestmark = pytest.mark.anyio
 
@@ -35,53 +35,25 @@ CALL = {"id": "c", "name": "t"}
 APPROVAL = PendingApproval(id="c", tool="t", tool_name="t", arguments={"n": HALF})
 
 
-class Engine:
-    """The port `AgentEngine`, saying what it is given; it waits after it if it is to."""
-
-    def __init__(self, *outputs: EngineOutput, waits: bool = False) -> None:
-        self._outputs = outputs
-        self._waits = waits
-
-    async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
-        for output in self._outputs:
-            yield output
-        if self._waits:
-            await asyncio.Event().wait()
+def saying(*outputs: EngineOutput, waits: bool = False) -> ScriptedEngine:
+    """Return an engine that says this and, if it is to, waits after it."""
+    return ScriptedEngine([*outputs, *([asyncio.Event()] if waits else [])])
 
 
-class Stage(Workshop):
-    """A started run, and what its reader saw of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.store.start(a_run(), a_request())
-        self.streamed: list[RecordedEvent] = []
-
-    async def run(self, engine: Engine, pace: RecordingPace = PATIENT) -> Outcome | None:
-        execution = self.execution(engine, pace=pace)
-        executing = asyncio.create_task(execution.execute())
-        async for batch in execution.batches(idle_s=60):
-            self.streamed += batch
-        return await executing
-
-    def check_that_it_failed(self) -> None:
-        """Check that reader, log and state agree that it has failed, once."""
-        run = self.store.get(a_run().key)
-        assert (run.status, run.error_type) == (RunStatus.FAILED, "INTERNAL_ERROR")
-        assert run.last_event_id == self.streamed[-1].id
-        written = self.logged(a_run().key)
-        for events in (self.streamed, written):
-            assert events[-1].event == INTERNAL
-            assert types(events)[-2] == "METRICS"
-            assert not {"STOP", "PAUSED", "ERROR"} & set(types(events[:-1]))
-        assert written[-1] == self.streamed[-1]
+def check_that_it_failed(rig: StartedRig) -> None:
+    """Check that reader, log and state agree that it has failed, once."""
+    assert (rig.stored.status, rig.stored.error_type) == (RunStatus.FAILED, "INTERNAL_ERROR")
+    assert rig.stored.last_event_id == rig.streamed[-1].id
+    for events in (rig.streamed, rig.written):
+        assert events[-1].event == INTERNAL
+        assert types(events)[-2] == "METRICS"
+        assert not {"STOP", "PAUSED", "ERROR"} & set(types(events[:-1]))
+    assert rig.written[-1] == rig.streamed[-1]
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
+def rig() -> StartedRig:
+    return StartedRig()
 
 
 @pytest.mark.parametrize(
@@ -101,104 +73,90 @@ def stage() -> Stage:
     ids=lambda event: type(event).__name__,
 )
 async def test_an_event_that_cannot_be_written_fails_the_run(
-    stage: Stage, event: EngineEvent
+    rig: StartedRig, event: EngineEvent
 ) -> None:
-    outcome = await stage.run(Engine(ContentDelta(text="so far"), event))
+    outcome = await rig.run(saying(ContentDelta(text="so far"), event))
     assert isinstance(outcome, Failed)
-    stage.check_that_it_failed()
+    check_that_it_failed(rig)
     assert outcome.output == "so far"
-    assert [recorded.id for recorded in stage.streamed] == [1, 2, 3, 4]
-    assert stage.logged(a_run().key) == stage.streamed
+    assert [recorded.id for recorded in rig.streamed] == [1, 2, 3, 4]
+    assert rig.written == rig.streamed
 
 
-class RefusingLog:
-    """Refuses segments that hold a certain event, as a writer would that has no form for it."""
+def refuse(rig: StartedRig, refused: Callable[[Any], bool]) -> None:
+    """Refuse segments that hold a certain event, as a writer would that has no form for it."""
 
-    def __init__(self, real: Callable[..., None], refused: Callable[[Any], bool]) -> None:
-        self._real = real
-        self._refused = refused
-        self.written: list[RecordedEvent] = []
+    def has_it(_key: RunKey, events: Sequence[RecordedEvent], **_: Any) -> bool:
+        return any(refused(recorded.event) for recorded in events)
 
-    def __call__(self, key: RunKey, events: Sequence[RecordedEvent], **more: Any) -> None:
-        if any(self._refused(recorded.event) for recorded in events):
-            raise TypeError("no form for it")
-        self.written += events
-        self._real(key, events, **more)
+    rig.log.fails("append", error=TypeError("no form for it"), when=has_it)
 
 
 @pytest.mark.parametrize("pace", [PATIENT, QUICK], ids=["with the end", "meanwhile"])
 async def test_a_segment_that_cannot_be_written_fails_the_run_and_costs_one_event(
-    stage: Stage, pace: RecordingPace
+    rig: StartedRig, pace: RecordingPace
 ) -> None:
-    refusing = RefusingLog(stage.log.append, lambda event: event == ContentDelta(text="b"))
-    stage.log.append = refusing  # type: ignore[method-assign]
+    written: list[RecordedEvent] = []
+    rig.log.before("append", lambda _, events, **__: written.extend(events))
+    refuse(rig, lambda event: event == ContentDelta(text="b"))
     said = [ContentDelta(text=text) for text in "abc"]
-    await stage.run(Engine(*said, waits=pace is QUICK), pace)
-    stage.check_that_it_failed()
-    assert [recorded.id for recorded in stage.logged(a_run().key)] == [1, 2, 4, 5, 6]
+    await rig.run(saying(*said, waits=pace is QUICK), pace)
+    check_that_it_failed(rig)
+    assert [recorded.id for recorded in rig.written] == [1, 2, 4, 5, 6]
     # Nobody who follows the log could take it for COMPLETED meanwhile.
-    assert "STOP" not in types(refusing.written)
+    assert "STOP" not in types(written)
 
 
-async def test_an_end_that_has_no_form_in_the_log_fails_the_run(stage: Stage) -> None:
-    refusing = RefusingLog(stage.log.append, lambda event: event.event == "STOP")
-    stage.log.append = refusing  # type: ignore[method-assign]
-    await stage.run(Engine(ContentDelta(text="all")))
-    stage.check_that_it_failed()
-    assert stage.logged(a_run().key) == stage.streamed
+async def test_an_end_that_has_no_form_in_the_log_fails_the_run(rig: StartedRig) -> None:
+    refuse(rig, lambda event: event.event == "STOP")
+    await rig.run(saying(ContentDelta(text="all")))
+    check_that_it_failed(rig)
+    assert rig.written == rig.streamed
 
 
-async def test_an_end_that_has_no_form_in_the_state_fails_the_run(stage: Stage) -> None:
-    real, append = stage.store.finish, stage.log.append
+async def test_an_end_that_has_no_form_in_the_state_fails_the_run(rig: StartedRig) -> None:
     writes: list[tuple[RunKey, Sequence[RecordedEvent]]] = []
 
-    def note(key: RunKey, events: Sequence[RecordedEvent], **more: Any) -> None:
+    def note(key: RunKey, events: Sequence[RecordedEvent], **_: Any) -> None:
         if "STOP" in types(events):
             writes.append((key, events))
-        append(key, events, **more)
 
-    stage.log.append = note  # type: ignore[method-assign]
+    def is_success(_key: RunKey, _executor: str, outcome: Outcome, **_: Any) -> bool:
+        return outcome.status is RunStatus.COMPLETED
 
-    def finish(key: RunKey, executor: str, outcome: Outcome, **more: Any) -> object:
-        if outcome.status is RunStatus.COMPLETED:
-            raise TypeError("no form for it")
-        return real(key, executor, outcome, **more)
-
-    stage.store.finish = finish  # type: ignore[assignment, method-assign]
-    await stage.run(Engine(ContentDelta(text="all")))
+    rig.log.before("append", note)
+    rig.store.fails("finish", error=TypeError("no form for it"), when=is_success)
+    await rig.run(saying(ContentDelta(text="all")))
     # The log had the STOP by then: the ERROR has taken its place.
-    stage.check_that_it_failed()
-    assert stage.logged(a_run().key) == stage.streamed
+    check_that_it_failed(rig)
+    assert rig.written == rig.streamed
     # A write whose reply was lost may be applied again, up to half a minute later.
     (refused,) = writes
-    append(*refused, at=AT)
-    assert stage.logged(a_run().key) == stage.streamed
+    rig.log.append(*refused, at=AT)
+    assert rig.written == rig.streamed
 
 
-async def test_a_heartbeat_that_breaks_fails_the_run(stage: Stage) -> None:
-    def heartbeat(*_: object, **__: object) -> object:
-        raise TypeError("broken")
-
-    stage.store.heartbeat = heartbeat  # type: ignore[assignment, method-assign]
-    await stage.run(Engine(ContentDelta(text="so far"), waits=True), QUICK)
-    stage.check_that_it_failed()
+async def test_a_heartbeat_that_breaks_fails_the_run(rig: StartedRig) -> None:
+    rig.store.fails("heartbeat", error=TypeError("broken"))
+    await rig.run(saying(ContentDelta(text="so far"), waits=True), QUICK)
+    check_that_it_failed(rig)
 
 
 @pytest.mark.parametrize("cost", [float("nan"), float("inf")])
-async def test_a_cost_that_is_no_number_is_not_known(stage: Stage, cost: float) -> None:
+async def test_a_cost_that_is_no_number_is_not_known(rig: StartedRig, cost: float) -> None:
     assert Metrics(cost_usd=cost) == Metrics()
 
 
-async def test_an_execution_whose_reader_fails_ends_as_failed(stage: Stage) -> None:
-    execution = stage.execution(Engine(ContentDelta(text="a"), waits=True))
+async def test_an_execution_whose_reader_fails_ends_as_failed(rig: StartedRig) -> None:
+    execution = rig.execution(saying(ContentDelta(text="a"), waits=True))
     executing = asyncio.create_task(execution.execute())
     async for batch in execution.batches(idle_s=60):
-        stage.streamed += batch
-        if "CONTENT_DELTA" in types(stage.streamed):
+        rig.streamed += batch
+        if "CONTENT_DELTA" in rig.types:
             execution.fail()
     assert isinstance(await executing, Failed)
-    assert types(stage.streamed)[-2:] == ["METRICS", "ERROR"]
-    assert stage.store.get(a_run().key).status is RunStatus.FAILED
+    assert rig.types[-2:] == ["METRICS", "ERROR"]
+    assert rig.stored.status is RunStatus.FAILED
 
 
 def unwritable(number: int, event: EngineOutput | Error) -> RecordedEvent:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lambda_runtime_process import ROOT
+from tests.lambda_runtime.process import ROOT
 
 WRAPPER = ROOT / "layers" / "streaming" / "bootstrap"
 

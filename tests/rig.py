@@ -1,8 +1,10 @@
 """All that a service needs to start, execute, continue and read runs, in memory."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -20,7 +22,7 @@ from agentrun.service.launch_ports import APPROVAL_EXPIRY, LaunchPorts
 from agentrun.service.pending_turn import PendingTurn
 from agentrun.service.reader_places import ReaderPlaces
 from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_launcher import LauncherSettings, RunLauncher
+from agentrun.service.run_launcher import LauncherSettings, RunLauncher, RunStream
 from agentrun.service.run_ports import RunPorts
 from agentrun.service.run_recorder import RecordingPace
 from agentrun.service.run_slots import RunSlots, slot_at
@@ -78,8 +80,8 @@ class NoMedia:
         raise AssertionError(f"nothing was to be downloaded: {urls}")
 
 
-class Workshop:
-    """The stores, the clock and the ports; ids are `id-1`, `id-2`, …"""
+class Rig:
+    """Stores, clock and ports, wired as the functions wire them; ids are `id-1`, `id-2`, …"""
 
     def __init__(self, limits: RunLimits = NO_LIMITS, *, max_readers: int = 0) -> None:
         self.log = InMemoryEventLog(longest_pause=APPROVAL_EXPIRY)
@@ -140,17 +142,47 @@ class Workshop:
         return list(self.log.read(key, after=0, at=self.clock.now()))
 
 
+class StartedRig(Rig):
+    """A started run, to be executed, and what its reader sees of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streamed: list[RecordedEvent] = []
+        self.store.start(a_run(), a_request())
+
+    async def run(
+        self, engine: AgentEngine, pace: RecordingPace = PATIENT, **options: Any
+    ) -> Outcome | None:
+        execution = self.execution(engine, pace=pace)
+        executing = asyncio.create_task(execution.execute(**options))
+        async for batch in execution.batches(idle_s=60):
+            self.streamed += batch
+        return await executing
+
+    @property
+    def types(self) -> list[EventType]:
+        return types(self.streamed)
+
+    @property
+    def written(self) -> list[RecordedEvent]:
+        return self.logged(a_run().key)
+
+    @property
+    def stored(self) -> AgentRun:
+        return self.store.get(a_run().key)
+
+
 def types(events: Sequence[RecordedEvent]) -> list[EventType]:
     """Give what kinds of events these are."""
     return [recorded.event.event for recorded in events]
 
 
 async def read_all(
-    execution: RunExecution, until: Callable[[RecordedEvent], bool] = lambda _: False
+    stream: RunStream, until: Callable[[RecordedEvent], bool] = lambda _: False
 ) -> list[RecordedEvent]:
     """Read a stream to its end, or to the first event that is the one."""
     read: list[RecordedEvent] = []
-    async for batch in execution.batches(idle_s=60):
+    async for batch in stream.batches(idle_s=60):
         read += batch
         if any(until(event) for event in batch):
             break

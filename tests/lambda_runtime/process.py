@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-APPS = Path(__file__).parent / "integration" / "lambda_asgi_apps"
+ROOT = Path(__file__).resolve().parents[2]
+APPS = ROOT / "tests" / "integration" / "lambda_asgi_apps"
 TIMEOUT_S = 15
 
 

@@ -1,22 +1,45 @@
-"""The stores that a conversation needs, and conversations in them."""
+"""The stores of runs and what a suite does with them, in memory and on DynamoDB."""
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
+from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo_event_log import DynamoEventLog
+from agentrun.adapters.dynamo_run_store import DynamoRunStore
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import ConversationStore, EventLog, RunStore
 from agentrun.domain.runs import AgentRun
+from tests.fakes.in_memory_conversations import InMemoryConversations
+from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
+from tests.tables import TABLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @dataclass
-class ConversationStores:
+class Stores:
     """A run store, its log, and the conversation store that reads what they have written."""
 
     runs: RunStore
     log: EventLog
     conversations: ConversationStore
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        log = InMemoryEventLog()
+        runs = InMemoryRunStore(log)
+        return cls(runs, log, InMemoryConversations(runs))
+
+    @classmethod
+    def on_dynamo(cls, client: "DynamoDBClient") -> Self:
+        return cls(
+            DynamoRunStore(client, TABLE),
+            DynamoEventLog(client, TABLE),
+            DynamoConversationStore(client, TABLE),
+        )
 
     def begin(
         self,
