@@ -108,5 +108,5 @@ def test_users_whose_names_are_too_long_for_a_key_are_not_taken_for_another() ->
 def test_one_function_alone_writes_a_tenant_into_a_key() -> None:
     modules = {path.name: path.read_text() for path in ADAPTERS.rglob("*.py")}
     assert [name for name, text in modules.items() if re.search(r"[\"']ORG[#\"']", text)] == [
-        "dynamo_items.py"
+        "items.py"
     ]
