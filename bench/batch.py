@@ -10,9 +10,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from agentrun.adapters.dynamo_client import dynamo_client
-from agentrun.adapters.dynamo_items import header_item, header_key
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.items import header_item, header_key
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from bench.capacity_units import CapacityMeter

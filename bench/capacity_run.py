@@ -11,28 +11,28 @@ from pydantic import JsonValue
 
 from agent_catalog import load_catalog
 from agent_catalog.media.loader import UrlMediaLoader
-from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_reader_quota import DynamoReaderQuota
-from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
+from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, Metrics
-from agentrun.domain.model import Model
 from agentrun.domain.ports import AgentTask, ArgumentChecker
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey
 from agentrun.domain.turns import EngineOutput, TurnEnded
-from agentrun.service.launch_ports import LaunchPorts
-from agentrun.service.reader_places import ReaderPlaces
-from agentrun.service.reconnect import Reader
-from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_launcher import LauncherSettings, RunLauncher
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_recorder import RecordingPace
-from agentrun.service.run_slots import RunSlots
+from agentrun.domain.value import Value
+from agentrun.service.executing.execution import RunExecution
+from agentrun.service.executing.recorder import RecordingPace
+from agentrun.service.launcher import LauncherSettings, RunLauncher
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.places import ReaderPlaces
+from agentrun.service.starting.launch_ports import LaunchPorts
+from agentrun.service.starting.reconnect import Reader
+from agentrun.service.starting.slots import RunSlots
 from agentrun.settings import Settings
 from bench.processes import ROOT
 from tests.tables import TABLE
@@ -45,7 +45,7 @@ BODY: dict[str, JsonValue] = {"message": "How do I attach to a run again?"}
 _EVENTS_PER_S = 20
 
 
-class RunShape(Model):
+class RunShape(Value):
     """A run that is recorded; `speed` is how many times faster than life everything in it goes."""
 
     seconds: int

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from agentrun.adapters.dynamo_client import dynamo_client
-from agentrun.adapters.dynamo_conversation_items import session_list_key, session_list_position
-from agentrun.adapters.dynamo_items import session_key
+from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.items import session_key, session_list_key, session_list_position
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey
-from agentrun.service.attach import whole_run
-from agentrun.service.reconnect import Reader, SentAgain, run_sent_before
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_recorder import RecordingPace
-from agentrun.service.session_turns import LOOK_AGAIN_AFTER_S
+from agentrun.service.executing.recorder import RecordingPace
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.follow import whole_run
+from agentrun.service.starting.reconnect import Reader, SentAgain, run_sent_before
+from agentrun.service.starting.session_queue import LOOK_AGAIN_AFTER_S
 from bench.capacity_run import (
     AGENT,
     BODY,

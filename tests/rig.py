@@ -18,14 +18,15 @@ from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.domain.turns import Resumption
-from agentrun.service.launch_ports import APPROVAL_EXPIRY, LaunchPorts
-from agentrun.service.pending_turn import PendingTurn
-from agentrun.service.reader_places import ReaderPlaces
-from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_launcher import LauncherSettings, RunLauncher, RunStream
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_recorder import RecordingPace
-from agentrun.service.run_slots import RunSlots, slot_at
+from agentrun.service.executing.execution import RunExecution
+from agentrun.service.executing.recorder import RecordingPace
+from agentrun.service.launcher import LauncherSettings, RunLauncher
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.places import ReaderPlaces
+from agentrun.service.reading.result import RunStream
+from agentrun.service.starting.launch_ports import APPROVAL_EXPIRY, LaunchPorts
+from agentrun.service.starting.pending_execution import PendingExecution
+from agentrun.service.starting.slots import RunSlots, slot_at
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_quota import InMemoryRunQuota
@@ -129,7 +130,7 @@ class Rig:
             message="hello",
             resumption=resumption,
         )
-        turn = PendingTurn(
+        turn = PendingExecution(
             run=run,
             task=task,
             request=a_request(),

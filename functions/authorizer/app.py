@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agentrun.adapters.jwt_verifier import verifier_from
+from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.domain.errors import UnauthenticatedError
 from agentrun.http.bearer import authorizer_context, bearer_token
 from agentrun.http.lambda_refusal import RefusedTokenError

@@ -8,10 +8,10 @@ from mangum import Mangum
 
 from agent_catalog import load_catalog
 from agent_catalog.transcript import transcript
-from agentrun.adapters.dynamo_client import dynamo_client
-from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.principal import Principal
 from agentrun.http.answer_size import MAX_ANSWER_BYTES
@@ -22,10 +22,9 @@ from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
 from agentrun.http.fastapi_problems import install_problem_handlers
 from agentrun.http.queries import Fields, IncludeInactive, RunIds
 from agentrun.http.session_routes import session_routes
-from agentrun.service.cancel_run import cancel_run
-from agentrun.service.list_agents import find_agent, list_agents
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_status import distinct_run_ids, get_run, get_runs
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.agents import find_agent, list_agents
+from agentrun.service.reading.runs import cancel_run, distinct_run_ids, get_run, get_runs
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json
 

@@ -7,26 +7,26 @@ from starlette.applications import Starlette
 
 from agent_catalog import load_catalog, tell_fault
 from agent_catalog.media.loader import UrlMediaLoader
-from agentrun.adapters.dynamo_client import dynamo_client
-from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_reader_quota import DynamoReaderQuota
-from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
-from agentrun.adapters.jwt_verifier import verifier_from
+from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
+from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
+from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.http.authentication import by_bearer_token
 from agentrun.http.base_path import BasePathMiddleware
 from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
 from agentrun.http.invocations import KeptInvocations, ending_with
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
-from agentrun.service.deferred_engine import DeferredEngine, LoadedEngine
-from agentrun.service.launch_ports import LaunchPorts
-from agentrun.service.reader_places import ReaderPlaces
-from agentrun.service.run_launcher import LauncherSettings, RunLauncher
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_slots import RunSlots
+from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEngine
+from agentrun.service.launcher import LauncherSettings, RunLauncher
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.places import ReaderPlaces
+from agentrun.service.starting.launch_ports import LaunchPorts
+from agentrun.service.starting.slots import RunSlots
 from agentrun.settings import Settings
 from agentrun.telemetry import count_ended_run, log_as_json
 from lambda_asgi import StreamingHandler

@@ -19,8 +19,8 @@ from agentrun.domain.runs import (
     RunKey,
     RunStatus,
 )
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_status import settled_state
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.runs import settled_state
 from tests.fakes.clock import FixedClock
 from tests.runs import AT
 

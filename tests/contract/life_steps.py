@@ -8,8 +8,8 @@ from hypothesis.stateful import multiple, rule
 
 from agentrun.domain.errors import ConflictError, FencedError, SessionBusyError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.outcomes import Outcome, terminal_event
+from agentrun.domain.requests import IdempotencyClaim
 from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from tests.contract.life_model import NUMBERS, UNDER_WAY, Expected, LifeModel
 from tests.runs import a_request, a_run, completed, deltas, failed, paused
@@ -71,7 +71,7 @@ class ExecutorSteps(LifeModel):
         return run.key
 
     @rule(key=runs, times=TIMES)
-    def take_turn(self, key: RunKey, times: int) -> None:
+    def begin_queued(self, key: RunKey, times: int) -> None:
         run, now = self.expected[key], self.clock.now()
         state = a_run(key.run_id, org_id=key.tenant)
         state = state.model_copy(update={"session_id": run.session})
@@ -83,16 +83,16 @@ class ExecutorSteps(LifeModel):
             return
         if is_queued and holder_lives:
             with pytest.raises(SessionBusyError):
-                self.store.take_turn(state, run.executor, seen=lock, at=now)
+                self.store.begin_queued(state, run.executor, seen=lock, at=now)
         elif is_queued:
             for _ in range(times):
-                taken = self.store.take_turn(state, run.executor, seen=lock, at=now)
+                taken = self.store.begin_queued(state, run.executor, seen=lock, at=now)
                 assert (taken.status, taken.started_at) == (RunStatus.RUNNING, now)
             run.status = RunStatus.RUNNING
             self._take_lock(run)
         else:
             with pytest.raises(FencedError):
-                self.store.take_turn(state, run.executor, seen=lock, at=now)
+                self.store.begin_queued(state, run.executor, seen=lock, at=now)
 
     @rule(key=runs, events=st.integers(1, 4))
     def flush(self, key: RunKey, events: int) -> None:

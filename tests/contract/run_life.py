@@ -10,7 +10,7 @@ from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import SessionBusyError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
-from agentrun.service.attach import RunFollower
+from agentrun.service.reading.follow import RunFollower
 from tests.contract.life_model import UNDER_WAY, Expected
 from tests.contract.life_steps import SESSIONS, ExecutorSteps
 from tests.runs import a_request, a_run
@@ -86,5 +86,5 @@ class RunLife(ExecutorSteps):
         for _ in range(2):
             self.heartbeat(run.key)
             self.clock.advance(10)
-        self.take_turn(run.key, 1)
+        self.begin_queued(run.key, 1)
         assert self.store.get_state(run.key).status is RunStatus.RUNNING

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import ConversationStore, EventLog, RunStore
 from agentrun.domain.runs import AgentRun

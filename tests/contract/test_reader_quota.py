@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentrun.adapters.dynamo_reader_quota import KEPT_AFTER, DynamoReaderQuota
+from agentrun.adapters.dynamo.reader_quota import KEPT_AFTER, DynamoReaderQuota
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.ports import ReaderQuota
 from agentrun.domain.quotas import user_tag

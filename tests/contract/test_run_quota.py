@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentrun.adapters.dynamo_run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
 from agentrun.domain.ports import RunQuota
 from agentrun.domain.quotas import OVERDUE_AFTER, RETRY_AFTER_S, RunLimits, Slot, user_tag

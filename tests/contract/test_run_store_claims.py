@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agentrun.domain.errors import ConflictError, RunNotFoundError
-from agentrun.domain.idempotency import IdempotencyClaim
+from agentrun.domain.requests import IdempotencyClaim
 from tests.contract.stores import Stores
 from tests.runs import AT, a_request, a_run
 

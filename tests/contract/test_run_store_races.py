@@ -11,7 +11,7 @@ import pytest
 
 from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import AgentrunError, ConflictError, FencedError, SessionBusyError
-from agentrun.domain.idempotency import IdempotencyClaim
+from agentrun.domain.requests import IdempotencyClaim
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed, paused
@@ -118,7 +118,7 @@ def test_a_cancel_is_not_lost_when_the_run_takes_its_turn(atomic_table: Stores, 
     with pytest.raises(SessionBusyError) as busy:
         store.start(a_run("late", org_id=run.org_id), a_request())
     turn, _cancel = at_once(
-        lambda: store.take_turn(run, EXECUTOR, seen=busy.value.lock, at=LATER),
+        lambda: store.begin_queued(run, EXECUTOR, seen=busy.value.lock, at=LATER),
         lambda: store.request_cancel(run.key, at=LATER),
     )
     state = store.get_state(run.key)

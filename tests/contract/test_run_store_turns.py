@@ -87,7 +87,7 @@ def test_the_whole_lock_has_to_be_as_seen(stores: Stores, seen: SessionLock) -> 
     with pytest.raises(SessionBusyError):
         stores.runs.start(a_run("run-4"), a_request(), seen=seen)
     with pytest.raises(SessionBusyError):
-        stores.runs.take_turn(a_queued_run("run-3"), EXECUTOR, seen=seen, at=LATER)
+        stores.runs.begin_queued(a_queued_run("run-3"), EXECUTOR, seen=seen, at=LATER)
     assert lock_of(stores) == SessionLock(
         active="run-1", active_by=EXECUTOR, queue=("run-2", "run-3")
     )
@@ -141,7 +141,7 @@ def test_a_queued_run_takes_its_turn(stores: Stores) -> None:
     wait_behind(stores, "run-2", "run-3")
     end(stores, "run-1")
     seen = lock_of(stores)
-    run = stores.runs.take_turn(a_queued_run(), EXECUTOR, seen=seen, at=LATER)
+    run = stores.runs.begin_queued(a_queued_run(), EXECUTOR, seen=seen, at=LATER)
     assert (run.status, run.started_at, run.updated_at) == (RunStatus.RUNNING, LATER, LATER)
     assert (run.version, run.input, run.lease) == (2, None, a_run().lease)
     assert stores.runs.get_state(run.key) == run
@@ -151,7 +151,7 @@ def test_a_queued_run_takes_its_turn(stores: Stores) -> None:
 def test_those_ahead_leave_the_queue_with_ones_turn(stores: Stores) -> None:
     wait_behind(stores, "run-2", "run-3", "run-4")
     end(stores, "run-1", "run-2")
-    stores.runs.take_turn(a_queued_run("run-3"), EXECUTOR, seen=lock_of(stores), at=LATER)
+    stores.runs.begin_queued(a_queued_run("run-3"), EXECUTOR, seen=lock_of(stores), at=LATER)
     assert lock_of(stores) == SessionLock(active="run-3", active_by=EXECUTOR, queue=("run-4",))
 
 
@@ -159,9 +159,9 @@ def test_taking_ones_turn_again_is_a_success(stores: Stores) -> None:
     wait_behind(stores, "run-2")
     end(stores, "run-1")
     seen = lock_of(stores)
-    first = stores.runs.take_turn(a_queued_run(), EXECUTOR, seen=seen, at=LATER)
+    first = stores.runs.begin_queued(a_queued_run(), EXECUTOR, seen=seen, at=LATER)
     again = AT + timedelta(seconds=11)
-    assert stores.runs.take_turn(a_queued_run(), EXECUTOR, seen=seen, at=again) == first
+    assert stores.runs.begin_queued(a_queued_run(), EXECUTOR, seen=seen, at=again) == first
 
 
 def test_a_turn_has_the_lease_that_was_renewed_while_waiting(stores: Stores) -> None:
@@ -169,14 +169,14 @@ def test_a_turn_has_the_lease_that_was_renewed_while_waiting(stores: Stores) -> 
     end(stores, "run-1")
     until = AT + timedelta(seconds=40)
     stores.runs.heartbeat(a_queued_run().key, EXECUTOR, lease_until=until)
-    run = stores.runs.take_turn(a_queued_run(), EXECUTOR, seen=lock_of(stores), at=LATER)
+    run = stores.runs.begin_queued(a_queued_run(), EXECUTOR, seen=lock_of(stores), at=LATER)
     assert run.lease == Lease(executor=EXECUTOR, until=until)
 
 
 def test_no_lock_is_taken_from_a_holder_that_lives(stores: Stores) -> None:
     wait_behind(stores, "run-2")
     with pytest.raises(SessionBusyError):
-        stores.runs.take_turn(a_queued_run(), EXECUTOR, seen=lock_of(stores), at=LATER)
+        stores.runs.begin_queued(a_queued_run(), EXECUTOR, seen=lock_of(stores), at=LATER)
     with pytest.raises(SessionBusyError):
         stores.runs.start(a_run("run-4"), a_request(), seen=lock_of(stores))
     assert stores.runs.get_state(a_queued_run().key).status is RunStatus.QUEUED
@@ -211,7 +211,7 @@ def test_the_last_one_to_leave_leaves_no_queue(stores: Stores) -> None:
 def test_a_queued_run_that_had_its_turn_lets_go_of_the_lock(stores: Stores) -> None:
     wait_behind(stores, "run-2", "run-3")
     end(stores, "run-1")
-    stores.runs.take_turn(a_queued_run(), EXECUTOR, seen=lock_of(stores), at=LATER)
+    stores.runs.begin_queued(a_queued_run(), EXECUTOR, seen=lock_of(stores), at=LATER)
     stores.runs.release(a_queued_run())
     assert lock_of(stores) == SessionLock(queue=("run-3",))
 
@@ -260,7 +260,7 @@ def test_somebody_elses_turn_is_not_taken(stores: Stores) -> None:
     wait_behind(stores, "run-2")
     end(stores, "run-1")
     with pytest.raises(FencedError):
-        stores.runs.take_turn(a_queued_run(), "executor-2", seen=lock_of(stores), at=LATER)
+        stores.runs.begin_queued(a_queued_run(), "executor-2", seen=lock_of(stores), at=LATER)
     assert lock_of(stores) == SessionLock(active="run-1", active_by=EXECUTOR, queue=("run-2",))
 
 
@@ -270,7 +270,7 @@ def test_a_run_that_was_cancelled_or_is_missing_takes_no_turn(stores: Stores) ->
     stores.runs.request_cancel(a_queued_run().key, at=LATER)
     for run_id in ("run-2", "nobody"):
         with pytest.raises(FencedError):
-            stores.runs.take_turn(a_queued_run(run_id), EXECUTOR, seen=lock_of(stores), at=LATER)
+            stores.runs.begin_queued(a_queued_run(run_id), EXECUTOR, seen=lock_of(stores), at=LATER)
     assert lock_of(stores).active == "run-1"
 
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from agentrun.adapters.jwt_verifier import JwtVerifier
-from agentrun.adapters.signing_keys import StaticSigningKeys
-from agentrun.adapters.token_claims import TokenClaims
+from agentrun.adapters.tokens.claims import TokenClaims
+from agentrun.adapters.tokens.signing_keys import StaticSigningKeys
+from agentrun.adapters.tokens.verifier import JwtVerifier
 from agentrun.domain.errors import IssuerUnavailableError, UnauthenticatedError
 from agentrun.domain.principal import Principal
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.domain.runs import Lease
 from agentrun_local.cli import main
 from agentrun_local.smoke.command import SmokeError, stack_doors

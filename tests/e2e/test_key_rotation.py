@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agentrun.adapters.jwks_endpoint import JwksEndpoint
-from agentrun.adapters.jwt_verifier import JwtVerifier
-from agentrun.adapters.signing_keys import LIFESPAN_S, REFRESH_PAUSE_S, RemoteSigningKeys
+from agentrun.adapters.tokens.jwks_endpoint import JwksEndpoint
+from agentrun.adapters.tokens.signing_keys import LIFESPAN_S, REFRESH_PAUSE_S, RemoteSigningKeys
+from agentrun.adapters.tokens.verifier import JwtVerifier
 from agentrun.domain.errors import AgentrunError, UnauthenticatedError
 from tests.e2e.conftest import ROOT, LocalStack, running_stack, wait_until
 from tests.issuer_server import Issuer, running_issuer, send

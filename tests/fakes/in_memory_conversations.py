@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from agentrun.adapters.dynamo_conversation_cursor import cursor_at, position_of
+from agentrun.adapters.dynamo.session_list import cursor_at, position_of
 from agentrun.domain.conversations import FREE, PastTurn, Session, SessionLock, SessionPage
 from agentrun.domain.errors import SessionNotFoundError
-from agentrun.domain.model import iso_milliseconds
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.value import iso_milliseconds
 from tests.fakes.hooks import Hookable
 from tests.fakes.in_memory_store import InMemoryRunStore
 

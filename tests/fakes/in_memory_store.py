@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agentrun.adapters.dynamo_start import session_title
-from agentrun.adapters.text_chunks import cut_utf8
+from agentrun.adapters.dynamo.items import cut_utf8
+from agentrun.adapters.dynamo.start_transaction import session_title
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.errors import (
     ConflictError,
@@ -15,8 +15,6 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.idempotency import IdempotencyClaim
-from agentrun.domain.model import to_milliseconds
 from agentrun.domain.outcomes import (
     Completed,
     EndProgress,
@@ -24,9 +22,10 @@ from agentrun.domain.outcomes import (
     PausedForApproval,
     changes_at_end,
 )
-from agentrun.domain.requests import RunRequest
+from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
 from agentrun.domain.turns import Checkpoint
+from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
 
 _TEXTS = ("input", "input_truncated", "output", "output_truncated")
@@ -165,7 +164,7 @@ class InMemoryRunStore(Hookable):
         session.updated_at = at
         self.sessions[run.org_id, run.session_id] = session
 
-    def take_turn(
+    def begin_queued(
         self, run: AgentRun, executor: str, *, seen: SessionLock, at: datetime
     ) -> AgentRun:
         stored = self._owned(run.key, executor, UNDER_WAY)

@@ -21,9 +21,10 @@ from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.runs import AgentRun
-from agentrun.service import attach, session_turns
-from agentrun.service.run_launcher import LauncherSettings, RunLauncher
-from agentrun.service.run_recorder import RecordingPace
+from agentrun.service.executing.recorder import RecordingPace
+from agentrun.service.launcher import LauncherSettings, RunLauncher
+from agentrun.service.reading import follow as attach
+from agentrun.service.starting import session_queue as session_turns
 from tests.contract.test_token_verifier import token
 from tests.fakes.faults import FaultyClient
 from tests.integration.asgi_exchange import Exchange, begin

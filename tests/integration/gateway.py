@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.runs import AgentRun, Lease

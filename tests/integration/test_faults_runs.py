@@ -11,8 +11,8 @@ import pytest
 from agentrun.domain.events import ContentDelta, PendingApproval
 from agentrun.domain.runs import RunKey
 from agentrun.domain.turns import TurnPaused
-from agentrun.service import execution_bounds
-from agentrun.service.run_recorder import RecordingPace
+from agentrun.service.executing import bounds as execution_bounds
+from agentrun.service.executing.recorder import RecordingPace
 from tests.fakes.faults import FOR_EVER, Fault
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.integration.asgi_exchange import Exchange, until

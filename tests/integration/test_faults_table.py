@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from agentrun.service import run_execution
+from agentrun.service.executing import execution as run_execution
 from tests.fakes.faults import Fault
 from tests.integration.asgi_exchange import Exchange, until
 from tests.integration.fault_rows import (

@@ -12,7 +12,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from tests.integration.conftest import Bearer
 from tests.integration.gateway import Gateway, alive, talker
 from tests.runs import a_request, a_run

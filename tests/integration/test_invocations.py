@@ -12,7 +12,7 @@ from agentrun.domain.events import ContentDelta, Metrics, PendingApproval
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.domain.turns import TurnPaused
-from agentrun.service.run_launcher import LauncherSettings, RunLauncher
+from agentrun.service.launcher import LauncherSettings, RunLauncher
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.integration.asgi_exchange import until
 from tests.integration.conftest import AppModule, Bearer

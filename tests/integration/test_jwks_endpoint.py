@@ -7,12 +7,12 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from agentrun.adapters.jwks_endpoint import (
+from agentrun.adapters.tokens.jwks_endpoint import (
     MAX_DOCUMENT_BYTES,
     JwksEndpoint,
     JwksUnavailableError,
 )
-from agentrun.adapters.signing_keys import FETCH_TIMEOUT_S, RemoteSigningKeys
+from agentrun.adapters.tokens.signing_keys import FETCH_TIMEOUT_S, RemoteSigningKeys
 from agentrun.domain.errors import IssuerUnavailableError
 from tests.issuer_server import PATH, Issuer, running_issuer, send
 

@@ -23,9 +23,9 @@ from agentrun.domain.events import (
 from agentrun.domain.outcomes import Completed
 from agentrun.domain.ports import AgentTask
 from agentrun.http.sse import encode_frame
-from agentrun.service.pending_turn import PendingTurn
-from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_slots import slot_at
+from agentrun.service.executing.execution import RunExecution
+from agentrun.service.starting.pending_execution import PendingExecution
+from agentrun.service.starting.slots import slot_at
 from tests.bedrock import BedrockServer, RawToolUse, Reasoning, Reply, Text, bedrock_server
 from tests.bedrock.engine_run import AGENT, Runner
 from tests.bedrock.model_server import Answer, ModelServer
@@ -85,7 +85,7 @@ class Conversation:
         rig = Rig()
         run = a_run(f"run-{len(self.history)}")
         rig.store.start(run, a_request())
-        pending = PendingTurn(
+        pending = PendingExecution(
             run=run,
             task=self._task(runner.catalog.agent("sample"), run.id),
             request=a_request(),

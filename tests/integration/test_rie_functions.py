@@ -13,7 +13,7 @@ import pytest
 # samtranslator ships no types.
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.domain.errors import SessionBusyError
 from agentrun.domain.runs import Lease
 from tests.integration import rie

@@ -17,8 +17,8 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.domain.events import Metrics
 from agentrun.domain.outcomes import CancelledByRequest
 from tests.integration.conftest import event_file

@@ -7,8 +7,8 @@ from types import ModuleType
 import pytest
 from awslambdaric.lambda_runtime_exception import FaultException  # type: ignore[import-untyped] # no stubs exist
 
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from tests.contract.test_token_verifier import token
 from tests.integration.conftest import event_file

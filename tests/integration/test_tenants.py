@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from agentrun.adapters.jwt_verifier import MAX_TOKEN_BYTES
+from agentrun.adapters.tokens.verifier import MAX_TOKEN_BYTES
 from agentrun.http.bearer import verified_by_gateway
 from agentrun.http.lambda_refusal import RefusedTokenError
 from agentrun.settings import Settings

@@ -17,15 +17,14 @@ from agentrun.domain.ports import AgentTask
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
-from agentrun.service.attach import attach
-from agentrun.service.cancel_run import cancel_run
-from agentrun.service.continue_run import paused_run
-from agentrun.service.pending_turn import PendingTurn
-from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_slots import slot_at
-from agentrun.service.run_status import get_run, get_runs
-from agentrun.service.sessions import delete_session
-from agentrun.service.start_run import Idempotency
+from agentrun.service.executing.execution import RunExecution
+from agentrun.service.reading.follow import attach
+from agentrun.service.reading.runs import cancel_run, get_run, get_runs
+from agentrun.service.reading.sessions import delete_session
+from agentrun.service.starting.continue_run import paused_run
+from agentrun.service.starting.pending_execution import PendingExecution
+from agentrun.service.starting.slots import slot_at
+from agentrun.service.starting.start_run import Idempotency
 from tests.rig import ANA, ECHO
 from tests.runs import SESSION, a_request
 from tests.schedules import touches
@@ -137,8 +136,10 @@ def executes(
 
     async def act() -> None:
         slot = slot_at(run, scene.clock.now())
-        turn = PendingTurn(run=run, task=task, request=a_request(), ports=process.ports, slot=slot)
-        execution = RunExecution(turn, engine=ActingEngine(process, script), pace=PACE)
+        pending = PendingExecution(
+            run=run, task=task, request=a_request(), ports=process.ports, slot=slot
+        )
+        execution = RunExecution(pending, engine=ActingEngine(process, script), pace=PACE)
         executing = asyncio.create_task(execution.execute())
         listening = asyncio.create_task(_listen(scene, name, execution, cursor=0))
         await asyncio.wait({executing}, timeout=patience_s)

@@ -14,9 +14,9 @@ from agentrun.domain.runs import (
     AgentRun,
     RunStatus,
 )
-from agentrun.service.attach import ENDS, EVENTS_KEPT
-from agentrun.service.run_status import get_run
-from agentrun.service.session_turns import store_in_turn
+from agentrun.service.reading.follow import ENDS, EVENTS_KEPT
+from agentrun.service.reading.runs import get_run
+from agentrun.service.starting.session_queue import store_or_queue
 from tests.rig import ANA
 from tests.runs import AT, SESSION, a_request, a_run
 from tests.schedules.actors import replays
@@ -196,7 +196,7 @@ def sessions_are_usable(after: Aftermath) -> Iterator[str]:
     run = run.model_copy(update={"lease": lease.model_copy(update={"until": now + LEASE_DURATION})})
     try:
         run_instantly(
-            store_in_turn(run, a_request(), None, policy=SessionPolicy.REJECT, ports=ports)
+            store_or_queue(run, a_request(), None, policy=SessionPolicy.REJECT, ports=ports)
         )
     except Exception as error:  # noqa: BLE001 - any error breaks the promise
         yield f"{type(error).__name__} {error!s:.80}"

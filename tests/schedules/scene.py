@@ -15,19 +15,19 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.domain.errors import NotFoundError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.ports import AgentEngine, ConversationStore, EventLog, RunStore
 from agentrun.domain.runs import AgentRun, Lease, RunKey
-from agentrun.service.launch_ports import LaunchPorts
-from agentrun.service.reader_places import ReaderPlaces
-from agentrun.service.run_launcher import LauncherSettings, RunLauncher
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_recorder import RecordingPace
-from agentrun.service.run_slots import RunSlots
+from agentrun.service.executing.recorder import RecordingPace
+from agentrun.service.launcher import LauncherSettings, RunLauncher
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.places import ReaderPlaces
+from agentrun.service.starting.launch_ports import LaunchPorts
+from agentrun.service.starting.slots import RunSlots
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_quota import InMemoryRunQuota
@@ -43,7 +43,7 @@ from tests.tables import TABLE, create_table
 
 PACE = RecordingPace()
 RETENTION = timedelta(hours=24)
-BEGINNINGS = frozenset({"start", "resume", "begin_continuation", "take_turn"})
+BEGINNINGS = frozenset({"start", "resume", "begin_continuation", "begin_queued"})
 """Writes by which an executor learns that it may begin."""
 
 

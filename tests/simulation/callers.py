@@ -8,14 +8,13 @@ from uuid import UUID
 
 from agentrun.domain.conversations import Message, PastTurn
 from agentrun.domain.errors import AgentrunError, SessionNotFoundError
-from agentrun.domain.model import ID_PATTERN
 from agentrun.domain.ports import ConversationStore
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun
-from agentrun.service.cancel_run import cancel_run
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_status import get_run, get_runs
-from agentrun.service.sessions import delete_session, list_sessions, session_messages
+from agentrun.domain.value import ID_PATTERN
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.runs import cancel_run, get_run, get_runs
+from agentrun.service.reading.sessions import delete_session, list_sessions, session_messages
 from tests.simulation.exchange import ConnectionLostError, Exchange, Frame
 from tests.simulation.functions import Site
 from tests.simulation.ledger import ENDS, Ledger

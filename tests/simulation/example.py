@@ -14,7 +14,7 @@ from uuid import UUID
 
 from agentrun.domain.errors import SessionBusyError, SessionNotFoundError
 from agentrun.domain.runs import Lease
-from agentrun.service import repairs
+from agentrun.service.reading import repairs
 from tests.runs import a_queued_run, a_request
 from tests.simulation.blocking_calls import wait_for
 from tests.simulation.callers import Caller
@@ -41,7 +41,7 @@ AMBUSHED = {
     "keep": 1,
     "restore_pause": 2,
     "request_cancel": 1,
-    "take_turn": 1,
+    "begin_queued": 1,
     "release": 1,
     "get": 1,
     "get_state": 1,

@@ -17,11 +17,11 @@ from agentrun.domain.principal import Principal
 from agentrun.http.invocations import KeptInvocations
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
-from agentrun.service.launch_ports import LaunchPorts
-from agentrun.service.reader_places import ReaderPlaces
-from agentrun.service.run_launcher import LauncherSettings, RunLauncher
-from agentrun.service.run_ports import RunPorts
-from agentrun.service.run_slots import RunSlots
+from agentrun.service.launcher import LauncherSettings, RunLauncher
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.places import ReaderPlaces
+from agentrun.service.starting.launch_ports import LaunchPorts
+from agentrun.service.starting.slots import RunSlots
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.rig import Agents
 from tests.simulation.exchange import ConnectionLostError, Exchange

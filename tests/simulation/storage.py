@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from agentrun.adapters.dynamo_conversation_store import DynamoConversationStore
-from agentrun.adapters.dynamo_event_log import DynamoEventLog
-from agentrun.adapters.dynamo_run_store import DynamoRunStore
+from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.ports import ConversationStore, EventLog, RunQuota, RunStore
 from agentrun.domain.quotas import RunLimits

@@ -15,7 +15,7 @@ from agent_catalog.file_faults import FileFaultError, invalid_fields
 from agent_catalog.tool_reference import ToolReferenceError, describe_tool
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.errors import AgentNotFoundError
-from agentrun.domain.model import ID_PATTERN
+from agentrun.domain.value import ID_PATTERN
 
 _SUFFIXES = (".yaml", ".yml")
 _BROKEN = "This agent cannot be run: its definition is broken."

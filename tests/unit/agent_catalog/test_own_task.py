@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from agent_catalog.running.engine import in_own_task
+from agent_catalog.running.engine import in_separate_task
 
 pytestmark = pytest.mark.anyio
 
@@ -41,12 +41,12 @@ class Source:
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 1_000])
 async def test_all_items_come_in_order(count: int) -> None:
-    items = [item async for item in in_own_task(Source(count)())]
+    items = [item async for item in in_separate_task(Source(count)())]
     assert items == list(range(1, count + 1))
 
 
 async def test_an_exception_comes_after_the_items_before_it() -> None:
-    reading = in_own_task(Source(100, fails=True)())
+    reading = in_separate_task(Source(100, fails=True)())
     assert [await anext(reading) for _ in range(100)] == list(range(1, 101))
     with pytest.raises(KeyError, match="after all"):
         await anext(reading)
@@ -54,7 +54,7 @@ async def test_an_exception_comes_after_the_items_before_it() -> None:
 
 async def test_the_source_does_not_run_away() -> None:
     source = Source(10_000)
-    reading = in_own_task(source())
+    reading = in_separate_task(source())
     await anext(reading)
     # A turn of the loop for each item that a source without bounds would give meanwhile.
     for _ in range(1_000):
@@ -66,7 +66,7 @@ async def test_the_source_does_not_run_away() -> None:
 @pytest.mark.parametrize("taken", [1, 64, 100])
 async def test_closing_it_from_any_task_ends_the_source_in_its_own(taken: int) -> None:
     source = Source(100, stalls=True)
-    reading = in_own_task(source())
+    reading = in_separate_task(source())
     for _ in range(taken):
         await anext(reading)
     await asyncio.create_task(reading.aclose())
@@ -79,7 +79,7 @@ async def test_cancelling_the_reader_ends_the_source() -> None:
     source, seen = Source(1, stalls=True), asyncio.Event()
 
     async def read() -> None:
-        async for _ in in_own_task(source()):
+        async for _ in in_separate_task(source()):
             seen.set()
 
     reader = asyncio.create_task(read())
@@ -93,6 +93,6 @@ async def test_cancelling_the_reader_ends_the_source() -> None:
 
 async def test_a_generator_that_is_never_read_starts_nothing() -> None:
     source = Source(1)
-    reading = in_own_task(source())
+    reading = in_separate_task(source())
     await reading.aclose()
     assert source.started_by is None

@@ -1,10 +1,10 @@
 """An agent as its callers see it."""
 
 from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
-from agentrun.domain.model import Model
+from agentrun.domain.value import Value
 
 
-class AgentTool(Model):
+class AgentTool(Value):
     """A tool that an agent may call."""
 
     name: str
@@ -12,7 +12,7 @@ class AgentTool(Model):
     requires_approval: bool = False
 
 
-class Agent(Model):
+class Agent(Value):
     """
     What an agent is and takes; how it is run is the engine's business.
 

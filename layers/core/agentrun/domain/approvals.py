@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from agentrun.domain.errors import ApprovalNotFoundError, InvalidRequestError
 from agentrun.domain.events import PendingApproval
-from agentrun.domain.model import Model
+from agentrun.domain.value import Value
 
 MAX_REASON_CHARACTERS = 2_000
 Reason = Annotated[
@@ -26,7 +26,7 @@ class ApprovalAction(StrEnum):
     REJECT = "REJECT"
 
 
-class Decision(Model):
+class Decision(Value):
     """What is decided of one tool call."""
 
     model_config = ConfigDict(
@@ -54,7 +54,7 @@ class Decision(Model):
         return self
 
 
-class ContinueRequest(Model):
+class ContinueRequest(Value):
     """Exactly one of `action`, for all pending calls, and `decisions`, one each."""
 
     model_config = ConfigDict(
@@ -101,7 +101,7 @@ class ContinueRequest(Model):
         return tuple(decided[call_id] for call_id in waiting)
 
 
-class ResolveRequest(Model):
+class ResolveRequest(Value):
     """The decision on all of an approval's calls."""
 
     model_config = ConfigDict(extra="ignore")

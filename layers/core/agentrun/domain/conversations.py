@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentrun.domain.model import Instant, Model
+from agentrun.domain.value import Instant, Value
 
 MAX_QUEUED = 90
 """
@@ -25,7 +25,7 @@ class SessionPolicy(StrEnum):
     INTERRUPT = "interrupt"
 
 
-class SessionLock(Model):
+class SessionLock(Value):
     """
     Who uses a session: one run that is active, and those that wait, the first in turn first.
 
@@ -70,7 +70,7 @@ class SessionLock(Model):
 FREE = SessionLock()
 
 
-class Session(Model):
+class Session(Value):
     """A conversation of one user with one agent."""
 
     id: str
@@ -81,7 +81,7 @@ class Session(Model):
     updated_at: Instant
 
 
-class SessionPage(Model):
+class SessionPage(Value):
     """
     Some sessions, the most recently used first, and where the next page begins.
 
@@ -93,7 +93,7 @@ class SessionPage(Model):
     next_cursor: str | None = None
 
 
-class PastTurn(Model):
+class PastTurn(Value):
     """
     One earlier run of a conversation, as its next turns see it.
 
@@ -111,7 +111,7 @@ class PastTurn(Model):
     is_whole: bool = True
 
 
-class Message(Model):
+class Message(Value):
     """One message of a conversation."""
 
     role: Literal["user", "assistant", "tool"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, TypeAdapter
 
-from agentrun.domain.model import Model
+from agentrun.domain.value import Value
 
 
 class EventType(StrEnum):
@@ -26,7 +26,7 @@ class EventType(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-class Start(Model):
+class Start(Value):
     """The run is durable; always the first event."""
 
     event: Literal[EventType.START] = EventType.START
@@ -35,21 +35,21 @@ class Start(Model):
     agent_id: str
 
 
-class ReasoningDelta(Model):
+class ReasoningDelta(Value):
     """The next fragment of the model's reasoning."""
 
     event: Literal[EventType.REASONING_DELTA] = EventType.REASONING_DELTA
     text: str
 
 
-class ContentDelta(Model):
+class ContentDelta(Value):
     """The next fragment of the answer; all fragments concatenated are the answer."""
 
     event: Literal[EventType.CONTENT_DELTA] = EventType.CONTENT_DELTA
     text: str
 
 
-class ToolStart(Model):
+class ToolStart(Value):
     """A tool is about to run."""
 
     event: Literal[EventType.TOOL_START] = EventType.TOOL_START
@@ -58,7 +58,7 @@ class ToolStart(Model):
     arguments: JsonValue = Field(description="Any JSON, usually an object.")
 
 
-class ToolEnd(Model):
+class ToolEnd(Value):
     """A tool has given its result."""
 
     event: Literal[EventType.TOOL_END] = EventType.TOOL_END
@@ -67,7 +67,7 @@ class ToolEnd(Model):
     result: JsonValue = Field(description="Any JSON, null too.")
 
 
-class ToolError(Model):
+class ToolError(Value):
     """A tool has failed; the model is told, and the run goes on."""
 
     event: Literal[EventType.TOOL_ERROR] = EventType.TOOL_ERROR
@@ -80,7 +80,7 @@ def _known(figure: float | None) -> float | None:
     return figure if figure is not None and isfinite(figure) else None
 
 
-class Metrics(Model):
+class Metrics(Value):
     """
     What a run has used, told once right before its end; a figure that is not known is absent.
 
@@ -105,7 +105,7 @@ Followups = Annotated[
 ]
 
 
-class Stop(Model):
+class Stop(Value):
     """Ends the stream: the run is COMPLETED."""
 
     event: Literal[EventType.STOP] = EventType.STOP
@@ -114,14 +114,14 @@ class Stop(Model):
     followups: Followups = None
 
 
-class Error(Model):
+class Error(Value):
     """Ends the stream: the run is FAILED; the text says why and is safe to show."""
 
     event: Literal[EventType.ERROR] = EventType.ERROR
     message: str
 
 
-class PendingApproval(Model):
+class PendingApproval(Value):
     """One tool call that waits for a human's decision."""
 
     id: str
@@ -130,7 +130,7 @@ class PendingApproval(Model):
     arguments: JsonValue
 
 
-class Paused(Model):
+class Paused(Value):
     """Ends the stream: the run waits for approvals."""
 
     event: Literal[EventType.PAUSED] = EventType.PAUSED
@@ -138,7 +138,7 @@ class Paused(Model):
     approvals: tuple[PendingApproval, ...] = Field(min_length=1)
 
 
-class Cancelled(Model):
+class Cancelled(Value):
     """Ends the stream: the run is CANCELLED; the text says why."""
 
     event: Literal[EventType.CANCELLED] = EventType.CANCELLED

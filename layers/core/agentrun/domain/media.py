@@ -1,11 +1,12 @@
-"""The files that go with a message, once they are bytes, and the port that downloads them."""
+"""Media of a request, and which types there are."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pydantic import Field
 
-from agentrun.domain.model import Model
+from agentrun.domain.value import Value
 
 MAX_MEDIA = 10
 MAX_INLINE_BYTES = 4 * 1024 * 1024
@@ -15,7 +16,7 @@ MAX_DOWNLOAD_BYTES = 10 * 1024 * 1024
 """Of each file that is given by URL."""
 
 
-class LoadedMedia(Model):
+class LoadedMedia(Value):
     """A file whose bytes do not contradict its type; `type` is in lower case, no parameters."""
 
     type: str
@@ -40,3 +41,53 @@ class MediaLoader(Protocol):
             PayloadTooLargeError: A file is too large; the message names its field.
         """
         ...
+
+
+# RFC 6838, section 4.2, in lower case.
+_NAME = r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"
+_ESSENCE = re.compile(rf"{_NAME}/{_NAME}")
+
+# The signatures are those of the WHATWG MIME Sniffing Standard, section 6.
+_SIGNATURES: dict[str, Callable[[bytes], bool]] = {
+    "image/png": lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"),
+    "image/jpeg": lambda data: data.startswith(b"\xff\xd8\xff"),
+    "image/gif": lambda data: data.startswith((b"GIF87a", b"GIF89a")),
+    "image/webp": lambda data: data.startswith(b"RIFF") and data[8:14] == b"WEBPVP",
+    "application/pdf": lambda data: data.startswith(b"%PDF-"),
+}
+
+
+def essence(media_type: str) -> str:
+    """
+    Give `type/subtype` of a MIME type in lower case, without its parameters.
+
+    Names are compared without case (RFC 2045, section 5.1); no parameter changes what is done.
+
+    Raises:
+        ValueError: It is not a MIME type.
+    """
+    found = media_type.partition(";")[0].strip(" \t").lower()
+    if not _ESSENCE.fullmatch(found):
+        raise ValueError("must be a MIME type such as image/png")
+    return found
+
+
+def contradicts(media_type: str, data: bytes) -> bool:
+    """
+    Tell whether bytes cannot be of a type, given as its essence.
+
+    PNG, JPEG, GIF, WebP and PDF begin with their signature, nothing else does; text is UTF-8.
+    Whether bytes of other types are what they should be is not known here.
+    """
+    signed = next((name for name, begins in _SIGNATURES.items() if begins(data)), None)
+    if signed is not None or media_type in _SIGNATURES:
+        return media_type != signed
+    return media_type.startswith("text/") and not _is_utf8(data)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -7,12 +7,12 @@ from typing import Literal, assert_never
 from pydantic import Field
 
 from agentrun.domain.events import Cancelled, Error, Metrics, Paused, Stop, TerminalEvent
-from agentrun.domain.model import Instant, Model, to_milliseconds
 from agentrun.domain.runs import RunStatus
 from agentrun.domain.turns import Checkpoint
+from agentrun.domain.value import Instant, Value, to_milliseconds
 
 
-class _Outcome(Model):
+class _Outcome(Value):
     """What every ended execution leaves: its text so far, its figures, its last event's id."""
 
     output: str

@@ -1,7 +1,7 @@
 """Who is asking, as their verified token says."""
 
 from agentrun.domain.errors import ForbiddenError
-from agentrun.domain.model import Model
+from agentrun.domain.value import Value
 
 DEFAULT_TENANT = "default"
 ADMIN_ROLE = "admin"
@@ -12,7 +12,7 @@ TOKEN_LEEWAY_S = 60
 """How far the clocks of issuer and verifier may differ."""
 
 
-class Principal(Model):
+class Principal(Value):
     """A verified caller; the tenant is never taken from anything but the token."""
 
     tenant: str

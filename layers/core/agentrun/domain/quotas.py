@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
-from agentrun.domain.model import epoch_ms
+from agentrun.domain.value import epoch_ms
 
 RETRY_AFTER_S = 5
 """When a run may have ended that is in the way of another one."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from agentrun.domain.model import epoch_ms
+from agentrun.domain.value import epoch_ms
 
 RETRY_AFTER_S = 5
 """When a run may have ended whose reader is in the way of another one."""

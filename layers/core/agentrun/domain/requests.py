@@ -1,5 +1,8 @@
-"""What a caller asks for when starting a run."""
+"""What callers ask for, and when two requests are the same."""
 
+import hashlib
+import json
+from base64 import urlsafe_b64encode
 from typing import Annotated
 from uuid import UUID
 
@@ -9,13 +12,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     StrictBool,
 )
 
-from agentrun.domain.media import MAX_MEDIA
-from agentrun.domain.media_types import essence
-from agentrun.domain.model import Model
+from agentrun.domain.media import MAX_MEDIA, essence
 from agentrun.domain.principal import MAX_NAME_CHARACTERS
+from agentrun.domain.value import Value
 
 MAX_MESSAGE_CHARACTERS = 100_000
 _MIME_NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
@@ -34,7 +37,7 @@ def _number(value: object) -> object:
     raise ValueError("must be a number")
 
 
-class RunOptions(Model):
+class RunOptions(Value):
     """Overrides for one run."""
 
     model_config = ConfigDict(extra="ignore")
@@ -53,7 +56,7 @@ class RunOptions(Model):
     )
 
 
-class Media(Model):
+class Media(Value):
     """A file that goes with the message."""
 
     model_config = ConfigDict(extra="ignore")
@@ -79,7 +82,7 @@ class Media(Model):
         return self.data[:8].lower().startswith(("http://", "https://"))
 
 
-class RunRequest(Model):
+class RunRequest(Value):
     """What an agent is asked; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -126,3 +129,60 @@ class RunRequest(Model):
         json_schema_extra={"maxItems": MAX_MEDIA},
     )
     options: RunOptions = RunOptions()
+
+
+class IdempotencyClaim(Value):
+    """
+    What a caller's Idempotency-Key stands for.
+
+    `key_hash` names the user and the key, `fingerprint` the agent and the body: the same key with
+    another fingerprint is a mistake of the caller's.
+    """
+
+    key_hash: str
+    fingerprint: str
+
+
+def idempotency_claim(
+    user_id: str, key: str, *, agent_id: str, body: JsonValue
+) -> IdempotencyClaim:
+    """Give the claim of a request; bodies that are equal as JSON have equal fingerprints."""
+    return IdempotencyClaim(
+        key_hash=_digest(user_id, key), fingerprint=_digest(agent_id, _canonical(body))
+    )
+
+
+def request_fingerprint(agent_id: str, body: JsonValue) -> str:
+    """
+    Return 16 characters that name an agent and a body, for requests without a key.
+
+    They are 96 bits, compared among the runs of one user and a quarter of an hour.
+    """
+    digest = hashlib.sha256("\0".join((agent_id, _canonical(body))).encode()).digest()
+    return urlsafe_b64encode(digest[:12]).decode()
+
+
+def _canonical(body: JsonValue) -> str:
+    text = _written(body)
+    # Only a float that is whole is written in two ways, `1.0` or `1e+16`; most bodies have none,
+    # and a large one takes a second to look through.
+    return _written(_normal(body)) if ".0" in text or "e+" in text else text
+
+
+def _written(body: JsonValue) -> str:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _normal(value: JsonValue) -> JsonValue:
+    """Write a whole number one way: JSON knows no difference between 1 and 1.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_normal(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _normal(item) for name, item in value.items()}
+    return value

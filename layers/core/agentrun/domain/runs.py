@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agentrun.domain.approvals import run_of_approval
 from agentrun.domain.events import Followups, Paused
-from agentrun.domain.model import Instant, Model, to_milliseconds
+from agentrun.domain.value import Instant, Value, to_milliseconds
 
 LEASE_DURATION = timedelta(seconds=15)
 
@@ -29,14 +29,14 @@ class RunStatus(StrEnum):
         return self in {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}
 
 
-class RunKey(Model):
+class RunKey(Value):
     """Tenant and run id: a run cannot be named without the tenant it belongs to."""
 
     tenant: str
     run_id: str
 
 
-class Lease(Model):
+class Lease(Value):
     """Who executes a run, and until when that is to be believed without a new heartbeat."""
 
     executor: str
@@ -47,7 +47,7 @@ class Lease(Model):
         return Lease(executor=self.executor, until=at + LEASE_DURATION)
 
 
-class AgentRun(Model):
+class AgentRun(Value):
     """
     A run as it is known; what is not known, or not known yet, is absent.
 

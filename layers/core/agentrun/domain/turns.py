@@ -7,18 +7,18 @@ from agentrun.domain.approvals import Decision
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.events import EngineEvent, Metrics, PendingApproval
 from agentrun.domain.media import LoadedMedia
-from agentrun.domain.model import Model
 from agentrun.domain.requests import RunOptions, RunRequest
+from agentrun.domain.value import Value
 
 
-class Resumption(Model):
+class Resumption(Value):
     """A turn that was paused: where it stopped, in the engine's own form, and what was decided."""
 
     state: str
     decisions: tuple[Decision, ...]
 
 
-class AgentTask(Model):
+class AgentTask(Value):
     """
     What an engine is to do: one turn of one agent.
 
@@ -38,7 +38,7 @@ class AgentTask(Model):
     resumption: Resumption | None = None
 
 
-class Checkpoint(Model):
+class Checkpoint(Value):
     """
     All that is needed to go on with a paused run in another process.
 
@@ -53,7 +53,7 @@ class Checkpoint(Model):
     metrics: Metrics = Metrics()
 
 
-class TurnEnded(Model):
+class TurnEnded(Value):
     """
     The turn is over and answered.
 
@@ -65,7 +65,7 @@ class TurnEnded(Model):
     followups: tuple[str, ...] | None = None
 
 
-class TurnPaused(Model):
+class TurnPaused(Value):
     """The turn cannot go on before somebody decides; `state` is in the engine's own form."""
 
     pending: tuple[PendingApproval, ...] = Field(min_length=1)

@@ -15,11 +15,11 @@ from typing_extensions import TypedDict
 
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.conversations import Message, Session, SessionPage
-from agentrun.domain.model import iso_milliseconds
 from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.value import iso_milliseconds
 from agentrun.http import answer_size
 from agentrun.http.sse import paused_object
-from agentrun.service.run_result import RunResult
+from agentrun.service.reading.result import RunResult
 
 Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 SameAsId = Annotated[str, Field(description="The same as `id`.")]

@@ -4,10 +4,9 @@ from starlette.responses import Response, StreamingResponse
 
 from agentrun.http.bodies import json_answer, result_body
 from agentrun.http.sse import MEDIA_TYPE, encode_stream
-from agentrun.service.attach import RunFollower
-from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_launcher import RunStream
-from agentrun.service.run_result import collect_result
+from agentrun.service.executing.execution import RunExecution
+from agentrun.service.reading.follow import RunFollower
+from agentrun.service.reading.result import RunStream, collect_result
 
 _AGAINST_BUFFERING = {
     "Cache-Control": "no-cache, no-transform",

@@ -23,12 +23,12 @@ from agentrun.http.requests import (
     wants_stream,
 )
 from agentrun.http.run_answers import result_answer, stream_answer
-from agentrun.service.attach import attach, whole_run
-from agentrun.service.blocking import in_thread
-from agentrun.service.continue_run import paused_run, run_to_approve
-from agentrun.service.run_execution import RunExecution
-from agentrun.service.run_launcher import RunLauncher, RunStream
-from agentrun.service.run_ports import RunPorts
+from agentrun.service.executing.execution import RunExecution
+from agentrun.service.launcher import RunLauncher
+from agentrun.service.ports import RunPorts, in_thread
+from agentrun.service.reading.follow import attach, whole_run
+from agentrun.service.reading.result import RunStream
+from agentrun.service.starting.continue_run import paused_run, run_to_approve
 
 RUNS = "/api/agents/{agent_id}/runs"
 

@@ -17,8 +17,8 @@ from agentrun.http.bodies import (
     sessions_body,
 )
 from agentrun.http.queries import DEFAULT_SIZE, Cursor, OfAgent, OfUser, Page, Size
-from agentrun.service import sessions
-from agentrun.service.run_ports import RunPorts
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading import sessions
 
 Authentication = Callable[[Request], Principal]
 

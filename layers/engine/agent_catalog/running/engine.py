@@ -54,7 +54,7 @@ class PydanticAiEngine:
             CannotResumeError: The turn cannot be taken up again; nothing has been done.
             EngineError: The agent failed, or was told not to act, after `Metrics`.
         """
-        return in_own_task(self._outputs(task, before_tool))
+        return in_separate_task(self._outputs(task, before_tool))
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
@@ -105,7 +105,7 @@ T = TypeVar("T")
 _AHEAD = 64
 
 
-async def in_own_task(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+async def in_separate_task(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     """
     Pass on what another generator yields, while that one runs in a task of its own.
 

@@ -114,7 +114,7 @@ def fingerprint(call: ToolCallPart) -> str:
 
 
 @dataclass(frozen=True)
-class TakenUp:
+class ResumedTurn:
     """
     A turn to go on with.
 
@@ -132,7 +132,7 @@ class TakenUp:
         return {call_id for call_id, result in self.results.approvals.items() if result is True}
 
 
-def take_up(task: AgentTask, tools: Mapping[str, Tool[Session]]) -> TakenUp | None:
+def resume_turn(task: AgentTask, tools: Mapping[str, Tool[Session]]) -> ResumedTurn | None:
     """
     Read a paused turn and what was decided, and check that it can go on; None for a new turn.
 
@@ -156,7 +156,7 @@ def take_up(task: AgentTask, tools: Mapping[str, Tool[Session]]) -> TakenUp | No
         _check_arguments(call, decisions[call.tool_call_id], tools.get(call.tool_name))
     if task.media:
         messages = with_prompt(messages, user_prompt(task))
-    return TakenUp(
+    return ResumedTurn(
         messages=_with_arguments(messages, decisions),
         results=DeferredToolResults(
             approvals={call_id: _result(decision) for call_id, decision in decisions.items()}
@@ -165,7 +165,7 @@ def take_up(task: AgentTask, tools: Mapping[str, Tool[Session]]) -> TakenUp | No
     )
 
 
-async def all_fit_first(
+async def check_all_calls(
     events: AsyncIterator[AgentStreamEvent], calls: int
 ) -> AsyncGenerator[AgentStreamEvent, None]:
     """

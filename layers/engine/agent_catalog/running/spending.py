@@ -25,7 +25,7 @@ class Spent(BaseModel):
     output_tokens: int = 0
     cost: Decimal | None = None
 
-    def and_also(self, usage: RunUsage) -> "Spent":
+    def plus(self, usage: RunUsage) -> "Spent":
         """Add what was used since."""
         costs = [cost for cost in (self.cost, usage.cost) if cost is not None]
         return Spent(
@@ -37,7 +37,7 @@ class Spent(BaseModel):
         )
 
 
-def what_is_left(limits: Limits, spent: Spent) -> UsageLimits:
+def remaining_limits(limits: Limits, spent: Spent) -> UsageLimits:
     """Give the limits of a turn that has already spent something before its pause."""
     tokens = spent.input_tokens + spent.output_tokens
     return UsageLimits(

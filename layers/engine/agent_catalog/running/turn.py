@@ -18,8 +18,8 @@ from agent_catalog.running.events import EventTranslator
 from agent_catalog.running.followups import Exchange, suggest_followups
 from agent_catalog.running.history import to_messages, tool_results, user_prompt
 from agent_catalog.running.messages import for_later_turns
-from agent_catalog.running.pauses import all_fit_first, pause, take_up
-from agent_catalog.running.spending import Spent, metrics, what_is_left
+from agent_catalog.running.pauses import check_all_calls, pause, resume_turn
+from agent_catalog.running.spending import Spent, metrics, remaining_limits
 from agent_catalog.toolkit import Session, ToolResults
 from agent_catalog.unicode_text import whole_text
 from agentrun.domain.errors import CannotResumeError, EngineError
@@ -55,7 +55,7 @@ class Turn:
         self._model_id = model_id
         self._models = models
         self._before_tool = before_tool
-        self._taken_up = take_up(task, built.tools)
+        self._taken_up = resume_turn(task, built.tools)
         self._model = models(model_id)
         self._usage = RunUsage()
         self._translator = EventTranslator(
@@ -113,7 +113,7 @@ class Turn:
             instructions=_instructions(task.options.system_prompt)
             or _instructions(file.instructions),
             model_settings=_settings(task.options),
-            usage_limits=what_is_left(file.limits, self._spent),
+            usage_limits=remaining_limits(file.limits, self._spent),
             usage=self._usage,
             deps=Session(
                 task.tenant,
@@ -139,7 +139,7 @@ class Turn:
                 yield events
                 return
             calls = len(self._taken_up.results.approvals)
-            async with aclosing(all_fit_first(aiter(events), calls)) as checked:
+            async with aclosing(check_all_calls(aiter(events), calls)) as checked:
                 yield checked
 
     async def _ending(self, run: AgentRun[Session, Output]) -> TurnEnded | TurnPaused:
@@ -149,7 +149,7 @@ class Turn:
         messages = [*earlier, *run.new_messages()]
         output = run.result.output
         if isinstance(output, DeferredToolRequests):
-            return pause(output, messages, self._spent.and_also(self._usage))
+            return pause(output, messages, self._spent.plus(self._usage))
         return TurnEnded(
             messages=for_later_turns(messages), followups=await self._followups(messages)
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from agentrun.adapters.jwt_verifier import JwtVerifier, verifier_from
+from agentrun.adapters.tokens.verifier import JwtVerifier, verifier_from
 from agentrun.domain.errors import UnauthenticatedError
 from agentrun.domain.principal import Principal
 from agentrun.settings import Settings

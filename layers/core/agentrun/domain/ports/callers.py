@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from agentrun.domain.model import Model
 from agentrun.domain.principal import Principal
+from agentrun.domain.value import Value
 
 
-class VerifiedToken(Model):
+class VerifiedToken(Value):
     """A caller and the end of their token's life, in whole seconds since the Unix epoch."""
 
     principal: Principal

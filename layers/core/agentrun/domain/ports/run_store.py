@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import Protocol
 
 from agentrun.domain.conversations import FREE, SessionLock
-from agentrun.domain.idempotency import IdempotencyClaim
 from agentrun.domain.outcomes import EndProgress, Outcome
-from agentrun.domain.requests import RunRequest
+from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey
 from agentrun.domain.turns import Checkpoint
 
@@ -66,7 +65,7 @@ class RunStore(Protocol):
         """
         ...
 
-    def take_turn(
+    def begin_queued(
         self, run: AgentRun, executor: str, *, seen: SessionLock, at: datetime
     ) -> AgentRun:
         """

@@ -6,7 +6,7 @@ from typing import get_args
 from pydantic_core import to_json
 
 from agentrun.domain.conversations import SessionPolicy
-from agentrun.domain.model import ID_PATTERN
+from agentrun.domain.value import ID_PATTERN
 from agentrun.http import queries
 from agentrun.http.openapi.answers import examples, refusals
 from agentrun.http.openapi.operations import RUNS, operations

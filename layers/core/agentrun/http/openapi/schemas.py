@@ -11,18 +11,18 @@ from pydantic_core import core_schema
 
 from agentrun.domain import events
 from agentrun.domain.approvals import ContinueRequest, ResolveRequest
-from agentrun.domain.model import Model
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
+from agentrun.domain.value import Value
 from agentrun.http.bodies import AgentBody, HealthBody, SessionPageBody, SessionWithMessages
 from agentrun.http.problems import Problem
 from agentrun.http.sse import RequiredAction
-from agentrun.service.run_result import RunResult
+from agentrun.service.reading.result import RunResult
 
 Json = dict[str, Any]
 
-EVENTS: tuple[type[Model], ...] = get_args(get_args(events.RunEvent)[0])
-EVENT_DATA: Mapping[type[Model], str] = {
+EVENTS: tuple[type[Value], ...] = get_args(get_args(events.RunEvent)[0])
+EVENT_DATA: Mapping[type[Value], str] = {
     events.Start: "StartData",
     events.ToolStart: "ToolStartData",
     events.ToolEnd: "ToolEndData",
@@ -103,7 +103,7 @@ class _Wire(GenerateJsonSchema):
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
         """Leave out the defaults of answers, and those that only say that nothing was given."""
         default = schema.get("default")
-        if self.mode == "serialization" or default is None or isinstance(default, Model):
+        if self.mode == "serialization" or default is None or isinstance(default, Value):
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
 
@@ -164,11 +164,11 @@ def _event_schemas() -> dict[str, Json]:
     return found
 
 
-def _type_of(event: type[Model]) -> events.EventType:
+def _type_of(event: type[Value]) -> events.EventType:
     return events.EventType(event.model_fields["event"].default)
 
 
-def _event_schema(event: type[Model]) -> Json:
+def _event_schema(event: type[Value]) -> Json:
     properties = {
         "event": {"const": str(_type_of(event))},
         "data": _json_text(EVENT_DATA[event]) if event in EVENT_DATA else {"type": "string"},

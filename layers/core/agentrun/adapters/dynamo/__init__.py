@@ -1,0 +1,1 @@
+"""Runs, events, sessions and quotas in one DynamoDB table."""

@@ -1,0 +1,147 @@
+"""Bearer tokens: JWTs of one issuer, verified against its keys."""
+
+import contextlib
+from typing import Any
+
+import jwt
+from jwt.algorithms import OKPAlgorithm
+
+from agentrun.adapters.tokens.claims import TokenClaims, claim_at
+from agentrun.adapters.tokens.jwks_endpoint import JwksEndpoint
+from agentrun.adapters.tokens.signing_keys import (
+    RemoteSigningKeys,
+    SigningKeys,
+    StaticSigningKeys,
+    UnknownKeyError,
+)
+from agentrun.domain.errors import UnauthenticatedError
+from agentrun.domain.ports import VerifiedToken
+from agentrun.domain.principal import TOKEN_LEEWAY_S
+from agentrun.settings import Settings
+
+MAX_TOKEN_BYTES = 8 * 1024
+"""Longer ones are refused unread; API Gateway takes little more in all headers together."""
+_TOKENS_ALGORITHMS = {"EdDSA": ["EdDSA", "Ed25519"]}
+"""By a key's algorithm, where tokens may call it otherwise: RFC 9864, for the one curve here."""
+# PyJWT 2.15 knows RFC 8037's name only; a version that knows both refuses to be told again.
+with contextlib.suppress(ValueError):
+    jwt.register_algorithm("Ed25519", OKPAlgorithm())
+
+
+class JwtVerifier:
+    """
+    The port `TokenVerifier` for one issuer and one audience.
+
+    Of a token's header only `kid` is used, to choose among the issuer's own keys; `alg` has to be
+    the one of that key. `jku`, `jwk`, `x5u` and `x5c` are not looked at (RFC 8725, section 3.10).
+    """
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        *,
+        issuer: str,
+        audience: str,
+        audience_claim: str = "aud",
+        claims: TokenClaims | None = None,
+    ) -> None:
+        """
+        Bind the verifier to an issuer.
+
+        Args:
+            keys: The issuer's keys.
+            issuer: The tokens' `iss`, to the letter.
+            audience: Whom the tokens are for; see `is_meant_for`.
+            audience_claim: Where they say so.
+            claims: Where they say whose they are; None: in `sub`, `org_id`, `scope` and `roles`.
+        """
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._audience_claim = audience_claim
+        self._token_claims = claims or TokenClaims()
+
+    def verify(self, token: str) -> VerifiedToken:
+        """
+        Check signature, issuer, audience, `exp` and `nbf` with 60 s of leeway; see the port.
+
+        Raises:
+            UnauthenticatedError: Always with the same words, whatever is wrong with the token.
+            IssuerUnavailableError: The token is neither good nor bad; retrying is safe.
+        """
+        if len(token) > MAX_TOKEN_BYTES or not token.isascii():
+            raise UnauthenticatedError("too long, or not ASCII")
+        try:
+            claims = self._claims(token)
+            principal = self._token_claims.principal(claims)
+        except (jwt.PyJWTError, UnknownKeyError) as error:
+            raise UnauthenticatedError(type(error).__name__) from error
+        return VerifiedToken(principal=principal, expires_epoch_s=int(claims["exp"]))
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        kid = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(kid, str):
+            raise jwt.InvalidTokenError("no kid")
+        key = self._keys.key(kid)
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            # The key itself: with a PyJWK, PyJWT takes the one name that it was made with.
+            key.key,
+            algorithms=_TOKENS_ALGORITHMS.get(key.algorithm_name, [key.algorithm_name]),
+            issuer=self._issuer,
+            leeway=TOKEN_LEEWAY_S,
+            options={"require": ["exp", "sub"], "verify_aud": False},
+        )
+        if not is_meant_for(self._audience, claims, claim=self._audience_claim):
+            raise jwt.InvalidAudienceError
+        return claims
+
+
+def is_meant_for(audience: str, claims: dict[str, Any], *, claim: str = "aud") -> bool:
+    """
+    Tell whether a token is for this API: `aud` is the audience, or an array with it (RFC 7519).
+
+    Another claim can be named in its place, for issuers whose tokens have no `aud`: Clerk's say in
+    `azp` which web origin they were made for.
+
+    Cognito's access tokens have no `aud`, unless they were asked for with a resource, but name the
+    app client in `client_id`; then that has to be the audience. They say `token_use` `access`, ID
+    tokens say `id`, and AWS wants it looked at (source: "Verifying JSON web tokens" in the Cognito
+    developer guide). Without it `client_id` counts for nothing: elsewhere the claim says who holds
+    a token, not whom it is for (RFC 9068).
+    """
+    use = claims.get("token_use")
+    if claim == "aud" and "aud" not in claims:
+        return use == "access" and claims.get("client_id") == audience
+    found = claim_at(claims, claim)
+    named = found if isinstance(found, list) else [found]
+    return audience in named and use in (None, "access", "id")
+
+
+def verifier_from(settings: Settings) -> JwtVerifier:
+    """
+    Build the verifier that a deployment asks for; a static JWKS wins over a URL.
+
+    Raises:
+        ValueError: The JWKS has no usable key, or the URL is neither https nor on this machine.
+    """
+    keys: SigningKeys
+    if settings.jwks is not None:
+        keys = StaticSigningKeys(settings.jwks)
+    else:
+        keys = RemoteSigningKeys(JwksEndpoint(settings.effective_jwks_url).fetch)
+    return JwtVerifier(
+        keys,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        audience_claim=settings.audience_claim,
+        claims=TokenClaims(
+            user=settings.user_claim,
+            organisation=settings.org_claim,
+            scopes=settings.scope_claims,
+            scope_prefix=settings.scope_prefix,
+            default_scopes=frozenset(settings.default_scopes),
+            roles=settings.role_claims,
+            admin_role=settings.admin_role,
+        ),
+    )

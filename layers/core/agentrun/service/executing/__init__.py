@@ -1,0 +1,1 @@
+"""Executing a run: its events, its recorder, its bounds, its end."""

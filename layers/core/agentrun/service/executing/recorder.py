@@ -1,0 +1,297 @@
+"""Writes a run's events down while it runs, and keeps its lease alive."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from agentrun.domain.errors import FencedError, StoreUnavailableError
+from agentrun.domain.events import RecordedEvent
+from agentrun.domain.outcomes import EndProgress, Outcome
+from agentrun.domain.runs import AgentRun
+from agentrun.domain.value import Value
+from agentrun.service.executing.bounds import OwnLease
+from agentrun.service.ports import RunPorts, in_thread
+from agentrun.service.starting.pending_execution import CancelRequested
+
+log = logging.getLogger(__name__)
+
+
+class RecordingPace(Value):
+    """How often the recorder writes; each write is paid for."""
+
+    flush_interval_s: float = 1.3
+    flush_characters: int = 64 * 1024
+    # With the write that brings it back, a cancel request is seen within 3 s.
+    heartbeat_interval_s: float = 2.75
+    retry_pause_s: float = 0.25
+    # What a run may hold in memory while the store is away.
+    buffer_characters: int = 8 * 1024 * 1024
+
+
+class RunRecorder:
+    """
+    Buffers a run's events and writes them as segments, in order, from the event loop's side.
+
+    `record` is to run as a task of its own beside the execution; `finish` ends it.
+    """
+
+    def __init__(
+        self,
+        run: AgentRun,
+        executor: str,
+        *,
+        ports: RunPorts,
+        pace: RecordingPace,
+        lease: OwnLease,
+    ) -> None:
+        self._key = run.key
+        self._executor = executor
+        self._ports = ports
+        self._pace = pace
+        self._lease = lease
+        self._buffer = EventBuffer()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._first_buffered_at: float | None = None
+        self._last_written: Sequence[RecordedEvent] = ()
+        self._ends = 0
+
+    def add(self, event: RecordedEvent, *, characters: int) -> None:
+        """Buffer an event of about this size; the next flush writes it."""
+        if not self._buffer:
+            self._first_buffered_at = asyncio.get_running_loop().time()
+            self._wake.set()
+        self._buffer.add(event, characters=characters)
+        if self._buffer.characters >= self._pace.flush_characters:
+            self._wake.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more is buffered than a run may hold in memory."""
+        return self._buffer.characters > self._pace.buffer_characters
+
+    async def record(self) -> None:
+        """
+        Flush and renew the lease at the recorder's pace until `finish` is called.
+
+        A write that fails because the store is not available is tried again, its events kept.
+
+        Raises:
+            FencedError: Another executor owns the run, or it has ended.
+            CancelRequested: Somebody has asked for the run's end.
+        """
+        loop = asyncio.get_running_loop()
+        heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
+        while True:
+            available = True
+            await self._sleep_until(min(heartbeat_at, self._flush_due_at()))
+            if self._closing:
+                return
+            if loop.time() >= heartbeat_at:
+                available = await _succeeds(self._heartbeat())
+                if available:
+                    heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
+            # Events are written even while heartbeats fail: they are what a dead run leaves.
+            if not self._closing and loop.time() >= self._flush_due_at():
+                available = await _succeeds(self._flush()) and available
+            if not available:
+                await asyncio.sleep(self._pace.retry_pause_s)
+
+    def _flush_due_at(self) -> float:
+        if self._buffer.characters >= self._pace.flush_characters:
+            return 0.0
+        if self._first_buffered_at is None:
+            return float("inf")
+        return self._first_buffered_at + self._pace.flush_interval_s
+
+    async def _sleep_until(self, due_at: float) -> None:
+        """Wait for the time, or for whatever may have brought it forward."""
+        delay_s = due_at - asyncio.get_running_loop().time()
+        if delay_s <= 0 or self._closing:
+            return
+        self._wake.clear()
+        timer = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+
+    async def _heartbeat(self) -> None:
+        sent = self._lease.moment()
+        run = await in_thread(
+            self._ports.threads,
+            self._ports.store.heartbeat,
+            self._key,
+            self._executor,
+            lease_until=sent.lease_until,
+        )
+        self._lease.renewed(sent)
+        if run.cancel_requested:
+            raise CancelRequested
+
+    async def _flush(self, *, whole: bool = False) -> None:
+        """Write a segment that an item of the table can hold; all of them where `whole`."""
+        while self._buffer:
+            segment = self._buffer.segment(characters=self._pace.flush_characters)
+            at = self._ports.clock.now()
+            await in_thread(self._ports.threads, self._ports.log.append, self._key, segment, at=at)
+            self._buffer.drop(len(segment))
+            self._last_written = segment
+            if not whole:
+                break
+        now = asyncio.get_running_loop().time()
+        self._first_buffered_at = now if self._buffer else None
+
+    async def _flush_singly(self) -> None:
+        """Write what is buffered event by event, and leave out what cannot be written."""
+        left_out = 0
+        while self._buffer:
+            event, *_ = self._buffer.segment(characters=0)
+            append = partial(self._ports.log.append, self._key, [event], supersedes=True)
+            try:
+                await in_thread(self._ports.threads, append, at=self._ports.clock.now())
+            except (FencedError, StoreUnavailableError):
+                raise
+            except Exception:  # noqa: BLE001 - the cause was logged when the whole was to be written
+                left_out += 1
+            self._buffer.drop(1)
+        if left_out:
+            extra = {"runId": self._key.run_id, "events": left_out}
+            log.error("events that cannot be stored are left out", extra=extra)
+
+    def take_back(self, *, after: int) -> None:
+        """
+        Forget the events above an id.
+
+        Should some be stored already, the rest of their segment is buffered once more: the next
+        events get the same ids and take their places, to be written by `finish` singly.
+        """
+        self._buffer.drop_after(after)
+        if self._last_written and self._last_written[-1].id > after:
+            for event in self._last_written:
+                if event.id <= after:
+                    self._buffer.add(event, characters=0)
+
+    async def begin_continuation(self, *, start_id: int, give_up_after: timedelta) -> AgentRun:
+        """
+        Make START of a continuation durable, and renew the lease, before `record` begins.
+
+        The log gets it later, like everything else: only the header is written under the fence.
+
+        Returns:
+            The run as stored; whether it is to be cancelled is to be looked at.
+
+        Raises:
+            FencedError: Another executor owns the run, or it is not RUNNING.
+            StoreUnavailableError: The store stayed away for `give_up_after`.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + give_up_after.total_seconds()
+        while True:
+            sent = self._lease.moment()
+            try:
+                run = await in_thread(
+                    self._ports.threads,
+                    self._ports.store.begin_continuation,
+                    self._key,
+                    self._executor,
+                    lease_until=sent.lease_until,
+                    start_id=start_id,
+                )
+            except StoreUnavailableError:
+                if loop.time() + self._pace.retry_pause_s >= give_up_at:
+                    raise
+                await asyncio.sleep(self._pace.retry_pause_s)
+            else:
+                self._lease.renewed(sent)
+                return run
+
+    def close(self) -> None:
+        """Ask `record` to end after the write that it is making."""
+        self._closing = True
+        self._wake.set()
+
+    async def finish(
+        self, outcome: Outcome, *, at: datetime, give_up_after: timedelta, singly: bool = False
+    ) -> None:
+        """
+        Write what is buffered, the terminal event included, then the run's end.
+
+        To be called when `record` has ended: two writers would mix the order. While the store is
+        away the lease is renewed whenever it can be, so that nobody takes the run for dead. What is
+        stored of the end is not written again. `singly` leaves out events that cannot be written.
+
+        Raises:
+            FencedError: Another executor owns the run, or it has ended.
+            StoreUnavailableError: The store stayed away for `give_up_after`.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + give_up_after.total_seconds()
+        progress = EndProgress(end=self._ends)
+        self._ends += 1
+        while True:
+            try:
+                await (self._flush_singly() if singly else self._flush(whole=True))
+                await self._end(outcome, at, progress)
+                return
+            except StoreUnavailableError:
+                if loop.time() + self._pace.retry_pause_s >= give_up_at:
+                    raise
+                await asyncio.sleep(self._pace.retry_pause_s)
+                # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
+                with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
+                    await self._heartbeat()
+
+    async def _end(self, outcome: Outcome, at: datetime, progress: EndProgress) -> None:
+        threads, end = self._ports.threads, self._ports.store.finish
+        await in_thread(threads, end, self._key, self._executor, outcome, at=at, progress=progress)
+
+
+async def _succeeds(write: Awaitable[None]) -> bool:
+    try:
+        await write
+    except StoreUnavailableError:
+        return False
+    return True
+
+
+class EventBuffer:
+    """A queue of events that knows about how many characters it holds."""
+
+    def __init__(self) -> None:
+        self._events: deque[tuple[RecordedEvent, int]] = deque()
+        self.characters = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def add(self, event: RecordedEvent, *, characters: int) -> None:
+        """Append an event of about this size."""
+        self._events.append((event, characters))
+        self.characters += characters
+
+    def segment(self, *, characters: int) -> Sequence[RecordedEvent]:
+        """Give the first events that together have no more than this size; at least one."""
+        segment: list[RecordedEvent] = []
+        total = 0
+        for event, size in self._events:
+            total += size
+            if segment and total > characters:
+                break
+            segment.append(event)
+        return segment
+
+    def drop_after(self, event_id: int) -> None:
+        """Forget the events above an id."""
+        while self._events and self._events[-1][0].id > event_id:
+            self.characters -= self._events.pop()[1]
+
+    def drop(self, count: int) -> None:
+        """Forget the first events: they are stored."""
+        for _ in range(count):
+            _, size = self._events.popleft()
+            self.characters -= size

@@ -1,0 +1,212 @@
+"""What one execution of a run says: numbered, bounded, recorded, handed to whoever listens."""
+
+from datetime import datetime
+from typing import Any, assert_never
+
+from agentrun.domain.errors import EngineError
+from agentrun.domain.events import (
+    ContentDelta,
+    Metrics,
+    ReasoningDelta,
+    RecordedEvent,
+    RunEvent,
+    Start,
+    ToolEnd,
+    ToolError,
+    ToolStart,
+)
+from agentrun.domain.ports import Clock
+from agentrun.domain.runs import AgentRun
+from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
+from agentrun.domain.value import epoch_ms
+from agentrun.service.executing.live_events import LiveEvents
+from agentrun.service.executing.recorder import RunRecorder
+
+EVENT_OVERHEAD_CHARACTERS = 96
+_FIGURES = (
+    "input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "total_tokens",
+    "llm_calls",
+    "cost_usd",
+    "duration_ms",
+)
+
+
+class RunEvents:
+    """
+    Numbers a run's events and keeps what they come to: the text, the figures, the turn's result.
+
+    A continued run goes on where it was paused: with the next id, after the same text, and adding
+    to the same figures.
+    """
+
+    def __init__(
+        self,
+        run: AgentRun,
+        recorder: RunRecorder,
+        clock: Clock,
+        *,
+        said_before: str = "",
+        used_before: Metrics | None = None,
+    ) -> None:
+        is_resumed = run.required_action is not None
+        self.live = LiveEvents()
+        self.result: TurnEnded | TurnPaused | None = None
+        self.began_at = run.started_at if run.started_at and not is_resumed else clock.now()
+        self.last_id = run.last_event_id if is_resumed else 0
+        self._is_resumed = is_resumed
+        self._run = run
+        self._recorder = recorder
+        self._clock = clock
+        self._output = [said_before] if said_before else []
+        self._output_bytes = len(said_before.encode())
+        self._used_before = used_before
+        self._metrics = Metrics()
+
+    def start(self) -> RecordedEvent:
+        """Record START, which is still to be published."""
+        run = self._run
+        start = Start(run_id=run.id, session_id=run.session_id, agent_id=run.agent_id)
+        return self.record(start, at=self._clock.now() if self._is_resumed else run.created_at)
+
+    def take(self, event: EngineOutput) -> None:
+        """
+        Say, or keep, what the engine has yielded.
+
+        Raises:
+            EngineError: The run has said too much, or too much for the store to keep up with.
+        """
+        if self._recorder.is_full:
+            raise UnrecordedError
+        match event:
+            case ContentDelta():
+                self._say(event)
+                self._output.append(event.text)
+                self._output_bytes += len(event.text.encode())
+                if self._output_bytes > MAX_OUTPUT_BYTES:
+                    raise OutputTooLargeError
+            case ReasoningDelta() | ToolStart() | ToolEnd() | ToolError():
+                self._say(event)
+            case Metrics():
+                self._metrics = event
+            case TurnPaused():
+                if is_too_large_to_approve(event):
+                    raise ApprovalTooLargeError
+                self.result = event
+            case TurnEnded():
+                self.result = event
+            case _:
+                assert_never(event)
+
+    def _say(self, event: RunEvent) -> None:
+        self.live.publish(self.record(event, at=self._clock.now()))
+
+    def record(self, event: RunEvent, *, at: datetime) -> RecordedEvent:
+        """
+        Number an event and have it stored, without publishing it.
+
+        Raises:
+            ValueError: It cannot be written as JSON in UTF-8. It has no number, and is nowhere.
+        """
+        # Before anything else: neither the log nor a reader could do anything with it.
+        size = _size_in_characters(event)
+        self.last_id += 1
+        recorded = RecordedEvent(id=self.last_id, timestamp_ms=epoch_ms(at), event=event)
+        self._recorder.add(recorded, characters=size)
+        return recorded
+
+    def take_back(self, *, after: int) -> None:
+        """Forget the events above an id: an end that was said, but could not be written."""
+        self.last_id = after
+        self._recorder.take_back(after=after)
+
+    @property
+    def output(self) -> str:
+        """The answer so far."""
+        return "".join(self._output)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens this execution has used, as far as that is known."""
+        return self._metrics.total_tokens or 0
+
+    def metrics(self) -> Metrics:
+        """Give the run's figures so far, those from before a pause included."""
+        duration_ms = int((self._clock.now() - self.began_at).total_seconds() * 1000)
+        now = self._metrics.model_copy(update={"duration_ms": max(0, duration_ms)})
+        return now if self._used_before is None else _sum(self._used_before, now)
+
+    def ending(self) -> dict[str, Any]:
+        """Give what every outcome holds; METRICS and the terminal event are still to come."""
+        return {
+            "output": self.output,
+            "metrics": self.metrics(),
+            "last_event_id": self.last_id + 2,
+        }
+
+
+def _sum(before: Metrics, now: Metrics) -> Metrics:
+    """Add figures; one that only one side knows counts alone."""
+    figures = {}
+    for name in _FIGURES:
+        known = [
+            value for value in (getattr(before, name), getattr(now, name)) if value is not None
+        ]
+        figures[name] = sum(known) if known else None
+    return now.model_copy(update=figures)
+
+
+def _size_in_characters(event: RunEvent) -> int:
+    match event:
+        case ContentDelta() | ReasoningDelta():
+            # Raises what writing it down would raise; a whole dump of each would cost far more.
+            event.text.encode()
+            return len(event.text) + EVENT_OVERHEAD_CHARACTERS
+        case _:
+            return max(EVENT_OVERHEAD_CHARACTERS, len(event.model_dump_json()))
+
+
+MAX_OUTPUT_BYTES = 5 * 1024 * 1024
+"""As plain text one status answer carries it: Lambda's 6 MB, less headers (http/answer_size.py)."""
+
+
+class OutputTooLargeError(EngineError):
+    """The answer has grown past what one status answer can carry."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The answer grew past 5 MiB; what it had so far is kept.",
+            error_type="OUTPUT_TOO_LARGE",
+        )
+
+
+class UnrecordedError(EngineError):
+    """The run has said more than can be held in memory while the store is away."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The run was stopped: what it said could not be stored for too long.",
+            error_type="STORE_UNAVAILABLE",
+        )
+
+
+MAX_APPROVAL_BYTES = 200 * 1024
+"""Of the pending calls in JSON: they stand in the run's header, an item of at most 400 KB."""
+
+
+class ApprovalTooLargeError(EngineError):
+    """The calls that wait for approval are too large to be shown and kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The tool calls that need an approval are too large.",
+            error_type="APPROVAL_TOO_LARGE",
+        )
+
+
+def is_too_large_to_approve(paused: TurnPaused) -> bool:
+    """Tell whether a pause cannot be stored."""
+    size_bytes = sum(len(call.model_dump_json().encode()) for call in paused.pending)
+    return size_bytes > MAX_APPROVAL_BYTES

@@ -1,0 +1,252 @@
+"""Attach to a run: replay its events after a cursor, then follow it to its end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+
+from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
+from agentrun.domain.events import EventType, RecordedEvent
+from agentrun.domain.principal import Principal
+from agentrun.domain.runs import (
+    LEASE_EXPIRED,
+    LEASE_EXPIRED_ID_GAP,
+    AgentRun,
+    RunKey,
+    RunStatus,
+    lease_has_lapsed,
+)
+from agentrun.service.ports import RunPorts, in_thread
+from agentrun.service.reading.log_wholeness import is_broken
+from agentrun.service.reading.runs import settled_state, visible_state
+from agentrun.service.reading.state_events import end_event, start_event
+
+ENDS = {EventType.STOP, EventType.ERROR, EventType.PAUSED, EventType.CANCELLED}
+EVENTS_KEPT = timedelta(hours=24)
+SHORTEST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 1.0
+STATE_AGE_S = 2.0
+"""How old the known state may get while events keep coming; a lapsed lease shows only there."""
+
+log = logging.getLogger(__name__)
+
+
+class RunFollower:
+    """A reader of one run's log; any number of them may follow a run."""
+
+    def __init__(
+        self, run: AgentRun, cursor: int, ports: RunPorts, *, is_replay: bool = False
+    ) -> None:
+        self.run = run
+        self.is_replay = is_replay
+        self._cursor = cursor
+        self._ports = ports
+        self._first: Sequence[RecordedEvent] | None = None
+        self._leave: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the run was known to go on, so that to follow it may take as long as it does."""
+        return not self._has_ended()
+
+    def when_left(self, leave: Callable[[], Awaitable[None]]) -> None:
+        """Have `leave` called once, when the events have been read to the end or given up."""
+        self._leave = leave
+
+    @property
+    def has_nothing_left(self) -> bool:
+        """Whether the run has ended or is paused, and nothing comes after the cursor."""
+        return self._has_ended() and self._cursor >= self.run.last_event_id
+
+    async def look(self) -> None:
+        """
+        Read the first of the events that are to follow, for `batches` to begin with.
+
+        Where the store is away nothing is read, and `batches` asks it again.
+
+        Raises:
+            RunNotFoundError: The events are gone, or some of them.
+        """
+        # START is the state's to tell.
+        self._first = await self._read(after=max(1, self._cursor))
+
+    async def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        """
+        Give the events after the cursor as they are found, in order; an empty list after silence.
+
+        Ends after the run's last event, or before one that is missing. A store that is not
+        available is asked again.
+        """
+        try:
+            async with aclosing(self._followed(idle_s=idle_s)) as batches:
+                async for batch in batches:
+                    yield batch
+        except RunNotFoundError:
+            # No terminal event: whoever attaches again is told that it is not found.
+            log.warning("replay broken off: events are gone", extra={"runId": self.run.id})
+        finally:
+            leave, self._leave = self._leave, None
+            if leave is not None:
+                await leave()
+
+    async def _followed(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        loop = asyncio.get_running_loop()
+        pause_s, spoke_at, state_at = SHORTEST_PAUSE_S, loop.time(), loop.time()
+        if self._cursor == 0:
+            self._cursor = 1
+            yield [start_event(self.run)]
+        while True:
+            found = await self._next()
+            if found:
+                self._cursor = found[-1].id
+                pause_s, spoke_at = SHORTEST_PAUSE_S, loop.time()
+                yield found
+            if found is not None and self._has_ended():
+                if found:
+                    continue
+                if (end := end_event(self.run, after=self._cursor)) is not None:
+                    yield [end]
+                return
+            if not found or loop.time() - state_at > STATE_AGE_S:
+                await self._refresh()
+                state_at = loop.time()
+                if found is not None and self._has_ended():
+                    continue
+            if loop.time() - spoke_at >= idle_s:
+                spoke_at = loop.time()
+                yield []
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+
+    def _has_ended(self) -> bool:
+        return self.run.status.is_terminal or self.run.status is RunStatus.PAUSED
+
+    async def _next(self) -> Sequence[RecordedEvent] | None:
+        first, self._first = self._first, None
+        return await self._read(after=self._cursor) if first is None else first
+
+    async def _read(self, *, after: int) -> Sequence[RecordedEvent] | None:
+        """
+        Give what may be shown by now; None while that cannot be told.
+
+        Raises:
+            RunNotFoundError: Events are missing.
+        """
+        read, at = self._ports.log.read, self._ports.clock.now()
+        try:
+            stored = await in_thread(self._ports.threads, read, self.run.key, after=after, at=at)
+            if is_broken(self.run, stored, after=after):
+                await self._check_left_out()
+        except StoreUnavailableError:
+            return None
+        if self._has_ended():
+            return said_of_ended(self.run, stored)
+        if lease_has_lapsed(self.run, self._ports.clock.now()):
+            # Somebody may have taken the executor for dead before it wrote what was read here.
+            return None
+        return _without_unconfirmed_end(self.run, stored)
+
+    async def _check_left_out(self) -> None:
+        """
+        Check that the events which are missing were never stored.
+
+        Raises:
+            RunNotFoundError: They are gone, or the run is.
+            StoreUnavailableError: Retrying is safe.
+        """
+        if self.run.error_type != "INTERNAL_ERROR":
+            raise RunNotFoundError(self.run.id)
+        # Its executor may have left out what cannot be written, unless all of it was deleted.
+        await in_thread(self._ports.threads, self._ports.store.get_state, self.run.key)
+
+    async def _refresh(self) -> None:
+        try:
+            self.run = await in_thread(
+                self._ports.threads, settled_state, self.run.key, self._ports
+            )
+        except StoreUnavailableError:
+            return
+
+
+def said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    """
+    Leave out what an executor wrote that its run's end does not cover; it was never said.
+
+    That is a zombie's late segment and, where the lease ended the run, the end that its executor
+    wrote but did not live to commit.
+    """
+    if run.error_type != LEASE_EXPIRED:
+        said = [event for event in stored if event.id <= run.last_event_id]
+        # The end of a run that waited is in its header alone; what stands in its place is not it.
+        has_end = said and said[-1].id == run.last_event_id
+        return said[:-1] if has_end and said[-1].event.event not in ENDS else said
+    last = run.last_event_id - LEASE_EXPIRED_ID_GAP
+    return _without_unconfirmed_end(run, [event for event in stored if event.id <= last])
+
+
+def _without_unconfirmed_end(
+    run: AgentRun, stored: Sequence[RecordedEvent]
+) -> Sequence[RecordedEvent]:
+    """
+    Hold METRICS and what follows back while the run is not known to have ended so.
+
+    The executor writes them before it commits the end. Those up to the pause that the header has
+    are committed, and so are those of any pause that is followed by another START.
+    """
+    committed = run.paused_event_id or 0
+    for index in range(len(stored) - 1, max(-1, len(stored) - 3), -1):
+        if stored[index].id > committed and stored[index].event.event is EventType.METRICS:
+            return stored[:index]
+    return stored
+
+
+async def attach(
+    principal: Principal, agent_id: str, run_id: str, *, cursor: int, ports: RunPorts
+) -> RunFollower | None:
+    """
+    Begin to follow a run after the event with the id `cursor`; 0 is from the start.
+
+    Returns:
+        A follower; None when the run has ended and nothing comes after the cursor.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        RunNotFoundError: There is none, it is not the caller's to see, or its events are gone:
+            it ended so long ago, or the replay would not be whole.
+        StoreUnavailableError: Retrying is safe.
+    """
+    run = await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
+    follower = RunFollower(run, cursor, ports)
+    if follower.has_nothing_left:
+        return None
+    if run.completed_at and ports.clock.now() - run.completed_at > EVENTS_KEPT:
+        raise RunNotFoundError(run_id)
+    await follower.look()
+    return follower
+
+
+async def whole_run(
+    key: RunKey, ports: RunPorts, *, is_replay: bool, cursor: int = 0
+) -> RunFollower:
+    """
+    Follow a run from its first event, or after a cursor, for the caller who has begun it.
+
+    `is_replay` says that it had been begun before, by the same request of the same caller.
+
+    Raises:
+        RunNotFoundError: The run is gone, or its events are.
+        StoreUnavailableError: Retrying is safe.
+    """
+    run = await in_thread(ports.threads, settled_state, key, ports)
+    return await follower_of(run, ports, is_replay=is_replay, cursor=cursor)
+
+
+async def follower_of(
+    run: AgentRun, ports: RunPorts, *, is_replay: bool, cursor: int
+) -> RunFollower:
+    """Follow a run whose state is known; otherwise, and in its errors, like `whole_run`."""
+    follower = RunFollower(run, cursor, ports, is_replay=is_replay)
+    if not follower.has_nothing_left:
+        await follower.look()
+    return follower

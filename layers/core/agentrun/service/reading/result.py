@@ -1,0 +1,167 @@
+"""A run's events folded into one answer, for callers who do not stream."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Protocol, assert_never
+
+from pydantic import Field, JsonValue
+
+from agentrun.domain.errors import RunFailedError
+from agentrun.domain.events import (
+    Cancelled,
+    ContentDelta,
+    Error,
+    EventType,
+    Followups,
+    Metrics,
+    Paused,
+    ReasoningDelta,
+    RecordedEvent,
+    RunEvent,
+    Start,
+    Stop,
+    ToolEnd,
+    ToolError,
+    ToolStart,
+)
+from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.value import Value
+
+
+class RunStream(Protocol):
+    """A run and its events, live from its execution or read from its log."""
+
+    @property
+    def run(self) -> AgentRun:
+        """The run as it was when the stream began."""
+        ...
+
+    def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        """Give the events as they come; an empty batch after `idle_s` of silence."""
+        ...
+
+
+class ToolCall(Value):
+    """A tool call and what came of it."""
+
+    id: str
+    tool_name: str
+    tool_input: JsonValue
+    tool_output: JsonValue = Field(
+        default=None, description="Any JSON; the error's text if `isError`."
+    )
+    is_error: bool = False
+
+
+class RunResult(Value):
+    """What one run gave."""
+
+    run_id: str
+    session_id: str = Field(description="The conversation.")
+    agent_id: str = Field(description="The agent.")
+    content: str = Field(description="The answer.")
+    status: RunStatus
+    tools: tuple[ToolCall, ...]
+    reasoning_steps: tuple[str, ...] = Field(
+        description="The stretches of reasoning that nothing interrupted."
+    )
+    followups: Followups = None
+    metrics: Metrics | None = None
+    required_action: Paused | None = Field(default=None, description="What a PAUSED run waits for.")
+
+
+class RunResultBuilder:
+    """Takes a run's events in order, then gives its result."""
+
+    def __init__(self) -> None:
+        self._start: Start | None = None
+        self._end: Stop | Error | Paused | Cancelled | None = None
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._tools: dict[str, ToolCall] = {}
+        self._metrics: Metrics | None = None
+        self._last_type: EventType | None = None
+
+    def add(self, recorded: RecordedEvent) -> None:
+        """Take the next event."""
+        self._take(recorded.event)
+        self._last_type = recorded.event.event
+
+    def _take(self, event: RunEvent) -> None:
+        match event:
+            case Start():
+                self._start = event
+            case ContentDelta():
+                self._content.append(event.text)
+            case ReasoningDelta():
+                if self._last_type is EventType.REASONING_DELTA:
+                    self._reasoning[-1] += event.text
+                else:
+                    self._reasoning.append(event.text)
+            case ToolStart():
+                call = ToolCall(id=event.id, tool_name=event.name, tool_input=event.arguments)
+                self._tools[event.id] = call
+            case ToolEnd():
+                self._end_tool(event.id, event.name, event.result, is_error=False)
+            case ToolError():
+                self._end_tool(event.id, event.name, event.error, is_error=True)
+            case Metrics():
+                self._metrics = event
+            case Stop() | Error() | Paused() | Cancelled():
+                self._end = event
+            case _:
+                assert_never(event)
+
+    def _end_tool(self, call_id: str, name: str, output: JsonValue, *, is_error: bool) -> None:
+        call = self._tools.get(call_id) or ToolCall(id=call_id, tool_name=name, tool_input=None)
+        changes = {"tool_output": output, "is_error": is_error}
+        self._tools[call_id] = call.model_copy(update=changes)
+
+    def result(self) -> RunResult:
+        """
+        Give the result of a run whose events have all been taken.
+
+        Raises:
+            RunFailedError: The run has failed, or its events broke off.
+        """
+        start, end = self._start, self._end
+        if start is None:
+            raise ValueError("a run's events begin with START")
+        if end is None:
+            raise RunFailedError(start.run_id, "The run was cut off; its status tells its end.")
+        if isinstance(end, Error):
+            raise RunFailedError(start.run_id, end.message)
+        return RunResult(
+            run_id=start.run_id,
+            session_id=start.session_id,
+            agent_id=start.agent_id,
+            content="".join(self._content),
+            status=_STATUS_AFTER[end.event],
+            tools=tuple(self._tools.values()),
+            reasoning_steps=tuple(self._reasoning),
+            followups=end.followups if isinstance(end, Stop) else None,
+            metrics=self._metrics,
+            required_action=end if isinstance(end, Paused) else None,
+        )
+
+
+_STATUS_AFTER = {
+    EventType.STOP: RunStatus.COMPLETED,
+    EventType.PAUSED: RunStatus.PAUSED,
+    EventType.CANCELLED: RunStatus.CANCELLED,
+}
+
+
+async def collect_result(stream: RunStream) -> RunResult:
+    """
+    Follow a run to its end.
+
+    Raises:
+        RunFailedError: The run has failed.
+    """
+    builder = RunResultBuilder()
+    async with aclosing(stream.batches(idle_s=60)) as batches:
+        async for batch in batches:
+            for recorded in batch:
+                builder.add(recorded)
+    return builder.result()

@@ -1,0 +1,178 @@
+"""Read runs, one or many, and cancel them; whoever reads a dead run declares it so."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from agentrun.domain.errors import (
+    FencedError,
+    ForbiddenError,
+    InvalidRequestError,
+    RunNotFoundError,
+    StoreUnavailableError,
+)
+from agentrun.domain.principal import Principal
+from agentrun.domain.runs import AgentRun, RunKey, lease_has_lapsed
+from agentrun.domain.value import ID_PATTERN
+from agentrun.service.ports import RunPorts
+from agentrun.service.reading.repairs import MAX_BATCH, read_many, repaired
+
+MAX_LOOKS = 3
+"""
+How often one run is read whose state changes between its reading and its repair.
+
+Enough for a cancel during a repair, and for one change more.
+"""
+READ_SCOPES = frozenset({"runs:read", "runs:write"})
+
+
+def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> AgentRun:
+    """
+    Read one run whole, as it is at this moment.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        RunNotFoundError: There is none, or it is not the caller's to see; both look the same.
+        StoreUnavailableError: Retrying is safe.
+    """
+    key = _key(principal, run_id)
+    for _ in range(MAX_LOOKS):
+        run = ports.store.get(key)
+        _check_visible(run, principal, agent_id)
+        now = ports.clock.now()
+        if not lease_has_lapsed(run, now):
+            return run
+        # Whoever is faster may change the texts as well.
+        with suppress(FencedError):
+            return ports.store.settle(run, at=now)
+    raise StoreUnavailableError("The run is changing too fast to be read.")
+
+
+def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
+    """Read one run without its texts; otherwise, and in its errors, like `get_run`."""
+    run = ports.store.get_state(_key(principal, run_id))
+    _check_visible(run, principal, agent_id)
+    return _settled(run, ports)
+
+
+def visible_run(principal: Principal, run_id: str, ports: RunPorts) -> AgentRun:
+    """Read one run of whatever agent without its texts; otherwise like `visible_state`."""
+    run = ports.store.get_state(_key(principal, run_id))
+    return visible_state(principal, run.agent_id, run_id, ports)
+
+
+def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
+    """
+    Read one run without its texts, whoever it belongs to; a dead one is declared so.
+
+    Raises:
+        RunNotFoundError: There is none.
+        StoreUnavailableError: Retrying is safe.
+    """
+    return _settled(ports.store.get_state(key), ports)
+
+
+def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
+    """Settle a run as long as that is due: a cancel that comes in between changes its end."""
+    now = ports.clock.now()
+    for _ in range(MAX_LOOKS):
+        if not lease_has_lapsed(run, now):
+            break
+        run = ports.store.expire(run, at=now)
+    return run
+
+
+def _key(principal: Principal, run_id: str) -> RunKey:
+    check_may_read(principal)
+    if not ID_PATTERN.fullmatch(run_id):
+        raise RunNotFoundError(run_id)
+    return RunKey(tenant=principal.tenant, run_id=run_id)
+
+
+def _check_visible(run: AgentRun, principal: Principal, agent_id: str) -> None:
+    if not _is_visible(run, principal, agent_id):
+        raise RunNotFoundError(run.id)
+
+
+def get_runs(
+    principal: Principal,
+    agent_id: str,
+    run_ids: Sequence[str],
+    *,
+    with_text: bool,
+    ports: RunPorts,
+) -> list[AgentRun]:
+    """
+    Read many runs in the order asked for; those not there or not visible are left out.
+
+    A dead run is told as ended once that is written down, and as it is stored until then.
+
+    Args:
+        principal: The verified caller.
+        agent_id: The agent whose runs these are.
+        run_ids: Any number of them, each once; `distinct_run_ids` gives what one request may ask.
+        with_text: Whether `input` and `output` are wanted, cut to 4096 bytes each.
+        ports: Where the runs are, and what time it is.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        StoreUnavailableError: Not all answers came in time; retrying is safe.
+    """
+    check_may_read(principal)
+    keys = [
+        RunKey(tenant=principal.tenant, run_id=run_id)
+        for run_id in run_ids
+        if ID_PATTERN.fullmatch(run_id)
+    ]
+    found = read_many(keys, with_text=with_text, consistent=False, ports=ports)
+    runs = [found[key] for key in keys if key in found]
+    visible = [run for run in runs if _is_visible(run, principal, agent_id)]
+    return repaired(visible, with_text=with_text, ports=ports)
+
+
+def distinct_run_ids(values: Iterable[str]) -> list[str]:
+    """
+    Read the parameter `runIds`: comma separated or repeated, empty ones and duplicates dropped.
+
+    Raises:
+        InvalidRequestError: More than 100 distinct ids.
+    """
+    ids = [part.strip() for value in values for part in value.split(",")]
+    distinct = list(dict.fromkeys(part for part in ids if part))
+    if len(distinct) > MAX_BATCH:
+        raise InvalidRequestError(
+            f"At most {MAX_BATCH} run ids can be asked for at once, not {len(distinct)}.",
+            params=[("runIds", f"holds {len(distinct)} ids")],
+        )
+    return distinct
+
+
+def check_may_read(principal: Principal) -> None:
+    """
+    Let through who may read runs.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+    """
+    if not principal.is_admin and not principal.scopes & READ_SCOPES:
+        raise ForbiddenError("Reading runs needs the scope runs:read.")
+
+
+def _is_visible(run: AgentRun, principal: Principal, agent_id: str) -> bool:
+    return run.agent_id == agent_id and principal.may_see(run.user_id)
+
+
+def cancel_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> None:
+    """
+    End a QUEUED or PAUSED run; ask for a RUNNING one's end, which its next heartbeat brings.
+
+    Asking again, or for a run that has ended, changes nothing and is no error.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        RunNotFoundError: There is none, or it is not the caller's to see.
+        StoreUnavailableError: Retrying is safe.
+    """
+    principal.check_may_write()
+    run = visible_state(principal, agent_id, run_id, ports)
+    if not run.status.is_terminal:
+        ports.store.request_cancel(run.key, at=ports.clock.now())

@@ -1,0 +1,1 @@
+"""Starting and continuing runs: checks, the session's queue, slots, media."""

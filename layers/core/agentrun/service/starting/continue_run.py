@@ -1,0 +1,164 @@
+"""Continue a paused run: take the decisions, then take the run."""
+
+from collections.abc import Sequence
+
+from agentrun.domain.approvals import ContinueRequest, Decision, run_of_approval
+from agentrun.domain.errors import (
+    ApprovalNotFoundError,
+    ConflictError,
+    InvalidRequestError,
+    RunNotFoundError,
+    SessionBusyError,
+    StoreUnavailableError,
+)
+from agentrun.domain.events import PendingApproval
+from agentrun.domain.ports import ArgumentChecker
+from agentrun.domain.principal import Principal
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunStatus
+from agentrun.domain.turns import Checkpoint, Resumption
+from agentrun.service.ports import RunPorts, in_thread
+from agentrun.service.reading.runs import visible_run, visible_state
+from agentrun.service.starting.launch_ports import LaunchPorts
+from agentrun.service.starting.pending_execution import PendingExecution
+from agentrun.service.starting.session_queue import MAX_TAKEOVERS, live_runs
+from agentrun.service.starting.slots import slot_of_new
+from agentrun.service.starting.start_run import task_of
+
+
+async def continue_run(
+    principal: Principal, paused: AgentRun, request: ContinueRequest, *, ports: LaunchPorts
+) -> PendingExecution:
+    """
+    Take a paused run over, with its calls decided; from here on it is this process's to execute.
+
+    What can be refused is refused, and all that has to be read is read, before the run is taken.
+
+    Args:
+        principal: The verified caller.
+        paused: The run as `paused_run` gave it.
+        request: The validated body.
+        ports: Which agents there are, and where runs and conversations are kept.
+
+    Raises:
+        ForbiddenError: The token lacks the scope that the agent asks for.
+        InvalidRequestError: Not all pending calls, or others, are decided, or changed arguments do
+            not fit the tool.
+        AgentNotFoundError: The agent is gone.
+        BrokenAgentError: The agent's definition is broken by now.
+        ConflictError: The run is not paused any more or to be cancelled, or its session is busy.
+        TooManyRunsError: The user or the tenant has as many runs as they may.
+        StoreUnavailableError: Nothing is known of the outcome; retrying is safe: the pause is
+            either taken, which is a conflict, or still there.
+    """
+    agent = ports.agents.agent(paused.agent_id)
+    agent.check_not_broken()
+    principal.check_may_write(also=agent.required_scope)
+    action = paused.required_action
+    if paused.status is not RunStatus.PAUSED or action is None:
+        raise ConflictError(f"The run '{paused.id}' is {paused.status}, not PAUSED.")
+    decisions = request.decide(action.approvals)
+    _check_arguments(agent.id, action.approvals, decisions, ports.arguments)
+    threads = ports.runs.threads
+    checkpoint = await in_thread(threads, _checkpoint_of, paused, ports.runs)
+    # All that may go wrong comes first: once the run is taken, it is this process's to execute.
+    resumption = Resumption(state=checkpoint.state, decisions=decisions)
+    task = task_of(paused, agent, checkpoint.request, checkpoint.media)
+    task = task.model_copy(update={"resumption": resumption})
+    async with slot_of_new(paused, ports.slots) as taken:
+        lease = await _take(paused, ports)
+        taken.is_needed = True
+    return PendingExecution(
+        run=paused.model_copy(update={"status": RunStatus.RUNNING, "lease": lease}),
+        task=task,
+        request=checkpoint.request,
+        slot=taken.slot,
+        ports=ports,
+        said_before=checkpoint.output,
+        used_before=checkpoint.metrics,
+    )
+
+
+def _check_arguments(
+    agent_id: str,
+    pending: Sequence[PendingApproval],
+    decisions: Sequence[Decision],
+    checker: ArgumentChecker,
+) -> None:
+    faults = [
+        (f"decisions.{number}.arguments.{name}", reason)
+        for number, (call, decision) in enumerate(zip(pending, decisions, strict=True))
+        if decision.arguments is not None
+        for name, reason in checker.argument_faults(agent_id, call.tool, decision.arguments)
+    ]
+    if faults:
+        message = "; ".join(f"{name}: {reason}" for name, reason in faults)
+        raise InvalidRequestError(message, params=faults)
+
+
+def _checkpoint_of(paused: AgentRun, ports: RunPorts) -> Checkpoint:
+    """Read what a pause has left; of another pause `resume` wants nothing."""
+    try:
+        return ports.store.checkpoint(paused.key)
+    except RunNotFoundError:
+        # Not gone, perhaps, but over since it was seen.
+        if ports.store.get_state(paused.key).version == paused.version:
+            raise
+        raise ConflictError(f"The run '{paused.id}' is not paused any more.") from None
+
+
+async def _take(paused: AgentRun, ports: LaunchPorts) -> Lease:
+    """Move the run to RUNNING, with its session, unless a live run uses that; give its lease."""
+    runs, executor = ports.runs, ports.new_id()
+    session = (paused.org_id, paused.session_id)
+    seen = await in_thread(runs.threads, ports.conversations.lock, *session)
+    for _ in range(MAX_TAKEOVERS):
+        if ahead := await live_runs(paused.org_id, seen.before(paused.id), runs):
+            raise ConflictError(
+                f"The session '{paused.session_id}' is busy with the run '{ahead[0].id}'."
+            )
+        now = runs.clock.now()
+        lease = Lease(executor=executor, until=now + LEASE_DURATION)
+        try:
+            await in_thread(runs.threads, runs.store.resume, paused, lease, seen=seen, at=now)
+        except SessionBusyError as busy:
+            seen = busy.lock
+        else:
+            return lease
+    raise StoreUnavailableError("The session changes hands too often at the moment.")
+
+
+async def paused_run(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
+    """
+    Find the run that is to be continued, whatever its status.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        RunNotFoundError: There is none, or it is not the caller's to see.
+        StoreUnavailableError: Retrying is safe.
+    """
+    principal.check_may_write()
+    return await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
+
+
+async def run_to_approve(principal: Principal, wanted: str, ports: RunPorts) -> AgentRun:
+    """
+    Find the paused run that an approval is for.
+
+    Raises:
+        ForbiddenError: The token lacks the scope.
+        ApprovalNotFoundError: There is none, or it is not the caller's to see.
+        ConflictError: It has been resolved, or the run has ended.
+        StoreUnavailableError: Retrying is safe.
+    """
+    principal.check_may_write()
+    run_id, _ = run_of_approval(wanted)
+    try:
+        run = await in_thread(ports.threads, visible_run, principal, run_id, ports)
+    except RunNotFoundError:
+        raise ApprovalNotFoundError(wanted) from None
+    if run.required_action is None:
+        raise ApprovalNotFoundError(wanted)
+    is_open = run.status is RunStatus.PAUSED and run.required_action.approval_id == wanted
+    if not is_open:
+        raise ConflictError(f"The approval '{wanted}' has been resolved.")
+    return run

@@ -1,0 +1,82 @@
+"""An engine that is loaded when it is first needed, and once."""
+
+import asyncio
+
+import pytest
+
+from agentrun.domain.agents import Agent
+from agentrun.domain.events import ContentDelta
+from agentrun.domain.ports import AgentTask
+from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEngine
+from tests.fakes.scripted_engine import ScriptedEngine, let_begin
+
+pytestmark = pytest.mark.anyio
+
+TASK = AgentTask(
+    run_id="r",
+    session_id="s",
+    tenant="t",
+    user_id="u",
+    agent=Agent(id="a", name="A", description="a", model="demo", models=("demo",)),
+    message="m",
+)
+
+
+class Loading:
+    """Counts how often the engine is loaded."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> LoadedEngine:
+        self.times += 1
+        return ScriptedEngine([ContentDelta(text="a")])
+
+
+async def answer(engine: DeferredEngine) -> list[str]:
+    outputs = engine.run(TASK, before_tool=let_begin)
+    return [output.text async for output in outputs if isinstance(output, ContentDelta)]
+
+
+async def test_what_could_not_be_loaded_is_tried_again() -> None:
+    attempts: list[int] = []
+
+    def load() -> LoadedEngine:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ImportError("not yet")
+        return ScriptedEngine([ContentDelta(text="a")])
+
+    engine = DeferredEngine(load)
+    with pytest.raises(ImportError):
+        await answer(engine)
+    assert await answer(engine) == ["a"]
+
+
+async def test_runs_at_the_same_time_share_one_loading() -> None:
+    loading = Loading()
+    engine = DeferredEngine(loading)
+    assert loading.times == 0
+    assert await asyncio.gather(*(answer(engine) for _ in range(5))) == [["a"]] * 5
+    assert await answer(engine) == ["a"]
+    assert loading.times == 1
+
+
+async def test_loading_may_begin_before_it_is_needed() -> None:
+    loading = Loading()
+    engine = DeferredEngine(loading)
+    engine.prepare()
+    engine.prepare()
+    assert await answer(engine) == ["a"]
+    assert loading.times == 1
+
+
+async def test_a_run_that_is_cancelled_leaves_the_engine_to_the_others() -> None:
+    loading = Loading()
+    engine = DeferredEngine(loading)
+    cancelled, other = (asyncio.create_task(answer(engine)) for _ in range(2))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    assert await other == ["a"]
+    assert cancelled.cancelled()
+    assert loading.times == 1

@@ -1,0 +1,113 @@
+"""Starting a run: what is refused, and what is stored."""
+
+from uuid import UUID
+
+import pytest
+
+from agentrun.domain.errors import AgentNotFoundError, ForbiddenError, InvalidRequestError
+from agentrun.domain.ports import AgentTask
+from agentrun.domain.principal import Principal
+from agentrun.domain.requests import Media, RunOptions, RunRequest
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease
+from agentrun.service.starting.start_run import start_run
+from tests.rig import ANA, ECHO, WRITE, Rig
+from tests.runs import AT, SESSION
+
+pytestmark = pytest.mark.anyio
+
+
+class StartRig(Rig):
+    async def start(
+        self, request: RunRequest, *, principal: Principal = ANA, agent_id: str = "echo"
+    ) -> tuple[AgentRun, AgentTask]:
+        started = await start_run(principal, agent_id, request, ports=self.ports)
+        assert started.new is not None
+        return started.new.run, started.new.task
+
+
+@pytest.fixture
+def rig() -> StartRig:
+    return StartRig()
+
+
+async def test_a_started_run_is_durable_and_leased(rig: StartRig) -> None:
+    run, task = await rig.start(RunRequest(message="hello"))
+    assert rig.store.get(run.key) == run
+    assert run.lease == Lease(executor="id-3", until=AT + LEASE_DURATION)
+    assert (run.id, run.session_id, run.started_at, run.model) == ("id-1", "id-2", AT, "demo")
+    assert (task.run_id, task.message, task.agent) == (run.id, "hello", ECHO)
+
+
+async def test_a_session_that_is_asked_for_is_used(rig: StartRig) -> None:
+    run, _ = await rig.start(RunRequest(message="hello", session_id=UUID(SESSION)))
+    assert run.session_id == SESSION
+
+
+async def test_the_tenant_is_the_tokens(rig: StartRig) -> None:
+    run, _ = await rig.start(RunRequest(message="hello", org_id="acme", user_id="ana"))
+    assert (run.org_id, run.user_id) == ("acme", "ana")
+
+
+async def test_another_organisation_is_forbidden(rig: StartRig) -> None:
+    with pytest.raises(ForbiddenError):
+        await rig.start(RunRequest(message="hello", org_id="umbrella"))
+
+
+async def test_acting_for_another_user_needs_its_own_scope(rig: StartRig) -> None:
+    request = RunRequest(message="hello", user_id="bob")
+    with pytest.raises(ForbiddenError):
+        await rig.start(request)
+    backend = ANA.model_copy(update={"scopes": WRITE | {"runs:impersonate"}})
+    run, _ = await rig.start(request, principal=backend)
+    assert run.user_id == "bob"
+
+
+async def test_starting_needs_the_scope(rig: StartRig) -> None:
+    reader = ANA.model_copy(update={"scopes": frozenset({"runs:read"})})
+    with pytest.raises(ForbiddenError):
+        await rig.start(RunRequest(message="hello"), principal=reader)
+
+
+async def test_an_agent_may_ask_for_a_scope_of_its_own(rig: StartRig) -> None:
+    with pytest.raises(ForbiddenError, match="agents:guarded"):
+        await rig.start(RunRequest(message="hello"), agent_id="guarded")
+    for allowed in (
+        ANA.model_copy(update={"scopes": WRITE | {"agents:guarded"}}),
+        ANA.model_copy(update={"roles": frozenset({"admin"})}),
+    ):
+        run, _ = await rig.start(RunRequest(message="hello"), principal=allowed, agent_id="guarded")
+        assert run.agent_id == "guarded"
+
+
+@pytest.mark.parametrize("agent_id", ["nobody", "retired"])
+async def test_only_active_agents_are_run(rig: StartRig, agent_id: str) -> None:
+    with pytest.raises(AgentNotFoundError):
+        await rig.start(RunRequest(message="hello"), agent_id=agent_id)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (RunRequest(message="m", options=RunOptions(model="gpt")), "options.model"),
+        (RunRequest(message="m", options=RunOptions(system_prompt="p")), "options.systemPrompt"),
+        (
+            RunRequest(
+                message="m",
+                media=(Media(type="image/png", data="x"), Media(type="video/mp4", data="x")),
+            ),
+            "media.1.type",
+        ),
+    ],
+)
+async def test_what_an_agent_does_not_take_is_refused_by_name(
+    rig: StartRig, request_: RunRequest, field: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        await rig.start(request_)
+    assert [name for name, _ in refused.value.params] == [field]
+
+
+async def test_a_model_on_the_list_is_used_and_recorded(rig: StartRig) -> None:
+    request = RunRequest(message="m", options=RunOptions(model="bedrock:x"))
+    run, task = await rig.start(request)
+    assert (run.model, task.options.model) == ("bedrock:x", "bedrock:x")
