@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from tests.tables import dynamodb_server, mocked_table
 
@@ -20,6 +21,11 @@ AWS_ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("agentrun", deadline=None)
+settings.load_profile("agentrun")
 
 
 class OutsideNetworkError(Exception):
