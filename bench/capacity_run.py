@@ -73,7 +73,7 @@ class PacedEngine:
     async def run(
         self, task: AgentTask, *, before_tool: Callable[[], None]
     ) -> AsyncGenerator[EngineOutput, None]:
-        """Give the shape's text in its time; neither argument says anything of interest."""
+        """Yield the shape's text in its time; neither argument says anything of interest."""
         del task, before_tool
         count = self._shape.seconds * _EVENTS_PER_S
         characters = self._shape.kilobytes * 1024 // count
@@ -92,7 +92,7 @@ class PacedEngine:
 
 
 def ports_on(client: "DynamoDBClient", threads: Executor) -> RunPorts:
-    """Give the ports of the stream function, on this client."""
+    """Return the ports of the stream function, on this client."""
     store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
     return RunPorts(store, log, threads, SystemClock())
 

@@ -15,7 +15,7 @@ _READS = ("BatchGetItem",)
 
 def item_bytes(item: Mapping[str, Any]) -> int:
     """
-    Give an item's size.
+    Return an item's size.
 
     Source: "DynamoDB item sizes and formats" in the developer guide; a number takes a byte for two
     digits and one more, which is what it is at most.
@@ -105,7 +105,7 @@ def _read_units(parsed: Mapping[str, Any]) -> float:
 
 
 def _written(name: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) -> tuple[str, float]:
-    """Give a partition key that was written to and the units."""
+    """Return a partition key that was written to and the units."""
     if name == "PutItem":
         return params["Item"]["pk"]["S"], _write_units(params["Item"])
     if name == "UpdateItem":
@@ -119,6 +119,6 @@ def _written(name: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) ->
 
 
 def _created(update: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the item that an update creates, close enough for its size: names are short ones."""
+    """Return the item that an update creates, close enough for its size: names are short ones."""
     values = {name.strip(":"): value for name, value in update["ExpressionAttributeValues"].items()}
     return {**update["Key"], **values, "createdAt": {"N": "1795376483123"}}

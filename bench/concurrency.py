@@ -43,7 +43,7 @@ async def _all_streams(target: Target) -> list[Recording | BaseException]:
 
 
 def _figures(ended: list[Recording | BaseException]) -> tuple[list[float], int]:
-    """Give the latencies from the last stream's first event on, and the number of errors."""
+    """Return the latencies from the last stream's first event on, and the number of errors."""
     errors = 0
     streams = []
     for recording in ended:

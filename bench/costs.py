@@ -89,7 +89,7 @@ class ReadMeter:
         self.units += units if context["bench_consistent"] else units / 2
 
     def of(self, read: Callable[[], object]) -> float:
-        """Give what one piece of reading costs."""
+        """Return what one piece of reading costs."""
         self.units = 0.0
         read()
         return self.units

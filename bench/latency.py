@@ -38,7 +38,7 @@ async def _stream(target: Target) -> list[Stamp]:
 
 
 def _figures(rounds: list[list[Stamp]]) -> tuple[float, float, float]:
-    """Give the medians over the rounds: one that was disturbed does not count."""
+    """Return the medians over the rounds: one that was disturbed does not count."""
     latencies = [[stamp.latency_ms for stamp in stamps] for stamps in rounds]
     return (
         median(percentile(values, 50) for values in latencies),

@@ -49,7 +49,7 @@ def _locked_names() -> Iterable[str]:
 
 
 def _top_level(name: str) -> Iterator[Path]:
-    """Give what a distribution has in site-packages: its packages, modules and metadata."""
+    """Yield what a distribution has in site-packages: its packages, modules and metadata."""
     try:
         installed = distribution(name)
     except PackageNotFoundError:

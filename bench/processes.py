@@ -26,7 +26,7 @@ class Process:
     log: IO[bytes]
 
     def output(self) -> str:
-        """Give what it has printed so far, standard error included."""
+        """Return what it has printed so far, standard error included."""
         return Path(self.log.name).read_text("utf-8", "replace")
 
     async def rss_mb(self) -> float:

@@ -112,7 +112,7 @@ class Recording:
         return re.search(rb'"event":\s?"%b"' % event.encode(), self.body)
 
     def stamps(self) -> list[Stamp]:
-        """Give the stamped deltas in the order in which they came."""
+        """Return the stamped deltas in the order in which they came."""
         matches = list(_STAMP.finditer(self.body))
         received = self._received_at([match.end() for match in matches])
         return [
@@ -154,12 +154,12 @@ class RecordingRuntimeApi(RuntimeApi):
         return recording
 
     def record(self, head: Head) -> Recorder:
-        """Give the recording of the response; anything else ends at once."""
+        """Return the recording of the response; anything else ends at once."""
         if head.path.endswith("/response"):
             return self._recordings[head.path.split("/")[-2]]
         return _Other(head, () if head.method == "GET" else self._recordings.values())
 
 
 def cpu_per_delta_us(stamps: list[Stamp]) -> float:
-    """Give the sender's processor time between the first and the last delta, for each, in µs."""
+    """Return the sender's processor time between the first and the last delta, for each, in µs."""
     return (stamps[-1].cpu - stamps[0].cpu) / (len(stamps) - 1) / 1e3

@@ -22,7 +22,7 @@ class Row:
     met: bool | None = None
 
     def cells(self) -> tuple[str, str, str, str]:
-        """Give the line as it is printed."""
+        """Return the line as it is printed."""
         verdict = {True: "met", False: "missed", None: ""}[self.met]
         return self.what, self.measured, self.budget, verdict
 
@@ -31,7 +31,7 @@ HEADINGS = ("what", "measured", "budget", "")
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Give a percentile, 1 to 99, of at least two values."""
+    """Return a percentile, 1 to 99, of at least two values."""
     return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 

@@ -15,7 +15,7 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 def closed_document() -> Json:
-    """Give the document without room for fields that it does not name."""
+    """Return the document without room for fields that it does not name."""
     document = deepcopy(openapi_document())
     for name, schema in document["components"]["schemas"].items():
         # Readers of streams add what they know by themselves: the event's type, for one.
@@ -28,7 +28,7 @@ DOCUMENT = closed_document()
 
 
 def operations() -> Iterator[tuple[str, str, Json]]:
-    """Give path, method and operation of each."""
+    """Yield path, method and operation of each."""
     for path, item in DOCUMENT["paths"].items():
         for method in METHODS:
             if method in item:
@@ -67,7 +67,7 @@ def _inside(schema: Json, raw: str) -> list[str]:
 
 
 def _json_texts(schema: Json, value: object) -> Iterator[tuple[Json, str]]:
-    """Give each string of an object that holds JSON, with the schema of that."""
+    """Yield each string of an object that holds JSON, with the schema of that."""
     schema = resolved(schema)
     if not isinstance(value, dict):
         return

@@ -119,7 +119,7 @@ class Rig:
         pace: RecordingPace = PATIENT,
         resumption: Resumption | None = None,
     ) -> RunExecution:
-        """Give an execution of a run that is stored already."""
+        """Return an execution of a run that is stored already."""
         run = run or a_run()
         task = AgentTask(
             run_id=run.id,
@@ -174,7 +174,7 @@ class StartedRig(Rig):
 
 
 def types(events: Sequence[RecordedEvent]) -> list[EventType]:
-    """Give what kinds of events these are."""
+    """Return what kinds of events these are."""
     return [recorded.event.event for recorded in events]
 
 

@@ -40,7 +40,7 @@ class Console:
         self._sources: list[str] = []
 
     def source(self, name: str) -> Callable[[str], None]:
-        """Give the function that writes lines of this source."""
+        """Return the function that writes lines of this source."""
         if name not in self._sources:
             self._sources.append(name)
         prefix = name.removesuffix("Function").lower().ljust(_WIDTH)

@@ -92,7 +92,7 @@ class BedrockServer(ModelServer):
 
 
 def model_id(request: ModelRequest) -> str:
-    """Give the model's id, or the ARN, that a request names in its path."""
+    """Return the model's id, or the ARN, that a request names in its path."""
     return request.path.removeprefix("/model/").rpartition("/")[0]
 
 

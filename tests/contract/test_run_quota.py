@@ -27,7 +27,7 @@ RACERS = 100
 
 
 def limits(**changes: int) -> RunLimits:
-    """Give limits, none but those named."""
+    """Return limits, none but those named."""
     return RunLimits(**({"runs_per_user": 0, "runs_per_tenant": 0} | changes))
 
 
@@ -208,7 +208,7 @@ def test_the_item_of_a_tenant_at_its_default_limits_is_12_kb(client: "DynamoDBCl
 
 
 def flat_bytes(item: dict[str, Any]) -> int:
-    """Give an item's size; a set's is that of its members."""
+    """Return an item's size; a set's is that of its members."""
     sets = {name: value["SS"] for name, value in item.items() if "SS" in value}
     rest = {name: value for name, value in item.items() if name not in sets}
     members = sum(len(member) for value in sets.values() for member in value)

@@ -20,7 +20,7 @@ HELD = SessionLock(active="run-1", active_by=EXECUTOR)
 
 
 def lock_of(stores: Stores) -> SessionLock:
-    """Give the session's lock as a run that comes too late is told of it."""
+    """Return the session's lock as a run that comes too late is told of it."""
     nobodys = SessionLock(active="nobody")
     with pytest.raises(SessionBusyError) as refused:
         stores.runs.start(a_run("late"), a_request(), seen=nobodys)

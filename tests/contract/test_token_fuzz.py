@@ -26,7 +26,7 @@ JSON = st.recursive(
 
 
 def verdict(candidate: str) -> VerifiedToken | None:
-    """Give what a token that is good says; any error but the one refusal is a test's failure."""
+    """Return what a token that is good says; any error but the one refusal is a test's failure."""
     try:
         return VERIFIER.verify(candidate)
     except UnauthenticatedError as error:

@@ -13,7 +13,7 @@ from tests.tables import dynamodb_server
 
 @pytest.fixture(scope="session")
 def runtime() -> str:
-    """Give a Python of the Lambda runtime's version; what is built runs on no other."""
+    """Return a Python of the Lambda runtime's version; what is built runs on no other."""
     if sys.platform != "linux":
         pytest.skip("the artefacts hold Linux libraries, and this is not Linux")
     python = runtime_python()

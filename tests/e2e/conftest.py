@@ -100,7 +100,7 @@ def stand_in_copy(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """Give this project's own stack, demo model, empty table."""
+    """Yield this project's own stack, demo model, empty table."""
     # Without caps: the runs of one test that were killed must not stand in the way of the next one.
     uncapped = ("--parameter", "MaxRunsPerUser=0", "--parameter", "MaxRunsPerTenant=0")
     folder = tmp_path_factory.mktemp("stack")
@@ -110,7 +110,7 @@ def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """Give a stack of functions that misbehave when told to."""
+    """Yield a stack of functions that misbehave when told to."""
     scratch = tmp_path_factory.mktemp("stand_in")
     template = stand_in_copy(scratch / "application")
     variables = scratch / "variables.env"

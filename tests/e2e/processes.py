@@ -8,7 +8,7 @@ from tests.e2e.conftest import LocalStack, wait_until
 
 
 def stream_processes_of(stack: LocalStack) -> list[int]:
-    """Give the processes in which a stack's stream function runs at this moment."""
+    """Return the processes in which a stack's stream function runs at this moment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -67,5 +67,5 @@ def attached(
 
 
 def content(frames: list[Frame]) -> str:
-    """Give the answer that the frames tell."""
+    """Return the answer that the frames tell."""
     return "".join(frame.data for frame in frames if frame.event == "CONTENT_DELTA")

@@ -53,7 +53,7 @@ def bedrock() -> Iterator[BedrockServer]:
 def bedrock_stack(
     bedrock: BedrockServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalStack]:
-    """Give a stack whose agents run on Bedrock, as far as boto3 knows."""
+    """Yield a stack whose agents run on Bedrock, as far as boto3 knows."""
     model = "bedrock:global.anthropic.claude-sonnet-5-5"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in bedrock.environment.items():

@@ -29,7 +29,7 @@ each_door = pytest.mark.parametrize(("door", "path"), DOORS, ids=[door for door,
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Path:
-    """Give the path at which a file lets the streaming function go on."""
+    """Return the path at which a file lets the streaming function go on."""
     return tmp_path / "gate"
 
 

@@ -53,7 +53,7 @@ def app_module() -> Iterator[AppModule]:
 
 @pytest.fixture(scope="session")
 def bearer() -> Bearer:
-    """Give the header of a fresh token with these claims."""
+    """Return the header of a fresh token with these claims."""
     return lambda **claims: {"Authorization": f"Bearer {token(**claims)}"}
 
 

@@ -19,7 +19,7 @@ LEASE = timedelta(seconds=15)
 
 
 def alive(run_id: str, **changes: Any) -> AgentRun:
-    """Give a run whose executor has just been heard of."""
+    """Return a run whose executor has just been heard of."""
     now = SystemClock().now()
     fields = {"created_at": now, "updated_at": now, "started_at": now}
     return a_run(run_id, lease=Lease(executor=EXECUTOR, until=now + LEASE), **fields | changes)
@@ -81,5 +81,5 @@ class Talk:
 
 
 def talker(handler: Handler, user: str, **identity: str) -> Gateway:
-    """Give a caller who may read and write."""
+    """Return a caller who may read and write."""
     return Gateway(handler, **{"userId": user, "scope": "runs:read runs:write"} | identity)

@@ -94,11 +94,11 @@ class Internet:
 
 
 def ok(body: bytes, *headers: str) -> bytes:
-    """Give a whole answer with status 200."""
+    """Return a whole answer with status 200."""
     lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def redirect(to: str) -> bytes:
-    """Give an answer that leads elsewhere and sets a cookie."""
+    """Return an answer that leads elsewhere and sets a cookie."""
     return f"HTTP/1.1 302 Found\r\nLocation: {to}\r\nSet-Cookie: a=b\r\n\r\n".encode()

@@ -201,6 +201,6 @@ def test_a_failure_of_the_model(service: Service, bearer: Bearer, row: Row) -> N
 
 
 def frames_of(text: str) -> list[tuple[str, str]]:
-    """Give each event of a stream with its data."""
+    """Return each event of a stream with its data."""
     frames = [json.loads(line[6:]) for line in text.split("\n") if line.startswith("data: ")]
     return [(frame["event"], frame["data"]) for frame in frames]

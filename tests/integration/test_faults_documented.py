@@ -21,7 +21,7 @@ def cells(line: str) -> list[str]:
 
 
 def documented_faults() -> list[tuple[str, ...]]:
-    """Give the page's table as rows like those of the test's."""
+    """Return the page's table as rows like those of the test's."""
     lines = RELIABILITY.splitlines()
     heading = next(line for line in lines if line.startswith("| operation |"))
     at = lines.index(heading)

@@ -62,7 +62,7 @@ async def status(caller: Caller, run_id: str) -> tuple[str, str | None]:
 
 
 def logged(caller: Caller, run_id: str) -> list[int]:
-    """Give the ids in the log, whether or not anybody may see them."""
+    """Return the ids in the log, whether or not anybody may see them."""
     key = RunKey(tenant=caller.tenant, run_id=run_id)
     log, at = caller.app.stream.runs.log, caller.app.executors_clock.now()
     return [event.id for event in log.read(key, after=0, at=at)]

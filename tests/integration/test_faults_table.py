@@ -46,7 +46,7 @@ def app(dynamodb_url: str) -> Iterator[FaultyApp]:
 
 
 def long_text() -> str:
-    """Give an output that no header has room for; random letters compress badly."""
+    """Return an output that no header has room for; random letters compress badly."""
     chance = random.Random(3)
     return "".join(chance.choices(string.ascii_letters, k=9_000))
 
@@ -193,7 +193,7 @@ REQUESTS = {
 
 @pytest.fixture(scope="module")
 def ended(app: FaultyApp) -> tuple[Caller, str]:
-    """Give a run that has ended, for all that only read."""
+    """Return a run that has ended, for all that only read."""
     engine = Recital("a", "b", "c")
     engine.gate.set()
     caller = app.caller(engine)

@@ -63,7 +63,7 @@ class Record:
         self.returned.add(params.get("ReturnValues", "NONE"))
 
     def _named(self, params: dict[str, Any]) -> set[str]:
-        """Give the attributes that a write names: keys, items, what is set, and conditions."""
+        """Return the attributes that a write names: keys, items, what is set, and conditions."""
         writes = params.get("RequestItems", {}).get(TABLE, [])
         parts = writes if isinstance(writes, list) else []
         requests = [request for part in parts for request in part.values()]

@@ -56,7 +56,7 @@ class Doors:
         self._kept: Thing | None = None
 
     def kept(self) -> "Thing":
-        """Give the owner's thing that nobody changes."""
+        """Return the owner's thing that nobody changes."""
         if self._kept is None:
             self._kept = self.order()
         return self._kept
@@ -199,7 +199,7 @@ def test_each_caller_is_answered_as_the_matrix_says(
 
 
 def _thing(doors: Doors, endpoint: str, caller: str) -> Thing:
-    """Give one of its own to whoever is going to change it, or to use its id elsewhere."""
+    """Return one of its own to whoever is going to change it, or to use its id elsewhere."""
     changes = endpoint in CHANGING and caller in {"owner", "admin"}
     changes |= endpoint == "run in session"
     return doors.order() if changes else doors.kept()

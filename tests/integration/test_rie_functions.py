@@ -41,7 +41,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(dynamodb_url: str) -> dict[str, str]:
-    """Give the functions' variables, with a DynamoDB behind them that has the table."""
+    """Return the functions' variables, with a DynamoDB behind them that has the table."""
     return {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url}
 
 

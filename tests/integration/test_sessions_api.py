@@ -43,7 +43,7 @@ def store(handler: Handler) -> DynamoRunStore:
 
 
 def of_session(name: str, session_id: str) -> dict[str, Any]:
-    """Give the payload of this file for this session."""
+    """Return the payload of this file for this session."""
     event = event_file(name)
     wanted = event["pathParameters"]["sessionId"]
     renamed: dict[str, Any] = json.loads(json.dumps(event).replace(wanted, session_id))

@@ -34,7 +34,7 @@ def uvicorn(dynamodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def without_what_differs(body: str) -> list[tuple[str, str]]:
-    """Give the frames of a stream without the run's own ids, times and durations."""
+    """Return the frames of a stream without the run's own ids, times and durations."""
     frames: list[Any] = [
         json.loads(line.removeprefix("data: "))
         for line in body.split("\n")

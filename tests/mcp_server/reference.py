@@ -87,7 +87,7 @@ def main() -> None:
 
     @server.tool()
     def picture() -> list[ImageContent | TextContent]:
-        """Give a picture with a caption."""
+        """Return a picture with a caption."""
         image = ImageContent(type="image", data="aGVsbG8=", mime_type="image/png")
         return [TextContent(type="text", text="A caption."), image]
 

@@ -69,7 +69,7 @@ class ScriptedServer:
         return self
 
     def names(self) -> list[str]:
-        """Give what was asked so far, in order."""
+        """Return what was asked so far, in order."""
         return [asked.name for asked in self.asked]
 
     def first(self, name: str) -> Asked:

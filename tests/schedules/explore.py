@@ -58,7 +58,7 @@ class Bounds:
 
 def schedules(first: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], list[Choice]]]:
     """
-    Give schedules depth first; the caller fills in the choices that playing each has met.
+    Yield schedules depth first; the caller fills in the choices that playing each has met.
 
     A schedule is as long as its last choice that is not the first possible one.
     """

@@ -43,7 +43,7 @@ class Scenario:
     thorough: Bounds = ALL
 
     def bounds(self, stores: Stores) -> Bounds | None:
-        """Give the bounds of the tests."""
+        """Return the bounds of the tests."""
         return self.calls if stores.steps_are_calls() else self.requests
 
     def explore(self, stores: Stores, bounds: Bounds) -> Report:

@@ -76,13 +76,13 @@ class Stores(Protocol):
     granularity: str
 
     def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any]:
-        """Give run store, event log and conversation store, all empty."""
+        """Return run store, event log and conversation store, all empty."""
         ...
 
     def steps_are_calls(self) -> bool: ...
 
     def items(self) -> list[Mapping[str, Any]]:
-        """Give all items, if there are items."""
+        """Return all items, if there are items."""
         ...
 
     def expire(self, now_s: float) -> None:
@@ -213,7 +213,7 @@ class Scene:
             self._stage.step(call, touches).result = "done"
 
     def process(self, name: str) -> "Process":
-        """Give a process of its own, in whose name runs and executors are called."""
+        """Return a process of its own, in whose name runs and executors are called."""
         store, log, conversations = self._stepped
         return Process(self, name, store, log, conversations)
 
@@ -253,7 +253,7 @@ class Scene:
             self.note("wrote", actor, key.run_id, header, call=method)
 
     def header(self, run_id: str) -> AgentRun | None:
-        """Give a run as it is, without that being a step; None where it is gone."""
+        """Return a run as it is, without that being a step; None where it is gone."""
         try:
             with self.looking():
                 return self.store.get_state(RunKey(tenant="acme", run_id=run_id))
@@ -291,7 +291,7 @@ class Process:
 
 
 def content_of(event: RecordedEvent) -> str:
-    """Give what an event says, whenever it was said."""
+    """Return what an event says, whenever it was said."""
     return json.dumps(event.event.model_dump(mode="json"), sort_keys=True)
 
 

@@ -107,7 +107,7 @@ def _range(params: Mapping[str, Any]) -> str:
 
 
 def _shared(prefixes: list[str]) -> str:
-    """Give what all begin with, up to the first number sign."""
+    """Return what all begin with, up to the first number sign."""
     starts = {prefix.partition("#")[0] for prefix in prefixes}
     return starts.pop() if len(starts) == 1 else ""
 

@@ -83,7 +83,7 @@ class Exchange:
         return json.loads(self.body) if self.body else None
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
-        """Give the events of a stream as they come."""
+        """Yield the events of a stream as they come."""
         read = 0
         while True:
             end = self.body.find(b"\n\n", read)

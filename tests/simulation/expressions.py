@@ -127,7 +127,7 @@ class _Reader:
 
 
 def _at(item: Item, path: str) -> Any:
-    """Give an attribute, or an element of one that is a list."""
+    """Return an attribute, or an element of one that is a list."""
     name, _, index = path.rstrip("]").partition("[")
     value = item.get(name)
     if not index or value is None:
@@ -244,7 +244,7 @@ def holds(text: str, item: Item, names: Mapping[str, str], values: Values) -> bo
 
 
 def updated(text: str, item: Item, names: Mapping[str, str], values: Values) -> Item:
-    """Give an item as an update leaves it."""
+    """Return an item as an update leaves it."""
     after = dict(item)
     for clause, path, value in _update(_named(text, names)):
         if clause == "REMOVE":
@@ -270,6 +270,6 @@ def _merged(clause: str, stored: Any, given: Any) -> Any:
 
 
 def projected(text: str, item: Item, names: Mapping[str, str]) -> Item:
-    """Give the attributes of an item that are asked for."""
+    """Return the attributes of an item that are asked for."""
     wanted = {name.strip() for name in _named(text, names).split(",")}
     return {name: value for name, value in item.items() if name in wanted}

@@ -108,7 +108,7 @@ def through(
     world: World, process: Process, port: Port, recorder: Recorder, *, is_open: bool = False
 ) -> Port:
     """
-    Give a port as a process reaches it.
+    Return a port as a process reaches it.
 
     `is_open` only records the calls: the world is nearer to the store, below the port.
     """

@@ -84,7 +84,7 @@ def draw_script(random: Random, name: str, *, asks: int = 2) -> tuple[Step, ...]
 
 
 def whole_text(script: Sequence[Step]) -> str:
-    """Give the answer of a run that has played all of its script."""
+    """Return the answer of a run that has played all of its script."""
     return "".join(step.text for step in script if isinstance(step, Say))
 
 

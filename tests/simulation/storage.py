@@ -49,7 +49,7 @@ class Storage(Protocol):
     truth: Stores
 
     def of(self, process: Process) -> Stores:
-        """Give the stores of a process."""
+        """Return the stores of a process."""
         ...
 
     def expire(self) -> None:
@@ -239,6 +239,6 @@ def _timed_out() -> Exception:
 
 
 def some_limits(world: World) -> RunQuota:
-    """Give a quota that is out of the way in most examples, and narrow in some."""
+    """Return a quota that is out of the way in most examples, and narrow in some."""
     limits = [0, 0, 0, world.random.choice([1, 2, 4])]
     return InMemoryRunQuota(RunLimits(runs_per_user=world.random.choice(limits), runs_per_tenant=0))

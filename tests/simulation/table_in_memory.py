@@ -210,7 +210,7 @@ def _shown(item: Item, options: Mapping[str, Any]) -> Item:
 
 
 def _page(found: Sequence[Item], limit: int | None) -> tuple[Sequence[Item], Item | None]:
-    """Give a page, and where it stops if there is more."""
+    """Return a page, and where it stops if there is more."""
     total = 0
     for number, item in enumerate(found, 1):
         total += _size(item)

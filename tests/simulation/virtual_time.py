@@ -243,6 +243,6 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
 
 def process_loop(timeline: Timeline, name: str, *, stops_when_frozen: bool = False) -> ProcessLoop:
-    """Give a process its loop; `stops_when_frozen` is a monotonic clock that does so."""
+    """Build the loop of a process; `stops_when_frozen` is a monotonic clock that does so."""
     # Sockets, signals and subprocesses are left out: nothing of a service touches them here.
     return ProcessLoop(timeline, name, stops_when_frozen=stops_when_frozen)  # type: ignore[abstract]

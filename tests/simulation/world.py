@@ -38,7 +38,7 @@ class Outcome:
 
 
 def unavailable() -> Exception:
-    """Give what a store says that cannot be reached."""
+    """Return what a store says that cannot be reached."""
     return StoreUnavailableError("The store cannot be reached at the moment.")
 
 
@@ -62,7 +62,7 @@ class World:
         return self.timeline.now
 
     def instant(self) -> datetime:
-        """Give the true time."""
+        """Return the true time."""
         return EPOCH + timedelta(seconds=self.now)
 
     def note(self, who: str, what: str) -> None:

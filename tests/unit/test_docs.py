@@ -33,20 +33,20 @@ each_page = pytest.mark.parametrize(
 
 
 def anchors(page: Path) -> set[str]:
-    """Give what GitHub calls a page's headings."""
+    """Return what GitHub calls a page's headings."""
     headings = HEADING.findall(FENCED.sub("", page.read_text(encoding="utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def section(title: str) -> str:
-    """Give one section of the API's page, by the beginning of its heading."""
+    """Return one section of the API's page, by the beginning of its heading."""
     found = re.findall(rf"^## {re.escape(title)}.*?(?=^## |\Z)", API, re.DOTALL | re.MULTILINE)
     assert len(found) == 1
     return str(found[0])
 
 
 def rows(title: str) -> list[list[str]]:
-    """Give the cells of a section's table, without the code marks."""
+    """Return the cells of a section's table, without the code marks."""
     lines = [line for line in section(title).splitlines() if line.startswith("| ")]
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines[1:]]
 

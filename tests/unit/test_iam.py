@@ -111,7 +111,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def statements(function: str) -> Iterator[dict[str, Any]]:
-    """Give what a function's role says, with and without the parameters that add to it."""
+    """Yield what a function's role says, with and without the parameters that add to it."""
     for policy in properties(f"{function}Role").get("Policies", []):
         _, said, otherwise = policy.get("Fn::If", ("", policy, {"Ref": "AWS::NoValue"}))
         assert otherwise == {"Ref": "AWS::NoValue"}
@@ -119,7 +119,7 @@ def statements(function: str) -> Iterator[dict[str, Any]]:
 
 
 def resource(value: Any) -> str:
-    """Give a resource as the list names it."""
+    """Return a resource as the list names it."""
     match value:
         case {"Fn::GetAtt": [name, attribute]}:
             return f"{name}.{attribute}"
@@ -145,13 +145,13 @@ def granted() -> set[tuple[str, str, str, frozenset[str]]]:
 
 
 def statement_with(action: str) -> dict[str, Any]:
-    """Give the one statement of the status function that allows an action."""
+    """Return the one statement of the status function that allows an action."""
     (found,) = (s for s in statements("StatusFunction") if action in as_list(s["Action"]))
     return found
 
 
 def attributes_of(action: str) -> set[str]:
-    """Give the attributes of the table that the status function may name with an action."""
+    """Return the attributes of the table that the status function may name with an action."""
     named = statement_with(action)["Condition"]["ForAllValues:StringEquals"]
     return set(named["dynamodb:Attributes"])
 
@@ -234,7 +234,7 @@ def test_what_deletes_and_erases_puts_no_more_than_a_key_that_expires() -> None:
 
 
 def added_by(condition: str, function: str) -> list[dict[str, Any]]:
-    """Give the policies that a role has under a condition only."""
+    """Return the policies that a role has under a condition only."""
     choices = [p["Fn::If"] for p in properties(f"{function}Role")["Policies"] if "Fn::If" in p]
     return [policy for name, policy, _ in choices if name == condition]
 

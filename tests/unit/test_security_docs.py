@@ -18,7 +18,7 @@ def cells(line: str) -> list[str]:
 
 
 def table(page: str, heading: str) -> list[list[str]]:
-    """Give the rows of the table below a heading."""
+    """Return the rows of the table below a heading."""
     section = page.split(f"## {heading}")[1].split("\n## ", maxsplit=1)[0]
     return [cells(line) for line in section.splitlines() if line.startswith("|")][2:]
 

@@ -10,7 +10,7 @@ from agent_catalog.toolkit import ToolInputError
 
 def shift_date(start: str, amount: int, unit: Literal["days", "weeks", "months", "years"]) -> str:
     """
-    Give the date that lies a number of days, weeks, months or years after another.
+    Return the date that lies a number of days, weeks, months or years after another.
 
     Args:
         start: A date as YYYY-MM-DD.

@@ -44,7 +44,7 @@ def get_portfolio(session: Session) -> dict[str, object]:
 
 def get_quote(symbol: str) -> dict[str, object]:
     """
-    Give a share's demo price in USD.
+    Return a share's demo price in USD.
 
     Args:
         symbol: The ticker symbol, such as AMZN.
@@ -92,7 +92,7 @@ def place_order(
 
 
 def _holdings(session: Session) -> tuple[float, dict[str, int]]:
-    """Give cash and shares: what the session began with, and its orders since."""
+    """Return cash and shares: what the session began with, and its orders since."""
     # Drawn from the session's id: nothing needs to be stored for it to stay the same.
     seed = sha256(f"{session.tenant}/{session.session_id}".encode()).digest()
     shares = {symbol: seed[index] % 40 for index, symbol in enumerate(_PRICES_USD)}

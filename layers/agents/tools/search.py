@@ -36,7 +36,7 @@ def search_docs(query: str) -> list[dict[str, str]]:
 
 
 def document_files(root: Path) -> Iterator[Path]:
-    """Give the documents below a folder, in a stable order: README, CHANGELOG, docs."""
+    """Yield the documents below a folder, in a stable order: README, CHANGELOG, docs."""
     yield from (path for path in (root / "README.md", root / "CHANGELOG.md") if path.is_file())
     yield from sorted((root / "docs").rglob("*.md"))
 

@@ -73,7 +73,7 @@ class PassageIndex:
         self._document_frequency = Counter(word for terms in self._terms for word in terms)
 
     def search(self, query: str, limit: int) -> Sequence[Passage]:
-        """Give at most `limit` passages that answer the query, the best first; maybe none."""
+        """Return at most `limit` passages that answer the query, the best first; maybe none."""
         weights = {word: self._rarity(word) for word in _words(query)}
         floor = _MIN_COVERAGE * sum(weights.values())
         found = [

@@ -46,7 +46,7 @@ def describe_tool(reference: str) -> AgentTool:
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Give module and function name, or raise ToolReferenceError."""
+    """Return module and function name, or raise ToolReferenceError."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise ToolReferenceError(f"'{reference}' is not of the form 'package.module:function'")

@@ -46,7 +46,7 @@ class ToolResults:
         self._latest: list[tuple[str, JsonValue]] = []
 
     def of(self, tool: str) -> tuple[JsonValue, ...]:
-        """Give one tool's results as JSON, the oldest first, those of this turn included."""
+        """Return one tool's results as JSON, the oldest first, those of this turn included."""
         if self._earlier is None:
             self._earlier = tuple(self._load())
         return tuple(result for name, result in (*self._earlier, *self._latest) if name == tool)

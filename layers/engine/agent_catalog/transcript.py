@@ -42,7 +42,7 @@ _Said = tuple[_Role, str, datetime | None]
 
 def transcript(turn: PastTurn) -> Sequence[Message]:
     """
-    Give the messages of one turn, the oldest first.
+    Return the messages of one turn, the oldest first.
 
     The user's are the question, the assistant's each stretch of its answer, a tool's its result or
     why there is none, as text: a string as it is, anything else as JSON. Media is named in square
@@ -74,7 +74,7 @@ def _by_engine(dumped: str) -> list[_Said] | None:
 
 
 def _said_in(message: _EngineMessage) -> Iterator[_Said]:
-    """Give what one message says; texts of the assistant that nothing interrupts are one."""
+    """Yield what one message says; texts of the assistant that nothing interrupts are one."""
     answer: list[str] = []
     for part in message.parts:
         if part.part_kind == "text":

@@ -73,7 +73,7 @@ def function_failed() -> GatewayError:
 def word(
     error: GatewayError, responses: Mapping[str, GatewayResponse], request: HttpRequest
 ) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Give status, headers and body of the answer, by the template or else as by default."""
+    """Return status, headers and body of the answer, by the template or else as by default."""
     fallback = responses.get("DEFAULT_4XX" if error.status < 500 else "DEFAULT_5XX", _DEFAULT)
     response = responses.get(error.response_type, fallback)
     variables = {

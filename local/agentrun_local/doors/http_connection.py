@@ -34,7 +34,7 @@ class HttpConnection:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """
-        Give the request's body as it arrives; afterwards `trailers` holds what followed it.
+        Yield the request's body as it arrives; afterwards `trailers` holds what followed it.
 
         Raises:
             ConnectionBrokenError: The body is not complete.

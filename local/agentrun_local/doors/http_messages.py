@@ -44,7 +44,7 @@ class HttpRequest:
     )
 
     def header(self, name: str) -> str | None:
-        """Give a header's last value, by its name in any case."""
+        """Return a header's last value, by its name in any case."""
         values = [value for key, value in self.headers if key == name.lower()]
         return values[-1] if values else None
 

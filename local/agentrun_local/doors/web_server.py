@@ -33,7 +33,7 @@ def listen(port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Give the URL at which a listening socket is reached."""
+    """Return the URL at which a listening socket is reached."""
     host, port = listener.getsockname()[:2]
     return f"http://{host}:{port}"
 

@@ -139,7 +139,7 @@ class Invocation:
 
     async def body(self) -> AsyncIterator[bytes]:
         """
-        Give the bytes as they arrive, to the end.
+        Yield the bytes as they arrive, to the end.
 
         Raises:
             FunctionError: The function failed in the middle of its response.

@@ -23,7 +23,7 @@ _ONE_READER = {"AGENTRUN_LOG_CAUSES": "full"}
 
 def runtime_command(function: Function) -> list[str | Path]:
     """
-    Give the command that starts the runtime.
+    Return the command that starts the runtime.
 
     With an exec wrapper that is the wrapper, and the interpreter with its arguments become the
     wrapper's (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html).
@@ -40,7 +40,7 @@ def runtime_environment(
     function: Function, *, runtime_api: str, extra: Mapping[str, str]
 ) -> dict[str, str]:
     """
-    Give the environment of a function's process; nothing of the developer's own is in it.
+    Return the environment of a function's process; nothing of the developer's own is in it.
 
     Args:
         function: The function, with the template's variables.

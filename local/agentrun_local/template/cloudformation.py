@@ -87,7 +87,7 @@ def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Reso
 
 
 def declared_parameters(path: Path) -> frozenset[str]:
-    """Give the names of the template's parameters."""
+    """Return the names of the template's parameters."""
     return frozenset(_parse(path).get("Parameters", {}))
 
 
@@ -104,7 +104,7 @@ def parameter_value(path: Path, given: Mapping[str, str], name: str) -> str:
 
 
 def function_arn(name: str) -> str:
-    """Give the ARN that a function of this name has here."""
+    """Return the ARN that a function of this name has here."""
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
 
 

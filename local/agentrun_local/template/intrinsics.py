@@ -48,7 +48,7 @@ class Resolver:
 
     def resolve(self, value: Any) -> Any:
         """
-        Give the value without intrinsic functions, as CloudFormation would see it.
+        Return the value without intrinsic functions, as CloudFormation would see it.
 
         Raises:
             TemplateError: It uses a function or a name that is not known here.

@@ -15,11 +15,11 @@ def _servers() -> Iterator[tuple[ScriptedServer, ScriptedServer]]:
 
 @pytest.fixture
 def server(_servers: tuple[ScriptedServer, ScriptedServer]) -> ScriptedServer:
-    """Give a server that has not been asked anything yet, and answers as usual."""
+    """Return a server that has not been asked anything yet, and answers as usual."""
     return _servers[0].reset()
 
 
 @pytest.fixture
 def other(_servers: tuple[ScriptedServer, ScriptedServer]) -> ScriptedServer:
-    """Give a second one."""
+    """Return a second one."""
     return _servers[1].reset()

@@ -41,7 +41,7 @@ class Came:
     messages: list[ModelMessage] = field(default_factory=list)
 
     def names(self) -> list[str]:
-        """Give the names of the tools."""
+        """Return the names of the tools."""
         return [tool.name for tool in self.tools]
 
 

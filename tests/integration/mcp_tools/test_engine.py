@@ -41,7 +41,7 @@ class Engine:
         self.bench = Bench(folder, FunctionModel(stream_function=calls), more)
 
     async def run(self, **fields: Any) -> list[EngineEvent]:
-        """Give what a run says of its tools, and its text."""
+        """Return what a run says of its tools, and its text."""
         shown = (ToolStart, ToolEnd, ToolError, ContentDelta)
         return [event for event in await self.bench.run(**fields) if isinstance(event, shown)]
 

@@ -37,7 +37,7 @@ class Chat:
         return self.engine.run(AgentTask(**(task | fields)), before_tool=let_begin)
 
     async def ask(self, agent: str, message: str, **fields: Any) -> tuple[str, list[EngineOutput]]:
-        """Give the answer, and what came besides its fragments, figures and ending excepted."""
+        """Return the answer, and what came besides its fragments, figures and ending excepted."""
         outputs = [output async for output in self.stream(agent, message, **fields)]
         text = "".join(output.text for output in outputs if isinstance(output, ContentDelta))
         left_out = ContentDelta | Metrics | TurnEnded | TurnPaused
@@ -56,7 +56,7 @@ class Talk:
         self._said = ""
 
     async def say(self, message: str, **fields: Any) -> str:
-        """Give the agent's answer, as far as it has come."""
+        """Return the agent's answer, as far as it has come."""
         self._message, self._said = message, ""
         return await self._go_on(**fields)
 

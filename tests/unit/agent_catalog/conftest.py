@@ -56,7 +56,7 @@ class Bench:
         )
 
     async def run(self, message: str = "go", **fields: Any) -> list[EngineEvent]:
-        """Give the events; what follows the ending would be among them."""
+        """Return the events; what follows the ending would be among them."""
         events: list[Any] = []
         self.ending = self.error = None
         try:

@@ -212,7 +212,7 @@ def test_quotes_are_demo_prices_of_known_shares() -> None:
 
 
 def with_orders(*orders: tuple[str, str, int]) -> Session:
-    """Give a session in which these orders have been placed one after the other."""
+    """Return a session in which these orders have been placed one after the other."""
     trading = session("one")
     for side, symbol, shares in orders:
         order = place_order(trading, symbol, side, shares)  # type: ignore[arg-type] # as it is

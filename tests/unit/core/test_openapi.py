@@ -25,7 +25,7 @@ each_operation = pytest.mark.parametrize(("path", "method", "operation"), OPERAT
 
 
 def media_types(operation: Json) -> Iterator[tuple[str, Json]]:
-    """Give every body of an operation, and where it stands."""
+    """Yield every body of an operation, and where it stands."""
     if "requestBody" in operation:
         for media_type in operation["requestBody"]["content"].values():
             yield "request", media_type

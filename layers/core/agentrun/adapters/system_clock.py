@@ -11,9 +11,9 @@ class SystemClock:
     """The port `Clock` on the system's time."""
 
     def now(self) -> datetime:
-        """Give the present instant, aware, in UTC."""
+        """Return the present instant, aware, in UTC."""
         return datetime.now(UTC)
 
     def steady_s(self) -> float:
-        """Give the seconds since some moment in the past; see the port."""
+        """Return the seconds since some moment in the past; see the port."""
         return time.clock_gettime(_STEADY)

@@ -81,7 +81,7 @@ class ContinueRequest(Value):
 
     def decide(self, pending: Sequence[PendingApproval]) -> tuple[Decision, ...]:
         """
-        Give one decision for each pending call, in their order.
+        Return one decision for each pending call, in their order.
 
         Raises:
             InvalidRequestError: A call is not decided, decided twice, or not pending.
@@ -123,7 +123,7 @@ def approval_id(run_id: str, paused_event_id: int) -> str:
 
 def run_of_approval(wanted: str) -> tuple[str, int]:
     """
-    Give the run's id and the id of its PAUSED event.
+    Return the run's id and the id of its PAUSED event.
 
     Raises:
         ApprovalNotFoundError: It is not an approval's id.

@@ -43,7 +43,7 @@ class SessionLock(Value):
         return len(self.queue) >= MAX_QUEUED
 
     def before(self, run_id: str) -> tuple[str, ...]:
-        """Give the runs that have to end before this one's turn comes."""
+        """Return the runs that have to end before this one's turn comes."""
         ahead = self.queue[: self.queue.index(run_id)] if run_id in self.queue else self.queue
         active = (self.active,) if self.active not in {None, run_id} else ()
         return tuple(run for run in (*active, *ahead) if run is not None)
@@ -53,17 +53,17 @@ class SessionLock(Value):
         return run_id == self.active or run_id in self.queue
 
     def taken_by(self, run_id: str, executor: str) -> "SessionLock":
-        """Give the lock as it is once it is this run's turn; those behind it keep their place."""
+        """Return the lock as it is once it is this run's turn; those behind it keep their place."""
         behind = self.queue[self.queue.index(run_id) + 1 :] if run_id in self.queue else ()
         return SessionLock(active=run_id, active_by=executor, queue=behind)
 
     def without(self, run_ids: Collection[str]) -> "SessionLock":
-        """Give the lock as it is once these runs do not wait any more."""
+        """Return the lock as it is once these runs do not wait any more."""
         left = tuple(run_id for run_id in self.queue if run_id not in run_ids)
         return self.model_copy(update={"queue": left})
 
     def released(self) -> "SessionLock":
-        """Give the lock as it is once its holder has let go of it."""
+        """Return the lock as it is once its holder has let go of it."""
         return self.model_copy(update={"active": None, "active_by": None})
 
 

@@ -59,7 +59,7 @@ _SIGNATURES: dict[str, Callable[[bytes], bool]] = {
 
 def essence(media_type: str) -> str:
     """
-    Give `type/subtype` of a MIME type in lower case, without its parameters.
+    Return `type/subtype` of a MIME type in lower case, without its parameters.
 
     Names are compared without case (RFC 2045, section 5.1); no parameter changes what is done.
 

@@ -86,7 +86,7 @@ def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:
 
 def changes_at_end(outcome: Outcome, at: datetime) -> dict[str, object]:
     """
-    Give the fields of a run that its end sets, by their Python names; absent stays unchanged.
+    Return the fields of a run that its end sets, by their Python names; absent stays unchanged.
 
     `messages`, the checkpoint and the lease are the store's business.
     """

@@ -45,7 +45,7 @@ class Principal(Value):
 
     def acting_for(self, org_id: str | None, user_id: str | None) -> str:
         """
-        Give the user in whose name a request acts.
+        Return the user in whose name a request acts.
 
         Args:
             org_id: The organisation that the request names, if any; it never widens anything.

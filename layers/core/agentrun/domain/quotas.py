@@ -81,7 +81,7 @@ class Slot:
 
 
 def user_tag(user_id: str) -> str:
-    """Give a short name of a user: a user's id may be long, and is nobody else's to read."""
+    """Return a short name of a user: a user's id may be long, and is nobody else's to read."""
     return urlsafe_b64encode(hashlib.sha256(user_id.encode()).digest()[:9]).decode()
 
 
@@ -155,10 +155,10 @@ def _seconds_to_midnight(at: datetime) -> int:
 
 
 def minute_of(at: datetime) -> int:
-    """Give the minute that starts are counted in, since the Unix epoch."""
+    """Return the minute that starts are counted in, since the Unix epoch."""
     return int(at.timestamp()) // MINUTE_S
 
 
 def day_of(at: datetime) -> str:
-    """Give the day (UTC) that tokens are counted in, as yyyymmdd; sorts as the days do."""
+    """Return the day (UTC) that tokens are counted in, as yyyymmdd; sorts as the days do."""
     return at.astimezone(UTC).strftime("%Y%m%d")

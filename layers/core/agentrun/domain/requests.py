@@ -146,7 +146,7 @@ class IdempotencyClaim(Value):
 def idempotency_claim(
     user_id: str, key: str, *, agent_id: str, body: JsonValue
 ) -> IdempotencyClaim:
-    """Give the claim of a request; bodies that are equal as JSON have equal fingerprints."""
+    """Return the claim of a request; bodies that are equal as JSON have equal fingerprints."""
     return IdempotencyClaim(
         key_hash=_digest(user_id, key), fingerprint=_digest(agent_id, _canonical(body))
     )

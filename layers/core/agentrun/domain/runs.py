@@ -43,7 +43,7 @@ class Lease(Value):
     until: Instant
 
     def renewed(self, at: datetime) -> "Lease":
-        """Give the lease as it is to be written at this moment."""
+        """Return the lease as it is to be written at this moment."""
         return Lease(executor=self.executor, until=at + LEASE_DURATION)
 
 
@@ -147,7 +147,7 @@ def lease_has_lapsed(run: AgentRun, now: datetime) -> bool:
 
 def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentRun:
     """
-    Give a run as it is once its lease has lapsed.
+    Return a run as it is once its lease has lapsed.
 
     A pause that nobody has decided ends CANCELLED, and so does one that came after a cancel. A
     continuation that has not begun leaves the run PAUSED as it was, or ends it CANCELLED where that
@@ -169,7 +169,7 @@ def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentR
 
 
 def paused_again(run: AgentRun, at: datetime) -> AgentRun:
-    """Give a resumed run as it was before."""
+    """Return a resumed run as it was before."""
     if run.lease is None or run.paused_until is None:
         raise ValueError("only a run that was paused can be so again")
     return run.model_copy(

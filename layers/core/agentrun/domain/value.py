@@ -44,7 +44,7 @@ def iso_milliseconds(at: datetime) -> str:
 
 
 def epoch_ms(at: datetime) -> int:
-    """Give an aware instant as integer milliseconds since the Unix epoch."""
+    """Return an aware instant as integer milliseconds since the Unix epoch."""
     seconds = at.astimezone(UTC).replace(microsecond=0).timestamp()
     return int(seconds) * 1000 + at.microsecond // 1000
 

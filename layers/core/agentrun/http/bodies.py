@@ -140,7 +140,7 @@ def agent_body(agent: Agent) -> AgentBody:
 
 
 def run_body(run: AgentRun) -> dict[str, Any]:
-    """Give a run; what is not known is absent."""
+    """Return a run; what is not known is absent."""
     body = run.model_dump(mode="json", exclude_none=True, exclude={"required_action"})
     if run.required_action is not None and run.status is RunStatus.PAUSED:
         body["requiredAction"] = paused_object(run.required_action)
@@ -181,7 +181,7 @@ def message_body(message: Message) -> dict[str, Any]:
 
 
 def result_body(result: RunResult) -> dict[str, Any]:
-    """Give a finished run's result as one answer."""
+    """Return a finished run's result as one answer."""
     body = result.model_dump(mode="json", exclude={"required_action", "metrics", "followups"})
     if result.followups is not None:
         body["followups"] = result.followups

@@ -36,7 +36,7 @@ class KeptInvocations:
 
 
 def deadline_of(request: Request, clock: Clock) -> datetime | None:
-    """Give the instant at which Lambda will stop the invocation; None outside Lambda."""
+    """Return the instant at which Lambda will stop the invocation; None outside Lambda."""
     context = request.scope.get("aws.context")
     if context is None:
         return None
@@ -52,7 +52,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def ending_with(end: Callable[[], Awaitable[None]]) -> Lifespan:
-    """Give an app's lifespan that needs no start and calls `end` at its shutdown."""
+    """Return an app's lifespan that needs no start and calls `end` at its shutdown."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None, None]:

@@ -100,7 +100,7 @@ def wants_stream(request: Request) -> bool:
 
 
 def _only(request: Request, name: str) -> str | None:
-    """Give a header that stands at most once: which of several is meant, gateways read unlike."""
+    """Return a header that stands at most once: which of several is meant, gateways read unlike."""
     values = request.headers.getlist(name)
     if len(values) > 1:
         raise _invalid(name, "must be there once at most")

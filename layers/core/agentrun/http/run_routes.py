@@ -55,7 +55,7 @@ class RunRoutes:
         self.ping_after_s = ping_after_s
 
     def routes(self) -> list[Route]:
-        """Give all routes."""
+        """Return all routes."""
         routes = [
             Route(f"{RUNS}/stream", self._stream, methods=["POST"]),
             Route(RUNS, self._run_once, methods=["POST"]),

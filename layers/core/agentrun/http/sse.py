@@ -65,7 +65,7 @@ def encode_frame(recorded: RecordedEvent) -> bytes:
 
 
 def wire_data(event: RunEvent) -> str:
-    """Give what `data` holds: a text, or an object's JSON."""
+    """Return what `data` holds: a text, or an object's JSON."""
     match event:
         case ReasoningDelta() | ContentDelta():
             return event.text

@@ -98,7 +98,7 @@ def _at_most(timeout_s: float | None, tool: str) -> Iterator[None]:
 def _with_context(
     call: Callable[..., Awaitable[Any]], function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Give a wrapper the function's parameters, the session's place taken by pydantic-ai's own."""
+    """Copy a function's parameters to its wrapper, pydantic-ai's own in the session's place."""
     hints = get_type_hints(function, include_extras=True)
     parameters = list(signature(function).parameters.values())
     if _takes_session(function):
@@ -134,7 +134,7 @@ def _failures_shown(tool: str) -> Iterator[None]:
 def argument_faults(
     tool: Tool[Session], arguments: Mapping[str, JsonValue]
 ) -> Sequence[tuple[str, str]]:
-    """Give the arguments that do not fit a tool's parameters, each with the reason."""
+    """Return the arguments that do not fit a tool's parameters, each with the reason."""
     try:
         tool.function_schema.validator.validate_python(dict(arguments))
     except ValidationError as error:

@@ -119,7 +119,7 @@ def answer_among(messages: Iterable[JsonObject], number: int | None) -> JsonObje
 
 def result_of(message: JsonObject) -> JsonObject:
     """
-    Give what a request was answered with.
+    Return what a request was answered with.
 
     Raises:
         McpRefusalError: With an error.

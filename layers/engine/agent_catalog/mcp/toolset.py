@@ -56,7 +56,7 @@ class McpToolset(AbstractToolset[Session]):
         return "mcp"
 
     async def for_run(self, ctx: RunContext[Session]) -> "McpToolset":  # noqa: ARG002 - inherited
-        """Give a toolset without connections: they belong to one run."""
+        """Return a toolset without connections: they belong to one run."""
         return McpToolset(self._servers)
 
     async def __aenter__(self) -> Self:

@@ -143,7 +143,7 @@ class McpTransport:
     async def _answer(
         self, response: httpx2.Response, number: int, cursor: _Cursor
     ) -> JsonObject | None:
-        """Give the message that answers a request; None where its stream ends without one."""
+        """Return the message that answers a request; None where its stream ends without one."""
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.is_redirect:
             raise McpError("redirects to another address, which is not followed")

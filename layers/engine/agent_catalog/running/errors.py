@@ -88,7 +88,7 @@ _COUNTED = {
 
 
 def shown_error(error: Exception, limits: Limits) -> EngineError:
-    """Give what the caller is told, naming the limit if it was one; raise it `from` the error."""
+    """Return what the caller is told, naming the limit if it was one; raise it `from` the error."""
     if isinstance(error, UsageLimitExceeded):
         return _limit_error(error, limits)
     return engine_error(error)

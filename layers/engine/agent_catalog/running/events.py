@@ -42,7 +42,7 @@ class EventTranslator:
         self._running: dict[str, str] = {}
 
     def translate(self, event: AgentStreamEvent) -> EngineEvent | None:
-        """Give our event, or None for one that says nothing to a caller."""
+        """Return our event, or None for one that says nothing to a caller."""
         # Deltas are nearly all of a stream, so they are asked for first.
         if isinstance(event, PartDeltaEvent):
             return _continued(event)

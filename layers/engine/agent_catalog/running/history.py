@@ -24,7 +24,7 @@ from agentrun.domain.ports import AgentTask
 
 
 def user_prompt(task: AgentTask) -> str | Sequence[UserContent]:
-    """Give the message, and its media after it, in the request's order."""
+    """Return the message, and its media after it, in the request's order."""
     if not task.media:
         return task.message
     return [task.message, *(_content(media) for media in task.media)]
@@ -46,7 +46,7 @@ def to_messages(
     history: Sequence[PastTurn], limits: History, *, context_window: int | None = None
 ) -> list[ModelMessage]:
     """
-    Give the newest turns that fit, whole and the oldest first.
+    Return the newest turns that fit, whole and the oldest first.
 
     Args:
         history: The earlier turns, the oldest first.
@@ -66,7 +66,7 @@ def to_messages(
 
 
 def messages_of(turn: PastTurn) -> list[ModelMessage]:
-    """Give a turn's own messages, or its question and answer where they say it all."""
+    """Return a turn's own messages, or its question and answer where they say it all."""
     messages = [] if turn.messages is None else _read(turn.run_id, turn.messages)
     if messages:
         return messages
@@ -82,7 +82,7 @@ def messages_of(turn: PastTurn) -> list[ModelMessage]:
 def tool_results(
     history: Sequence[PastTurn], latest: Sequence[ModelMessage] = ()
 ) -> Iterator[tuple[str, JsonValue]]:
-    """Give what tools have returned, the oldest first, as pairs of the tool's name and JSON."""
+    """Yield what tools have returned, the oldest first, as pairs of the tool's name and JSON."""
     earlier = (message for turn in history if turn.messages for message in messages_of(turn))
     for message in (*earlier, *latest):
         for part in message.parts:

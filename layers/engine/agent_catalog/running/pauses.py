@@ -55,7 +55,7 @@ class PausedTurn(BaseModel):
     spent: Spent
 
     def model_messages(self) -> list[ModelMessage]:
-        """Give the messages, or raise ValueError."""
+        """Return the messages, or raise ValueError."""
         return loaded(to_json(self.messages))
 
 
@@ -191,7 +191,7 @@ async def check_all_calls(
 
 
 def _latest_calls(messages: Sequence[ModelMessage]) -> dict[str, ToolCallPart]:
-    """Give the calls of the last answer: those of earlier ones have their results."""
+    """Return the calls of the last answer: those of earlier ones have their results."""
     responses = [message for message in messages if isinstance(message, ModelResponse)]
     return {call.tool_call_id: call for call in responses[-1].tool_calls} if responses else {}
 

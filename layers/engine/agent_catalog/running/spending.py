@@ -38,7 +38,7 @@ class Spent(BaseModel):
 
 
 def remaining_limits(limits: Limits, spent: Spent) -> UsageLimits:
-    """Give the limits of a turn that has already spent something before its pause."""
+    """Return the limits of a turn that has already spent something before its pause."""
     tokens = spent.input_tokens + spent.output_tokens
     return UsageLimits(
         request_limit=limits.request_limit - spent.requests,
@@ -55,7 +55,7 @@ def _minus(limit: int | None, spent: int) -> int | None:
 
 
 def metrics(usage: RunUsage, model_id: str) -> Metrics:
-    """Give the figures of a run; what the provider did not report stays None."""
+    """Return the figures of a run; what the provider did not report stays None."""
     if not usage.requests:
         return Metrics(model=model_id)
     measured = not usage.unmeasured_requests

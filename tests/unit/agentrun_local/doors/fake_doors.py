@@ -41,7 +41,7 @@ class StreamingFunction:
         self.content_type = content_type
 
     def invoke(self, event: bytes, *, trace_id: str | None = None) -> Invocation:
-        """Give all chunks."""
+        """Return all chunks."""
         invocation = Invocation(event, trace_id=trace_id)
         fill(invocation, self.content_type, *self.chunks, streaming=True)
         return invocation
@@ -74,7 +74,7 @@ def fill(invocation: Invocation, content_type: str, *chunks: bytes, streaming: b
 
 
 def prelude(**document: Any) -> bytes:
-    """Give the bytes of a prelude."""
+    """Return the bytes of a prelude."""
     return json.dumps(document).encode() + DELIMITER
 
 

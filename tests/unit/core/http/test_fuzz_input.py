@@ -112,7 +112,7 @@ WRITTEN = st.builds(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """Give JSON in which something has been put, left out, or done twice."""
+    """Return JSON in which something has been put, left out, or done twice."""
     whole = draw(WRITTEN)
     start = draw(st.integers(0, len(whole)))
     end = draw(st.integers(start, min(len(whole), start + 10)))

@@ -15,7 +15,7 @@ from agentrun.http.requests import MAX_BODY_BYTES, read_json, validated, wants_s
 
 
 def request(body: bytes, content_type: str | None = "application/json", **headers: str) -> Request:
-    """Give a request whose body comes in pieces; asking for more than it has is an error."""
+    """Return a request whose body comes in pieces; asking for more than it has is an error."""
     pieces = [body[:10], body[10:]]
     messages = [
         {"type": "http.request", "body": piece, "more_body": more}

@@ -50,7 +50,7 @@ def dynamo_client(*, retry_mode: Literal["legacy", "standard"]) -> "DynamoDBClie
 
 
 def error_code(error: ClientError) -> str:
-    """Give DynamoDB's name for an error."""
+    """Return DynamoDB's name for an error."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
@@ -100,7 +100,7 @@ class TransactionRefusedError(Exception):
         return self._reasons[write].get("Code") == _CONDITION_FAILED
 
     def item(self, write: int) -> Item:
-        """Give the item as it was in the way; empty where there was none."""
+        """Return the item as it was in the way; empty where there was none."""
         item: Item = self._reasons[write].get("Item", {})
         return item
 

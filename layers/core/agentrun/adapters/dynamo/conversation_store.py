@@ -73,11 +73,11 @@ class DynamoConversationStore:
     def turns(
         self, tenant: str, session_id: str, *, newest: int | None, except_run: str | None = None
     ) -> Sequence[PastTurn]:
-        """Give the ended runs of a session, the oldest first; see the port."""
+        """Return the ended runs of a session, the oldest first; see the port."""
         return self._turns.newest(tenant, session_id, newest=newest, except_run=except_run)
 
     def run_keys(self, tenant: str, session_id: str) -> Sequence[RunKey]:
-        """Give the runs of a session, the oldest first; see the port."""
+        """Return the runs of a session, the oldest first; see the port."""
         with unavailable_when_failing():
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,

@@ -148,7 +148,7 @@ class DynamoRunErasure:
         return [{"Put": removed}, *({"Put": {**free, "Item": mark}} for mark in marks)]
 
     def _left(self, run: RunKey) -> Iterator[list[Item]]:
-        """Give the keys of whatever a run has but marks."""
+        """Yield the keys of whatever a run has but marks."""
         with unavailable_when_failing():
             for page in self._client.get_paginator("query").paginate(
                 TableName=self._table,
@@ -170,7 +170,7 @@ def _key(item: Item) -> dict[str, Any]:
 
 
 def _first_place(header: Item, text: str) -> int:
-    """Give the first place of a text that the header's executor may not have written to yet."""
+    """Return the first place of a text that the header's executor may not have written to yet."""
     is_own = header.get("chunksBy") == header["executor"]
     return len(chunk_sks(header, text)) if is_own else 0
 
@@ -257,7 +257,7 @@ class DynamoDeletion:
         return answer.get("Item", {})
 
     def _pointers(self, tenant: str, session_id: str) -> Iterator[list[Item]]:
-        """Give the keys of the pointers by the batch, the newest first: a live run is fenced."""
+        """Yield the keys of the pointers by the batch, the newest first: a live run is fenced."""
         with unavailable_when_failing():
             for page in self._client.get_paginator("query").paginate(
                 TableName=self._table,

@@ -62,7 +62,7 @@ class DynamoEventLog:
                 raise
 
     def read(self, key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
-        """Give the stored events with ids above `after`; see the port."""
+        """Return the stored events with ids above `after`; see the port."""
         events: list[RecordedEvent] = []
         last = after
         # Of the first pages nothing may be left.
@@ -78,7 +78,7 @@ class DynamoEventLog:
         return events
 
     def _pages(self, key: RunKey, after: int, at: datetime) -> Iterator[Sequence[Item]]:
-        """Give what has not expired, page by page: at most 1 MB each (Query API reference)."""
+        """Yield what has not expired, page by page: at most 1 MB each (Query API reference)."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",

@@ -21,7 +21,7 @@ SLICE_BYTES = 350 * 1024
 
 
 def compress(text: str) -> bytes:
-    """Give a text's UTF-8, compressed."""
+    """Return a text's UTF-8, compressed."""
     return zlib.compress(text.encode())
 
 
@@ -124,33 +124,33 @@ def tenant_key(tenant: str, *parts: str) -> str:
 
 
 def run_pk(key: RunKey) -> str:
-    """Give the partition key of everything that belongs to a run."""
+    """Return the partition key of everything that belongs to a run."""
     return tenant_key(key.tenant, "RUN", key.run_id)
 
 
 def session_pk(tenant: str, session_id: str) -> str:
-    """Give the partition key of everything that belongs to a session."""
+    """Return the partition key of everything that belongs to a session."""
     return tenant_key(tenant, "SES", session_id)
 
 
 def event_sk(event_id: int) -> str:
-    """Give the sort key of a segment by its last event's id; sorts as the ids do."""
+    """Return the sort key of a segment by its last event's id; sorts as the ids do."""
     return f"EV#{event_id:012d}"
 
 
 def session_key(tenant: str, session_id: str) -> dict[str, dict[str, str]]:
-    """Give the primary key of a session's own item, which holds its lock."""
+    """Return the primary key of a session's own item, which holds its lock."""
     return {"pk": {"S": session_pk(tenant, session_id)}, "sk": {"S": SESSION_SK}}
 
 
 def pointer_sk(run: AgentRun) -> str:
-    """Give the sort key that leads from a session to one of its runs; sorts as they were made."""
+    """Return the sort key that leads from a session to one of its runs; sorts as they were made."""
     return f"{POINTER_PREFIX}{iso_milliseconds(run.created_at)}#{run.id}"
 
 
 def chunk_sk(text: str, executor: str, chunk: int) -> str:
     """
-    Give the sort key of a chunk of `output`, `messages` or `checkpoint`.
+    Return the sort key of a chunk of `output`, `messages` or `checkpoint`.
 
     Each execution writes under its own name: what it leaves behind, if it is fenced off before its
     end is committed, is never taken for a part of what another one has committed.
@@ -164,12 +164,12 @@ def is_chunk(key: Item) -> bool:
 
 
 def request_sk(chunk: int) -> str:
-    """Give the sort key of a chunk of the input; the first is the request itself."""
+    """Return the sort key of a chunk of the input; the first is the request itself."""
     return REQUEST_SK if chunk == 0 else f"{REQUEST_SK}#{chunk:04d}"
 
 
 def header_key(key: RunKey) -> dict[str, dict[str, str]]:
-    """Give the primary key of a run's header."""
+    """Return the primary key of a run's header."""
     return {"pk": {"S": run_pk(key)}, "sk": {"S": HEADER_SK}}
 
 
@@ -242,7 +242,7 @@ def is_erased(header: Item) -> bool:
 
 def chunk_sks(header: Item, text: str) -> list[str]:
     """
-    Give the sort keys of all chunks of `input`, `output`, `messages` or `checkpoint`, in order.
+    Return the sort keys of all chunks of `input`, `output`, `messages` or `checkpoint`, in order.
 
     There are none when the text is inside the header or unset.
     """
@@ -314,5 +314,5 @@ def listed_agent(position: str) -> str | None:
 
 
 def pointed_run_id(pointer: Item) -> str:
-    """Give the id of the run that a pointer leads to."""
+    """Return the id of the run that a pointer leads to."""
     return str(pointer["sk"]["S"].rpartition("#")[2])

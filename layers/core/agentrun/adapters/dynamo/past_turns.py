@@ -45,7 +45,7 @@ class DynamoTurns:
     def newest(
         self, tenant: str, session_id: str, *, newest: int | None, except_run: str | None
     ) -> list[PastTurn]:
-        """Give the newest ended runs, the oldest of them first; see the port's `turns`."""
+        """Return the newest ended runs, the oldest of them first; see the port's `turns`."""
         turns: list[PastTurn] = []
         left, left_bytes = newest, self._limit_bytes
         # One more than wanted: the run that asks for its history is itself the newest.
@@ -63,7 +63,7 @@ class DynamoTurns:
         return turns[::-1]
 
     def _pages(self, tenant: str, session_id: str, page_runs: int) -> Iterator[list[RunKey]]:
-        """Give the session's runs page by page, the newest first."""
+        """Yield the session's runs page by page, the newest first."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :runs)",
@@ -80,7 +80,7 @@ class DynamoTurns:
                 yield [RunKey(tenant=tenant, run_id=pointed_run_id(item)) for item in page["Items"]]
 
     def _ended(self, keys: Sequence[RunKey]) -> list[Item]:
-        """Give the headers of those runs that have ended, in the order of the keys."""
+        """Return the headers of those runs that have ended, in the order of the keys."""
         read = self._batches.read([*map(header_key, keys)], consistent=True)
         found = {item["pk"]["S"]: item for item in read}
         headers = [found[run_pk(key)] for key in keys if run_pk(key) in found]

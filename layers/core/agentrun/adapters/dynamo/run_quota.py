@@ -109,7 +109,7 @@ class _ConditionError(Exception):
 
 
 def _taking(slot: Slot, limits: RunLimits, at: datetime) -> dict[str, Any]:
-    """Give the update that takes a slot unless it is held, or a limit is reached."""
+    """Return the update that takes a slot unless it is held, or a limit is reached."""
     # Alias, attribute, limit, what is measured, whether a start counts there.
     gauges = (
         ("#runs", "runs", limits.slots_per_tenant, "size(#runs)", False),
@@ -168,7 +168,7 @@ def _with_tokens(update: Mapping[str, Any], tokens: int, at: datetime) -> dict[s
 
 
 def _starts(at: datetime, user: str | None = None) -> str:
-    """Give the attribute that counts the starts of this minute, the tenant's or a user's."""
+    """Return the attribute that counts the starts of this minute, the tenant's or a user's."""
     of_user = f"#{user}" if user else ""
     return f"{_MINUTE}{minute_of(at)}{of_user}"
 
@@ -178,7 +178,7 @@ def _names(slots: Iterable[Slot]) -> dict[str, Any]:
 
 
 def _marks(slots: Iterable[Slot]) -> dict[str, Any]:
-    """Give what stands for the slots in the tenant's set: 48 bits, for a few hundred slots."""
+    """Return what stands for the slots in the tenant's set: 48 bits, for a few hundred slots."""
     digests = (hashlib.sha256(f"{slot.user}#{slot.name}".encode()).digest() for slot in slots)
     return {"SS": sorted({urlsafe_b64encode(digest[:6]).decode() for digest in digests})}
 
@@ -210,7 +210,7 @@ def _slot(tenant: str, user: str, name: str) -> Slot:
 
 
 def _outdated(item: Item, at: datetime) -> list[str]:
-    """Give the counters before the last minute's and the last day's: clocks differ a little."""
+    """Return the counters before the last minute's and the last day's: clocks differ a little."""
     minute, day = minute_of(at) - 1, day_of(at - timedelta(days=1))
     return [
         name

@@ -130,7 +130,7 @@ class DynamoRunStore(DynamoRunTurns):
                 raise fenced
 
     def _stored_by(self, key: RunKey, executor: str, fenced: FencedError) -> AgentRun:
-        """Give a run whose lease is or was this executor's; it may be that it fenced itself off."""
+        """Return a run whose lease is or was this executor's, which may have fenced itself off."""
         try:
             stored = run_from_header(self.read_header(key))
         except RunNotFoundError:

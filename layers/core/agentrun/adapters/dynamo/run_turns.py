@@ -142,7 +142,7 @@ class DynamoRunTurns(DynamoRunReader):
                 raise FencedError("The run was stored, and it has ended since.") from error
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
-        """Give the id of the run that a claim stands for; see the port."""
+        """Return the id of the run that a claim stands for; see the port."""
         with unavailable_when_failing():
             answer = self._client.get_item(
                 TableName=self._table, Key=claim_key(tenant, claim), ConsistentRead=True
@@ -243,7 +243,7 @@ class DynamoRunTurns(DynamoRunReader):
             raise SessionBusyError(lock_of(session)) from refused
 
     def _held_by(self, key: RunKey, executor: str) -> AgentRun | None:
-        """Give a run if this executor is running it."""
+        """Return a run if this executor is running it."""
         try:
             stored = run_from_header(self.read_header(key))
         except RunNotFoundError:

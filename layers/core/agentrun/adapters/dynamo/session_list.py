@@ -180,7 +180,7 @@ _MAX_CHARACTERS = 240
 
 def cursor_at(list_key: str, position: str) -> str:
     """
-    Give the cursor behind a position, the index's sort key, of the list with this key.
+    Return the cursor behind a position, the index's sort key, of the list with this key.
 
     The digest only tells mistakes: there is nothing to protect, since a cursor says where in the
     caller's own list to go on, and whose list that is comes from the caller's token.
@@ -191,7 +191,7 @@ def cursor_at(list_key: str, position: str) -> str:
 
 def position_of(list_key: str, cursor: str) -> str:
     """
-    Give the position that a cursor was made of.
+    Return the position that a cursor was made of.
 
     Raises:
         InvalidRequestError: It was not given out for this list.

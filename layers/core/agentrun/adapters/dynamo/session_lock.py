@@ -74,7 +74,7 @@ def joining(seen: SessionLock, run_id: str, dead: Collection[str]) -> LockUpdate
 
 
 def _as_seen(seen: SessionLock) -> tuple[str, dict[str, Any]]:
-    """Give the condition that a lock is as it was seen, and its values."""
+    """Return the condition that a lock is as it was seen, and its values."""
     operands: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
         ("activeRun", ":seenActive", {"S": seen.active} if seen.active else None),
         ("activeBy", ":seenBy", {"S": seen.active_by} if seen.active_by else None),
@@ -89,7 +89,7 @@ def _as_seen(seen: SessionLock) -> tuple[str, dict[str, Any]]:
 
 
 def take_lock(table: str, run: AgentRun, executor: str, seen: SessionLock) -> dict[str, Any]:
-    """Give the update that moves a session's lock to a run which the session knows already."""
+    """Return the update that moves a session's lock to a run which the session knows already."""
     lock = taking(seen, run.id, executor)
     return {
         "TableName": table,
@@ -130,7 +130,7 @@ def holder_is_over(table: str, run: AgentRun, seen: SessionLock) -> list[dict[st
 
 
 def releasing(run_id: str, executor: str) -> dict[str, Any]:
-    """Give the update by which this execution of a run lets go of the lock."""
+    """Return the update by which this execution of a run lets go of the lock."""
     return {
         "ConditionExpression": "activeRun = :run AND activeBy = :by",
         "UpdateExpression": "REMOVE activeRun, activeBy",
@@ -139,7 +139,7 @@ def releasing(run_id: str, executor: str) -> dict[str, Any]:
 
 
 def leaving_queue(lock: SessionLock, run: AgentRun) -> dict[str, Any] | None:
-    """Give the update by which a run leaves the queue; None where it is not in it."""
+    """Return the update by which a run leaves the queue; None where it is not in it."""
     if run.id not in lock.queue:
         return None
     if len(lock.queue) == 1:
@@ -160,7 +160,7 @@ def leaving_queue(lock: SessionLock, run: AgentRun) -> dict[str, Any] | None:
 
 
 def letting_go(lock: SessionLock, run: AgentRun) -> dict[str, Any] | None:
-    """Give the update by which a run that was queued leaves, with or without its turn."""
+    """Return the update by which a run that was queued leaves, with or without its turn."""
     if run.lease and (lock.active, lock.active_by) == (run.id, run.lease.executor):
         return releasing(run.id, run.lease.executor)
     return leaving_queue(lock, run)

@@ -43,7 +43,7 @@ def start_transaction(
     dead: Collection[str] = (),
     fingerprint: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Give the writes of a new run; those that can be refused come first, in the order above."""
+    """Return the writes of a new run; those that can be refused come first, in the order above."""
     header = header_item(run)
     is_queued = run.status is RunStatus.QUEUED
     chunks: list[bytes] = []
@@ -105,7 +105,7 @@ def session_title(request: RunRequest) -> str:
 
 
 def claim_key(tenant: str, claim: IdempotencyClaim) -> dict[str, dict[str, str]]:
-    """Give the primary key of a claim."""
+    """Return the primary key of a claim."""
     return {"pk": {"S": tenant_key(tenant, "IDEM", claim.key_hash)}, "sk": {"S": "IDEM"}}
 
 
@@ -150,7 +150,7 @@ def _pointer_item(run: AgentRun, fingerprint: str | None) -> dict[str, Any]:
 
 def _request_items(run: AgentRun, request: RunRequest, chunks: list[bytes]) -> list[dict[str, Any]]:
     """
-    Give what the header does not hold of a request: its options, a long message.
+    Return what the header does not hold of a request: its options, a long message.
 
     Most requests are a short message and nothing else, and cost no item of their own. Media stay
     out: they may be larger than a transaction.

@@ -38,7 +38,7 @@ _NOT_OF_LATER_END = "(attribute_not_exists(#end) OR #end <= :end)"
 
 def read_text(client: "DynamoDBClient", table: str, header: Item, text: str) -> str | None:
     """
-    Give `input`, `output`, `messages` or `checkpoint` of a run, wherever it lies; None when unset.
+    Return `input`, `output`, `messages` or `checkpoint` of a run, wherever it lies; None if unset.
 
     Raises:
         RunNotFoundError: Its chunks have been deleted since the header was read.
@@ -73,7 +73,7 @@ def chunk_items(
     *,
     checkpoint_until: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """Give the items of texts that one execution leaves; the checkpoint goes away by itself."""
+    """Return the items of texts that one execution leaves; the checkpoint goes away by itself."""
     items: list[dict[str, Any]] = []
     for text, chunks in texts.items():
         for number, chunk in enumerate(chunks):

@@ -38,7 +38,7 @@ class SigningKeys(Protocol):
 
     def key(self, kid: str) -> PyJWK:
         """
-        Give the key of this id, bound to its algorithm.
+        Return the key of this id, bound to its algorithm.
 
         Raises:
             UnknownKeyError: There is none.
@@ -62,7 +62,7 @@ class StaticSigningKeys:
             raise ValueError("The JWKS has no key with a kid for RS256, ES256 or EdDSA.")
 
     def key(self, kid: str) -> PyJWK:
-        """Give the key of this id."""
+        """Return the key of this id."""
         try:
             return self._keys[kid]
         except KeyError:
@@ -113,7 +113,7 @@ class RemoteSigningKeys:
         self._asked_for_unknown_s = -math.inf
 
     def key(self, kid: str) -> PyJWK:
-        """Give the key of this id; waits for the issuer for up to 4 s."""
+        """Return the key of this id; waits for the issuer for up to 4 s."""
         arrived_s = self._clock()
         fetch = self._refreshed(kid)
         key = self._usable(kid)

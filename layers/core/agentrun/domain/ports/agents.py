@@ -13,12 +13,12 @@ class AgentDirectory(Protocol):
     """Knows which agents there are."""
 
     def agents(self) -> Sequence[Agent]:
-        """Give all agents, inactive ones too, ordered by id."""
+        """Return all agents, inactive ones too, ordered by id."""
         ...
 
     def agent(self, agent_id: str) -> Agent:
         """
-        Give one agent, active or not.
+        Return one agent, active or not.
 
         Raises:
             AgentNotFoundError: No agent has this id.

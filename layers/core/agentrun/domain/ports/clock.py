@@ -8,12 +8,12 @@ class Clock(Protocol):
     """Tells the time."""
 
     def now(self) -> datetime:
-        """Give the present instant, aware, in UTC."""
+        """Return the present instant, aware, in UTC."""
         ...
 
     def steady_s(self) -> float:
         """
-        Give the seconds since some moment in the past, for differences only.
+        Return the seconds since some moment in the past, for differences only.
 
         They pass while the process is frozen and, as far as the system can tell, while the machine
         is; nobody sets them.

@@ -25,7 +25,7 @@ class ConversationStore(Protocol):
         self, tenant: str, session_id: str, *, newest: int | None, except_run: str | None = None
     ) -> Sequence[PastTurn]:
         """
-        Give the ended runs of a session, the oldest first, with all that was written before.
+        Return the ended runs of a session, the oldest first, with all that was written before.
 
         Runs that are QUEUED, RUNNING or PAUSED are left out. Older turns than fit into the store's
         bound (2 MB of text unless it says otherwise) are left out as well. The output may be cut to
@@ -83,7 +83,7 @@ class ConversationStore(Protocol):
 
     def run_keys(self, tenant: str, session_id: str) -> Sequence[RunKey]:
         """
-        Give the runs of a session, the oldest first; a missing one has none.
+        Return the runs of a session, the oldest first; a missing one has none.
 
         Raises:
             StoreUnavailableError: Retrying is safe.

@@ -32,7 +32,7 @@ class EventLog(Protocol):
 
     def read(self, key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
         """
-        Give the stored events with ids above `after`, in order, up to about 1 MB of them.
+        Return the stored events with ids above `after`, in order, up to about 1 MB of them.
 
         Segments expire from the first on. One that has expired at `at` is not given, whether it
         has been deleted by then or not.

@@ -57,7 +57,7 @@ class RunStore(Protocol):
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
         """
-        Give the id of the run that a claim stands for; None where it stands for none.
+        Return the id of the run that a claim stands for; None where it stands for none.
 
         Raises:
             ConflictError: The claim's key stands for another request.

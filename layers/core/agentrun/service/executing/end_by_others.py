@@ -20,7 +20,7 @@ async def said_by_others(
     key: RunKey, ports: RunPorts, *, after: int, own_pause: int | None
 ) -> AsyncGenerator[RecordedEvent, None]:
     """
-    Give what log and header say after an event, as a replay would.
+    Yield what log and header say after an event, as a replay would.
 
     Of a run that has ended that is all to its end. Of a run that is, or was, paused it is what the
     executor itself said up to its pause, if that was stored: what follows is a continuation, and
@@ -50,7 +50,7 @@ async def said_by_others(
 
 
 def _as_paused(run: AgentRun, event_id: int) -> AgentRun:
-    """Give a run as it was when it had been paused, before anybody continued it."""
+    """Return a run as it was when it had been paused, before anybody continued it."""
     changes = {"status": RunStatus.PAUSED, "last_event_id": event_id}
     return run.model_copy(update=changes)
 

@@ -32,7 +32,7 @@ class Ending:
         self._narration = narration
 
     def at(self, bound: Bound) -> Failed:
-        """Give the outcome of a run that had to end."""
+        """Return the outcome of a run that had to end."""
         match bound:
             case Bound.STOPPED:
                 return self.failed("EXECUTOR_STOPPED", "The run was stopped with its process.")
@@ -46,7 +46,7 @@ class Ending:
 
     def of(self, consuming: asyncio.Task[None]) -> Outcome:
         """
-        Give the outcome of an engine that has ended.
+        Return the outcome of an engine that has ended.
 
         Raises:
             FencedError: The run is somebody else's.
@@ -91,7 +91,7 @@ class Ending:
         )
 
     def cancelled(self) -> CancelledByRequest:
-        """Give the outcome of a run whose end was asked for."""
+        """Return the outcome of a run whose end was asked for."""
         reason = "The run was cancelled on request."
         return CancelledByRequest(reason=reason, **self._narration.ending())
 

@@ -71,7 +71,7 @@ class RunExecution:
         self._begun: AgentRun | None = None
 
     def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
-        """Give the events as they happen; see `LiveEvents.batches`."""
+        """Yield the events as they happen; see `LiveEvents.batches`."""
         return self._narration.live.batches(idle_s=idle_s)
 
     def detach(self) -> None:
@@ -181,7 +181,7 @@ class RunExecution:
     def _end_by_now(
         self, consuming: asyncio.Task[None], recording: asyncio.Task[None]
     ) -> Outcome | None:
-        """Give the end that the run has come to, if it has; the first cause counts."""
+        """Return the end that the run has come to, if it has; the first cause counts."""
         bound = self._bounds.reached()
         if consuming.done():
             # An engine that was told not to act, or was stopped, does not itself know why.
@@ -214,7 +214,7 @@ class RunExecution:
                 self._narration.take(event)
 
     def _patience(self, deadline: datetime | None) -> timedelta:
-        """Give the time that is left for the end, a second for saying it excepted."""
+        """Return the time that is left for the end, a second for saying it excepted."""
         if deadline is None:
             return FINISH_PATIENCE
         return deadline - self._ports.clock.now() - timedelta(seconds=1)

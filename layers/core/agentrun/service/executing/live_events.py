@@ -49,7 +49,7 @@ class LiveEvents:
 
     async def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
         """
-        Give what is there, as soon as anything is there; an empty list after `idle_s` of silence.
+        Yield what is there, as soon as anything is there; an empty list after `idle_s` of silence.
 
         One reader only. The silence is watched by one timer for all events, not one for each.
         """

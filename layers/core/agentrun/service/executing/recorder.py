@@ -275,7 +275,7 @@ class EventBuffer:
         self.characters += characters
 
     def segment(self, *, characters: int) -> Sequence[RecordedEvent]:
-        """Give the first events that together have no more than this size; at least one."""
+        """Return the first events that together have no more than this size; at least one."""
         segment: list[RecordedEvent] = []
         total = 0
         for event, size in self._events:

@@ -133,13 +133,13 @@ class RunEvents:
         return self._metrics.total_tokens or 0
 
     def metrics(self) -> Metrics:
-        """Give the run's figures so far, those from before a pause included."""
+        """Return the run's figures so far, those from before a pause included."""
         duration_ms = int((self._clock.now() - self.began_at).total_seconds() * 1000)
         now = self._metrics.model_copy(update={"duration_ms": max(0, duration_ms)})
         return now if self._used_before is None else _sum(self._used_before, now)
 
     def ending(self) -> dict[str, Any]:
-        """Give what every outcome holds; METRICS and the terminal event are still to come."""
+        """Return what every outcome holds; METRICS and the terminal event are still to come."""
         return {
             "output": self.output,
             "metrics": self.metrics(),

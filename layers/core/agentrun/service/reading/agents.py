@@ -7,13 +7,13 @@ from agentrun.domain.ports import AgentDirectory
 
 
 def list_agents(agents: AgentDirectory, *, include_inactive: bool) -> Sequence[Agent]:
-    """Give the agents ordered by id; those that cannot be run only when asked for."""
+    """Return the agents ordered by id; those that cannot be run only when asked for."""
     return [agent for agent in agents.agents() if agent.active or include_inactive]
 
 
 def find_agent(agents: AgentDirectory, agent_id: str) -> Agent:
     """
-    Give one agent, active or not.
+    Return one agent, active or not.
 
     Raises:
         AgentNotFoundError: No agent has this id.

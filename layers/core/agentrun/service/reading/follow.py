@@ -73,7 +73,7 @@ class RunFollower:
 
     async def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """
-        Give the events after the cursor as they are found, in order; an empty list after silence.
+        Yield the events after the cursor as they are found, in order; an empty list after silence.
 
         Ends after the run's last event, or before one that is missing. A store that is not
         available is asked again.
@@ -128,7 +128,7 @@ class RunFollower:
 
     async def _read(self, *, after: int) -> Sequence[RecordedEvent] | None:
         """
-        Give what may be shown by now; None while that cannot be told.
+        Return what may be shown by now; None while that cannot be told.
 
         Raises:
             RunNotFoundError: Events are missing.

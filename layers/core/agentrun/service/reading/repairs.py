@@ -44,7 +44,7 @@ def repaired(runs: Sequence[AgentRun], *, with_text: bool, ports: RunPorts) -> l
 
 
 def _outcome(run: AgentRun, repair: Future[AgentRun]) -> AgentRun | None:
-    """Give what a repair has come to: the run as it is stored; None where others changed it."""
+    """Return what a repair has come to: the run as it is stored; None where others changed it."""
     if repair.cancel() or not repair.done():
         return run
     try:

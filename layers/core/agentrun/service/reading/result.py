@@ -37,7 +37,7 @@ class RunStream(Protocol):
         ...
 
     def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
-        """Give the events as they come; an empty batch after `idle_s` of silence."""
+        """Yield the events as they come; an empty batch after `idle_s` of silence."""
         ...
 
 
@@ -119,7 +119,7 @@ class RunResultBuilder:
 
     def result(self) -> RunResult:
         """
-        Give the result of a run whose events have all been taken.
+        Return the result of a run whose events have all been taken.
 
         Raises:
             RunFailedError: The run has failed, or its events broke off.

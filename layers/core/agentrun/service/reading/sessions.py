@@ -76,7 +76,7 @@ def get_session(
     principal: Principal, session_id: str, *, conversations: ConversationStore
 ) -> Session:
     """
-    Give one session.
+    Return one session.
 
     Raises:
         ForbiddenError: The token lacks the scope.
@@ -91,7 +91,7 @@ def session_runs(
     principal: Principal, session_id: str, *, conversations: ConversationStore, ports: RunPorts
 ) -> list[AgentRun]:
     """
-    Give the newest 1000 runs of a session, the oldest first, their texts cut to 4096 bytes each.
+    Return the newest 1000 runs of a session, the oldest first, their texts cut to 4096 bytes each.
 
     Raises:
         AgentrunError: As `get_session` says.

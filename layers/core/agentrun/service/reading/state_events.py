@@ -6,14 +6,14 @@ from agentrun.domain.value import epoch_ms
 
 
 def start_event(run: AgentRun) -> RecordedEvent:
-    """Give START as it was first said: the run's own state holds all of it."""
+    """Return START as it was first said: the run's own state holds all of it."""
     start = Start(run_id=run.id, session_id=run.session_id, agent_id=run.agent_id)
     return RecordedEvent(id=1, timestamp_ms=epoch_ms(run.created_at), event=start)
 
 
 def end_event(run: AgentRun, *, after: int) -> RecordedEvent | None:
     """
-    Give the end of a run that somebody else than its executor has ended; None: nothing new.
+    Return the end of a run that somebody else than its executor has ended; None: nothing new.
 
     That is a run which has FAILED or was CANCELLED: what else a run may come to, its log tells.
     """

@@ -115,7 +115,7 @@ async def _store(
 
 
 def _leased_now(run: AgentRun, ports: RunPorts) -> AgentRun:
-    """Give a run with its lease as it is to be written at this moment."""
+    """Return a run with its lease as it is to be written at this moment."""
     if run.lease is None:
         raise ValueError("an execution needs its run's lease")
     return run.model_copy(update={"lease": run.lease.renewed(ports.clock.now())})
@@ -164,7 +164,7 @@ async def live_runs(
 
 
 def _ended(keys: Sequence[RunKey], ports: RunPorts) -> set[RunKey]:
-    """Give those of the runs that have ended, as far as the store has heard of it."""
+    """Return those of the runs that have ended, as far as the store has heard of it."""
     ended: set[RunKey] = set()
     for start in range(0, len(keys), MAX_BATCH):
         states = ports.store.get_many(keys[start : start + MAX_BATCH], with_text=False)

@@ -132,7 +132,7 @@ async def slot_of_new(run: AgentRun, slots: RunSlots) -> AsyncGenerator[NewSlot,
 
 def slot_at(run: AgentRun, at: datetime) -> Slot:
     """
-    Give the slot of an execution that begins at this moment.
+    Return the slot of an execution that begins at this moment.
 
     It goes by the lease that the first try to write the run would have: a later try has another.
     """

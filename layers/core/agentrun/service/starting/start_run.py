@@ -31,7 +31,7 @@ class Idempotency(Value):
     body: JsonValue
 
     def claim(self, user_id: str, agent_id: str) -> IdempotencyClaim:
-        """Give what the key stands for."""
+        """Return what the key stands for."""
         return idempotency_claim(user_id, self.key, agent_id=agent_id, body=self.body)
 
 
@@ -193,7 +193,7 @@ def check_taken_by(agent: Agent, request: RunRequest) -> None:
 def task_of(
     run: AgentRun, agent: Agent, request: RunRequest, media: tuple[LoadedMedia, ...]
 ) -> AgentTask:
-    """Give what an engine is to do for a run; the conversation's history is still to be read."""
+    """Return what an engine is to do for a run; the conversation's history is still to be read."""
     return AgentTask(
         run_id=run.id,
         session_id=run.session_id,

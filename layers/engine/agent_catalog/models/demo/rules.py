@@ -96,7 +96,7 @@ def _received(media: Sequence[tuple[str, int]]) -> str:
 
 
 def _calls(message: str, tools: Collection[str]) -> Iterator[ToolCall]:
-    """Give the calls that a message asks for, whether or not the agent has each of the tools."""
+    """Yield the calls that a message asks for, whether or not the agent has each of the tools."""
     if match := _COMMAND.fullmatch(message):
         yield from _command(match[1], match[2] or "{}")
         return

@@ -67,7 +67,7 @@ async def load(
 
 
 async def refused(*media: Media, agent: Agent = SEES) -> dict[str, str]:
-    """Give the fields at fault; nothing may have been downloaded."""
+    """Return the fields at fault; nothing may have been downloaded."""
     loader = RecordedLoader()
     with pytest.raises(InvalidRequestError) as error:
         await load(*media, agent=agent, loader=loader)

@@ -68,7 +68,7 @@ class SlotsRig:
         self.slots = RunSlots(self.quota, RunPorts(self.store, shop.log, shop.threads, self.clock))
 
     def new(self, run_id: str, **changes: object) -> AgentRun:
-        """Give a run as a start offers it at this moment."""
+        """Return a run as a start offers it at this moment."""
         now = self.clock.now()
         fields: dict[str, object] = {
             "session_id": run_id,
