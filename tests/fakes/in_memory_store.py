@@ -129,7 +129,7 @@ class InMemoryRunStore(Hookable):
         return run.id
 
     def _renew(self, run: AgentRun, lease: Lease) -> None:
-        """Give a run that an earlier try has written this one's lease, if that lasts longer."""
+        """Renew the lease of a run that an earlier try has written, if this one's lasts longer."""
         self._put(_held_until(self._owned(run.key, lease.executor, {run.status}), lease.until))
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:

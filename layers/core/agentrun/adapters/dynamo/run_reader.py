@@ -57,7 +57,7 @@ class DynamoRunReader:
         return answer["Item"]
 
     def checkpoint(self, key: RunKey) -> Checkpoint:
-        """Read what a PAUSED run has left for whoever continues it; see the port."""
+        """Read what is needed to continue a PAUSED run; see the port."""
         text = read_text(self._client, self._table, self.read_header(key), "checkpoint")
         if text is None:
             raise RunNotFoundError(key.run_id)

@@ -108,7 +108,7 @@ class DynamoRunTurns(DynamoRunReader):
 
     def _renew(self, key: RunKey, status: RunStatus, lease: Lease) -> None:
         """
-        Give a run that an earlier try has written the lease of this one, if that lasts longer.
+        Renew the lease of a run that an earlier try has written, if this one's lasts longer.
 
         Raises:
             FencedError: The run has ended since, or gone on without this executor, or is gone.

@@ -181,7 +181,7 @@ class RunStore(Protocol):
 
     def checkpoint(self, key: RunKey) -> Checkpoint:
         """
-        Read what a PAUSED run has left for whoever continues it.
+        Read what is needed to continue a PAUSED run.
 
         Raises:
             RunNotFoundError: There is none.

@@ -142,7 +142,7 @@ class RunExecution:
             outcome = await self._end_of()
             return await self._finish(outcome, self._patience(deadline))
         except FencedError as error:
-            log.warning("run left to whoever has it: %s", error, extra={"runId": self.run.id})
+            log.warning("run is no longer this executor's: %s", error, extra={"runId": self.run.id})
             await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
             await self._leave()
             return None
