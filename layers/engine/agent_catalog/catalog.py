@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agent_catalog.agent_file import MODEL_ID_PATTERN, AgentFile
 from agent_catalog.agent_yaml import YamlFile, YamlFileError
 from agent_catalog.file_faults import FileFaultError, invalid_fields
-from agent_catalog.tool_reference import ToolReferenceError, describe_tool
+from agent_catalog.tool_names import ToolReferenceError, describe_tool
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.errors import AgentNotFoundError
 from agentrun.domain.value import ID_PATTERN

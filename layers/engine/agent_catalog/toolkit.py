@@ -1,5 +1,5 @@
 """
-All that a tool may import of the framework; docs/agents.md says how to write one.
+Everything that a tool may import from the framework; docs/agents.md explains how to write one.
 
 The rest of `agent_catalog` and `agentrun` may change with any version.
 """
@@ -26,18 +26,18 @@ __all__ = [
 
 class ToolInputError(ValueError):
     """
-    The tool cannot do what it was asked; the message is shown to the model and to the caller.
+    The tool cannot do what it was asked; the model and the caller see the message.
 
-    Any other exception of a tool is logged, and both see only that the tool has failed.
+    Any other exception is logged, and they see only that the tool has failed.
     """
 
 
 class ToolResults:
     """
-    What the tools have returned in a conversation; calls that failed or were rejected are not in.
+    What the tools of a conversation have returned, without calls that failed or were rejected.
 
-    `load` gives the earlier turns' results as pairs of name and result, the oldest first. It is
-    called when a tool first asks: most never do.
+    `load` returns the earlier turns' results as pairs of name and result, oldest first. It is
+    called when a tool first asks, since most never do.
     """
 
     def __init__(self, load: Callable[[], Iterable[tuple[str, JsonValue]]] = tuple) -> None:
@@ -46,22 +46,22 @@ class ToolResults:
         self._latest: list[tuple[str, JsonValue]] = []
 
     def of(self, tool: str) -> tuple[JsonValue, ...]:
-        """Return one tool's results as JSON, the oldest first, those of this turn included."""
+        """Return one tool's results as JSON, oldest first, including those of this turn."""
         if self._earlier is None:
             self._earlier = tuple(self._load())
         return tuple(result for name, result in (*self._earlier, *self._latest) if name == tool)
 
     def add(self, tool: str, result: JsonValue) -> None:
-        """Note a result of this turn."""
+        """Add a result of this turn."""
         self._latest.append((tool, result))
 
 
 @dataclass(frozen=True)
 class Session:
     """
-    Whose conversation it is; a tool that names it as its first parameter is given it.
+    Whose conversation it is; passed to a tool whose first parameter has this type.
 
-    `before_tool` is called before a tool begins, and raises `MayNotActError` where none may.
+    `before_tool` is called before a tool begins, and raises `MayNotActError` if it may not.
     """
 
     tenant: str

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from agent_catalog.binding.output import MAX_RESULT_BYTES
+from agent_catalog.binding.tool import MAX_RESULT_BYTES
 from agent_catalog.mcp.transport import MAX_MESSAGE_BYTES
 from agent_catalog.toolkit import Session
 from agentrun.domain.errors import MayNotActError

@@ -11,7 +11,7 @@ from pydantic_ai.models.function import FunctionModel, StreamFunctionDef
 from starlette.responses import Response
 
 from agent_catalog import CatalogError
-from agent_catalog.running.messages import loaded
+from agent_catalog.running.history import loaded
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError
 from agentrun.domain.events import ContentDelta, EngineEvent, ToolEnd, ToolError, ToolStart

@@ -7,10 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_ai import Agent as AiAgent
 
-from agent_catalog.models.demo.echo import echo
 from agent_catalog.models.demo.model import demo_model
-from agent_catalog.models.demo.rules import next_step
-from agent_catalog.models.demo.step import Conversation, split_tokens
+from agent_catalog.models.demo.rules import Conversation, echo, next_step, split_tokens
 from agent_catalog.models.factory import create_model
 from agent_catalog.passages import PassageIndex, split_passages
 from agentrun.domain.errors import EngineError

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent_catalog.models.demo.followups import followups
-from agent_catalog.models.demo.recall import recall
+from agent_catalog.models.demo.model import followups
+from agent_catalog.models.demo.rules import recall
 from agentrun.domain.events import PendingApproval, ToolError, ToolStart
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.turns import TurnEnded, TurnPaused

@@ -9,7 +9,7 @@ import pytest
 
 import tools
 from agent_catalog import AgentCatalog, load_catalog
-from agent_catalog.tool_reference import _functions
+from agent_catalog.tool_names import _functions
 from tests.unit.agent_catalog import chat
 from tests.unit.agent_catalog.chat import Chat
 

@@ -23,8 +23,13 @@ from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, FunctionMo
 
 from agent_catalog.agent_file import History
 from agent_catalog.running.engine import PydanticAiEngine
-from agent_catalog.running.history import messages_of, to_messages, tool_results
-from agent_catalog.running.messages import for_later_turns, loaded
+from agent_catalog.running.history import (
+    for_later_turns,
+    loaded,
+    messages_of,
+    to_messages,
+    tool_results,
+)
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.media import LoadedMedia
 from tests.runs import AT

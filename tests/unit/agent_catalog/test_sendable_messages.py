@@ -23,7 +23,7 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.test import TestModel
 
-from agent_catalog.models.sendable_messages import EMPTY, sendable
+from agent_catalog.models.sendable import EMPTY, sendable
 
 ADD = ToolDefinition(name="add", parameters_json_schema={"type": "object"})
 WITH_TOOLS = ModelRequestParameters(function_tools=[ADD])

@@ -21,7 +21,7 @@ from agent_catalog.binding.schema import (
     read_schema,
     resolve,
 )
-from agent_catalog.provider_names import is_property_name, plain_property_name, with_hash
+from agent_catalog.tool_names import is_property_name, plain_property_name, with_hash
 
 # Anthropic refuses the first three, and OpenAI `not` and `enum` too. Beside the last two there may
 # be no type, and Bedrock wants the type `object`.

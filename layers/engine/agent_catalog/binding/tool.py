@@ -1,7 +1,7 @@
 """From a plain function to a tool of a pydantic-ai agent, whose failures the run survives."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, wraps
 from importlib import import_module
@@ -11,15 +11,20 @@ from typing import Any, get_type_hints
 import anyio
 from anyio.to_thread import run_sync
 from pydantic import JsonValue, ValidationError
-from pydantic_ai import RunContext, Tool, ToolFailed
+from pydantic_ai import RunContext, Tool, ToolDefinition, ToolFailed
+from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
+from pydantic_ai.messages import ToolCallPart
+from pydantic_core import to_json
 
-from agent_catalog.binding.output import bounded
 from agent_catalog.json_form import to_json_value
 from agent_catalog.secret_variables import MissingVariableError, SecretsUnavailableError
-from agent_catalog.tool_reference import split_reference
+from agent_catalog.tool_names import split_reference
 from agent_catalog.toolkit import Session, ToolInputError
 from agentrun.domain.errors import EngineError, MayNotActError
 
+MAX_RESULT_BYTES = 64 * 1024
+# pydantic's JSON parser takes 200 levels, and a result is nested in a conversation's messages.
+MAX_RESULT_DEPTH = 64
 _log = logging.getLogger(__name__)
 
 
@@ -27,14 +32,14 @@ def bind_tool(
     reference: str, *, needs_approval: bool, timeout_s: float | None, retries: int | None = None
 ) -> Tool[Session]:
     """
-    Import a tool's function and give it to an agent.
+    Import a tool's function and wrap it for an agent.
 
-    Whatever the function raises, and if it takes too long, the model sees that the call failed and
-    the run goes on. Calls that need approval run one after the other, in the model's order: each
-    finds done what the one before it did.
+    If the function raises or takes too long, the model sees that the call failed, and the run goes
+    on. Calls that need approval run one after the other in the model's order, so that each sees the
+    effects of those before it.
 
     Raises:
-        EngineError: Its module cannot be imported; the cause says why.
+        EngineError: The module cannot be imported; the cause says why.
     """
     module, name = split_reference(reference)
     function = _imported(module, name)
@@ -64,7 +69,7 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
         session = (context.deps,) if takes_session else ()
         with _failures_shown(name), _at_most(timeout_s, name):
             result = await _run(partial(function, *session, **arguments), context.deps.before_tool)
-            # In here as well: not everything that a function may return has a form in JSON.
+            # Inside the block, because not every result can be written as JSON.
             noted = to_json_value(result)
         context.deps.results.add(name, noted)
         return result
@@ -78,11 +83,11 @@ async def _run(function: partial[Any], before_tool: Callable[[], None]) -> Any:
         return bounded(await function())
 
     def run() -> Any:
-        # In the thread: one that was free too late must not begin what nobody waits for any more.
+        # In the thread, which may have become free only after the run was told to stop.
         before_tool()
         return bounded(function())
 
-    # A thread cannot be stopped: when nobody waits any more, it ends unheard.
+    # A thread cannot be stopped: if the run is cancelled, it is abandoned.
     return await run_sync(run, abandon_on_cancel=True)
 
 
@@ -98,7 +103,7 @@ def _at_most(timeout_s: float | None, tool: str) -> Iterator[None]:
 def _with_context(
     call: Callable[..., Awaitable[Any]], function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Copy a function's parameters to its wrapper, pydantic-ai's own in the session's place."""
+    """Copy a function's signature to its wrapper, with pydantic-ai's context for the session."""
     hints = get_type_hints(function, include_extras=True)
     parameters = list(signature(function).parameters.values())
     if _takes_session(function):
@@ -126,7 +131,7 @@ def _failures_shown(tool: str) -> Iterator[None]:
         _log.warning("The tool %s failed: %s", tool, error)
         raise ToolFailed("The tool has failed.") from error
     except Exception as error:
-        # Only the log may see what an unexpected exception says.
+        # The text of an unexpected exception is for the log only.
         _log.exception("The tool %s failed", tool)
         raise ToolFailed("The tool has failed.") from error
 
@@ -134,7 +139,7 @@ def _failures_shown(tool: str) -> Iterator[None]:
 def argument_faults(
     tool: Tool[Session], arguments: Mapping[str, JsonValue]
 ) -> Sequence[tuple[str, str]]:
-    """Return the arguments that do not fit a tool's parameters, each with the reason."""
+    """Return the names of arguments that do not fit a tool, each with the reason."""
     try:
         tool.function_schema.validator.validate_python(dict(arguments))
     except ValidationError as error:
@@ -147,3 +152,63 @@ def argument_faults(
 
 def _reason(fault: Mapping[str, Any]) -> str:
     return str(fault["msg"]).rstrip(".")
+
+
+def bounded(result: Any) -> Any:
+    """
+    Cut a result to 64 KB, for the model and the stream alike.
+
+    Returns:
+        The result itself; if its JSON (or its text) is larger, the first 64 KB of that and its
+        size, as text; if it is nested more than 64 levels deep, its JSON as text.
+    """
+    dumped = result.encode() if isinstance(result, str) else to_json(result, fallback=str)
+    if len(dumped) > MAX_RESULT_BYTES:
+        kept = dumped[:MAX_RESULT_BYTES].decode(errors="ignore")
+        return f"{kept} … [cut: {MAX_RESULT_BYTES} of {len(dumped)} bytes]"
+    return dumped.decode() if _is_deep(result) else result
+
+
+def _is_deep(result: Any) -> bool:
+    level: Iterable[Any] = [result]
+    for _ in range(MAX_RESULT_DEPTH):
+        level = [part for value in level for part in _parts(value)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
+
+
+class ToolGate(AbstractCapability[Session]):
+    """
+    Calls the session's `before_tool` before each call of any tool: the agent's own, an MCP server's
+    or another capability's, approved or not.
+
+    A call that then waits, for a thread or a new MCP session, has to ask again.
+    """
+
+    def get_ordering(self) -> CapabilityOrdering:
+        """Come last, after other capabilities' work before a call."""
+        return CapabilityOrdering(position="innermost")
+
+    async def before_tool_execute(
+        self,
+        ctx: RunContext[Session],
+        *,
+        call: ToolCallPart,  # noqa: ARG002 - inherited
+        tool_def: ToolDefinition,  # noqa: ARG002 - inherited
+        args: dict[str, Any],
+    ) -> dict[str, Any]:
+        """
+        Return the arguments unchanged if the call may be made.
+
+        Raises:
+            MayNotActError: It may not; the run ends with this error.
+        """
+        ctx.deps.before_tool()
+        return args

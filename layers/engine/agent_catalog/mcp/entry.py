@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from agent_catalog.provider_names import is_tool_name, plain_tool_name, with_hash
+from agent_catalog.tool_names import is_tool_name, plain_tool_name, with_hash
 from agentrun.domain.agents import AgentTool
 
 _VALUE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9-]* )?\$\{(?P<variable>[A-Z_][A-Z0-9_]*)\}")

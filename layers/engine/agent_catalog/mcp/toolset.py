@@ -11,7 +11,7 @@ from pydantic_ai.models import AbstractModel, Model, ModelRequestParameters
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
-from agent_catalog.binding.output import bounded
+from agent_catalog.binding.tool import bounded
 from agent_catalog.json_form import to_json_value
 from agent_catalog.mcp.client import McpClient
 from agent_catalog.mcp.content import ToolDescription, fault_of_size

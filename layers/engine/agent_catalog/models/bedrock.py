@@ -1,4 +1,4 @@
-"""The boto3 client for Bedrock, whose requests can be given up while they are on their way."""
+"""The boto3 client for Bedrock, whose requests can be given up while they wait."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ _MAX_CONNECTIONS = 64
 
 
 class _Call:
-    """A request that somebody waits for, and the socket on which its answer is to come."""
+    """A request in progress, and the socket that its answer will come from."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class _Call:
         self._given_up = False
 
     def check(self) -> None:
-        # Of all exceptions, botocore neither wraps nor retries this one.
+        # botocore neither wraps nor retries this exception.
         if self._given_up:
             raise CancelledError
 
@@ -57,11 +57,11 @@ _call: ContextVar[_Call | None] = ContextVar("_call", default=None)
 @contextmanager
 def given_up_on_failure() -> Iterator[None]:
     """
-    Close the connection of the request that is made inside, should the block fail.
+    Close the connection of the request made in the block if the block fails.
 
-    boto3 waits for the first byte of an answer in a thread, which pydantic-ai leaves to itself when
-    a run is cancelled: without this, Bedrock would see the end of it only after the read time-out,
-    and a throttled request would still be repeated.
+    boto3 waits for an answer's first byte in a thread, which pydantic-ai abandons when a run is
+    cancelled: without this, the request would last until the read time-out, and a throttled one
+    would still be retried.
     """
     call = _Call()
     token = _call.set(call)
@@ -76,15 +76,15 @@ def given_up_on_failure() -> Iterator[None]:
 
 def bedrock_client(*, idle_timeout_s: float) -> Any:
     """
-    Build a client that tries thrice, 3 s at most in between, and then says why.
+    Build a client that makes three attempts, with pauses of at most 3 s in all.
 
     Args:
-        idle_timeout_s: How long a socket may stay silent before its thread gives up, in seconds.
+        idle_timeout_s: How long a socket may be silent before its thread gives up, in seconds.
 
     Raises:
         botocore.exceptions.NoRegionError: No AWS setting names a region.
     """
-    # Imported here: a process that runs other models must not load boto3's client.
+    # Imported here: a process that runs other models does not need boto3's client.
     import boto3  # noqa: PLC0415
     from botocore.awsrequest import (  # noqa: PLC0415
         AWSHTTPConnection,
@@ -102,7 +102,7 @@ def bedrock_client(*, idle_timeout_s: float) -> Any:
         tcp_keepalive=True,
     )
     client = boto3.client("bedrock-runtime", config=config)
-    # botocore has no setting for it; urllib3's managers, proxies' too, all look into this one dict.
+    # botocore has no setting for this; urllib3's managers, proxies' too, all use this one dict.
     client._endpoint.http_session._pool_classes_by_scheme.update(  # noqa: SLF001
         http=_pool(AWSHTTPConnectionPool, AWSHTTPConnection),
         https=_pool(AWSHTTPSConnectionPool, AWSHTTPSConnection),

@@ -1,8 +1,11 @@
-"""From a model's id to a pydantic-ai model."""
+"""From a model's id to a pydantic-ai model, built once and kept."""
 
 import logging
 import math
 import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.exceptions import UserError
@@ -12,18 +15,25 @@ from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 from agent_catalog.models.bedrock import bedrock_client
 from agent_catalog.models.demo.model import demo_model
 from agent_catalog.models.guarded import GuardedModel
+from agent_catalog.secret_variables import SecretsUnavailableError, secret_values
 from agentrun.domain.errors import EngineError
 
 if TYPE_CHECKING:
     import httpx2
 
 _log = logging.getLogger(__name__)
-# What pydantic-ai gives the openai package, which wants a key, where a server may need none.
+# What pydantic-ai passes to the openai package, which requires a key, when there is none.
 _MADE_UP_KEYS = frozenset({"api-key-not-set", "litellm-placeholder"})
-# Bedrock sends nothing while a model thinks without showing it, which may take more than a minute.
+# Bedrock sends nothing while a model thinks without showing it, maybe for more than a minute.
 _IDLE_TIMEOUT_S = "120"
-# The guard decides; the client's own time-out is there for the threads that it leaves behind.
+# The guard's time-out comes first; the client's own ends the threads that it leaves behind.
 _SOCKET_MARGIN_S = 5.0
+
+
+# All others may need a key; Bedrock is called with the function's role.
+_WITHOUT_KEY = frozenset({"demo", "test", "bedrock"})
+
+_Secret = Mapping[str, str] | SecretsUnavailableError
 
 
 def create_model(model_id: str) -> Model:
@@ -31,12 +41,11 @@ def create_model(model_id: str) -> Model:
     Build the model that an id names.
 
     - `demo`: the demo model; `AGENTRUN_DEMO_DELAY_MS` is its pause between tokens (default 20).
-    - `bedrock:<id>`: a model, an inference profile or the ARN of one. Credentials are looked up at
-      the first request; a region has to come from the usual AWS settings here.
-    - `openai:<name>` with `OPENAI_BASE_URL`: what serves chat completions there, such as Ollama or
-      vLLM. `OPENAI_API_KEY` is sent if it is set, and no key otherwise. Without a base URL it is
-      OpenAI's own, and needs the key.
-    - Any other that pydantic-ai knows; its key is in the variable that pydantic-ai names.
+    - `bedrock:<id>`: a model, an inference profile or the ARN of one. The usual AWS settings have
+      to name a region; credentials are looked up at the first request.
+    - `openai:<name>` with `OPENAI_BASE_URL`: a server of chat completions, such as Ollama or vLLM.
+      `OPENAI_API_KEY` is sent if it is set. Without a base URL: OpenAI itself, which needs the key.
+    - Any other that pydantic-ai knows, with the key in the variable that pydantic-ai names.
 
     `AGENTRUN_MODEL_IDLE_TIMEOUT_S` is how long a model may be silent, in seconds (default 120).
 
@@ -46,7 +55,7 @@ def create_model(model_id: str) -> Model:
     try:
         return _create(model_id)
     except Exception as error:
-        # These are worded by pydantic-ai and the import system; another may quote an address.
+        # pydantic-ai and the import system word these; another error may quote an address.
         told = isinstance(error, UserError | ImportError)
         why = error if told else type(error).__name__
         _log.warning("The model '%s' is not set up: %s", model_id, why)
@@ -92,20 +101,20 @@ def _other_provider(kind: str) -> Provider[Any]:
 
 
 def _openai_compatible(name: str, base_url: str) -> Model:
-    # Imported here: the package is an extra, and no other model needs it.
+    # Imported here: the package is an extra that no other model needs.
     from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415
     from pydantic_ai.profiles.openai import OpenAIModelProfile  # noqa: PLC0415
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider  # noqa: PLC0415
 
-    # Not the provider `openai`: it would use what only OpenAI's servers can, and name its prices.
+    # Not the provider `openai`, which uses what only OpenAI's servers have, and its prices.
     provider = OpenAICompatibleProvider(
         "openai-compatible",
         base_url=base_url,
         api_key=os.environ.get("OPENAI_API_KEY") or None,
         profile=OpenAIModelProfile(
-            # Else a stream that breaks off between two chunks would look like a whole answer.
+            # Otherwise a stream that breaks off between two chunks would pass for a whole answer.
             openai_chat_streaming_requires_finish_reason=True,
-            # OpenAI's own addition to the schema of a tool, which others need not know.
+            # OpenAI's own addition to a tool's schema, unknown to others.
             openai_supports_strict_tool_definition=False,
         ),
     )
@@ -113,17 +122,86 @@ def _openai_compatible(name: str, base_url: str) -> Model:
 
 
 def _without_made_up_key(provider: Provider[Any]) -> Provider[Any]:
-    """Send no `Authorization` where there is no key; a server may refuse one it does not know."""
+    """Send no `Authorization` without a key: a server may refuse one that it does not know."""
     client = provider.client
     if getattr(client, "api_key", None) in _MADE_UP_KEYS:
         made_up = f"Bearer {client.api_key}"
 
         async def leave_out(request: "httpx2.Request") -> None:
-            # An agent's file may have set a header of its own.
+            # The agent's file may set a header of its own.
             if request.headers.get("Authorization") == made_up:
                 del request.headers["Authorization"]
 
-        # The package's hook for changing a request before it is sent, of this one client. It can
-        # omit a header by itself, but only by request, in settings that an agent's file replaces.
+        # The package's hook for changing this one client's requests. It can also omit a header,
+        # but only per request, in settings that an agent's file replaces.
         vars(client)["_prepare_request"] = leave_out
     return provider
+
+
+class ModelPool:
+    """
+    Builds each model at its first use, and again after the secret with its key has changed.
+
+    Runs that have begun keep the model that they began with.
+    """
+
+    def __init__(self, create: Callable[[str], Model]) -> None:
+        self._create = create
+        self._models: dict[str, tuple[Mapping[str, str], Model]] = {}
+
+    async def for_run(self, *model_ids: str | None) -> Callable[[str], Model]:
+        """
+        Return the function that gives one run its models by their ids.
+
+        It raises EngineError if a model is not set up, or if its key cannot be read at the moment.
+
+        Args:
+            model_ids: The models that the run may use. The deployment's secret is read only if one
+                of them may need a key.
+        """
+        secret: _Secret = {}
+        if any(model_id and _may_need_key(model_id) for model_id in model_ids):
+            try:
+                secret = await secret_values()
+            except SecretsUnavailableError as error:
+                # The run may do without that model: it may be for follow-ups only.
+                secret = error
+        return partial(self._model, secret)
+
+    def _model(self, secret: _Secret, model_id: str) -> Model:
+        if not _may_need_key(model_id):
+            secret = {}
+        if isinstance(secret, SecretsUnavailableError):
+            raise EngineError(
+                f"The key of the model '{model_id}' cannot be read at the moment; try again.",
+                error_type="MODEL_ERROR",
+            ) from secret
+        built = self._models.get(model_id)
+        if built is None or built[0] != secret:
+            with _in_environment(secret):
+                built = secret, self._create(model_id)
+            self._models[model_id] = built
+        return built[1]
+
+
+def _may_need_key(model_id: str) -> bool:
+    return model_id.partition(":")[0] not in _WITHOUT_KEY
+
+
+@contextmanager
+def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """
+    Add variables to the environment for the block: some clients look for their keys only there.
+
+    A process that another thread starts meanwhile would inherit them; nothing here starts one.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

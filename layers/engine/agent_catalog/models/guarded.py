@@ -1,8 +1,15 @@
-"""A model that is not waited for without end, and whose broken answers are failures."""
+"""
+What stands between pydantic-ai and a provider's model, in both directions.
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+`CheckedModel` is outermost, around every model: it makes requests legal and answers sound.
+`GuardedModel` is around a provider's model: it limits its silence and detects broken answers. Both
+change a stream by replacing its events in one place, `_change_events`.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import anyio
 from anyio.to_thread import current_default_thread_limiter
@@ -13,38 +20,62 @@ from pydantic_ai.exceptions import (
     ModelTimeoutError,
     UnexpectedModelBehavior,
 )
-from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent, TextPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelResponse,
+    ModelResponsePart,
+    ModelResponseStreamEvent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPart,
+    ThinkingPartDelta,
+    ToolCallPart,
+)
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
-from pydantic_ai.settings import ModelSettings
+from pydantic_ai.profiles.anthropic import ANTHROPIC_THINKING_BUDGET_MAP, AnthropicModelProfile
+from pydantic_ai.settings import ModelSettings, ThinkingLevel
 from pydantic_ai.usage import RequestUsage
 
+from agent_catalog.agent_file import DEFAULT_MAX_TOKENS
+from agent_catalog.json_form import HalfCharacters, whole_json_text, whole_text, whole_value
 from agent_catalog.models.bedrock import given_up_on_failure
+from agent_catalog.models.sendable import (
+    MAX_CALL_ID,
+    call_ids,
+    free_id,
+    sendable,
+    shortened_id,
+)
 
-# boto3 blocks a thread for each run that waits for its model. With anyio's 40, which tools share,
-# 40 stalled runs would hold up all others.
+# boto3 blocks a thread for each run that waits for its model. With anyio's default of 40, which
+# tools share, 40 stalled runs would hold up all others.
 _THREADS = 128
+
+_Events = AsyncIterator[ModelResponseStreamEvent]
 
 
 class OutputLimitError(UnexpectedModelBehavior):
-    """The model used up its tokens before it had said anything that is of use."""
+    """The model ran out of tokens before it had said anything useful."""
 
 
 class GuardedModel(WrapperModel):
     """
-    Wraps a model: limits its silence, and turns answers that are none into errors.
+    Wraps a model: limits its silence, and turns broken answers into errors.
 
-    An event of the stream has to come within `idle_timeout_s` of the one before, the first one
-    within as much of the request, its retries included. Nothing is retried here, nor by pydantic-ai
-    once a stream is open: what has been said is never said again.
+    Each event of a stream has to arrive within `idle_timeout_s` of the one before, the first within
+    that time of the request, retries included. Nothing is retried once a stream is open: the client
+    has already seen its beginning.
 
     Raises, besides what the model raises:
-        ModelTimeoutError: It was silent for too long; its connection is closed.
-        ModelConnectionError: The stream ended, but the answer did not.
-        ContentFilterError: A guardrail or a filter has stopped the answer.
-        OutputLimitError: It ran out of tokens while it was thinking or calling a tool. An answer
-            that was cut short in its text is taken as it is.
-        UnexpectedModelBehavior: The provider says that the answer is malformed.
+        ModelTimeoutError: The model was silent for too long; its connection is closed.
+        ModelConnectionError: The stream ended before the answer did.
+        ContentFilterError: A guardrail or a filter stopped the answer.
+        OutputLimitError: The model ran out of tokens while thinking or calling a tool. An answer
+            whose text is cut short is accepted.
+        UnexpectedModelBehavior: The provider reports a malformed answer.
     """
 
     def __init__(self, wrapped: Model, *, idle_timeout_s: float) -> None:
@@ -57,7 +88,7 @@ class GuardedModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Ask for an answer that comes at once, within the time that a silence may last."""
+        """Request an unstreamed answer, which has to arrive within the idle time-out."""
         _allow_threads()
         with self._impatient(), given_up_on_failure():
             response = await self.wrapped.request(
@@ -74,7 +105,7 @@ class GuardedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Ask for an answer that is streamed."""
+        """Request a streamed answer."""
         _allow_threads()
         async with AsyncExitStack() as stack:
             request = self.wrapped.request_stream(
@@ -82,9 +113,7 @@ class GuardedModel(WrapperModel):
             )
             with self._impatient(), given_up_on_failure():
                 response = await stack.enter_async_context(request)
-            events = response._get_event_iterator  # noqa: SLF001 - for subclasses to override
-            # This one object's, since a wrapper around it would have to pass all its state on.
-            vars(response)["_get_event_iterator"] = lambda: self._guarded(response, events())
+            _change_events(response, lambda events: self._guarded(response, events))
             yield response
 
     async def _guarded(
@@ -92,7 +121,7 @@ class GuardedModel(WrapperModel):
     ) -> AsyncIterator[ModelResponseStreamEvent]:
         try:
             while True:
-                # Not around the `yield`: how long the reader takes is not the model's fault.
+                # Not around the `yield`: the time that the reader takes does not count.
                 with self._impatient():
                     event = await anext(events, None)
                 if event is None:
@@ -101,7 +130,7 @@ class GuardedModel(WrapperModel):
             if not response.cancelled:
                 self._check(response.get())
         except Exception:
-            # The usage comes last: of an answer that broke off it is not 0 but unknown.
+            # The usage comes last: if the answer broke off, it is unknown rather than 0.
             if not response.usage.has_values():
                 vars(response)["_usage"] = RequestUsage(unmeasured_requests=1)
             raise
@@ -121,9 +150,20 @@ class GuardedModel(WrapperModel):
             raise UnexpectedModelBehavior(str(details.get("finish_reason")))
         if reason == "length" and not _ends_in_text(response):
             raise OutputLimitError("out of tokens")
-        # A reason that pydantic-ai does not know is a reason still.
+        # A reason that pydantic-ai does not know is still a reason.
         if reason is None and "finish_reason" not in details:
             raise ModelConnectionError(self.model_name, "the stream ended before the answer")
+
+
+def _change_events(
+    response: StreamedResponse,
+    change: Callable[
+        [AsyncIterator[ModelResponseStreamEvent]], AsyncIterator[ModelResponseStreamEvent]
+    ],
+) -> None:
+    events = response._get_event_iterator  # noqa: SLF001 - the method for subclasses to override
+    # Set on this one object, since a wrapper would have to pass on all of its state.
+    vars(response)["_get_event_iterator"] = lambda: change(events())
 
 
 def _allow_threads() -> None:
@@ -134,3 +174,158 @@ def _allow_threads() -> None:
 def _ends_in_text(response: ModelResponse) -> bool:
     last = response.parts[-1] if response.parts else None
     return isinstance(last, TextPart) and bool(last.content)
+
+
+class CheckedModel(WrapperModel):
+    """
+    Wraps a model: makes what it is sent legal, and what it answers sound.
+
+    Every request passes through here: the next step of a run, the next turn of a conversation
+    (whichever version stored it), and what follows a pause. The messages that pydantic-ai keeps,
+    stores and shows stay as they are.
+    """
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Request an unstreamed answer."""
+        answer = await self.wrapped.request(
+            sendable(messages, self.wrapped, model_request_parameters),
+            with_max_tokens(model_settings, self.wrapped),
+            model_request_parameters,
+        )
+        return sound_answer(answer, call_ids(messages))
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Request a streamed answer."""
+        # A model may rewrite ids on the way out (Mistral's have nine characters); the context has
+        # the run's own.
+        earlier = call_ids(messages) | (call_ids(run_context.messages) if run_context else set())
+        request = self.wrapped.request_stream(
+            sendable(messages, self.wrapped, model_request_parameters),
+            with_max_tokens(model_settings, self.wrapped),
+            model_request_parameters,
+            run_context,
+        )
+        async with request as response:
+            get = response.get
+            _change_events(response, sound_events)
+            vars(response)["get"] = lambda: sound_answer(get(), earlier)
+            yield response
+
+
+def sound_answer(answer: ModelResponse, earlier_ids: Collection[str]) -> ModelResponse:
+    """
+    Return an answer with whole characters, and with call ids that tell its calls apart.
+
+    It can be written as UTF-8, and clients can match its calls by their ids. The first call with an
+    id keeps it; `free_id` renames the others.
+
+    Args:
+        answer: The model's answer.
+        earlier_ids: The ids of all calls before this answer.
+    """
+    taken = set(earlier_ids)
+    return replace(answer, parts=[_sound_part(part, taken) for part in answer.parts])
+
+
+async def sound_events(
+    events: AsyncIterator[ModelResponseStreamEvent],
+) -> AsyncIterator[ModelResponseStreamEvent]:
+    """Pass on an answer's events; half a character waits for its other half."""
+    halves: dict[int, tuple[HalfCharacters, type[TextPartDelta | ThinkingPartDelta]]] = {}
+    async for event in events:
+        if isinstance(event, PartStartEvent):
+            for late in _late(halves):
+                yield late
+            if isinstance(event.part, TextPart | ThinkingPart):
+                kind = TextPartDelta if isinstance(event.part, TextPart) else ThinkingPartDelta
+                halves[event.index] = (HalfCharacters(), kind)
+                content = halves[event.index][0].take(event.part.content)
+                event = replace(event, part=replace(event.part, content=content))  # noqa: PLW2901
+        elif isinstance(event, PartDeltaEvent) and event.index in halves:
+            event = _continued(event, halves[event.index][0])  # noqa: PLW2901
+        yield event
+    for late in _late(halves):
+        yield late
+
+
+def _continued(event: PartDeltaEvent, half: HalfCharacters) -> PartDeltaEvent:
+    delta: Any = event.delta
+    if isinstance(delta, TextPartDelta | ThinkingPartDelta) and delta.content_delta:
+        text = half.take(delta.content_delta)
+        if text != delta.content_delta:
+            return replace(event, delta=replace(delta, content_delta=text))
+    return event
+
+
+def _late(
+    halves: dict[int, tuple[HalfCharacters, type[TextPartDelta | ThinkingPartDelta]]],
+) -> list[PartDeltaEvent]:
+    rest = ((index, half.rest(), kind) for index, (half, kind) in halves.items())
+    return [
+        PartDeltaEvent(index=index, delta=kind(content_delta=text))
+        for index, text, kind in rest
+        if text
+    ]
+
+
+def _sound_part(part: ModelResponsePart, taken: set[str]) -> ModelResponsePart:
+    if isinstance(part, TextPart | ThinkingPart):
+        content = whole_text(part.content)
+        return part if content == part.content else replace(part, content=content)
+    if not isinstance(part, ToolCallPart):
+        return part
+    call_id = whole_text(part.tool_call_id) or "call"
+    if len(call_id) > MAX_CALL_ID:
+        call_id = shortened_id(call_id, longest=MAX_CALL_ID)
+    call_id = free_id(call_id, taken, longest=MAX_CALL_ID)
+    taken.add(call_id)
+    args = part.args
+    # Any, because pydantic-ai's special calls narrow the type of their arguments.
+    changes: dict[str, Any] = {
+        "tool_name": whole_text(part.tool_name),
+        "args": whole_json_text(args) if isinstance(args, str) else args and whole_value(args),
+        "tool_call_id": call_id,
+    }
+    return replace(part, **changes)
+
+
+def with_max_tokens(settings: ModelSettings | None, model: Model) -> ModelSettings | None:
+    """
+    Return a request's settings, with a `max_tokens` if it has none and the model is a Claude model.
+
+    pydantic-ai asks Claude models for their maximum, 64 000 or 128 000 tokens, and Bedrock deducts
+    what is asked for from the quota when the call starts ("How tokens are counted in Amazon
+    Bedrock", user guide). Other models keep their own default: some refuse more than 2 048. The
+    thinking budget is added, since Claude refuses a `max_tokens` that does not exceed it.
+    """
+    given = ModelSettings() if settings is None else settings.copy()
+    most = cast("AnthropicModelProfile", model.profile).get("anthropic_max_output_tokens")
+    if given.get("max_tokens") or most is None:
+        return settings
+    given["max_tokens"] = min(most, DEFAULT_MAX_TOKENS + _thinking_tokens(given))
+    return given
+
+
+def _thinking_tokens(settings: ModelSettings) -> int:
+    """Return the thinking budget that is asked for, explicitly or by its effort."""
+    level: ThinkingLevel | None = settings.get("thinking")
+    fields = cast("Mapping[str, Any]", settings).get("bedrock_additional_model_requests_fields")
+    if isinstance(fields, Mapping) and isinstance(asked := fields.get("thinking"), Mapping):
+        # In pydantic-ai, these win over `thinking`.
+        if isinstance(budget := asked.get("budget_tokens"), int):
+            return budget
+        effort = (fields.get("output_config") or {}).get("effort")
+        level = False if asked.get("type") == "disabled" else effort or level or True
+    return ANTHROPIC_THINKING_BUDGET_MAP.get(level, 0) if level else 0

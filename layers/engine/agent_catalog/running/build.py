@@ -7,9 +7,8 @@ from pydantic_ai import DeferredToolRequests, RunContext, Tool
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from agent_catalog.agent_file import AgentFile
-from agent_catalog.binding.tool import bind_tool
-from agent_catalog.running.tool_gate import ToolGate
-from agent_catalog.tool_reference import split_reference
+from agent_catalog.binding.tool import ToolGate, bind_tool
+from agent_catalog.tool_names import split_reference
 from agent_catalog.toolkit import Session
 
 Output = str | DeferredToolRequests
@@ -17,7 +16,7 @@ Output = str | DeferredToolRequests
 
 @dataclass(frozen=True)
 class BuiltAgent:
-    """An agent of pydantic-ai's, the file it is built from, and its own tools by name."""
+    """A pydantic-ai agent, the file that it was built from, and its own tools by name."""
 
     file: AgentFile
     agent: AiAgent[Session, Output]
@@ -25,7 +24,7 @@ class BuiltAgent:
 
 
 def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
-    """Import an agent's tools and build it; instructions and model are given to each run."""
+    """Import an agent's tools and build it; each run is given its instructions and model."""
     names = [split_reference(reference)[1] for reference in file.tools]
     tools = {
         name: bind_tool(
@@ -40,8 +39,8 @@ def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
         {
             "name": agent_id,
             "model_settings": file.model_settings,
-            # Of tools that are there, by their toolsets. A call of one that is gone, or never was,
-            # may be repeated as often as the model may be called: it does nothing.
+            # Only for calls of unknown tools, which do nothing: they may be repeated as often as
+            # the model may be called. Toolsets set the number for the tools that they have.
             "retries": {"tools": file.limits.request_limit, "output": file.retries},
             "capabilities": list(file.capabilities),
         },
@@ -57,7 +56,7 @@ def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
 def _toolsets(file: AgentFile) -> list[AbstractToolset[Session]]:
     if not file.mcp:
         return []
-    # Imported here: most agents have no servers, and every cold start imports this module.
+    # Imported here: every cold start imports this module, and few agents have servers.
     from agent_catalog.mcp.toolset import McpToolset  # noqa: PLC0415
 
     return [_WithRetries(McpToolset(file.mcp), retries=file.retries)]
@@ -65,7 +64,7 @@ def _toolsets(file: AgentFile) -> list[AbstractToolset[Session]]:
 
 @dataclass
 class _WithRetries(WrapperToolset[Session]):
-    """Says how often in a row a tool may be called with arguments that do not fit."""
+    """Sets how often in a row a tool may be called with arguments that do not fit."""
 
     retries: int = 0
 

@@ -1,4 +1,4 @@
-"""What a failed run says: a safe sentence and a type; the cause is only chained."""
+"""What a failed run tells its caller: a safe sentence and a type; the cause is only chained."""
 
 from botocore import exceptions as aws
 from pydantic_ai import exceptions as ai
@@ -16,7 +16,7 @@ _BUSY = "The model takes no more requests at the moment; try again in a minute."
 _FORBIDDEN = "This service may not use the model: it lacks credentials, or they do not allow it."
 _INVALID = "The model has refused the request as invalid; the service's log says why."
 
-# The first match counts, so the special stands before the general.
+# The first match counts, so special errors come before general ones.
 _SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
     (ai.UsageLimitExceeded, "USAGE_LIMIT", "The run has reached the limit of what it may use."),
     (ai.ModelRateLimitError, "MODEL_THROTTLED", _BUSY),
@@ -62,12 +62,12 @@ _SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
     (ai.UnexpectedModelBehavior, "MODEL_ERROR", "The model gave an answer that cannot be used."),
     (ai.UserError, "AGENT_ERROR", "The agent is not set up correctly."),
 )
-# Bedrock's own word for a model that took too long, which pydantic-ai takes for any other failure.
+# Bedrock's code for a model that took too long; pydantic-ai does not tell it from other failures.
 _TIMED_OUT = "modeltimeoutexception"
 
 
 def engine_error(error: Exception) -> EngineError:
-    """Classify what ended a run; raise the result `from` the error."""
+    """Classify the error that ended a run; raise the result `from` it."""
     code = error.provider_error_code if isinstance(error, ai.ModelAPIError) else None
     if (code or "").lower() == _TIMED_OUT:
         return EngineError(_SILENT, error_type="MODEL_TIMEOUT")
@@ -88,7 +88,7 @@ _COUNTED = {
 
 
 def shown_error(error: Exception, limits: Limits) -> EngineError:
-    """Return what the caller is told, naming the limit if it was one; raise it `from` the error."""
+    """Do the same, and name the limit if a run reached one."""
     if isinstance(error, UsageLimitExceeded):
         return _limit_error(error, limits)
     return engine_error(error)
@@ -96,7 +96,7 @@ def shown_error(error: Exception, limits: Limits) -> EngineError:
 
 def _limit_error(error: UsageLimitExceeded, limits: Limits) -> EngineError:
     sentence = "The run has reached the limit of what it may use"
-    # pydantic-ai names its limit in the message, and nowhere else.
+    # pydantic-ai names the limit only in its message.
     name = next((name for name in _COUNTED if name in str(error)), None)
     if name is not None:
         sentence += f": {getattr(limits, name)} {_COUNTED[name]} ({name})"

@@ -28,10 +28,10 @@ from agentrun.domain.events import (
 
 class EventTranslator:
     """
-    Translates the events of one run, and knows which tools have started and not ended.
+    Translates the events of one run, and keeps track of the tools that are running.
 
-    A call of a tool that needs an approval has a start only when it is among `approved`: the
-    library announces such a call also when it only waits, is rejected or does not fit.
+    A call that needs an approval starts only if it is among `approved`: the library also announces
+    such calls when they wait, are rejected or do not fit.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class EventTranslator:
         self._running: dict[str, str] = {}
 
     def translate(self, event: AgentStreamEvent) -> EngineEvent | None:
-        """Return our event, or None for one that says nothing to a caller."""
-        # Deltas are nearly all of a stream, so they are asked for first.
+        """Return our event, or None if a caller has no use for it."""
+        # First, because nearly all events are deltas.
         if isinstance(event, PartDeltaEvent):
             return _continued(event)
         if isinstance(event, PartStartEvent):
@@ -56,7 +56,7 @@ class EventTranslator:
         return None
 
     def unfinished(self) -> Iterator[ToolError]:
-        """End the tools that a failed run leaves behind, so that every start has its end."""
+        """End the tools that a failed run leaves running, so that every start has an end."""
         while self._running:
             call_id, name = self._running.popitem()
             yield ToolError(id=call_id, name=name, error="The run ended before the tool did.")
@@ -96,7 +96,7 @@ def _returned(part: ToolReturnPart) -> EngineEvent:
 
 
 def failure_reason(content: object) -> str:
-    """Say why a call failed; arguments that do not fit come as pydantic's list of errors."""
+    """Return why a call failed; for arguments that do not fit, `content` is pydantic's errors."""
     if not isinstance(content, list):
         return str(content)
     faults = (fault for fault in content if isinstance(fault, dict))

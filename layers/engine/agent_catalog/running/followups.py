@@ -27,12 +27,12 @@ _Suggestion = Annotated[str, StringConstraints(strip_whitespace=True, min_length
 _log = logging.getLogger(__name__)
 
 
-# Enough to know what was talked about; the call has to stay cheap.
+# Enough to see what it was about, and cheap.
 _Beginning = Annotated[str, AfterValidator(lambda text: text[:_MAX_CHARACTERS])]
 
 
 class Exchange(BaseModel):
-    """What the suggestions are to follow."""
+    """A question with its answer, which the suggestions are to follow."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -53,26 +53,26 @@ async def suggest_followups(
     exchange: Exchange, *, model: Callable[[], Model], usage: RunUsage
 ) -> tuple[str, ...]:
     """
-    Ask a model for three suggestions; what it uses is added to `usage`.
+    Ask a model for three suggestions, and add what it uses to `usage`.
 
     Args:
-        exchange: What has been said; of long texts only the beginning is sent.
-        model: Gives the model.
-        usage: The run's.
+        exchange: What was said; only the beginning of long texts is sent.
+        model: Returns the model.
+        usage: The run's usage.
 
     Returns:
-        Three short texts; none if that fails or takes longer than 10 s. A run never fails by it.
+        Three short texts, or none if the call fails or takes longer than 10 s.
     """
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return (await _asked(exchange, model(), usage)).suggestions
-    except Exception as error:  # noqa: BLE001 - whatever it is, the answer has been given
+    except Exception as error:  # noqa: BLE001 - the run must not fail after its answer
         _log.warning("no follow-ups: %s", type(error).__name__, exc_info=error)
         return ()
 
 
 async def _asked(exchange: Exchange, model: Model, usage: RunUsage) -> Suggestions:
-    # Streamed, as every other call of the model: it is what its permissions are sure to allow.
+    # Streamed like every other call of the model, so that it needs no other permission.
     run = _suggester().run_stream_events(
         exchange.model_dump_json(),
         model=model,
@@ -92,7 +92,7 @@ def _suggester() -> AiAgent[None, Suggestions]:
         name="followups",
         output_type=Suggestions,
         instructions=_INSTRUCTIONS,
-        # A model that thinks unasked would spend its few tokens on that.
+        # Otherwise a model may spend its few tokens on thinking.
         model_settings={"max_tokens": _MAX_TOKENS, "thinking": False},
         retries=1,
     )

@@ -1,4 +1,4 @@
-"""A turn that waits for decisions: written down, checked against them, and gone on with."""
+"""Turns that wait for decisions: written down, checked, and continued."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
@@ -20,21 +20,21 @@ from pydantic_core import from_json, to_json
 
 from agent_catalog.binding.tool import argument_faults
 from agent_catalog.json_form import to_json_value
-from agent_catalog.running.history import user_prompt
-from agent_catalog.running.messages import dumped, loaded, with_prompt, without_media
+from agent_catalog.models.sendable import without_media
+from agent_catalog.running.history import dumped, loaded, user_prompt, with_prompt
 from agent_catalog.running.spending import Spent
 from agent_catalog.toolkit import Session
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError
 from agentrun.domain.events import PendingApproval
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.turns import TurnPaused
+from agentrun.domain.turns import Resumption, TurnPaused
 
 _VERSION = 1
 
 
 class PendingCall(BaseModel):
-    """A call that waits; the fingerprint is of what the human has been shown."""
+    """A call that waits; the fingerprint is of what the user was shown."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -43,10 +43,10 @@ class PendingCall(BaseModel):
     fingerprint: str
 
 
-class PausedTurn(BaseModel):
-    """A turn's messages so far, the results of its finished tools among them, and what waits."""
+class PausedRun(BaseModel):
+    """The messages so far, with the results of finished tools, and the calls that wait."""
 
-    # Most runs never pause, and every cold start imports this.
+    # Built late: every cold start imports this, and few runs pause.
     model_config = ConfigDict(defer_build=True)
 
     version: Literal[1]
@@ -62,12 +62,12 @@ class PausedTurn(BaseModel):
 def pause(
     requests: DeferredToolRequests, messages: Sequence[ModelMessage], spent: Spent
 ) -> TurnPaused:
-    """Write a turn down that cannot go on before somebody decides."""
+    """Write down a turn that cannot go on without decisions."""
     first = messages[0].parts[0]
     if isinstance(first, UserPromptPart):
-        # The media are kept with the request.
+        # The media are stored with the request.
         messages = with_prompt(messages, without_media(first.content))
-    state = PausedTurn(
+    state = PausedRun(
         version=_VERSION,
         messages=from_json(dumped(messages)),
         pending=[
@@ -90,15 +90,15 @@ def pause(
     )
 
 
-def read_pause(state: str) -> tuple[PausedTurn, list[ModelMessage]]:
+def read_pause(state: str) -> tuple[PausedRun, list[ModelMessage]]:
     """
     Read a turn that was written down.
 
     Raises:
-        CannotResumeError: It is of another version, or cannot be read.
+        CannotResumeError: It has another version, or cannot be read.
     """
     try:
-        paused = PausedTurn.model_validate_json(state)
+        paused = PausedRun.model_validate_json(state)
         messages = paused.model_messages()
     except ValueError as error:
         raise CannotResumeError("The pause is recorded in a form that is not known.") from error
@@ -108,18 +108,18 @@ def read_pause(state: str) -> tuple[PausedTurn, list[ModelMessage]]:
 
 
 def fingerprint(call: ToolCallPart) -> str:
-    """Tell a call by its tool and its arguments."""
+    """Return a hash of a call's tool and arguments."""
     shown = json.dumps([call.tool_name, to_json_value(call.args_as_dict())], sort_keys=True)
     return sha256(shown.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class ResumedTurn:
+class ResumedRun:
     """
-    A turn to go on with.
+    What a paused turn is continued with.
 
-    In `messages` the calls already have the arguments that were decided: the model is to see what
-    is done, not what it had asked for.
+    In `messages`, calls have the arguments that were decided: the model is shown what is done, not
+    what it asked for.
     """
 
     messages: list[ModelMessage]
@@ -132,22 +132,23 @@ class ResumedTurn:
         return {call_id for call_id, result in self.results.approvals.items() if result is True}
 
 
-def resume_turn(task: AgentTask, tools: Mapping[str, Tool[Session]]) -> ResumedTurn | None:
+def resume(
+    task: AgentTask, resumption: Resumption, tools: Mapping[str, Tool[Session]]
+) -> ResumedRun:
     """
-    Read a paused turn and what was decided, and check that it can go on; None for a new turn.
+    Read a paused turn with its decisions, and check that it can go on.
 
     Args:
-        task: The task; its media go back into the prompt.
-        tools: The agent's own tools by name; an MCP server checks the arguments of its tools.
+        task: The task, whose media go back into the prompt.
+        resumption: The paused turn and its decisions.
+        tools: The agent's own tools by name; MCP servers check the arguments of theirs.
 
     Raises:
         CannotResumeError: The state cannot be read, the decisions are for other calls, or a call is
-            not what was approved or does not fit its tool any more.
+            not the one that was shown or no longer fits its tool.
     """
-    if task.resumption is None:
-        return None
-    paused, messages = read_pause(task.resumption.state)
-    decisions = {decision.id: decision for decision in task.resumption.decisions}
+    paused, messages = read_pause(resumption.state)
+    decisions = {decision.id: decision for decision in resumption.decisions}
     if decisions.keys() != {call.id for call in paused.pending}:
         raise CannotResumeError("The decisions are not for the calls that wait.")
     calls = _latest_calls(messages)
@@ -156,7 +157,7 @@ def resume_turn(task: AgentTask, tools: Mapping[str, Tool[Session]]) -> ResumedT
         _check_arguments(call, decisions[call.tool_call_id], tools.get(call.tool_name))
     if task.media:
         messages = with_prompt(messages, user_prompt(task))
-    return ResumedTurn(
+    return ResumedRun(
         messages=_with_arguments(messages, decisions),
         results=DeferredToolResults(
             approvals={call_id: _result(decision) for call_id, decision in decisions.items()}
@@ -169,11 +170,11 @@ async def check_all_calls(
     events: AsyncIterator[AgentStreamEvent], calls: int
 ) -> AsyncGenerator[AgentStreamEvent, None]:
     """
-    Pass events on once as many calls are announced, which is before any of them is made.
+    Pass on events once this many calls are announced, which is before any of them is made.
 
     Raises:
-        CannotResumeError: One of them does not fit, or its tool is not there: an MCP server that
-            cannot be reached has no tools.
+        CannotResumeError: A call does not fit, or its tool is absent, as all tools of an MCP server
+            that cannot be reached are.
     """
     announced: list[AgentStreamEvent] = []
     while calls and (event := await anext(events, None)):
@@ -191,7 +192,7 @@ async def check_all_calls(
 
 
 def _latest_calls(messages: Sequence[ModelMessage]) -> dict[str, ToolCallPart]:
-    """Return the calls of the last answer: those of earlier ones have their results."""
+    """Return the calls of the last answer; earlier ones have their results."""
     responses = [message for message in messages if isinstance(message, ModelResponse)]
     return {call.tool_call_id: call for call in responses[-1].tool_calls} if responses else {}
 

@@ -1,14 +1,70 @@
-"""The rules by which the demo model picks tools for a message."""
+"""How the demo model reacts to a message: by calling tools, from memory, or as an echo."""
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from agent_catalog.models.demo.answers import answer
-from agent_catalog.models.demo.echo import echo
-from agent_catalog.models.demo.recall import recall
-from agent_catalog.models.demo.step import Conversation, Step, ToolCall, split_tokens
+# Words with the white space after them: joined, the tokens are the text.
+_TOKEN = re.compile(r"\S{1,12}\s{0,4}|\s{1,4}")
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A tool to call, by name, and the arguments to call it with: a JSON object."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """A call that has been answered; `content` is JSON, or why it failed or was rejected."""
+
+    call: ToolCall
+    content: Any
+    failed: bool = False
+    rejected: bool = False
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """
+    What has been said so far.
+
+    `message` is the user's latest message, `media` the type and the size in bytes of each file that
+    came with it, `results` the tools' results for it, in the order of the calls, and `earlier` the
+    user's messages before it, oldest first.
+    """
+
+    message: str
+    media: Sequence[tuple[str, int]] = ()
+    results: Sequence[ToolResult] = ()
+    earlier: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    One answer of the demo model: reasoning first, then either tool calls or the text's tokens.
+
+    `pace_s` is the pause after each token in seconds, or None for the model's own; `lead_s` the
+    silence before the first token; `fails` makes the model break off after the last one.
+    """
+
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    tokens: Sequence[str] = ()
+    pace_s: float | None = None
+    lead_s: float = 0
+    fails: bool = False
+
+
+def split_tokens(text: str) -> list[str]:
+    """Cut a text into small pieces that are the whole text again when joined."""
+    return _TOKEN.findall(text)
+
 
 _DATE = r"(\d{4}-\d{2}-\d{2})"
 _UNITS = r"(day|week|month|year)s?"
@@ -45,15 +101,13 @@ _PREFACE = "I am the demo model and follow fixed rules."
 
 def next_step(conversation: Conversation, tools: Collection[str]) -> Step:
     """
-    Decide what to do about what the user has said last.
+    Decide how to react to the user's latest message, which no tool has answered yet.
 
     Args:
         conversation: What has been said so far.
         tools: The names of the tools that may be called.
     """
-    message, received = conversation.message, _received(conversation.media)
-    if conversation.results:
-        return _say(received, answer(message, conversation.results, tools))
+    message, received = conversation.message, received_media(conversation.media)
     if not tools:
         step = echo(message)
         if received:
@@ -62,19 +116,20 @@ def next_step(conversation: Conversation, tools: Collection[str]) -> Step:
     remembered = recall(message, conversation.earlier)
     if remembered is not None:
         return replace(
-            _say(received, remembered), reasoning=f"{_PREFACE} This message asks what was said."
+            say(received, remembered), reasoning=f"{_PREFACE} This message asks what was said."
         )
     calls = tuple(call for call in _calls(message, tools) if call.name in tools)
     if calls:
         names = ", ".join(dict.fromkeys(call.name for call in calls))
         return Step(reasoning=f"{_PREFACE} This message is one for {names}.", calls=calls)
     return replace(
-        _say(received, "" if received else _no_rule(tools)),
+        say(received, "" if received else _no_rule(tools)),
         reasoning=f"{_PREFACE} This message fits none of them.",
     )
 
 
-def _say(*paragraphs: str) -> Step:
+def say(*paragraphs: str) -> Step:
+    """Return a step that says the paragraphs; empty ones are left out."""
     return Step(tokens=split_tokens("\n\n".join(filter(None, paragraphs))))
 
 
@@ -86,7 +141,8 @@ def _no_rule(tools: Collection[str]) -> str:
     )
 
 
-def _received(media: Sequence[tuple[str, int]]) -> str:
+def received_media(media: Sequence[tuple[str, int]]) -> str:
+    """Name the files that came with a message by their types and sizes."""
     files = [f"{media_type} of {size_bytes:,} bytes" for media_type, size_bytes in media]
     if not files:
         return ""
@@ -96,7 +152,7 @@ def _received(media: Sequence[tuple[str, int]]) -> str:
 
 
 def _calls(message: str, tools: Collection[str]) -> Iterator[ToolCall]:
-    """Yield the calls that a message asks for, whether or not the agent has each of the tools."""
+    """Yield the calls that a message asks for, even of tools that the agent does not have."""
     if match := _COMMAND.fullmatch(message):
         yield from _command(match[1], match[2] or "{}")
         return
@@ -110,7 +166,7 @@ def _calls(message: str, tools: Collection[str]) -> Iterator[ToolCall]:
         yield ToolCall("get_portfolio", {})
     for symbol in dict.fromkeys(_SYMBOL.findall(message)):
         yield ToolCall("get_quote", {"symbol": symbol})
-    # Each rule takes its part out of the message: a date is no subtraction, a length no factor.
+    # Each rule removes the part it has read: a date is no subtraction, a length no factor.
     rest = message
     for rule in (_date_calls, _conversion_calls, _arithmetic_calls):
         calls, rest = rule(rest)
@@ -176,3 +232,111 @@ def _balanced(expression: str) -> str:
     if expression.count("(") > expression.count(")"):
         return expression.removeprefix("(").strip()
     return expression
+
+
+_MAX_CHARACTERS = 300
+_PLACED = re.compile(
+    r"\bmy (first|last|previous) (?:question|message|request)\b"
+    r"|\bi (?:say|ask)(?: you)? (first|last)\b",
+    re.IGNORECASE,
+)
+_NAME_ASKED = re.compile(r"\bwhat(?:'s| is) my name\b|\bwho am i\b", re.IGNORECASE)
+_NAME_SAID = re.compile(
+    r"\b(?i:my name is|i am called|call me)\b|\b(?:I am|I'm) (?=[A-Z])", re.UNICODE
+)
+_SAID_ASKED = re.compile(
+    r"\bwhat (?:did i|i) (?:say|said|tell you|told you|ask|asked|mention|mentioned)"
+    r"(?:\s+(?:you\s+)?(?:about|of)?\s*(?P<about>[^?]+))?",
+    re.IGNORECASE,
+)
+_MINE_ASKED = re.compile(r"\bwhat(?:'s| is| was| are| were) my (?P<about>[^?]+)", re.IGNORECASE)
+_WORD = re.compile(r"\w{3,}")
+_NO_TOPIC = {"about", "and", "before", "earlier", "just", "now", "that", "the", "this", "you"}
+
+
+def recall(message: str, earlier: Sequence[str]) -> str | None:
+    """
+    Answer a question about what the user said earlier, by quoting it.
+
+    Args:
+        message: The user's latest message.
+        earlier: The user's messages before it, oldest first.
+
+    Returns:
+        The answer, or None if the message is not such a question.
+    """
+    if match := _PLACED.search(message):
+        return _placed((match[1] or match[2]).lower(), earlier)
+    if _NAME_ASKED.search(message):
+        found = _latest(earlier, lambda said: bool(_NAME_SAID.search(said)))
+        return _quoted(found) if found else "You have not told me your name in this conversation."
+    if match := _SAID_ASKED.search(message):
+        return _about(match["about"] or "", earlier)
+    if match := _MINE_ASKED.search(message):
+        said = re.compile(
+            rf"\bmy {re.escape(match['about'].strip())} (?:is|was|are|were)\b", re.IGNORECASE
+        )
+        found = _latest(earlier, lambda text: bool(said.search(text)))
+        return _quoted(found) if found else None
+    return None
+
+
+def _placed(place: str, earlier: Sequence[str]) -> str:
+    if not earlier:
+        return "There is none: this conversation begins with your question."
+    return _quoted(earlier[0 if place == "first" else -1], f"Your {place} message was")
+
+
+def _about(topic: str, earlier: Sequence[str]) -> str:
+    words = {word.lower() for word in _WORD.findall(topic)} - _NO_TOPIC
+    if not words:
+        return _placed("last", earlier)
+    found = _latest(earlier, lambda said: bool(words & {w.lower() for w in _WORD.findall(said)}))
+    return _quoted(found) if found else f"You have said nothing about {topic.strip()} here."
+
+
+def _latest(earlier: Sequence[str], fits: Callable[[str], bool]) -> str | None:
+    # Skip earlier questions about what was said.
+    statements = (said for said in reversed(earlier) if not _SAID_ASKED.search(said))
+    return next((said for said in statements if fits(said)), None)
+
+
+def _quoted(text: str, introduction: str = "You said") -> str:
+    shown = text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]} …"
+    return f"{introduction}: “{shown}”"
+
+
+MAX_DELTAS = 100_000
+_MAX_PAUSE_MS = 60_000
+
+_EMIT = re.compile(r"/emit\s+(\d{1,9})(?:\s+every\s+(\d{1,9}))?(?:\s+after\s+(\d{1,9}))?")
+_THINK = re.compile(r"/think\s+(.+)", re.DOTALL)
+
+
+def echo(message: str) -> Step:
+    """
+    Answer with the message, or obey a command.
+
+    `/emit N` streams N small deltas at full speed, `/emit N every MS` pauses MS milliseconds after
+    each, and `after MS` at the end delays the first; `/think TEXT` says TEXT as reasoning and then
+    as the answer; `/fail` breaks off in mid-answer. Text that only resembles a command is echoed.
+    """
+    command = message.strip()
+    if match := _EMIT.fullmatch(command):
+        return _emit(int(match[1]), int(match[2] or 0), int(match[3] or 0))
+    if match := _THINK.fullmatch(command):
+        return Step(reasoning=match[1], tokens=split_tokens(match[1]))
+    if command == "/fail":
+        return Step(tokens=split_tokens("This answer breaks off here, "), fails=True)
+    return Step(tokens=split_tokens(message))
+
+
+def _emit(count: int, pause_ms: int, lead_ms: int) -> Step:
+    if not 1 <= count <= MAX_DELTAS or max(pause_ms, lead_ms) > _MAX_PAUSE_MS:
+        limits = f"/emit takes 1 to {MAX_DELTAS} deltas, and at most {_MAX_PAUSE_MS} ms."
+        return Step(tokens=split_tokens(limits))
+    return Step(
+        tokens=[f"{number} " for number in range(1, count + 1)],
+        pace_s=pause_ms / 1000,
+        lead_s=lead_ms / 1000,
+    )

@@ -1,34 +1,45 @@
-"""References to tools, `package.module:function`, read without running the module."""
+"""What tools are called: references to functions, and names that every provider takes."""
 
 import ast
+import hashlib
 import importlib.util
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Collection, Iterator
 from functools import cache
+from itertools import count
 from pathlib import Path
 
-from agent_catalog.provider_names import is_tool_name
 from agentrun.domain.agents import AgentTool
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _REFERENCE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<function>[A-Za-z_]\w*)")
 
 
+# Bedrock's `toolSpec.name` in botocore's service model, the strictest rule of all providers.
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Anthropic's rule for property names, which Bedrock applies to its models: "Property keys should
+# match pattern '^[a-zA-Z0-9_.-]{1,64}$'".
+_PROPERTY_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MAX_CHARACTERS = 64
+_HASH_CHARACTERS = 8
+
+
 class ToolReferenceError(ValueError):
-    """A reference that leads to no function; the message says where it ends."""
+    """A reference does not lead to a usable function; the message says why."""
 
 
 def describe_tool(reference: str) -> AgentTool:
     """
-    Tell a tool's name and what it does, the first line of its docstring.
+    Return a tool's name and the first line of its docstring.
 
-    The source is parsed rather than imported: whoever only lists agents must not pay for, or fail
-    on, what a tool's module imports.
+    The source is parsed, not imported: listing agents must not wait for, or fail on, what a tool's
+    module imports.
 
     Raises:
-        ToolReferenceError: The reference is malformed, or there is no such module or function, or
-            the function has no docstring: a model could not know what the tool is for. Or it, or a
-            parameter, has a name that providers refuse.
+        ToolReferenceError: The reference is malformed, there is no such module or function, the
+            function has no docstring (which tells the model what the tool is for), or it or a
+            parameter has a name that providers refuse.
     """
     module, name = split_reference(reference)
     function = _functions(module).get(name)
@@ -46,7 +57,7 @@ def describe_tool(reference: str) -> AgentTool:
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Return module and function name, or raise ToolReferenceError."""
+    """Return the module's and the function's name, or raise ToolReferenceError."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise ToolReferenceError(f"'{reference}' is not of the form 'package.module:function'")
@@ -70,7 +81,7 @@ def _functions(module: str) -> dict[str, _Function]:
     except SyntaxError as error:
         raise ToolReferenceError(f"{path}:{error.lineno or 1}: {error.msg}") from error
     except (OSError, ValueError, RecursionError) as error:
-        # ValueError: what is no text, such as a compiled module.
+        # ValueError: not text, such as a compiled module.
         raise ToolReferenceError(f"{path}: cannot be read as Python source") from error
     return {
         node.name: node
@@ -83,7 +94,7 @@ def _source_of(module: str) -> Path:
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError as error:
-        # To find a module its package is imported, and that may lack one of its own imports.
+        # Finding a module imports its package, which may lack one of its own imports.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise ToolReferenceError(_cannot_import(module, error)) from error
         spec = None
@@ -98,3 +109,39 @@ def _cannot_import(module: str, error: Exception) -> str:
     package = module.rpartition(".")[0]
     at = f"{error.filename}:{error.lineno}: " if isinstance(error, SyntaxError) else ""
     return f"the package '{package}' cannot be imported: {at}{type(error).__name__}: {error}"
+
+
+def is_tool_name(name: str) -> bool:
+    """Return whether every provider accepts this as a tool's name."""
+    return _TOOL_NAME.fullmatch(name) is not None
+
+
+def is_property_name(name: str) -> bool:
+    """Return whether every provider accepts this as the name of a tool's parameter."""
+    return _PROPERTY_NAME.fullmatch(name) is not None
+
+
+def plain_tool_name(name: str) -> str:
+    """Replace each illegal character with `_`; the result may be too long."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", _without_accents(name))
+    return plain if re.search(r"[A-Za-z0-9]", plain) else "tool"
+
+
+def plain_property_name(name: str, taken: Collection[str]) -> str:
+    """Return a similar name that is legal and not taken."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", _without_accents(name)).strip("_.-") or "property"
+    if plain != "property" and is_property_name(plain) and plain not in taken:
+        return plain
+    hashed = (with_hash(plain, name * times) for times in count(1))
+    return next(candidate for candidate in hashed if candidate not in taken)
+
+
+def with_hash(plain: str, name: str) -> str:
+    """Shorten a plain name, and make it unique by ending it with the hash of `name`."""
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_HASH_CHARACTERS]
+    return f"{plain[: _MAX_CHARACTERS - _HASH_CHARACTERS - 1]}_{digest}"
+
+
+def _without_accents(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name)
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
