@@ -21,11 +21,13 @@ from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
 from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.runs import AgentRun
+from agentrun.domain.turns import TurnEnding
 from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.reading import follow as attach
 from agentrun.service.starting import session_queue as session_turns
 from tests.contract.test_token_verifier import token
+from tests.fakes.engine_outputs import say_all
 from tests.fakes.faults import FaultyClient
 from tests.integration.asgi_exchange import Exchange, begin
 from tests.integration.conftest import ENVIRONMENT
@@ -68,8 +70,15 @@ class Recital:
         """Closed in front of the last text."""
 
     async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineEvent, None]:
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        return await say_all(self._outputs(task), say)
+
+    async def _outputs(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         self.tasks.append(task)
         try:
             *first, last = self.texts
@@ -95,8 +104,15 @@ class Dictation:
             self._texts.put_nowait(text)
 
     async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineEvent, None]:
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        return await say_all(self._outputs(task), say)
+
+    async def _outputs(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         try:
             while (text := await self._texts.get()) is not None:
                 yield ContentDelta(text=text)

@@ -38,7 +38,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.turns import Resumption, TurnEnded
-from tests.fakes.scripted_engine import let_begin
+from tests.fakes.engine_outputs import outputs_of
 from tests.unit.agent_catalog import sample_tools
 from tests.unit.agent_catalog.conftest import Bench, MakeBench, calling
 
@@ -327,7 +327,7 @@ async def test_a_tool_that_the_agent_has_no_more_cannot_be_resumed(bench: MakeBe
     task = rig.task("go", resumption=Resumption(state=state, decisions=(approve(0),)))
     task = task.model_copy(update={"agent": without_tool(task.agent, "launch")})
     with pytest.raises(CannotResumeError, match="no longer has the tool 'launch'"):
-        await anext(rig.engine.run(task, before_tool=let_begin))
+        await anext(outputs_of(rig.engine, task))
     assert sample_tools.calls == []
 
 

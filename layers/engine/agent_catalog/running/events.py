@@ -1,11 +1,13 @@
 """From pydantic-ai's events to ours."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, cast
 
 from pydantic_ai.messages import (
     AgentStreamEvent,
     FunctionToolCallEvent,
     FunctionToolResultEvent,
+    ModelResponseStreamEvent,
     PartDeltaEvent,
     PartStartEvent,
     TextPart,
@@ -15,7 +17,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
 )
 
-from agent_catalog.json_form import to_json_value
+from agent_catalog.json_form import HalfCharacters, to_json_value
 from agentrun.domain.events import (
     ContentDelta,
     EngineEvent,
@@ -25,10 +27,54 @@ from agentrun.domain.events import (
     ToolStart,
 )
 
+_DELTAS: dict[type[Any], type[ContentDelta | ReasoningDelta]] = {
+    TextPart: ContentDelta,
+    TextPartDelta: ContentDelta,
+    ThinkingPart: ReasoningDelta,
+    ThinkingPartDelta: ReasoningDelta,
+}
 
-class EventTranslator:
+
+class DeltaTranslator:
     """
-    Translates the events of one run, and keeps track of the tools that are running.
+    Translates the events of one streamed answer, and says each fragment as it comes.
+
+    Half a character waits for its other half.
+    """
+
+    def __init__(self, say: Callable[[EngineEvent], None]) -> None:
+        self._say = say
+        self._halves: dict[int, tuple[HalfCharacters, type[ContentDelta | ReasoningDelta]]] = {}
+
+    def take(self, event: ModelResponseStreamEvent) -> None:
+        """Say what the event adds to the answer's text or to its reasoning."""
+        # First, because nearly all events are deltas.
+        if isinstance(event, PartDeltaEvent):
+            kind = _DELTAS.get(type(event.delta))
+            if kind is not None and event.index in self._halves:
+                fragment: str | None = cast("Any", event.delta).content_delta
+                self._say_text(kind, self._halves[event.index][0].take(fragment or ""))
+        elif isinstance(event, PartStartEvent):
+            self.end()
+            kind = _DELTAS.get(type(event.part))
+            if kind is not None:
+                half = HalfCharacters()
+                self._halves[event.index] = (half, kind)
+                self._say_text(kind, half.take(cast("Any", event.part).content))
+
+    def end(self) -> None:
+        """Say what still waits for its other half, which will not come any more."""
+        for half, kind in self._halves.values():
+            self._say_text(kind, half.rest())
+
+    def _say_text(self, kind: type[ContentDelta | ReasoningDelta], text: str) -> None:
+        if text:
+            self._say(kind(text=text))
+
+
+class ToolTranslator:
+    """
+    Translates the tool events of one run, and keeps track of the tools that are running.
 
     A call that needs an approval starts only if it is among `approved`: the library also announces
     such calls when they wait, are rejected or do not fit.
@@ -43,11 +89,6 @@ class EventTranslator:
 
     def translate(self, event: AgentStreamEvent) -> EngineEvent | None:
         """Return our event, or None if a caller has no use for it."""
-        # First, because nearly all events are deltas.
-        if isinstance(event, PartDeltaEvent):
-            return _continued(event)
-        if isinstance(event, PartStartEvent):
-            return _started(event)
         if isinstance(event, FunctionToolCallEvent):
             return self._called(event)
         if isinstance(event, FunctionToolResultEvent):
@@ -68,24 +109,6 @@ class EventTranslator:
         self._running[call_id] = name
         arguments = to_json_value(event.part.args_as_dict())
         return ToolStart(id=call_id, name=name, arguments=arguments)
-
-
-def _started(event: PartStartEvent) -> EngineEvent | None:
-    part = event.part
-    if isinstance(part, TextPart) and part.content:
-        return ContentDelta(text=part.content)
-    if isinstance(part, ThinkingPart) and part.content:
-        return ReasoningDelta(text=part.content)
-    return None
-
-
-def _continued(event: PartDeltaEvent) -> EngineEvent | None:
-    delta = event.delta
-    if isinstance(delta, TextPartDelta) and delta.content_delta:
-        return ContentDelta(text=delta.content_delta)
-    if isinstance(delta, ThinkingPartDelta) and delta.content_delta:
-        return ReasoningDelta(text=delta.content_delta)
-    return None
 
 
 def _returned(part: ToolReturnPart) -> EngineEvent:

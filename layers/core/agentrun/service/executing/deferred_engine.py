@@ -2,14 +2,14 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pydantic import JsonValue
 
+from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentEngine, AgentTask, ArgumentChecker
-from agentrun.domain.turns import EngineOutput
+from agentrun.domain.turns import TurnEnding
 
 
 class LoadedEngine(AgentEngine, ArgumentChecker, Protocol):
@@ -29,14 +29,17 @@ class DeferredEngine:
         self._loading: asyncio.Future[LoadedEngine] | None = None
         self._engine: LoadedEngine | None = None
 
-    def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
+    async def run(
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
         """Load the engine if nobody has, then run one turn; see the port."""
-        # Once it is there it is used directly: a generator around it would cost every event.
-        if self._engine is None:
-            return self._load_and_run(task, before_tool)
-        return self._engine.run(task, before_tool=before_tool)
+        await self.ready()
+        assert self._engine is not None  # noqa: S101 - it is ready
+        return await self._engine.run(task, say=say, before_tool=before_tool)
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
@@ -57,22 +60,15 @@ class DeferredEngine:
         Raises:
             Exception: Whatever loading it has raised.
         """
-        self._engine = await asyncio.shield(self._begin_loading())
+        if self._engine is None:
+            # Shielded: one run that is cancelled must not take the engine from the others.
+            self._engine = await asyncio.shield(self._begin_loading())
 
     def _begin_loading(self) -> asyncio.Future[LoadedEngine]:
         if self._loading is None or _has_failed(self._loading):
             # What could not be loaded once is tried again by the next run.
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load_at_once))
         return self._loading
-
-    async def _load_and_run(
-        self, task: AgentTask, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
-        # Shielded: one run that is cancelled must not take the engine from the others.
-        engine = self._engine = await asyncio.shield(self._begin_loading())
-        async with aclosing(engine.run(task, before_tool=before_tool)) as events:
-            async for event in events:
-                yield event
 
     def _load_at_once(self) -> LoadedEngine:
         """Load without looking for garbage in modules that all stay; it takes a fifth less."""

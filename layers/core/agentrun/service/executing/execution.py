@@ -209,9 +209,10 @@ class RunExecution:
         task = await self._turn.prepare()
         if self.run.status is RunStatus.QUEUED:
             self._narration.began_at = self._ports.clock.now()
-        async with aclosing(self._engine.run(task, before_tool=self._bounds.before_tool)) as events:
-            async for event in events:
-                self._narration.take(event)
+        narration = self._narration
+        narration.end_turn(
+            await self._engine.run(task, say=narration.take, before_tool=self._bounds.before_tool)
+        )
 
     def _patience(self, deadline: datetime | None) -> timedelta:
         """Return the time that is left for the end, a second for saying it excepted."""

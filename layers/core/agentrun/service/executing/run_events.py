@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import (
     ContentDelta,
+    EngineEvent,
     Metrics,
     ReasoningDelta,
     RecordedEvent,
@@ -17,7 +18,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import Clock
 from agentrun.domain.runs import AgentRun
-from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
+from agentrun.domain.turns import TurnEnding, TurnPaused
 from agentrun.domain.value import epoch_ms
 from agentrun.service.executing.live_events import LiveEvents
 from agentrun.service.executing.recorder import RunRecorder
@@ -53,7 +54,7 @@ class RunEvents:
     ) -> None:
         is_resumed = run.required_action is not None
         self.live = LiveEvents()
-        self.result: TurnEnded | TurnPaused | None = None
+        self.result: TurnEnding | None = None
         self.began_at = run.started_at if run.started_at and not is_resumed else clock.now()
         self.last_id = run.last_event_id if is_resumed else 0
         self._is_resumed = is_resumed
@@ -71,9 +72,9 @@ class RunEvents:
         start = Start(run_id=run.id, session_id=run.session_id, agent_id=run.agent_id)
         return self.record(start, at=self._clock.now() if self._is_resumed else run.created_at)
 
-    def take(self, event: EngineOutput) -> None:
+    def take(self, event: EngineEvent) -> None:
         """
-        Say, or keep, what the engine has yielded.
+        Say, or keep, what the engine has said.
 
         Raises:
             EngineError: The run has said too much, or too much for the store to keep up with.
@@ -91,14 +92,19 @@ class RunEvents:
                 self._say(event)
             case Metrics():
                 self._metrics = event
-            case TurnPaused():
-                if is_too_large_to_approve(event):
-                    raise ApprovalTooLargeError
-                self.result = event
-            case TurnEnded():
-                self.result = event
             case _:
                 assert_never(event)
+
+    def end_turn(self, ending: TurnEnding) -> None:
+        """
+        Keep how the engine has ended the turn.
+
+        Raises:
+            EngineError: It has paused for calls that are too large to be stored.
+        """
+        if isinstance(ending, TurnPaused) and is_too_large_to_approve(ending):
+            raise ApprovalTooLargeError
+        self.result = ending
 
     def _say(self, event: RunEvent) -> None:
         self.live.publish(self.record(event, at=self._clock.now()))

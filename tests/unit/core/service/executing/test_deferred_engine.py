@@ -8,7 +8,8 @@ from agentrun.domain.agents import Agent
 from agentrun.domain.events import ContentDelta
 from agentrun.domain.ports import AgentTask
 from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEngine
-from tests.fakes.scripted_engine import ScriptedEngine, let_begin
+from tests.fakes.engine_outputs import outputs_of
+from tests.fakes.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +35,7 @@ class Loading:
 
 
 async def answer(engine: DeferredEngine) -> list[str]:
-    outputs = engine.run(TASK, before_tool=let_begin)
+    outputs = outputs_of(engine, TASK)
     return [output.text async for output in outputs if isinstance(output, ContentDelta)]
 
 

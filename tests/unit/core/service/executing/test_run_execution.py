@@ -19,10 +19,12 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.turns import TurnEnding
 from agentrun.service.executing import execution as run_execution
 from agentrun.service.executing import run_events as run_narration
 from agentrun.service.executing.bounds import DEADLINE_RESERVE
 from agentrun.service.executing.execution import RunExecution
+from tests.fakes.engine_outputs import say_all
 from tests.rig import PATIENT, QUICK, StartedRig
 from tests.runs import AT, EXECUTOR, a_run
 
@@ -37,10 +39,14 @@ class Engine:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineEvent, None]:
-        return self._script()
+    async def run(
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        return await say_all(self._script(), say)
 
 
 @pytest.fixture
