@@ -175,7 +175,7 @@ async def test_callers_are_told_of_the_tools(tmp_path: Path, server: ScriptedSer
 
 
 async def test_names_that_clash_stop_the_service(tmp_path: Path, server: ScriptedServer) -> None:
-    with pytest.raises(CatalogError, match=r"sample.yaml:\d+: mcp.0: 'add' is there twice"):
+    with pytest.raises(CatalogError, match=r"sample.yaml:\d+: mcp.0: 'add' appears twice"):
         Engine(tmp_path, server, tools=["echo", "add"])
 
 

@@ -21,7 +21,7 @@ from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
 
 CALCULATE = "tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
-LIMIT_TWICE = "agent.yaml:5: 'cost_limit' is there twice, first in line 4"
+LIMIT_TWICE = "agent.yaml:5: 'cost_limit' appears twice, first in line 4"
 OURS = {
     *("models", "media", "tools", "approval", "mcp", "limits", "history", "followup_model"),
     *("allow_system_prompt", "required_scope", "active"),
@@ -139,7 +139,7 @@ active: false
         ),
         (
             MINIMAL + f"tools: ['{CALCULATE}', '{CALCULATE}']\n",
-            "agent.yaml:3: tools.1: 'calculate' is there twice",
+            "agent.yaml:3: tools.1: 'calculate' appears twice",
         ),
         (
             MINIMAL + "approval: [launch]\n",
@@ -150,10 +150,10 @@ active: false
         (
             MINIMAL
             + f"tools: ['{CALCULATE}']\nmcp: [{{url: https://a.example, tools: [calculate]}}]",
-            "agent.yaml:4: mcp.0: 'calculate' is there twice",
+            "agent.yaml:4: mcp.0: 'calculate' appears twice",
         ),
         (MINIMAL + "limits:\n  cost_limit: 1\n  cost_limit: 2\n", LIMIT_TWICE),
-        (MINIMAL + "name: Again\n", "agent.yaml:3: 'name' is there twice, first in line 1"),
+        (MINIMAL + "name: Again\n", "agent.yaml:3: 'name' appears twice, first in line 1"),
         (MINIMAL + "limits: {cost_limit: 1, cost_limit: 2}\n", "agent.yaml:3: 'cost_limit' is"),
         (
             MINIMAL + "model_settings:\n  max_tokens: 9\n  temprature: 0.2\n",
@@ -219,7 +219,7 @@ def test_a_file_that_is_broken_breaks_its_own_agent_only(tmp_path: Path) -> None
     [
         ("weatherman.yml", "weatherman.yml: an agent's file ends in .yaml; rename it to weatherm"),
         ("weatherman.YAML", "weatherman.YAML: an agent's file ends in .yaml"),
-        ("team/a.yaml", "team/a.yaml: agents' files are not looked for in folders"),
+        ("team/a.yaml", "team/a.yaml: agents' files are not read from subfolders"),
     ],
 )
 def test_a_file_that_would_be_passed_over_is_refused(

@@ -40,7 +40,7 @@ def test_a_server_is_reached_over_https_or_on_this_machine(url: str) -> None:
         ({"tools": ["*"]}, "must be a tool's name as the server has it"),
         ({"tools": ["a\nb"]}, "must be a tool's name as the server has it"),
         ({"tools": ["x" * 257]}, "at most 256 characters"),
-        ({"tools": ["search", "search"]}, "'search' is there twice"),
+        ({"tools": ["search", "search"]}, "'search' appears twice"),
         ({"approval": ["delete"]}, "'delete' is not among the tools of this server"),
         ({"prefix": "a b"}, "should match pattern"),
         ({"timeout_s": 0}, "greater than 0"),
