@@ -154,7 +154,7 @@ active: false
         ),
         (MINIMAL + "limits:\n  cost_limit: 1\n  cost_limit: 2\n", LIMIT_TWICE),
         (MINIMAL + "name: Again\n", "agent.yaml:3: 'name' appears twice, first in line 1"),
-        (MINIMAL + "limits: {cost_limit: 1, cost_limit: 2}\n", "agent.yaml:3: 'cost_limit' is"),
+        (MINIMAL + "limits: {cost_limit: 1, cost_limit: 2}\n", "agent.yaml:3: 'cost_limit' appears"),
         (
             MINIMAL + "model_settings:\n  max_tokens: 9\n  temprature: 0.2\n",
             "agent.yaml:5: model_settings.temprature: there is no such field; did you mean temper",

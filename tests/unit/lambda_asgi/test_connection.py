@@ -78,7 +78,7 @@ async def test_what_is_no_http_is_an_error() -> None:
     exchange = asyncio.create_task(connection.exchange(NEXT))
     await asyncio.sleep(0)
     connection.data_received(b"SSH-2.0-OpenSSH\r\n\r\n")
-    with pytest.raises(RuntimeApiError, match="no HTTP"):
+    with pytest.raises(RuntimeApiError, match="not HTTP"):
         await exchange
     assert transport.aborted
 
