@@ -1,8 +1,6 @@
 """What an agent's file may say of an MCP server, and what it refuses."""
 
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -119,9 +117,3 @@ def test_a_value_that_is_not_there_or_does_not_fit_is_named_by_its_variable(
 ) -> None:
     with pytest.raises(HeaderValueError, match="the variable KEY"):
         entry(headers={"X-Key": "${KEY}"}).header_values(environment)
-
-
-def test_reading_it_loads_neither_the_engine_nor_a_client() -> None:
-    program = "import sys, agent_catalog.mcp.entry; print(*sys.modules)"
-    loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
-    assert {"pydantic_ai", "httpx2", "agent_catalog.mcp.client"}.isdisjoint(loaded)
