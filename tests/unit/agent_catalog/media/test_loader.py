@@ -17,15 +17,11 @@ LONGEST = "https://files.example/".ljust(MAX_URL_CHARACTERS, "x")
 @pytest.mark.parametrize(
     "url",
     [
-        "http://files.example",
-        "HTTPS://Files.Example/a.png",
-        "http://files.example:80/",
-        "https://files.example:443/",
-        "https://files.example:/",
+        *("http://files.example", "HTTPS://Files.Example/a.png", "http://files.example:80/"),
+        *("https://files.example:443/", "https://files.example:/", LONGEST),
         "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/",
         "https://files.example/a@b:c;d=e?f=http://127.0.0.1/#g",
         "https://xn--bcher-kva.example/%C3%BC",
-        LONGEST,
     ],
 )
 def test_http_and_https_at_their_ports_are_taken(url: str) -> None:

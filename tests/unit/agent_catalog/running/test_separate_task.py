@@ -56,7 +56,7 @@ async def test_the_source_does_not_run_away() -> None:
     source = Source(10_000)
     reading = in_separate_task(source())
     await anext(reading)
-    # A turn of the loop for each item that a source without bounds would give meanwhile.
+    # A tick for each item that a source without bounds would yield meanwhile.
     for _ in range(1_000):
         await asyncio.sleep(0)
     assert source.given == 64
