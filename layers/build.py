@@ -1,4 +1,4 @@
-"""Build a layer or a function the way Lambda wants it; `sam build` comes here by the Makefiles."""
+"""Build a layer or a function as Lambda expects it; `sam build` runs this through the Makefiles."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ROOT / "layers"
 LOCKS = ROOT / "requirements"
-# What each layer holds besides its requirements: folders to import from, and further files.
+# What each layer contains besides its requirements: packages, and other files.
 CONTENTS: dict[str, tuple[str, ...]] = {
     "core": ("agentrun",),
     "engine": ("agent_catalog",),
@@ -22,24 +22,24 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "streaming": ("lambda_asgi", "bootstrap"),
     "providers": (),
 }
-# The layers that are always attached beside one, whose requirements it need not hold again.
+# The layers that are always attached beside one, whose requirements it need not contain.
 BESIDE = {
     "engine": ("core",),
     "agents": ("core", "engine"),
     "streaming": ("core",),
     "providers": ("core", "engine", "agents"),
 }
-# The runtime is Amazon Linux 2023, glibc 2.34, so that wheels up to manylinux_2_34 run on it.
+# The runtime is Amazon Linux 2023 with glibc 2.34, which runs wheels up to manylinux_2_34.
 PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
 RUNTIME = (3, 13)
-# What docs_assistant searches, and where it looks; in a checkout it reads them where they are.
+# What docs_assistant searches, and the folder that it finds them in when deployed.
 DOCUMENTS = ("README.md", "CHANGELOG.md", "docs")
 DOCUMENTS_FOLDER = "knowledge"
-# botocore describes every service of AWS, 25 MB of them; these are the ones that are called.
+# botocore describes every AWS service, in 25 MB; only these are called.
 BOTOCORE_SERVICES = frozenset(
     {"bedrock-runtime", "dynamodb", "secretsmanager", "sqs", "ssm", "sts"}
 )
-# Scripts carry the path of the interpreter that installed them, and RECORD their hashes.
+# Scripts contain the path of the interpreter that installed them, and RECORD their hashes.
 LEFT_OUT = (
     "bin",
     ".lock",
@@ -52,7 +52,7 @@ LEFT_OUT = (
 
 def without(lock: str, provided: str) -> str:
     """
-    Leave out of a hashed requirement file what another one already installs.
+    Remove from a hashed requirement file what another one already installs.
 
     Raises:
         ValueError: The two pin different versions of a package.
@@ -69,7 +69,7 @@ def without(lock: str, provided: str) -> str:
 
 
 def _blocks(lock: str) -> Iterator[str]:
-    """Each requirement with the lines of its hashes."""
+    """Return each requirement with the lines of its hashes."""
     return (match[0] for match in re.finditer(r"^\w.*\n(?:[ \t].*\n)*", lock, re.MULTILINE))
 
 
@@ -82,7 +82,7 @@ def _pin(block: str) -> str:
 
 
 def layer_lock(name: str) -> str:
-    """The requirements of a layer that those attached beside it do not bring."""
+    """Return a layer's requirements without those of the layers attached beside it."""
     lock = (LOCKS / f"{name}.txt").read_text()
     for other in BESIDE.get(name, ()):
         lock = without(lock, (LOCKS / f"{other}.txt").read_text())
@@ -91,9 +91,9 @@ def layer_lock(name: str) -> str:
 
 def install(lock: str, target: Path, platform: str) -> None:
     """
-    Unpack the wheels of a lock into `target`, for the Lambda platform whatever this machine is.
+    Unpack a lock's wheels into `target`, for Lambda's platform rather than this machine's.
 
-    uv and not pip, which evaluates a requirement's markers for the interpreter that it runs on.
+    With uv, because pip evaluates markers for the interpreter that it runs on.
     """
     if find_spec("uv") is None:
         sys.exit(f"{sys.executable} has no uv; run `make setup` first, it puts one into .venv")
@@ -110,7 +110,7 @@ def install(lock: str, target: Path, platform: str) -> None:
 
 
 def prune(target: Path) -> None:
-    """Remove what differs from one machine to the next, and what no function ever reads."""
+    """Remove what differs between machines, and what no function reads."""
     services = (path for path in target.glob("botocore/data/*") if path.is_dir())
     unused = (path for path in services if path.name not in BOTOCORE_SERVICES)
     _remove(unused)
@@ -127,7 +127,7 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file or a package, without the caches of this machine's Python."""
+    """Copy a file or a package, without this machine's Python caches."""
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     else:
@@ -135,7 +135,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def copy_documents(target: Path) -> None:
-    """Bring along the documentation, which lies elsewhere in a checkout."""
+    """Copy the documentation, which is elsewhere in a checkout."""
     target.mkdir()
     for document in DOCUMENTS:
         if (ROOT / document).exists():
@@ -144,15 +144,15 @@ def copy_documents(target: Path) -> None:
 
 def compile_sources(root: Path, deployed_at: str) -> None:
     """
-    Write the .pyc files, which Lambda cannot write itself because its code is mounted read-only.
+    Write the .pyc files, which Lambda cannot write because its code is mounted read-only.
 
-    The paths in them are the deployed ones, and the hash seed is fixed: two builds are alike. They
-    are never checked against their sources at run time, which saves a stat and a read of each.
+    They contain the deployed paths, and the hash seed is fixed, so that builds are reproducible.
+    They are not checked against their sources at run time, which saves a stat and a read of each.
     """
     python = runtime_python()
     if python is None:
         version = ".".join(map(str, RUNTIME))
-        # sam build shows a Makefile's standard output and swallows its standard error.
+        # sam build shows a Makefile's standard output, but not its standard error.
         sys.stdout.write(
             f"No Python {version} on PATH or under pyenv: built without .pyc files, so that every"
             f" cold start compiles its imports, about 2 s. Install one (`pyenv install {version}`)"
@@ -168,7 +168,7 @@ def compile_sources(root: Path, deployed_at: str) -> None:
 
 
 def runtime_python() -> str | None:
-    """An interpreter of the runtime's minor version: it loads .pyc files of no other."""
+    """Return an interpreter of the runtime's minor version, which loads only its own .pyc files."""
     name = "python{}.{}".format(*RUNTIME)
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     installed = sorted(pyenv.glob("{}.{}.*/bin/python".format(*RUNTIME)))
@@ -179,14 +179,14 @@ def runtime_python() -> str | None:
 
 
 def _version(python: str) -> tuple[int, ...] | None:
-    """Minor version of an interpreter; None where it does not start, like an unset pyenv shim."""
+    """Return an interpreter's minor version; None if it does not start, as an unset pyenv shim."""
     command = [python, "-c", "import sys; print(*sys.version_info[:2])"]
     answer = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
     return tuple(map(int, answer.stdout.split())) if answer.returncode == 0 else None
 
 
 def build_layer(name: str, artifacts: Path, architecture: str) -> None:
-    """Requirements and folders under `python/`, which is on the path in /opt."""
+    """Put requirements and packages under `python/`, which is on the path in /opt."""
     python = artifacts / "python"
     python.mkdir(parents=True)
     install(layer_lock(name), python, PLATFORMS[architecture])
@@ -200,13 +200,13 @@ def build_layer(name: str, artifacts: Path, architecture: str) -> None:
 
 
 def build_function(name: str, artifacts: Path) -> None:
-    """The handler's module alone: everything else comes from the layers."""
+    """Copy the handler's module; everything else comes from the layers."""
     copy(ROOT / "functions" / name / "app.py", artifacts / "app.py")
     compile_sources(artifacts, "/var/task")
 
 
 def main() -> None:
-    """Build what the command line names into the folder that `sam build` packs."""
+    """Build what the command line names, into the folder that `sam build` packs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=["layer", "function"])
     parser.add_argument("name")

@@ -14,17 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bedrock import (
-    Cut,
-    EndOfStream,
-    Hold,
-    RawToolUse,
-    Reasoning,
-    StreamException,
-    Text,
-    ToolUse,
-)
-from tests.bedrock.answers import Step
+from tests.bedrock import Reasoning, StreamException, Text, ToolUse
+from tests.bedrock.answers import Block, Step, play
 from tests.bedrock.model_server import Exchange, ModelServer
 
 __all__ = ["AnthropicServer", "MessageError", "MessageReply", "anthropic_server"]
@@ -63,23 +54,11 @@ class MessageReply:
         assert exchange.request.body["stream"] is True
         exchange.start_stream("text/event-stream")
         exchange.send(_frame("message_start", message=_MESSAGE))
-        for index, step in enumerate(self.steps):
-            if isinstance(step, Hold):
-                exchange.hold(step.until)
-            elif isinstance(step, Cut):
-                return exchange.cut()
-            elif isinstance(step, EndOfStream):
-                return exchange.send_raw(b"0\r\n\r\n")
-            elif isinstance(step, StreamException):
-                exchange.send(_frame("error", error={"type": step.kind, "message": step.message}))
-                return exchange.send_raw(b"0\r\n\r\n")
-            else:
-                for frame in _block(step, index):
-                    exchange.send(frame)
-        delta = {"stop_reason": self.stop, "stop_sequence": None}
-        exchange.send(_frame("message_delta", delta=delta, usage={"output_tokens": 7}))
-        exchange.send(_frame("message_stop"))
-        return exchange.send_raw(b"0\r\n\r\n")
+        if play(self.steps, exchange, block=_block, failure=_failure):
+            delta = {"stop_reason": self.stop, "stop_sequence": None}
+            exchange.send(_frame("message_delta", delta=delta, usage={"output_tokens": 7}))
+            exchange.send(_frame("message_stop"))
+            exchange.end_stream()
 
 
 @dataclass(frozen=True)
@@ -110,7 +89,11 @@ _MESSAGE: Mapping[str, Any] = {
 }
 
 
-def _block(step: Text | Reasoning | ToolUse | RawToolUse, index: int) -> Iterator[bytes]:
+def _failure(step: StreamException) -> bytes:
+    return _frame("error", error={"type": step.kind, "message": step.message})
+
+
+def _block(step: Block, index: int) -> Iterator[bytes]:
     if isinstance(step, Text):
         block: dict[str, Any] = {"type": "text", "text": ""}
         deltas = [{"type": "text_delta", "text": text} for text in step.deltas]
@@ -119,12 +102,7 @@ def _block(step: Text | Reasoning | ToolUse | RawToolUse, index: int) -> Iterato
         deltas = [{"type": "thinking_delta", "thinking": text} for text in step.deltas]
     else:
         block = {"type": "tool_use", "id": step.id, "name": step.name, "input": {}}
-        pieces = (
-            (json.dumps(step.input)[: step.cut_after],)
-            if isinstance(step, ToolUse)
-            else step.pieces
-        )
-        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in step.pieces]
     yield _frame("content_block_start", index=index, content_block=block)
     for delta in deltas:
         yield _frame("content_block_delta", index=index, delta=delta)

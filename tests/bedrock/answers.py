@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,13 +57,15 @@ class ToolUse:
     input: Mapping[str, Any]
     cut_after: int | None = None
 
-    def block(self, index: int) -> Iterator[bytes]:
-        start = {"toolUse": {"toolUseId": self.id, "name": self.name}}
-        yield event("contentBlockStart", {"contentBlockIndex": index, "start": start})
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The input as JSON, in two pieces."""
         text = json.dumps(self.input)[: self.cut_after]
         middle = len(text) // 2
-        for piece in (text[:middle], text[middle:]):
-            yield _delta(index, {"toolUse": {"input": piece}})
+        return text[:middle], text[middle:]
+
+    def block(self, index: int) -> Iterator[bytes]:
+        return _call_block(self, index)
 
     def content(self) -> dict[str, Any]:
         return {"toolUse": {"toolUseId": self.id, "name": self.name, "input": self.input}}
@@ -83,10 +85,7 @@ class RawToolUse:
         object.__setattr__(self, "pieces", pieces)
 
     def block(self, index: int) -> Iterator[bytes]:
-        start = {"toolUse": {"toolUseId": self.id, "name": self.name}}
-        yield event("contentBlockStart", {"contentBlockIndex": index, "start": start})
-        for piece in self.pieces:
-            yield _delta(index, {"toolUse": {"input": piece}})
+        return _call_block(self, index)
 
     def content(self) -> dict[str, Any]:
         raise NotImplementedError("an answer that comes at once has its input as JSON")
@@ -199,25 +198,38 @@ class Reply:
     def _streamed(self, exchange: Exchange) -> None:
         exchange.start_stream(CONTENT_TYPE)
         exchange.send(event("messageStart", {"role": "assistant"}))
-        for index, step in enumerate(self.steps):
-            if isinstance(step, Hold):
+        if play(self.steps, exchange, block=_block, failure=_failure):
+            exchange.send(event("messageStop", {"stopReason": self.stop}))
+            if self.usage is not None:
+                figures = {"usage": self.usage.content(), "metrics": {"latencyMs": 1}}
+                exchange.send(event("metadata", figures))
+            exchange.end_stream()
+
+
+def play(
+    steps: Iterable[Step],
+    exchange: Exchange,
+    *,
+    block: Callable[[Block, int], Iterable[bytes]],
+    failure: Callable[[StreamException], bytes],
+) -> bool:
+    """Stream steps in a provider's own form; return whether its answer is still to be ended."""
+    for index, step in enumerate(steps):
+        match step:
+            case Hold():
                 exchange.hold(step.until)
-            elif isinstance(step, Cut):
-                return exchange.cut()
-            elif isinstance(step, EndOfStream):
-                return exchange.send_raw(b"0\r\n\r\n")
-            elif isinstance(step, StreamException):
-                exchange.send(exception(step.kind, {"message": step.message}))
-                return exchange.send_raw(b"0\r\n\r\n")
-            else:
-                for encoded in step.block(index):
+            case Cut():
+                exchange.cut()
+                return False
+            case EndOfStream() | StreamException():
+                if isinstance(step, StreamException):
+                    exchange.send(failure(step))
+                exchange.end_stream()
+                return False
+            case _:
+                for encoded in block(step, index):
                     exchange.send(encoded)
-                exchange.send(event("contentBlockStop", {"contentBlockIndex": index}))
-        exchange.send(event("messageStop", {"stopReason": self.stop}))
-        if self.usage is not None:
-            figures = {"usage": self.usage.content(), "metrics": {"latencyMs": 1}}
-            exchange.send(event("metadata", figures))
-        return exchange.send_raw(b"0\r\n\r\n")
+    return True
 
 
 @dataclass(frozen=True)
@@ -231,6 +243,22 @@ class HttpError:
     def answer(self, exchange: Exchange) -> None:
         headers = {"Content-Type": "application/json", "x-amzn-ErrorType": self.code}
         exchange.send_json(self.status, {"message": self.message}, headers)
+
+
+def _call_block(call: ToolUse | RawToolUse, index: int) -> Iterator[bytes]:
+    start = {"toolUse": {"toolUseId": call.id, "name": call.name}}
+    yield event("contentBlockStart", {"contentBlockIndex": index, "start": start})
+    for piece in call.pieces:
+        yield _delta(index, {"toolUse": {"input": piece}})
+
+
+def _block(step: Block, index: int) -> Iterator[bytes]:
+    yield from step.block(index)
+    yield event("contentBlockStop", {"contentBlockIndex": index})
+
+
+def _failure(step: StreamException) -> bytes:
+    return exception(step.kind, {"message": step.message})
 
 
 def _delta(index: int, delta: Mapping[str, Any]) -> bytes:

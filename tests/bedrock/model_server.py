@@ -83,6 +83,10 @@ class Exchange:
             if self._client_gone():
                 raise ClientGoneError
 
+    def end_stream(self) -> None:
+        """End a chunked answer properly."""
+        self.send_raw(b"0\r\n\r\n")
+
     def cut(self) -> None:
         """Break the connection off, in the middle of whatever was being sent."""
         self._handler.close_connection = True

@@ -23,6 +23,7 @@ SOURCES = (
 )
 WHAT_KNOWS_AGENTS = (
     "tests/unit/agent_catalog",
+    "tests/unit/tools",
     "tests/unit/core/test_openapi.py",
     "tests/unit/test_docs.py",
     "tests/unit/test_layer_build.py",

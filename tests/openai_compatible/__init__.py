@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bedrock import Cut, EndOfStream, Hold, Reasoning, StreamException, Text, ToolUse
-from tests.bedrock.answers import RawToolUse, Step
+from tests.bedrock import RawToolUse, Reasoning, StreamException, Text, ToolUse
+from tests.bedrock.answers import Block, Step, play
 from tests.bedrock.model_server import Exchange, ModelRequest, ModelServer
 from tests.openai_compatible.rules import faults
 
@@ -71,23 +71,11 @@ class ChatReply:
         assert exchange.request.path == "/v1/chat/completions"
         assert exchange.request.body["stream"] is True
         exchange.start_stream("text/event-stream")
-        for index, step in enumerate(self.steps):
-            if isinstance(step, Hold):
-                exchange.hold(step.until)
-            elif isinstance(step, Cut):
-                return exchange.cut()
-            elif isinstance(step, EndOfStream):
-                return exchange.send_raw(b"0\r\n\r\n")
-            elif isinstance(step, StreamException):
-                exchange.send(_frame({"error": {"message": step.message, "code": step.kind}}))
-                return exchange.send_raw(b"0\r\n\r\n")
-            else:
-                for delta in _deltas(step, index):
-                    exchange.send(_chunk({"index": 0, "delta": delta, "finish_reason": None}))
-        exchange.send(_chunk({"index": 0, "delta": {}, "finish_reason": self.finish}))
-        exchange.send(_chunk(usage=USAGE))
-        exchange.send(b"data: [DONE]\n\n")
-        return exchange.send_raw(b"0\r\n\r\n")
+        if play(self.steps, exchange, block=_block, failure=_failure):
+            exchange.send(_chunk({"index": 0, "delta": {}, "finish_reason": self.finish}))
+            exchange.send(_chunk(usage=USAGE))
+            exchange.send(b"data: [DONE]\n\n")
+            exchange.end_stream()
 
 
 @dataclass(frozen=True)
@@ -102,7 +90,16 @@ class ChatError:
         exchange.send_json(self.status, {"error": error}, {"Content-Type": "application/json"})
 
 
-def _deltas(step: Text | Reasoning | ToolUse | RawToolUse, index: int) -> Iterator[dict[str, Any]]:
+def _failure(step: StreamException) -> bytes:
+    return _frame({"error": {"message": step.message, "code": step.kind}})
+
+
+def _block(step: Block, index: int) -> Iterator[bytes]:
+    for delta in _deltas(step, index):
+        yield _chunk({"index": 0, "delta": delta, "finish_reason": None})
+
+
+def _deltas(step: Block, index: int) -> Iterator[dict[str, Any]]:
     if isinstance(step, Text):
         yield from ({"content": delta} for delta in step.deltas)
     elif isinstance(step, Reasoning):
@@ -111,14 +108,8 @@ def _deltas(step: Text | Reasoning | ToolUse | RawToolUse, index: int) -> Iterat
         function = {"name": step.name, "arguments": ""}
         call = {"index": index, "id": step.id, "type": "function", "function": function}
         yield {"tool_calls": [call]}
-        for piece in _pieces(step):
+        for piece in step.pieces:
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
-
-
-def _pieces(step: ToolUse | RawToolUse) -> tuple[str, ...]:
-    if isinstance(step, RawToolUse):
-        return step.pieces
-    return (json.dumps(step.input)[: step.cut_after],)
 
 
 def _chunk(*choices: Mapping[str, Any], **more: Any) -> bytes:

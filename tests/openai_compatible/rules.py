@@ -45,7 +45,7 @@ def _answer(message: dict[str, Any], waiting: Counter[str], place: str) -> Itera
     for call in calls:
         waiting[call["id"]] += 1
         if waiting[call["id"]] > 1:
-            yield f"{place}: {call['id']} is there twice"
+            yield f"{place}: {call['id']} appears twice"
         if not call["id"]:
             yield f"{place}: a call has an id"
         if not _NAME.fullmatch(call["function"]["name"]):

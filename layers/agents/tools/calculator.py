@@ -1,4 +1,4 @@
-"""Arithmetic, bounded so that no expression can occupy the machine."""
+"""Arithmetic, limited so that no expression can keep the machine busy."""
 
 import ast
 import math
@@ -15,7 +15,7 @@ from agent_catalog.toolkit import ToolInputError
 Number = int | float
 
 _MAX_CHARACTERS = 500
-# About 1200 decimal digits, well below the 4300 that Python converts to text.
+# About 1200 decimal digits; Python converts at most 4300 to text.
 _MAX_BITS = 4096
 
 
@@ -41,7 +41,7 @@ def calculate(expression: str) -> Number:
         raise ToolInputError(f"'{expression}' is not an expression that I can work out.") from error
     except (SyntaxError, RecursionError, MemoryError, KeyError) as error:
         raise ToolInputError(f"'{expression}' is not an arithmetic expression.") from error
-    # The 16th digit of a float is noise: 0.1 + 0.2 is to be 0.3.
+    # The 16th digit of a float is noise: 0.1 + 0.2 should be 0.3.
     number = _bounded(result)
     return float(f"{number:.15g}") if isinstance(number, float) else number
 
@@ -63,7 +63,7 @@ def _power(base: Number, exponent: Number) -> Number:
 
 
 def _round(value: Number, digits: int = 0) -> Number:
-    # With many negative digits Python would compute that power of ten first.
+    # With many negative digits, Python computes that power of ten first.
     if abs(digits) > 30:
         raise ToolInputError("I can round to 30 digits at most.")
     return round(value, digits or None)
@@ -71,14 +71,14 @@ def _round(value: Number, digits: int = 0) -> Number:
 
 def _checked(operation: Callable[[Number, Number], object]) -> Callable[[Number, Number], Number]:
     def apply(left: Number, right: Number) -> Number:
-        # A text constant would pass through operators such as `*` and `%`.
+        # Operators such as `*` and `%` also accept text.
         return _bounded(operation(_bounded(left), _bounded(right)))
 
     return apply
 
 
 def _evaluator() -> SimpleEval:
-    # A new one for each call: it keeps state, and tools run in threads.
+    # A new one for each call, because it has state and tools run in threads.
     evaluator = SimpleEval(operators=_OPERATORS, functions=_FUNCTIONS, names=_NAMES)
     evaluator.nodes = {node: evaluator.nodes[node] for node in _NODES}
     return evaluator
@@ -87,7 +87,7 @@ def _evaluator() -> SimpleEval:
 _TYPOGRAPHY = str.maketrans(
     {"\N{MULTIPLICATION SIGN}": "*", "\N{DIVISION SIGN}": "/", "\N{MINUS SIGN}": "-"}
 )
-# Neither format strings, whose width is a bomb, nor attributes, subscripts or comparisons.
+# No format strings, whose width can be huge, and no attributes, subscripts or comparisons.
 _NODES = (ast.Expr, ast.Name, ast.UnaryOp, ast.BinOp, ast.Call, ast.Constant)
 _NAMES = {"pi": math.pi, "e": math.e}
 _FUNCTIONS = {

@@ -16,7 +16,7 @@ _PRICES_USD = {
     "NVDA": 138.65,
 }
 _LEAST_CASH_USD = 10_000.0
-"""Enough for every order that the documentation shows, whichever conversation tries it."""
+"""Enough for every order that the documentation shows."""
 Symbol = Literal["AAPL", "AMZN", "GOOGL", "MSFT", "NVDA"]
 
 
@@ -92,8 +92,8 @@ def place_order(
 
 
 def _holdings(session: Session) -> tuple[float, dict[str, int]]:
-    """Return cash and shares: what the session began with, and its orders since."""
-    # Drawn from the session's id: nothing needs to be stored for it to stay the same.
+    """Return the cash and shares that the session began with, changed by its orders since."""
+    # Derived from the session's id, so that nothing needs to be stored.
     seed = sha256(f"{session.tenant}/{session.session_id}".encode()).digest()
     shares = {symbol: seed[index] % 40 for index, symbol in enumerate(_PRICES_USD)}
     cash = _LEAST_CASH_USD + seed[-1] * 50

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent_catalog.toolkit import PassageIndex, split_passages
 
 _ROOM = Path(__file__).resolve().parents[1]
-# The layer's build copies the documents here; /opt holds nothing else of the repository.
+# The layer's build copies the documents here: /opt has nothing else of the repository.
 _SHIPPED = _ROOM / "knowledge"
 _CHECKOUT = _ROOM.parents[1]
 

@@ -10,7 +10,7 @@ from agent_catalog.toolkit import ToolInputError
 if TYPE_CHECKING:
     from pint import UnitRegistry
 
-# Long powers and towers of them would keep the parser busy.
+# Long powers, and powers of powers, would keep the parser busy.
 _UNIT = re.compile(r"(?!.*\d{3})(?!.*(\^|\*\*).*(\^|\*\*).*(\^|\*\*))[\w°%µΩ·²³ /*^.-]{1,60}")
 
 
@@ -23,7 +23,7 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> dict[str, float
         from_unit: A unit by name or symbol, such as mile, km/h, kWh or fahrenheit.
         to_unit: The unit to convert to, of the same dimension.
     """
-    # Imported late: it takes longer than all other tools together, and most runs never need it.
+    # Imported here: it takes longer than all other tools together, and few runs need it.
     from pint import DimensionalityError, PintError  # noqa: PLC0415
 
     for unit in (from_unit, to_unit):
@@ -39,7 +39,7 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> dict[str, float
         raise ToolInputError(f"'{from_unit}' or '{to_unit}' is not a unit that I know.") from error
     if not math.isfinite(magnitude):
         raise ToolInputError("The result is too large.")
-    # Twelve digits: what lies beyond is the conversion's own rounding, as in 67.99999999999993.
+    # Twelve digits: the rest is rounding error, as in 67.99999999999993.
     return {"value": float(f"{magnitude:.12g}"), "unit": unit}
 
 

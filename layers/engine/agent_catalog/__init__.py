@@ -1,4 +1,4 @@
-"""What reads the agents' files, and the engine that runs them."""
+"""The catalogue of agents, read from their files, and the engine that runs them."""
 
 from agent_catalog.catalog import AgentCatalog, CatalogError, load_catalog, tell_fault
 

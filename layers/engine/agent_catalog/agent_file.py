@@ -1,4 +1,4 @@
-"""What an agent's file may say: pydantic-ai's agent spec, and what a service needs beyond it."""
+"""An agent's file: pydantic-ai's agent spec, and what a service needs beyond it."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -12,7 +12,7 @@ MODEL_ID_PATTERN = r"^(demo|test|[a-z0-9/-]+:\S+)$"
 """`demo`, or `<provider>:<name>` as pydantic-ai writes it."""
 
 DEFAULT_MAX_TOKENS = 8_000
-"""What an answer of a Claude model may have where neither the file nor the request says."""
+"""The tokens of a Claude model's answer if neither the file nor the request sets them."""
 
 ModelId = Annotated[str, Field(pattern=MODEL_ID_PATTERN)]
 MimeType = Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
@@ -23,7 +23,7 @@ class _Closed(BaseModel):
 
 
 class Limits(_Closed):
-    """What one run may use at most, named as in pydantic-ai's `UsageLimits`; money in USD."""
+    """The most that one run may use, named as in pydantic-ai's `UsageLimits`; money in USD."""
 
     request_limit: int = Field(default=25, ge=1)
     tool_calls_limit: int | None = Field(default=None, ge=0)
@@ -34,7 +34,7 @@ class Limits(_Closed):
 
 
 class History(_Closed):
-    """How much of a conversation the model is shown: its newest turns that fit, always whole."""
+    """How much of a conversation the model sees: the newest turns that fit, always whole."""
 
     turns: int = Field(default=50, ge=0)
     characters: int = Field(default=200_000, ge=0)
@@ -42,13 +42,13 @@ class History(_Closed):
 
 class AgentFile(_Closed):
     """
-    One agent as written down; the file's stem is its id.
+    The content of an agent's file, whose stem is the agent's id.
 
-    The first block has the names and meanings of pydantic-ai's `AgentSpec`, the second is ours.
+    The first block has the names and meanings of pydantic-ai's `AgentSpec`; the second is ours.
     `instructions` is plain text, not a template. `retries` is how often in a row a tool may be
-    called with arguments that do not fit before the run ends, `tool_timeout` is in seconds.
-    Without `max_tokens` in `model_settings`, `DEFAULT_MAX_TOKENS` goes for Claude models.
-    `followup_model` suggests the follow-ups; without it, the run's own model does.
+    called with arguments that do not fit before the run ends; `tool_timeout` is in seconds.
+    Without `max_tokens` in `model_settings`, `DEFAULT_MAX_TOKENS` applies to Claude models.
+    `followup_model` suggests the follow-ups, by default the run's own model.
     """
 
     name: str = Field(min_length=1)

@@ -1,8 +1,8 @@
 """
-What pydantic-ai's agent spec may say, without importing pydantic-ai.
+What pydantic-ai's agent spec may contain, without importing pydantic-ai.
 
-Listing agents must not wait for the framework, and the framework itself ignores a model setting
-that it does not know. A test holds this against the installed version.
+Listing agents must not wait for the framework, which also ignores settings that it does not know. A
+test compares this with the installed version.
 """
 
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ CacheRetention = Literal["5m", "30m", "1h", "12h"]
 
 @with_config(ConfigDict(extra="forbid"))
 class CacheConfig(TypedDict, total=False):
-    """How prompts are cached."""
+    """How to cache prompts."""
 
     retention: CacheRetention
     messages: bool
@@ -29,7 +29,7 @@ class CacheConfig(TypedDict, total=False):
 
 @with_config(ConfigDict(extra="forbid"))
 class ModelSettings(TypedDict, total=False):
-    """Settings of pydantic-ai's models: those of all providers, then those of single ones."""
+    """Settings of pydantic-ai's models: first those of all providers, then those of single ones."""
 
     max_tokens: Count
     temperature: Annotated[float, Field(ge=0)]
@@ -189,7 +189,7 @@ CAPABILITIES = {
     name: None if parameters is None else frozenset(parameters.split())
     for name, parameters in _CAPABILITIES.items()
 }
-"""The parameters of each capability that a file may name; None where it takes any."""
+"""The parameters of each capability that a file may name; None if it takes any."""
 
 
 def _known(capability: str | dict[str, JsonValue]) -> str | dict[str, JsonValue]:

@@ -1,16 +1,16 @@
-"""YAML that is read strictly: no key twice, and the line of everything that is in it."""
+"""A strict reader of YAML that refuses duplicate keys and knows every line."""
 
 from collections.abc import Sequence
 from typing import Any, Self
 
 import yaml
 
-# The C loader is several times faster, which a cold start notices; wheels of PyYAML have it.
+# The C loader is several times faster, which cold starts notice; PyYAML's wheels have it.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class YamlFileError(Exception):
-    """A text is not YAML, or has a key twice; `line` is where, counted from 1, if that is known."""
+    """A text is not YAML, or has a duplicate key; `line` counts from 1, None if it is unknown."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class YamlFileError(Exception):
 
 
 class YamlFile:
-    """One YAML document: its content, and where each part of it stands."""
+    """One YAML document: its content, and the line of each part."""
 
     def __init__(self, content: Any, root: yaml.Node | None) -> None:
         self.content = content
@@ -30,8 +30,8 @@ class YamlFile:
         Read a text with one document.
 
         Raises:
-            YamlFileError: It is not YAML, or a mapping in it has a key twice, of which YAML's own
-                loader takes the last and says nothing.
+            YamlFileError: It is not YAML, or has a duplicate key, of which YAML's own loader would
+                silently take the last.
         """
         try:
             loader = _Loader(text)
@@ -44,16 +44,16 @@ class YamlFile:
             line = mark.line + 1 if mark else None
             raise YamlFileError(f"is not YAML: {said}", line) from error
         except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-            # The last three: a date that is none, a number or a nesting that Python cannot hold.
+            # The last three: an invalid date, or a number or a nesting that Python cannot hold.
             said = str(error).partition("\n")[0]
             raise YamlFileError(f"is not YAML: {said}") from error
 
     def find(self, location: Sequence[int | str]) -> tuple[tuple[int | str, ...], int]:
         """
-        Follow a path of keys and positions; a step that leads nowhere is passed over.
+        Follow a path of keys and positions, skipping steps that do not exist.
 
         Returns:
-            The steps that there are, and the line of what they lead to.
+            The steps that exist, and the line of what they lead to.
         """
         node, line = self._root, 1
         steps: list[int | str] = []
@@ -67,9 +67,9 @@ class YamlFile:
 
 
 def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
-    """Return where a part of a node begins, and the part."""
+    """Return the node that a part begins with, and the part."""
     if isinstance(node, yaml.MappingNode):
-        # From the end: what a merge key brought stands first, and counts only where nothing else is
+        # From the end: what a merge key brought comes first, and other keys override it.
         for key, value in reversed(node.value):
             if isinstance(key, yaml.ScalarNode) and key.value == str(step):
                 return key, value
@@ -96,5 +96,5 @@ def _refuse_duplicates(root: yaml.Node | None) -> None:
             line = key.start_mark.line + 1
             if (key.tag, key.value) in first:
                 before = first[key.tag, key.value]
-                raise YamlFileError(f"'{key.value}' is there twice, first in line {before}", line)
+                raise YamlFileError(f"'{key.value}' appears twice, first in line {before}", line)
             first[key.tag, key.value] = line

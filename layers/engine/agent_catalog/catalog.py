@@ -1,4 +1,4 @@
-"""Which agents there are, read from their files; imports neither the engine nor the tools."""
+"""The catalogue of agents, read from their files without importing engine or tools."""
 
 import logging
 import re
@@ -24,12 +24,12 @@ _log = logging.getLogger(__name__)
 
 
 class CatalogError(Exception):
-    """An agent's file is broken; the message names the file, the line and each field at fault."""
+    """An agent's file is broken; the message names the file, the line and each faulty field."""
 
 
 @dataclass(frozen=True)
 class AgentDefinition:
-    """An agent as callers see it, and the file that tells the engine how to run it."""
+    """An agent as callers see it, and the file that the engine runs it by."""
 
     agent: Agent
     file: AgentFile
@@ -39,7 +39,7 @@ class AgentCatalog:
     """
     The agents that were loaded; implements the port `AgentDirectory`.
 
-    `broken` are those whose files are broken: they are known by their ids, and cannot be run.
+    `broken` are agents with broken files, by id: they are listed, but cannot be run.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class AgentCatalog:
         self._agents = dict(sorted({**(broken or {}), **usable}.items()))
 
     def agents(self) -> Sequence[Agent]:
-        """Return all agents, inactive and broken ones too, ordered by id."""
+        """Return all agents ordered by id, including inactive and broken ones."""
         return tuple(self._agents.values())
 
     def agent(self, agent_id: str) -> Agent:
-        """Return one agent, whether it can be run or not, or raise AgentNotFoundError."""
+        """Return an agent, even one that cannot be run, or raise AgentNotFoundError."""
         if agent_id not in self._agents:
             raise AgentNotFoundError(agent_id)
         return self._agents[agent_id]
 
     def definition(self, agent_id: str) -> AgentDefinition:
-        """Return one agent with its file, or raise AgentNotFoundError or BrokenAgentError."""
+        """Return an agent with its file, or raise AgentNotFoundError or BrokenAgentError."""
         self.agent(agent_id).check_not_broken()
         return self._definitions[agent_id]
 
@@ -75,15 +75,15 @@ def load_catalog(
     Read every `*.yaml` file of a folder as one agent.
 
     Args:
-        default_model: The model of the agents whose file names none, such as `demo` or
+        default_model: The model of agents whose files name none, such as `demo` or
             `bedrock:<model id>`.
-        folder: Where the files are; `agents_folder()` by default.
-        on_fault: Is told what is wrong with a file, in one line; its agent is then broken, and the
+        folder: The folder of files; `agents_folder()` by default.
+        on_fault: Called with each fault, as one line; the file's agent is then broken, and the
             others are loaded. Without it, any fault is an error.
 
     Raises:
-        CatalogError: The default model is not one, or there is no folder of agents; without
-            `on_fault` also: a file breaks the format.
+        CatalogError: The default model is malformed, or there is no folder of agents; without
+            `on_fault` also: a file is broken.
     """
     if not re.match(MODEL_ID_PATTERN, default_model):
         raise CatalogError(f"The default model '{default_model}' is not '<provider>:<name>'.")
@@ -108,14 +108,14 @@ def load_catalog(
 
 def agents_folder() -> Path:
     """
-    Return the first folder `agents` on the import path, beside the package `tools`.
+    Return the first folder `agents` on the import path.
 
     It is `/opt/python/agents` on Lambda and `layers/agents/agents` in a checkout.
 
     Raises:
-        CatalogError: There is none.
+        CatalogError: There is no such folder.
     """
-    # Not by importlib: a distribution of that name, such as openai-agents, would win.
+    # Not by importlib, which would find a package of that name, such as openai-agents'.
     folders = (Path(entry) / "agents" for entry in sys.path)
     for folder in folders:
         if folder.is_dir() and not (folder / "__init__.py").exists():
@@ -124,16 +124,16 @@ def agents_folder() -> Path:
 
 
 def tell_fault(fault: str) -> None:
-    """Log what is wrong with an agent's file."""
+    """Log a fault in an agent's file."""
     _log.error("an agent's file is broken: %s", fault)
 
 
 def _files(folder: Path) -> list[Path]:
-    """List what is meant as an agent's file, in the wrong place or with the wrong ending too."""
+    """List the files, including those in the wrong folder or with the wrong ending."""
     return sorted(
         path
         for path in folder.rglob("*")
-        # Editors lock and save under names that begin with a dot.
+        # Editors' lock and backup files begin with a dot.
         if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
     )
 
@@ -176,7 +176,7 @@ def _load_definition(path: Path, folder: Path, default_model: str) -> AgentDefin
 def _check_name(path: Path, folder: Path) -> None:
     name = path.relative_to(folder)
     if path.parent != folder:
-        raise CatalogError(f"{name}: agents' files are not looked for in folders of the folder.")
+        raise CatalogError(f"{name}: agents' files are not read from subfolders.")
     if path.suffix != ".yaml":
         raise CatalogError(f"{name}: an agent's file ends in .yaml; rename it to {path.stem}.yaml.")
     if not ID_PATTERN.fullmatch(path.stem):
@@ -216,14 +216,13 @@ def _tools(file: AgentFile) -> tuple[AgentTool, ...]:
     named: set[str] = set()
     for tool, place in zip(tools, places, strict=True):
         if tool.name in named:
-            raise FileFaultError(place, f"'{tool.name}' is there twice")
+            raise FileFaultError(place, f"'{tool.name}' appears twice")
         named.add(tool.name)
     return tuple(tools)
 
 
 def _tool(file: AgentFile, position: int) -> AgentTool:
     try:
-        tool = describe_tool(file.tools[position])
+        return describe_tool(file.tools[position], approval=file.approval)
     except ToolReferenceError as error:
         raise FileFaultError(("tools", position), str(error)) from error
-    return tool.model_copy(update={"requires_approval": tool.name in file.approval})

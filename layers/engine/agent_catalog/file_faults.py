@@ -1,4 +1,4 @@
-"""What is wrong with an agent's file, in the words of who writes one."""
+"""What is wrong with an agent's file, in words for its author."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from agent_catalog.agent_spec import ModelSettings
 from agent_catalog.agent_yaml import YamlFile
 from agent_catalog.mcp.entry import McpServer
 
-# By the path to them, positions left out.
+# By the path to them, without positions.
 _FIELDS = {
     (): tuple(AgentFile.model_fields),
     ("model_settings",): tuple(ModelSettings.__annotations__),
@@ -20,24 +20,24 @@ _FIELDS = {
 
 
 class FileFaultError(Exception):
-    """Something in a file is wrong; `location` are the keys and positions that lead to it."""
+    """Something in a file is wrong; `location` is the path of keys and positions to it."""
 
     def __init__(self, location: Sequence[int | str], message: str) -> None:
         super().__init__(message)
         self.location = location
 
     def told(self, name: str, source: YamlFile) -> str:
-        """Say what is wrong and where: the file, the line, the field."""
+        """Return the message with the file, the line and the field."""
         _, line = source.find(self.location)
         field = ".".join(str(step) for step in self.location) or "the file"
         return f"{name}:{line}: {field}: {self}"
 
 
 def invalid_fields(error: ValidationError, source: YamlFile) -> list[FileFaultError]:
-    """Return all that pydantic has found in a file, in the order of the lines."""
+    """Return all faults that pydantic has found, in the order of the lines."""
     said: dict[tuple[int | str, ...], list[str]] = {}
     for found in error.errors():
-        # Of a field that may be of several types it names each, as if that were a key.
+        # For a field of several types, pydantic names each type as if it were a key.
         location, _ = source.find(found["loc"])
         match found["type"]:
             case "extra_forbidden":
@@ -58,7 +58,7 @@ def _said(message: str) -> str:
 
 
 def _unknown(location: Sequence[int | str]) -> str:
-    # Imported here: few files have one, and every cold start imports this module.
+    # Imported here: every cold start imports this module, and few files have unknown fields.
     from difflib import get_close_matches  # noqa: PLC0415
 
     *path, key = location

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 # The usual parameters (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
-# The libraries that rank by BM25 need numpy, which is larger than everything else in the layer.
+# Libraries that rank by BM25 need numpy, which is larger than everything else in the layer.
 _K1 = 1.2
 _B = 0.75
-# A passage must hold this part of the query's weight, or it merely shares a common word.
+# A passage must match this part of the query's weight; otherwise it only shares a common word.
 _MIN_COVERAGE = 0.35
 _HEADING_WEIGHT = 3
 
@@ -38,7 +38,7 @@ class Passage:
 
 
 def split_passages(source: str, markdown: str) -> Iterator[Passage]:
-    """Cut a file at its headings, but not at what only looks like one inside a code block."""
+    """Split a file at its headings, ignoring code blocks."""
     heading, lines, fenced = source, list[str](), False
     for line in markdown.splitlines():
         if line.lstrip().startswith(("```", "~~~")):
@@ -59,7 +59,7 @@ def _passage(source: str, heading: str, lines: list[str]) -> Iterator[Passage]:
 
 
 class PassageIndex:
-    """Passages that can be searched; immutable once built, so threads may share it."""
+    """A searchable index of passages; immutable, so threads may share it."""
 
     def __init__(self, passages: Iterable[Passage]) -> None:
         self._passages = tuple(passages)
@@ -73,7 +73,7 @@ class PassageIndex:
         self._document_frequency = Counter(word for terms in self._terms for word in terms)
 
     def search(self, query: str, limit: int) -> Sequence[Passage]:
-        """Return at most `limit` passages that answer the query, the best first; maybe none."""
+        """Return at most `limit` passages that answer the query, best first."""
         weights = {word: self._rarity(word) for word in _words(query)}
         floor = _MIN_COVERAGE * sum(weights.values())
         found = [

@@ -1,4 +1,4 @@
-"""Variables that may be secret: what MCP servers, model providers and tools ask for."""
+"""Variables that may be secret, for MCP servers, model providers and tools."""
 
 import os
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
 MAX_AGE_S = 300
-"""A secret that is rotated is read again after so long."""
+"""How long a secret is cached, so that a rotated one is noticed."""
 
 _VARIABLES = TypeAdapter(dict[str, str])
 
 
 class SecretsUnavailableError(Exception):
-    """The secret cannot be read, or is not of the right form; the message says nothing of it."""
+    """The secret cannot be read or has the wrong form; the message does not quote it."""
 
 
 class MissingVariableError(Exception):
-    """A tool asks for a variable that is not set; the message names it."""
+    """A tool asked for a variable that is not set; the message names it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -35,13 +35,12 @@ def variable(name: str) -> str:
     """
     Return a variable, for a tool that is a plain function.
 
-    It may block, for as long as it takes to read the secret: a tool that is an `async def` uses
-    `async_variable`. Ask at each call, not when the module is imported, so that a rotated secret is
-    taken up.
+    It blocks while the secret is read; an `async def` uses `async_variable`. Call it at each use,
+    not at import, so that a rotated secret is noticed.
 
     Raises:
         MissingVariableError: It is not set, or empty.
-        SecretsUnavailableError: The secret cannot be read; a later call may fare better.
+        SecretsUnavailableError: The secret cannot be read; a later call may succeed.
     """
     return _of({**os.environ, **_secret(os.environ)}, name)
 
@@ -60,20 +59,20 @@ def _of(variables: Mapping[str, str], name: str) -> str:
 
 async def secret_variables(environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
     """
-    Return the environment's variables, and those of the deployment's secret, which win.
+    Return the environment's variables, overridden by those of the deployment's secret.
 
-    `AGENTRUN_SECRETS_ARN` names a secret in AWS Secrets Manager that holds a JSON object of names
-    and texts. A variable of a function can be read by whoever may look at its configuration, a
-    secret by whom it allows, and each time is on record. Without it the environment is all.
+    `AGENTRUN_SECRETS_ARN` names a secret in AWS Secrets Manager: a JSON object of names and texts.
+    Unlike a function's variables, it is readable only by those whom it allows, and each access is
+    recorded. Without it, only the environment is used.
 
     Raises:
-        SecretsUnavailableError: A later run may fare better.
+        SecretsUnavailableError: The secret cannot be read; a later run may succeed.
     """
     return {**environment, **await secret_values(environment)}
 
 
 async def secret_values(environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
-    """Return the variables of the deployment's secret alone; none where it has no secret."""
+    """Return only the variables of the deployment's secret; none if it has no secret."""
     if not environment.get("AGENTRUN_SECRETS_ARN"):
         return {}
     return await run_sync(_secret, environment, abandon_on_cancel=True)
@@ -85,12 +84,12 @@ def _secret(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _read(arn: str) -> Mapping[str, str]:
-    # Imported here: most deployments have no secret.
+    # Imported here: few deployments have a secret.
     from aws_lambda_powertools.utilities.parameters.exceptions import (  # noqa: PLC0415
         GetParameterError,
     )
 
-    # None of the causes is chained: their texts may hold the secret.
+    # No cause is chained: its text may contain the secret.
     try:
         return _VARIABLES.validate_json(str(_provider().get(arn, max_age=MAX_AGE_S)))
     except GetParameterError:
@@ -104,6 +103,6 @@ def _provider() -> "SecretsProvider":
     from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
-    # A run waits for it, so it gives up early.
+    # A run waits for it, so give up early.
     config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
     return SecretsProvider(boto_config=config)

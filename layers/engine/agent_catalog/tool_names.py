@@ -29,9 +29,9 @@ class ToolReferenceError(ValueError):
     """A reference does not lead to a usable function; the message says why."""
 
 
-def describe_tool(reference: str) -> AgentTool:
+def describe_tool(reference: str, *, approval: Collection[str] = ()) -> AgentTool:
     """
-    Return a tool's name and the first line of its docstring.
+    Return a tool's name, the first line of its docstring, and whether `approval` names it.
 
     The source is parsed, not imported: listing agents must not wait for, or fail on, what a tool's
     module imports.
@@ -53,7 +53,7 @@ def describe_tool(reference: str) -> AgentTool:
             f"the function '{name}': models do not take the name '{refused}', use at most 64 of "
             "A-Z, a-z, 0-9 and _"
         )
-    return AgentTool(name=name, description=documented)
+    return AgentTool(name=name, description=documented, requires_approval=name in approval)
 
 
 def split_reference(reference: str) -> tuple[str, str]:

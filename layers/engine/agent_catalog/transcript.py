@@ -1,8 +1,8 @@
 """
-What was said in a turn, as its user sees it, read from the engine's own form.
+A turn's messages as its user sees them, read from the engine's own form.
 
-It knows that form, pydantic-ai's JSON of messages, without loading the library: whoever only reads
-conversations need not wait for the engine.
+That form is pydantic-ai's JSON of messages, read here without loading the library, so that reading
+conversations does not wait for the engine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from agentrun.domain.conversations import Message, PastTurn
 
 
 class _Part(BaseModel):
-    """One part of a message; which fields it has depends on its kind."""
+    """One part of a message; its kind decides which fields it has."""
 
     part_kind: str
     content: JsonValue = None
@@ -25,7 +25,7 @@ class _Part(BaseModel):
 
 
 class _EngineMessage(BaseModel):
-    """What went to the model at once, a "request", or came from it, a "response"."""
+    """One message to the model, a "request", or from it, a "response"."""
 
     parts: tuple[_Part, ...]
     timestamp: datetime | None = None
@@ -33,7 +33,7 @@ class _EngineMessage(BaseModel):
 
 _MESSAGES = TypeAdapter(tuple[_EngineMessage, ...])
 _TOOL_KINDS = {"tool-return", "builtin-tool-return", "retry-prompt"}
-"""The last is how a call that failed was answered by earlier versions of the library."""
+"""Earlier versions of the library answered failed calls with the last kind."""
 _WITHOUT_TEXT = {"cache-point"}
 
 _Role = Literal["user", "assistant", "tool"]
@@ -42,13 +42,12 @@ _Said = tuple[_Role, str, datetime | None]
 
 def transcript(turn: PastTurn) -> Sequence[Message]:
     """
-    Return the messages of one turn, the oldest first.
+    Return the messages of one turn, oldest first.
 
-    The user's are the question, the assistant's each stretch of its answer, a tool's its result or
-    why there is none, as text: a string as it is, anything else as JSON. Media is named in square
-    brackets by its type. What only engine and model say to each other is left out, reasoning and
-    instructions too, and so is a prompt or an answer without text. A turn without messages of the
-    engine's, or with some that cannot be read, is its input and its output.
+    The user's message is the question, the assistant's are the stretches of its answer, a tool's is
+    its result or the reason for its failure, as text or JSON. Media are named by type in square
+    brackets. Reasoning, instructions, and prompts or answers without text are left out. If the
+    engine's messages are missing or cannot be read, the turn is its input and its output.
     """
     said = _by_engine(turn.messages) if turn.messages is not None else None
     if said is None:
@@ -74,7 +73,7 @@ def _by_engine(dumped: str) -> list[_Said] | None:
 
 
 def _said_in(message: _EngineMessage) -> Iterator[_Said]:
-    """Yield what one message says; texts of the assistant that nothing interrupts are one."""
+    """Yield what one message says, joining the assistant's adjacent texts."""
     answer: list[str] = []
     for part in message.parts:
         if part.part_kind == "text":

@@ -1,13 +1,13 @@
 """
 Run any ASGI app on AWS Lambda's managed Python runtime with response streaming.
 
-`StreamingHandler(app)` is what a function's `Handler` names. Started through the `bootstrap` exec
-wrapper (`python -m lambda_asgi`), the app's body messages leave one by one over the Runtime API;
-wherever the wrapper is absent, the same handler answers buffered.
+Name a `StreamingHandler(app)` as the function's `Handler`. With the `bootstrap` exec wrapper
+(`python -m lambda_asgi`), the app's body messages are streamed one by one over the Runtime API;
+without it, the same handler answers buffered.
 
-`request_id` and `trace_id` are context variables that name the invocation the calling task works
-for; both are None outside of one. The whole Lambda context is in `scope["aws.context"]`, the event
-as it came in `scope["aws.event"]`.
+The context variables `request_id` and `trace_id` name the current task's invocation, and are None
+outside of one. `scope["aws.context"]` has the whole Lambda context, `scope["aws.event"]` the
+unchanged event.
 """
 
 from lambda_asgi.context import LambdaContext, request_id, trace_id

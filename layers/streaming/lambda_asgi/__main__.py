@@ -14,7 +14,7 @@ from lambda_asgi.runtime import SHUTDOWN_GRACE_S, Runtime
 from lambda_asgi.runtime_api import RuntimeApi
 from lambda_asgi.snapstart import run_after_restore, run_before_snapshot
 
-# What the managed runtime exits with, by the phase that failed.
+# The managed runtime's exit statuses for each phase that can fail.
 _EXIT_INIT = 1
 _EXIT_BEFORE_SNAPSHOT = 64
 _EXIT_AFTER_RESTORE = 65
@@ -23,7 +23,7 @@ _logger = logging.getLogger("lambda_asgi")
 
 
 def main() -> int:
-    """Run the whole life of the process; returns its exit status."""
+    """Run the process from start to end; return its exit status."""
     configure_logging(os.environ)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
@@ -36,7 +36,7 @@ def main() -> int:
             app = load_app(os.environ.get("_HANDLER", ""), os.environ.get("LAMBDA_TASK_ROOT"))
             runtime = _runtime(address, app)
             runner.run(runtime.startup())
-        except Exception as exc:  # noqa: BLE001 - whatever stops the init is Lambda's to know
+        except Exception as exc:  # noqa: BLE001 - any error of the init is reported to Lambda
             report = ErrorReport.of(exc)
             return _give_up(runner, exc, RuntimeApi(address).report_init_error(report), _EXIT_INIT)
         if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
@@ -61,7 +61,7 @@ def _runtime(address: str, app: ASGIApp) -> Runtime:
 
 
 def _cross_snapshot(runner: asyncio.Runner, api: RuntimeApi) -> int:
-    """Run the hooks outside of the loop, so that they may run one of their own."""
+    """Run the hooks outside the event loop, so that they may run their own."""
     try:
         run_before_snapshot()
         runner.run(api.restore_next())

@@ -1,4 +1,4 @@
-"""One event, one whole response, through Mangum."""
+"""Buffered answers through Mangum: one event, one whole response."""
 
 import asyncio
 import os
@@ -18,8 +18,8 @@ class BufferedApp:
     """
     Runs an ASGI app on a loop of its own, one event at a time.
 
-    Mangum's own entry point would shut the app's lifespan down after each event, and with it the
-    clients and pools that the next event needs.
+    Mangum's own entry point ends the app's lifespan after each event, and with it the clients and
+    pools that the next event needs.
     """
 
     def __init__(self, app: ASGIApp) -> None:

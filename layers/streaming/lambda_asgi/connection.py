@@ -1,4 +1,4 @@
-"""One HTTP/1.1 client connection: h11 speaks the protocol, asyncio moves the bytes."""
+"""One HTTP/1.1 client connection: h11 for the protocol, asyncio for the bytes."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from lambda_asgi.errors import RuntimeApiError
 
 @dataclass
 class Answer:
-    """What the server answered; header names in lower case."""
+    """A server's answer; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -69,14 +69,14 @@ class Connection(asyncio.Protocol):
 
     def write_chunk(self, payload: bytes) -> None:
         """
-        Send one chunk of a chunked body; never an empty one, which would end it.
+        Send one chunk of a chunked body; it must not be empty, which would end the body.
 
-        Framed by hand: h11 takes ten times as long for the same bytes, on every event of a stream.
+        It is framed by hand: h11 takes ten times as long, for every event of a stream.
         """
         self._write(b"%x\r\n%b\r\n" % (len(payload), payload))
 
     def end_chunks(self, last: bytes, trailers: list[tuple[str, str]]) -> None:
-        """Send what is left of a chunked body, and its end, in one write."""
+        """Send the rest of a chunked body and its end in one write."""
         chunk = b"%x\r\n%b\r\n" % (len(last), last) if last else b""
         self._write(chunk + (self._http.send(h11.EndOfMessage(headers=trailers)) or b""))
 
@@ -99,20 +99,20 @@ class Connection(asyncio.Protocol):
 
     @property
     def over(self) -> bool:
-        """Whether writing is of no more use: the peer is gone, or has answered already."""
+        """Whether writing is pointless: the peer is gone or has already answered."""
         return self.lost or (self._answered is not None and self._answered.done())
 
     @property
     def congested(self) -> bool:
-        """Whether the socket's buffer is full; then `drain` before the next write."""
+        """Whether the socket's buffer is full; if so, `drain` before the next write."""
         return not self._writable.is_set()
 
     async def drain(self) -> None:
-        """Wait until the socket takes data again, or is lost."""
+        """Wait until the socket accepts data again, or is lost."""
         await self._writable.wait()
 
     def close(self) -> None:
-        """Drop the connection, sent or not."""
+        """Drop the connection, even with unsent data."""
         self.lost = True
         if self._transport is not None:
             self._transport.abort()
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, reason: str) -> None:
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(RuntimeApiError(reason))
-            # Nobody may be waiting: a response that is still being written looks at `over`.
+            # Retrieve it, since nobody may be waiting: a writer checks `over` instead.
             self._answered.exception()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
             self._http.receive_data(data)
             self._read_events()
         except h11.RemoteProtocolError as exc:
-            self._fail(f"The Runtime API's answer is no HTTP: {exc}")
+            self._fail(f"The Runtime API's answer is not HTTP: {exc}")
             self.close()
 
     def _read_events(self) -> None:
@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
         self.data_received(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake everybody who waits (asyncio's callback)."""
+        """Wake all waiting tasks (asyncio's callback)."""
         self.lost = True
         self._writable.set()
         self._fail(f"The Runtime API broke off the connection: {exc or 'end of file'}.")

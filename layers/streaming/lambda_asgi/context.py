@@ -1,4 +1,4 @@
-"""What an invocation knows about itself: Lambda's context object and the context variables."""
+"""An invocation's context: Lambda's context object and the context variables."""
 
 import json
 import os
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Request id of the invocation that the current task works for."""
+"""Request id of the current task's invocation."""
 
 trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
-"""X-Ray tracing header of the same; right under concurrency, which `_X_AMZN_TRACE_ID` is not."""
+"""X-Ray tracing header of the same; unlike `_X_AMZN_TRACE_ID`, correct under concurrency."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class LambdaContext:
     """
     The context object of one invocation, with the managed runtime's attributes.
 
-    `deadline_ms` is Unix epoch milliseconds, 0 when the Runtime API gave none; `trace_id` is the
-    X-Ray tracing header. `client_context` and `identity` are set for the AWS mobile SDKs only.
+    `deadline_ms` is Unix epoch milliseconds, or 0 if the Runtime API gave none; `trace_id` is the
+    X-Ray tracing header. Only AWS mobile SDKs set `client_context` and `identity`.
     """
 
     aws_request_id: str
@@ -50,7 +50,7 @@ def context_from_headers(headers: Mapping[str, str]) -> LambdaContext:
         headers: By lower-case name.
 
     Raises:
-        KeyError: The request id is missing; such an answer cannot be replied to.
+        KeyError: The request id is missing, without which no reply is possible.
         ValueError: The deadline or one of the JSON headers is malformed.
     """
     identity = json.loads(headers.get("lambda-runtime-cognito-identity") or "{}")

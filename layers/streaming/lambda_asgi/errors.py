@@ -1,10 +1,10 @@
 """
-Everything this package raises, and the form in which Lambda takes an error.
+The errors that this package raises, and how they are reported to Lambda.
 
 LambdaAsgiError
 ├── InitError                 the handler cannot be loaded
 ├── LifespanStartupError      the app refused to start
-├── PreludeTooLargeError      status line and headers do not fit the prelude
+├── PreludeTooLargeError      status and headers do not fit into the prelude
 ├── UnexpectedMessageError    the app broke the order of ASGI messages
 ├── ResponseMissingError      the app returned without a response
 ├── InvocationTimedOutError   the deadline passed while the app was running
@@ -17,7 +17,7 @@ import traceback
 from dataclasses import dataclass
 
 # The Runtime API is a Go server, and Go's net/http rejects trailers that do not fit its 4096 byte
-# read buffer ("suspiciously long trailer"): base64 of this much JSON does, with both names.
+# read buffer ("suspiciously long trailer"). Base64 of this much JSON fits, with both names.
 _MAX_TRAILER_JSON_BYTES = 2600
 
 
@@ -60,9 +60,9 @@ class RuntimeApiError(LambdaAsgiError):
 @dataclass(frozen=True)
 class ErrorReport:
     """
-    One error as Lambda's Runtime API documents it: type, message, stack trace by frame.
+    One error in the Runtime API's form: type, message and stack trace.
 
-    `category` replaces the type in headers, where Lambda wants to know the phase that failed.
+    `category` replaces the type in headers, where Lambda expects the phase that failed.
     """
 
     error_type: str
@@ -80,7 +80,7 @@ class ErrorReport:
 
     @property
     def header_type(self) -> str:
-        """The error type in the ASCII that a header can carry."""
+        """The error type in ASCII, as a header requires."""
         return (self.category or self.error_type).encode("ascii", "replace").decode()
 
     def to_json(self) -> bytes:
@@ -97,12 +97,12 @@ class ErrorReport:
         """
         Return the trailers that end a broken stream.
 
-        What does not fit is left out: outer stack frames first, then the end of the message.
+        If they are too long, outer stack frames are dropped first, then the message's end.
         """
         report = self
         while len(report.to_json()) > _MAX_TRAILER_JSON_BYTES and report.stack_trace:
             report = ErrorReport(report.error_type, report.message, report.stack_trace[1:])
-        # JSON spends up to 12 bytes on a character, so this always fits.
+        # JSON needs up to 12 bytes for a character, so this always fits.
         if len(report.to_json()) > _MAX_TRAILER_JSON_BYTES:
             report = ErrorReport(report.error_type[:64], report.message[:128])
         return [

@@ -1,4 +1,4 @@
-"""Lambda events to ASGI: Mangum's adapters, and on top of them what they leave out."""
+"""Lambda events to ASGI: Mangum's adapters, and what they leave out."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from mangum.types import LambdaConfig
 from lambda_asgi.asgi import Scope
 
 NOT_HTTP = {"handled": False, "reason": "not an HTTP event"}
-"""The answer to an event that is no HTTP request, a scheduled warm-up for one."""
+"""The answer to an event that is not an HTTP request, such as a scheduled warm-up."""
 
-# The version from which Starlette streams without a second task that waits for a disconnect, which
+# From this version on, Starlette streams without a second task that waits for a disconnect, which
 # Lambda never reports.
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
-# Mangum's list would send `application/problem+json` as base64, which a REST API without binary
-# media types hands on undecoded.
+# With Mangum's own list, `application/problem+json` would be base64, which a REST API without
+# binary media types does not decode.
 _CONFIG = LambdaConfig(
     api_gateway_base_path="/",
     text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, "+json", "+xml"],
     exclude_headers=[],
 )
 
-# RFC 3986: what may stand in a path as it is, plus the per cent sign of an escape.
+# RFC 3986: the characters that a path may contain unescaped, and the percent sign of escapes.
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 
 _Event = dict[str, Any]
@@ -43,15 +43,15 @@ class HttpEvent:
 
 def read_http_event(event: object, context: Any) -> HttpEvent | None:
     """
-    Read a Function URL, HTTP API (payload 2.0 or 1.0) or REST API event; None for any other.
+    Read a Function URL, HTTP API (payload 2.0 or 1.0) or REST API event; None for others.
 
     Args:
-        event: The decoded JSON, kept as it is in `scope["aws.event"]`.
+        event: The decoded JSON, kept unchanged in `scope["aws.event"]`.
         context: The Lambda context, for `scope["aws.context"]`.
 
     Raises:
         KeyError: The event lacks what its payload version requires.
-        ValueError: The body is not the base64 that the event promises.
+        ValueError: The body is not base64, although the event says so.
     """
     adapter_type = _adapter_type(event)
     if adapter_type is None or not isinstance(event, dict):
@@ -76,14 +76,14 @@ def _adapter_type(event: object) -> type[HTTPGateway] | type[APIGateway] | None:
 
 
 def _tidied(event: _Event) -> _Event:
-    """Replace the nulls of API Gateway's console tests, and the headers that Mangum trips over."""
+    """Remove the nulls of API Gateway's console tests, and headers that Mangum cannot parse."""
     request_context = event["requestContext"]
     tidied = {
         **event,
         "requestContext": {**request_context, "identity": request_context.get("identity") or {}},
     }
     for name in ("headers", "multiValueHeaders"):
-        # Mangum takes `host` and the port apart at colons: an IPv6 address would be an exception.
+        # Mangum splits `host` and the port at colons, and would fail on an IPv6 address.
         tidied[name] = {
             key: value
             for key, value in (event.get(name) or {}).items()
@@ -111,7 +111,7 @@ def _details(event: _Event, scope: Scope) -> Scope:
 
 
 def _headers(event: _Event) -> Iterator[tuple[str, str]]:
-    """Yield one pair per header line; cookies, which HTTP/2 may split, as one line (RFC 9113)."""
+    """Yield a pair per header line; cookies, which HTTP/2 may split, in one line (RFC 9113)."""
     single: dict[str, str] = event.get("headers") or {}
     multi: dict[str, list[str] | None] = event.get("multiValueHeaders") or {}
     cookies: list[str] = list(event.get("cookies") or [])
@@ -127,10 +127,10 @@ def _headers(event: _Event) -> Iterator[tuple[str, str]]:
 
 def _raw_path(event: _Event) -> str:
     """
-    Return the path below the stage, still percent-encoded, never empty.
+    Return the path below the stage, percent-encoded and never empty.
 
-    A REST API's `path` comes without its stage, an HTTP API's with it. REST APIs and Function URLs
-    keep the client's escapes; HTTP APIs decode them, so that there `%25` cannot be told from `%`.
+    A REST API's `path` has no stage, an HTTP API's has one. REST APIs and Function URLs keep the
+    client's escapes; HTTP APIs decode them, so that `%25` cannot be told from `%`.
     """
     request_context = event["requestContext"]
     http = request_context.get("http") or {}

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 class StreamingHandler:
     """
-    Wraps an ASGI app for Lambda: streamed under the wrapper, buffered anywhere else.
+    Wraps an ASGI app for Lambda: streams with the exec wrapper, and buffers without it.
 
-    `python -m lambda_asgi`, which the exec wrapper starts, takes the app out (`.app`) and streams.
-    A runtime that knows nothing of it calls the object as a plain `(event, context)` handler and
-    gets the whole response at once: a bare `sam local`, a Lambda emulator, a unit test.
+    The exec wrapper starts `python -m lambda_asgi`, which takes the app (`.app`) and streams. Any
+    other runtime (a plain `sam local`, a Lambda emulator, a unit test) calls the object as an
+    `(event, context)` handler and gets the whole response at once.
 
         handler = StreamingHandler(FastAPI(...))
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`; nothing is started before the first call."""
+        """Wrap `app`, without starting anything before the first call."""
         self.app = app
         self._buffered: BufferedApp | None = None
 
@@ -32,7 +32,7 @@ class StreamingHandler:
 
         Args:
             event: Function URL, HTTP API or REST API event; any other is answered with a small
-                JSON object, without calling the app.
+                JSON object without calling the app.
             context: Lambda's context object.
 
         Returns:
@@ -43,15 +43,15 @@ class StreamingHandler:
             RuntimeError: Called from within a running event loop.
         """
         if self._buffered is None:
-            # Here, because asyncio and Mangum cost the importing function tens of milliseconds
-            # that it saves when it is only unwrapped.
+            # Imported here: asyncio and Mangum take tens of milliseconds, and the exec wrapper
+            # does not need them.
             from lambda_asgi.buffered import BufferedApp  # noqa: PLC0415
 
             self._buffered = BufferedApp(self.app)
         return self._buffered.answer(event, context)
 
     def close(self) -> None:
-        """Run the app's lifespan shutdown and free the event loop; for tests, Lambda never asks."""
+        """Run the app's lifespan shutdown and free the event loop; Lambda never calls this."""
         if self._buffered is not None:
             self._buffered.close()
             self._buffered = None

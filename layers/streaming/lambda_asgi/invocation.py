@@ -24,19 +24,19 @@ async def run_invocation(
     app: ASGIApp, invocation: Invocation, api: RuntimeApi, state: dict[str, Any]
 ) -> None:
     """
-    Answer one event with `app`, and return when Lambda may freeze or reuse the process.
+    Answer one event with `app`; return when Lambda may freeze or reuse the process.
 
-    What goes wrong is reported to Lambda and logged, never raised; only a cancellation is.
+    Errors are reported to Lambda and logged; only a cancellation is raised.
 
     Args:
-        app: The ASGI app; not called for events that are no HTTP requests.
+        app: The ASGI app; not called for events that are not HTTP requests.
         invocation: The event and its context.
         api: Where to answer.
         state: The lifespan's state; the app gets a shallow copy.
     """
     try:
         request = read_http_event(json.loads(invocation.event), invocation.context)
-    except Exception as exc:  # noqa: BLE001 - whatever is wrong with an event, the next one is served
+    except Exception as exc:  # noqa: BLE001 - a bad event must not stop the next one
         await _report_error(api, invocation, exc)
         return
     if request is None:
@@ -73,7 +73,7 @@ async def _call_app(
     async def receive() -> Message:
         if body:
             return body.pop()
-        # Lambda reports no client that goes away, so the response's end is the only disconnect.
+        # Lambda does not report that a client left: the only disconnect is the response's end.
         await response.wait_until_complete()
         return {"type": "http.disconnect"}
 
@@ -93,7 +93,7 @@ async def _call_app(
 async def _fail(
     api: RuntimeApi, invocation: Invocation, response: StreamedResponse, error: BaseException
 ) -> None:
-    """Report by trailers once a byte has left, by an invocation error before, else only log."""
+    """Report an error: by trailers once a byte was sent, as an invocation error before that."""
     if response.complete:
         _logger.error("The app failed after its last byte.", exc_info=error)
         await _acknowledge(api, invocation, response)
@@ -128,5 +128,5 @@ async def _acknowledge(api: RuntimeApi, invocation: Invocation, response: Stream
         if response.bytes_sent:
             _logger.exception("The response did not arrive.")
         else:
-            # Lambda would wait for an answer until the function's time is up.
+            # Otherwise Lambda would wait for an answer until the function's time-out.
             await _report_error(api, invocation, exc)

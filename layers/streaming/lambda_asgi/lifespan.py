@@ -16,7 +16,7 @@ class Lifespan:
     """
     One app's lifespan on the running loop.
 
-    `state` is what the app has put into the lifespan's state; requests get a shallow copy.
+    `state` is the lifespan's state, as the app fills it; requests get a shallow copy.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -29,10 +29,10 @@ class Lifespan:
 
     async def startup(self) -> None:
         """
-        Run the app's startup; an app that knows no lifespan is fine (ASGI, lifespan protocol).
+        Run the app's startup; an app need not support the lifespan protocol.
 
         Raises:
-            LifespanStartupError: The app says that it cannot start.
+            LifespanStartupError: The app reported that it cannot start.
         """
         self._task = asyncio.create_task(self._run(), name="lifespan")
         answer = await self._ask("lifespan.startup")
@@ -41,7 +41,7 @@ class Lifespan:
         self._started = answer is not _LEFT
 
     async def shutdown(self) -> None:
-        """Run the app's shutdown; a failure is logged, since the process ends anyway."""
+        """Run the app's shutdown; a failure is only logged, since the process ends anyway."""
         if not self._started:
             return
         answer = await self._ask("lifespan.shutdown")
@@ -64,7 +64,7 @@ class Lifespan:
             if self._started:
                 _logger.exception("The app's lifespan has failed.")
             else:
-                # ASGI: an app that raises here has no lifespan, and may still serve requests.
+                # ASGI: an app that raises here does not support lifespans, but can serve requests.
                 _logger.info("The app has no lifespan: %r", exc)
         finally:
             self._answers.put_nowait(_LEFT)

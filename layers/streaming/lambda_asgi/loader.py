@@ -1,4 +1,4 @@
-"""From `_HANDLER` to the ASGI app, by the managed runtime's rules."""
+"""Loads the ASGI app that `_HANDLER` names, by the managed runtime's rules."""
 
 import gc
 import importlib
@@ -15,19 +15,19 @@ def load_app(handler: str, task_root: str | None) -> ASGIApp:
     Import the handler and return the ASGI app in it.
 
     Args:
-        handler: `module.attribute`; the module path may hold dots or slashes. The attribute is a
+        handler: `module.attribute`; the module path may contain dots or slashes. The attribute is a
             `StreamingHandler` or an ASGI app.
-        task_root: LAMBDA_TASK_ROOT, the folder to import from first; None for the path as it is.
+        task_root: LAMBDA_TASK_ROOT, the folder to import from first; None for `sys.path` as it is.
 
     Raises:
-        InitError: As the managed runtime: malformed name, no such module or attribute, bad syntax.
-        Exception: Whatever else the module raises while it is imported.
+        InitError: The name is malformed, its module or attribute is missing, or has a syntax error.
+        Exception: The module raised it while it was imported.
     """
     module_path, _, name = handler.rpartition(".")
     if not module_path:
         raise InitError("Runtime.MalformedHandlerName", f"Bad handler '{handler}': no attribute.")
     if task_root and sys.path[0] != task_root:
-        # The managed runtime does the same: the function's own modules win over every layer's.
+        # As in the managed runtime, the function's own modules win over those of layers.
         sys.path.insert(0, task_root)
     app = getattr(_import(module_path.replace("/", ".")), name, None)
     if app is None:
@@ -38,12 +38,12 @@ def load_app(handler: str, task_root: str | None) -> ASGIApp:
         return app.app
     if not callable(app):
         raise InitError("Runtime.HandlerNotFound", f"Handler '{handler}' is not callable.")
-    return app  # type: ignore[no-any-return]  # an ASGI 3 app by contract; only calling it would tell
+    return app  # type: ignore[no-any-return]  # an ASGI 3 app by contract; only a call can tell
 
 
 def _import(module: str) -> ModuleType:
-    # What an import makes stays: looking for garbage in it is a tenth of a cold start, and again
-    # of every full collection after it.
+    # What an import creates stays alive. Looking for garbage in it would take a tenth of a cold
+    # start, and again of every full collection.
     gc.disable()
     try:
         return importlib.import_module(module)

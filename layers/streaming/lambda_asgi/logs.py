@@ -1,4 +1,4 @@
-"""Log records on standard output, as Lambda's logging configuration wants them."""
+"""Log records on standard output, in the form that Lambda's logging configuration asks for."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ def configure_logging(environ: Mapping[str, str]) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     level = environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
-    # Lambda's names at both ends of the scale, which Python spells otherwise.
+    # Lambda's names for both ends of the scale differ from Python's.
     level = {"TRACE": "DEBUG", "FATAL": "CRITICAL"}.get(level, level)
     if level in logging.getLevelNamesMapping():
         root.setLevel(level)
@@ -49,10 +49,10 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record, with the managed runtime's keys; `extra` fields beside them."""
+    """One JSON object per record, with the managed runtime's keys and the `extra` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the object on one line; values that JSON does not know as their `str`."""
+        """Return the object on one line; values that are not JSON become their `str`."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         fields: dict[str, object] = {
             "timestamp": f"{moment}.{int(record.msecs):03d}Z",

@@ -1,4 +1,4 @@
-"""ASGI response messages to the payload of a streamed Lambda response. No I/O."""
+"""From ASGI response messages to the payload of a streamed Lambda response, without I/O."""
 
 import json
 from collections.abc import Iterable
@@ -7,21 +7,21 @@ from lambda_asgi.asgi import Message
 from lambda_asgi.errors import PreludeTooLargeError, UnexpectedMessageError
 
 DELIMITER = bytes(8)
-"""What separates the prelude from the body."""
+"""Separates the prelude from the body."""
 
 # API Gateway looks for the delimiter within the first 16 KB of a streamed response.
 MAX_PRELUDE_BYTES = 16 * 1024
 
 FILLER = b" "
 """
-What a response without a body gets for one.
+Sent as the body of a response that has none.
 
-Lambda's front ends are reported to keep the connection open for minutes after a prelude and NUL
-bytes alone, and to end it properly after any byte (docs/streaming-runtime.md). A space is white
-space in HTML, JSON and text, and no line of an event stream.
+After a prelude and NUL bytes alone, Lambda's front ends are reported to keep the connection open
+for minutes; after any other byte they end it properly (docs/streaming-runtime.md). A space is white
+space in HTML, JSON and text, and not a line of an event stream.
 """
 
-# RFC 9110, 7.6.1: meant for the next hop only, which is none of the app's business here.
+# RFC 9110, 7.6.1: for the next hop only, which is Lambda's business.
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade"})
 
 # RFC 9110, 6.4.1.
@@ -32,11 +32,11 @@ def encode_prelude(
     status: int, headers: Iterable[tuple[bytes, bytes]], *, bodiless: bool = False
 ) -> bytes:
     """
-    Return the metadata of the response as JSON, and the delimiter.
+    Return the response's metadata as JSON, followed by the delimiter.
 
-    Repeated headers are joined by a comma (RFC 9110, 5.3); `set-cookie`, which must not be, goes
-    to `cookies`. Names come out in lower case; bytes are read as Latin-1. A `content-length` that
-    the filler byte would belie is left out; it is optional wherever it is allowed (RFC 9110, 8.6).
+    Repeated headers are joined by commas (RFC 9110, 5.3), except `set-cookie`, which goes to
+    `cookies`. Names become lower case; bytes are Latin-1. A `content-length` that the filler
+    byte would contradict is left out, as it is always optional (RFC 9110, 8.6).
 
     Raises:
         PreludeTooLargeError: Prelude and delimiter would reach 16 KB.
@@ -66,13 +66,12 @@ class ResponseEncoder:
     The payload of one response, message by message.
 
     Answers to HEAD, and with status 204 or 304, have no body (RFC 9110, 6.4.1): what the app sends
-    for one is dropped, as ASGI servers do. No payload ends behind its delimiter: where the app has
-    sent no byte of a body, `FILLER` stands for it.
+    is dropped, as by other ASGI servers. If the app sends no byte of a body, `FILLER` is sent.
 
     Attributes:
         started: The app has sent `http.response.start`.
         complete: The app has sent its last byte.
-        bodiless: What the client gets has no body, whatever the app sends.
+        bodiless: The client gets no body, whatever the app sends.
     """
 
     def __init__(self, method: str) -> None:
@@ -85,12 +84,12 @@ class ResponseEncoder:
 
     def encode(self, message: Message) -> bytes:
         """
-        Return the bytes that `message` adds to the payload: the prelude, or a part of the body.
+        Return what `message` adds to the payload: the prelude or a part of the body.
 
         Raises:
-            UnexpectedMessageError: Not a message that ASGI allows now, or a body that is longer or
-                shorter than its `content-length`.
-            PreludeTooLargeError: As `encode_prelude`; the app may still send another start.
+            UnexpectedMessageError: ASGI does not allow the message at this point, or the body is
+                longer or shorter than its `content-length`.
+            PreludeTooLargeError: See `encode_prelude`; the app may still send another start.
         """
         kind = message["type"]
         if kind == "http.response.body" and self.started and not self.complete:
@@ -124,7 +123,7 @@ class ResponseEncoder:
 
     def finish(self) -> bytes:
         """
-        Note that the app has sent its last byte; return what the payload still lacks.
+        Mark the body as complete; return what the payload still lacks.
 
         Raises:
             UnexpectedMessageError: The body is shorter than its `content-length`.
@@ -134,7 +133,7 @@ class ResponseEncoder:
         return self.filler()
 
     def filler(self) -> bytes:
-        """Return `FILLER` where the payload would end behind its delimiter, else nothing."""
+        """Return `FILLER` if the payload has no byte of a body, else nothing."""
         if self._has_bytes:
             return b""
         self._has_bytes = True

@@ -1,4 +1,4 @@
-"""The runtime's life: startup, pollers, shutdown."""
+"""The runtime: startup, pollers, shutdown."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from lambda_asgi.lifespan import Lifespan
 from lambda_asgi.runtime_api import Invocation, RuntimeApi
 
 SHUTDOWN_GRACE_S = 0.3
-"""What Lambda reserves for the runtime of a function with an external extension."""
+"""The time that Lambda allows a runtime if the function has an external extension."""
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Runtime:
     Attributes:
         app: The ASGI app.
         address: `host:port` of the Runtime API.
-        concurrency: How many invocations run at once on the one event loop, each with its poller.
+        concurrency: How many invocations run at once on the event loop, each with its poller.
         grace_s: How long running invocations and the app's shutdown may take after a signal. Lambda
             sends SIGTERM only where an extension is registered, and kills the process 300 ms later,
             500 ms with an internal one.
@@ -47,14 +47,14 @@ class Runtime:
         Run the app's lifespan startup.
 
         Raises:
-            LifespanStartupError: The app says that it cannot start.
+            LifespanStartupError: The app reported that it cannot start.
         """
         self._lifespan = Lifespan(self.app)
         await self._lifespan.startup()
 
     async def serve(self) -> None:
         """
-        Answer invocations until a signal comes, then let the running ones end and shut down.
+        Answer invocations until a signal arrives; then let the running ones end, and shut down.
 
         Raises:
             RuntimeApiError: The Runtime API gave no further event; the process must end.
@@ -75,8 +75,8 @@ class Runtime:
         self._stopping = True
         for idle in self._polling:
             idle.cancel()
-        # Most of the time is the app's, whose shutdown can end what still runs with a last word; a
-        # cancelled response could not. A sixth is left for the process to end.
+        # Most of the time goes to the app's shutdown, which can end its responses properly, as a
+        # cancellation could not. A sixth is left for the process to end.
         await asyncio.wait(pollers, timeout=self.grace_s / 6)
         await self._shut_down_app()
         _, late = await asyncio.wait(pollers, timeout=self.grace_s / 6)
@@ -106,7 +106,7 @@ class Runtime:
                     invocation = await api.next_invocation()
                 finally:
                     self._polling.discard(task)
-                # In a task of its own: context variables that the app sets end with it.
+                # In a task of its own, so that context variables that the app sets end with it.
                 await asyncio.create_task(self._run(invocation, api))
         finally:
             api.close()

@@ -1,4 +1,4 @@
-"""The Lambda Runtime API, version 2018-06-01, as a client sees it."""
+"""A client of the Lambda Runtime API, version 2018-06-01."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Invocation:
     """
     One event to answer.
 
-    `attempt_id` is `Lambda-Runtime-Invocation-Id`, which newer Runtime APIs send and want back.
+    `attempt_id` is `Lambda-Runtime-Invocation-Id`, which newer Runtime APIs send and expect back.
     """
 
     context: LambdaContext
@@ -26,10 +26,10 @@ class Invocation:
 
 class RuntimeApi:
     """
-    One poller's view of the Runtime API.
+    One poller's client of the Runtime API.
 
-    Calls go over one kept-alive connection, reopened when the server has dropped it; each streamed
-    response gets its own. Not for use by two tasks at a time.
+    Calls use one kept-alive connection, reopened if the server has dropped it; each streamed
+    response gets its own. Not for concurrent use.
     """
 
     def __init__(self, address: str) -> None:
@@ -41,7 +41,7 @@ class RuntimeApi:
 
     async def next_invocation(self) -> Invocation:
         """
-        Wait for an event, without a time limit: the process may be frozen meanwhile.
+        Wait for an event without a time limit: the process may be frozen meanwhile.
 
         Raises:
             RuntimeApiError: The Runtime API is gone or gave no event. The process should end.
@@ -61,20 +61,20 @@ class RuntimeApi:
         _accepted(await self._call("POST", path, headers, result))
 
     async def report_error(self, invocation: Invocation, report: ErrorReport) -> None:
-        """Answer with an error; allowed only while no byte of a response has been sent."""
+        """Answer with an error; allowed only before the first byte of a response."""
         path = f"/invocation/{invocation.context.aws_request_id}/error"
         await self._report(path, report, _attempt(invocation))
 
     async def report_init_error(self, report: ErrorReport) -> None:
-        """Say that this process cannot serve; it must end afterwards."""
+        """Report that this process cannot serve; it must end afterwards."""
         await self._report("/init/error", report)
 
     async def restore_next(self) -> None:
-        """Say that the snapshot may be taken; returns in the restored process."""
+        """Allow the snapshot to be taken; return in the restored process."""
         _accepted(await self._call("GET", "/restore/next"))
 
     async def report_restore_error(self, report: ErrorReport) -> None:
-        """Say that a hook failed after the restore; the process must end afterwards."""
+        """Report that a hook failed after the restore; the process must end afterwards."""
         await self._report("/restore/error", report)
 
     async def connect(self) -> Connection:
@@ -111,7 +111,7 @@ class RuntimeApi:
     async def _report(
         self, path: str, report: ErrorReport, headers: list[tuple[str, str]] | None = None
     ) -> None:
-        # The content type by which the documentation tells an error from a result.
+        # The documentation tells an error from a result by this content type.
         fields = [
             ("Content-Type", "application/vnd.aws.lambda.error+json"),
             ("Lambda-Runtime-Function-Error-Type", report.header_type),
@@ -134,8 +134,8 @@ class RuntimeApi:
             try:
                 return await self._connection.exchange(request, body)
             except RuntimeApiError:
-                # A server may drop an idle connection just as we write; that is no answer yet, and
-                # a second report on one invocation is refused, not taken twice.
+                # A server may drop an idle connection just as we write. Sending again is safe: the
+                # Runtime API refuses a second report on one invocation.
                 pass
         self._connection = await self.connect()
         return await self._connection.exchange(request, body)

@@ -1,4 +1,4 @@
-"""SnapStart: the hooks around a snapshot, run as the managed runtime runs them."""
+"""SnapStart's hooks around a snapshot, run as by the managed runtime."""
 
 import importlib
 from collections.abc import Callable
@@ -8,13 +8,13 @@ _Hook = tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]
 
 
 def run_before_snapshot() -> None:
-    """Run what `snapshot_restore_py` has registered for before the snapshot, last one first."""
+    """Run the hooks that `snapshot_restore_py` has for before the snapshot, last one first."""
     for hook, args, kwargs in reversed(_registered("get_before_snapshot")):
         hook(*args, **kwargs)
 
 
 def run_after_restore() -> None:
-    """Run what `snapshot_restore_py` has registered for after the restore, in order."""
+    """Run the hooks that `snapshot_restore_py` has for after the restore, in order."""
     for hook, args, kwargs in _registered("get_after_restore"):
         hook(*args, **kwargs)
 

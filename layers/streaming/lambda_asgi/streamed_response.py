@@ -1,4 +1,4 @@
-"""One streamed response: when which bytes leave."""
+"""One streamed response, and when its bytes are sent."""
 
 import asyncio
 import logging
@@ -11,8 +11,8 @@ from lambda_asgi.connection import Connection
 from lambda_asgi.errors import ErrorReport, RuntimeApiError
 from lambda_asgi.response import ResponseEncoder
 
-# Past this a burst is written, and other tasks get their turn: an app that never waits must not
-# stall the other streams of the process.
+# Past this a burst is written and other tasks run: an app that never waits must not stall the other
+# streams of the process.
 _MAX_BURST_BYTES = 16 * 1024
 
 _logger = logging.getLogger(__name__)
@@ -22,12 +22,12 @@ class StreamedResponse:
     """
     Sends an app's messages as chunks over a connection of their own.
 
-    The first body message of a loop turn leaves at once, together with the prelude if that is
-    still here; those that follow in the same turn leave in one chunk when it ends. A prelude
-    without a body message leaves when its turn ends.
+    The first body message in a tick of the event loop is sent at once, together with the prelude if
+    that is still pending; those that follow in the same tick are sent in one chunk when it ends. A
+    prelude without a body message is sent when its tick ends.
 
-    Once the connection breaks, what the app sends is discarded and the app runs on, as it does
-    on Lambda when the client goes away.
+    After the connection breaks, what the app sends is discarded and the app runs on, as on Lambda
+    when the client goes away.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class StreamedResponse:
         self._connection: Connection | None = None
         self._pending: list[bytes] = []
         self._pending_bytes = 0
-        self._turn_open = False
+        self._in_tick = False
         self._ended = False
         self._finished = asyncio.Event()
 
@@ -52,20 +52,20 @@ class StreamedResponse:
 
     @property
     def complete(self) -> bool:
-        """Whether the app has sent its last byte, or the answer has ended without it."""
+        """Whether the app has sent its last byte, or the response has ended without it."""
         return self._ended or self._encoder.complete
 
     async def send(self, message: Message) -> None:
-        """Take one ASGI message; waits while the socket's buffer is full."""
+        """Send one ASGI message; wait while the socket's buffer is full."""
         was_started = self._encoder.started
         self._add(self._encoder.encode(message))
         if not was_started:
             await self._open()
         elif self._encoder.complete:
             self._end([])
-        elif not self._turn_open:
+        elif not self._in_tick:
             self._flush()
-            self._close_turn_later()
+            self._end_tick_later()
         elif self._pending_bytes >= _MAX_BURST_BYTES:
             self._flush()
             await asyncio.sleep(0)
@@ -78,7 +78,7 @@ class StreamedResponse:
 
     def end(self) -> None:
         """
-        End the body where the app has left it; nothing to do when it has ended it itself.
+        End the body if the app has not done so itself.
 
         Raises:
             UnexpectedMessageError: The body is shorter than its `content-length`.
@@ -88,24 +88,24 @@ class StreamedResponse:
         self._end([])
 
     def fail(self, report: ErrorReport) -> None:
-        """Send what is there and end the body with error trailers."""
+        """Send what is pending, and end the body with error trailers."""
         self._encoder.complete = True
         self._add(self._encoder.filler())
         self._end(report.trailers())
 
     def discard(self) -> None:
-        """Drop the connection, and with it a response of which no byte was sent."""
+        """Drop the connection and the response, of which no byte was sent."""
         self._pending.clear()
         if self._connection is not None:
             self._connection.close()
 
     async def acknowledged(self) -> None:
         """
-        Wait until the Runtime API has taken the whole response.
+        Wait until the Runtime API has accepted the whole response.
 
         Raises:
-            RuntimeApiError: It refused it, or the connection broke; the response cannot be sent
-                again.
+            RuntimeApiError: It refused the response, or the connection broke; the response cannot
+                be sent again.
         """
         if self._connection is None:
             raise RuntimeApiError("The Runtime API could not be reached for the response.")
@@ -122,14 +122,14 @@ class StreamedResponse:
         except RuntimeApiError:
             _logger.exception("The response cannot be sent.")
             return
-        asyncio.get_running_loop().call_soon(self._close_turn)
+        asyncio.get_running_loop().call_soon(self._end_tick)
 
-    def _close_turn_later(self) -> None:
-        self._turn_open = True
-        asyncio.get_running_loop().call_soon(self._close_turn)
+    def _end_tick_later(self) -> None:
+        self._in_tick = True
+        asyncio.get_running_loop().call_soon(self._end_tick)
 
-    def _close_turn(self) -> None:
-        self._turn_open = False
+    def _end_tick(self) -> None:
+        self._in_tick = False
         if self._encoder.bodiless and not self._ended:
             self._add(self._encoder.filler())
             self._end([])
@@ -166,7 +166,7 @@ class StreamedResponse:
         if self._connection is None or self._connection.over:
             return None
         if not self.bytes_sent:
-            # Not before: once the Runtime API has seen a response begin, it takes no error for it.
+            # Not earlier: once a response has begun, the Runtime API accepts no error for it.
             self.bytes_sent = True
             self._connection.begin(self._head)
         return self._connection

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.bedrock import BedrockServer, bedrock_server
 from tests.mcp_server.scripted import ScriptedServer, scripted_server
 
 
@@ -23,3 +24,12 @@ def server(_servers: tuple[ScriptedServer, ScriptedServer]) -> ScriptedServer:
 def other(_servers: tuple[ScriptedServer, ScriptedServer]) -> ScriptedServer:
     """Return a second one."""
     return _servers[1].reset()
+
+
+@pytest.fixture
+def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
+    """Serve a stand-in for Bedrock that boto3 finds by its environment."""
+    with bedrock_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server

@@ -18,7 +18,7 @@ from agentrun.domain.events import ContentDelta, EngineEvent, ToolEnd, ToolError
 from agentrun.domain.turns import Resumption
 from tests.fakes.engine_outputs import outputs_of
 from tests.mcp_server.scripted import Asked, ScriptedServer, hangs, text, tool
-from tests.unit.agent_catalog.conftest import Bench, calling
+from tests.unit.agent_catalog.conftest import Rig, calling
 
 pytestmark = pytest.mark.anyio
 
@@ -38,16 +38,16 @@ class Engine:
     ) -> None:
         entry = {"url": server.url, "tools": ["echo", "ping"], "timeout_s": 5} | fields
         more = f"mcp: {json.dumps([entry])}\n"
-        self.bench = Bench(folder, FunctionModel(stream_function=calls), more)
+        self.rig = Rig(folder, FunctionModel(stream_function=calls), more)
 
     async def run(self, **fields: Any) -> list[EngineEvent]:
         """Return what a run says of its tools, and its text."""
         shown = (ToolStart, ToolEnd, ToolError, ContentDelta)
-        return [event for event in await self.bench.run(**fields) if isinstance(event, shown)]
+        return [event for event in await self.rig.run(**fields) if isinstance(event, shown)]
 
     async def resume(self, action: ApprovalAction) -> list[EngineEvent]:
         """Decide the call that the last run waits for, and go on."""
-        paused = self.bench.paused
+        paused = self.rig.paused
         decisions = tuple(Decision(id=call.id, action=action) for call in paused.pending)
         return await self.run(resumption=Resumption(state=paused.state, decisions=decisions))
 
@@ -60,7 +60,7 @@ DONE = ContentDelta(text="done")
 async def test_a_call_starts_and_ends(tmp_path: Path, server: ScriptedServer) -> None:
     engine = Engine(tmp_path, server)
     assert await engine.run() == [START, END, DONE]
-    assert engine.bench.ended
+    assert engine.rig.ended
     assert server.names()[-1] == "DELETE"
 
 
@@ -71,7 +71,7 @@ async def test_a_call_that_fails_is_an_error_of_the_tool_only(
     error = ToolError(id="call-0", name="echo", error="No such page.")
     engine = Engine(tmp_path, server)
     assert await engine.run() == [START, error, DONE]
-    assert engine.bench.error is None
+    assert engine.rig.error is None
 
 
 async def test_a_server_that_is_down_does_not_fail_the_run(
@@ -83,13 +83,13 @@ async def test_a_server_that_is_down_does_not_fail_the_run(
     assert (start, done) == (START, DONE)
     assert isinstance(error, ToolError)
     assert error.error.startswith("Unknown tool name: 'echo'.")
-    assert engine.bench.ended
+    assert engine.rig.ended
 
 
 async def test_an_approved_call_starts_only_then(tmp_path: Path, server: ScriptedServer) -> None:
     engine = Engine(tmp_path, server, approval=["echo"])
     assert await engine.run() == []
-    assert [call.tool for call in engine.bench.paused.pending] == ["echo"]
+    assert [call.tool for call in engine.rig.paused.pending] == ["echo"]
     assert "tools/call" not in server.names()
     assert await engine.resume(ApprovalAction.APPROVE) == [START, END, DONE]
 
@@ -103,7 +103,7 @@ async def test_an_approved_call_reaches_the_server_by_its_own_names(
     called = {"arguments": {"filter": "a"}}
     engine = Engine(tmp_path, server, approval=["echo"], calls=calling(("echo", called)))
     await engine.run()
-    assert [call.arguments for call in engine.bench.paused.pending] == [called]
+    assert [call.arguments for call in engine.rig.paused.pending] == [called]
     assert await engine.resume(ApprovalAction.APPROVE) == [
         ToolStart(id="call-0", name="echo", arguments=called),
         ToolEnd(id="call-0", name="echo", result='{"$filter": "a"}'),
@@ -127,13 +127,13 @@ async def test_a_pause_is_not_lost_while_the_server_is_down(
 ) -> None:
     engine = Engine(tmp_path, server, approval=["echo"])
     await engine.run()
-    paused = engine.bench.paused
+    paused = engine.rig.paused
     server.answers["initialize"] = lambda _: Response(status_code=503)
     assert await engine.resume(ApprovalAction.APPROVE) == []
-    assert isinstance(engine.bench.error, CannotResumeError)
+    assert isinstance(engine.rig.error, CannotResumeError)
     assert "tools/call" not in server.names()
     server.reset()
-    engine.bench.ending = paused
+    engine.rig.ending = paused
     assert await engine.resume(ApprovalAction.APPROVE) == [START, END, DONE]
 
 
@@ -141,8 +141,8 @@ async def test_a_run_that_is_closed_ends_its_session(
     tmp_path: Path, server: ScriptedServer
 ) -> None:
     server.answers["tools/call"] = hangs
-    bench = Engine(tmp_path, server, timeout_s=60).bench
-    async with aclosing(outputs_of(bench.engine, bench.task("go"))) as outputs:
+    rig = Engine(tmp_path, server, timeout_s=60).rig
+    async with aclosing(outputs_of(rig.engine, rig.task("go"))) as outputs:
         async for output in outputs:
             if isinstance(output, ToolStart):
                 break
@@ -168,14 +168,14 @@ async def test_runs_at_the_same_time_have_sessions_of_their_own(
 
 
 async def test_callers_are_told_of_the_tools(tmp_path: Path, server: ScriptedServer) -> None:
-    agent = Engine(tmp_path, server, approval=["ping"]).bench.catalog.agent("sample")
+    agent = Engine(tmp_path, server, approval=["ping"]).rig.catalog.agent("sample")
     listed = {tool.name: tool.requires_approval for tool in agent.tools}
     assert (listed["echo"], listed["ping"]) == (False, True)
     assert server.asked == []
 
 
 async def test_names_that_clash_stop_the_service(tmp_path: Path, server: ScriptedServer) -> None:
-    with pytest.raises(CatalogError, match=r"sample.yaml:\d+: mcp.0: 'add' is there twice"):
+    with pytest.raises(CatalogError, match=r"sample.yaml:\d+: mcp.0: 'add' appears twice"):
         Engine(tmp_path, server, tools=["echo", "add"])
 
 
@@ -192,6 +192,6 @@ async def test_a_result_is_never_too_deep_for_the_conversation_that_keeps_it(
     (_, end, _) = await engine.run()
     assert isinstance(end, ToolEnd)
     assert end.result == (json.loads(nested) if levels == 60 else nested)
-    kept = engine.bench.ended.messages
+    kept = engine.rig.ended.messages
     assert kept is not None
     assert nested in str(loaded(kept)).replace(" ", "")

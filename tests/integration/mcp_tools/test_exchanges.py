@@ -1,7 +1,6 @@
 """Odd tools and answers, from a server over a socket to Bedrock as the real boto3 sends it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from agentrun.domain.events import ContentDelta, ToolEnd, ToolStart
-from tests.bedrock import BedrockServer, Reply, Text, ToolUse, bedrock_server
+from tests.bedrock import BedrockServer, Reply, Text, ToolUse
 from tests.bedrock.engine_run import EngineRun, Runner
 from tests.integration.mcp_tools.exchanges import ANSWERS, PARAMETERS, Answer, Parameters
 from tests.mcp_server.scripted import ScriptedServer, tool
@@ -21,14 +20,6 @@ CLAUDE = "bedrock:global.anthropic.claude-sonnet-5-5"
 NOVA = "bedrock:eu.amazon.nova-pro-v1:0"
 PAGE = Path(__file__).resolve().parents[3] / "docs/mcp.md"
 DONE = ContentDelta(text="done")
-
-
-@pytest.fixture
-def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
-    with bedrock_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 async def run(

@@ -33,7 +33,7 @@ approval: [launch, land]
 """
 
 
-class Bench:
+class Rig:
     """Runs the sample agent; `ending` is how the turn has ended, `error` why it has failed."""
 
     def __init__(self, folder: Path, model: Model, more: str = "") -> None:
@@ -86,15 +86,15 @@ def chat() -> Chat:
     return Chat()
 
 
-class MakeBench(Protocol):
-    """Builds a bench from a model's stream; `more` is added to the agent's file."""
+class RigFor(Protocol):
+    """Builds a rig from a model's stream; `more` is added to the agent's file."""
 
-    def __call__(self, stream: StreamFunctionDef, more: str = "") -> Bench: ...
+    def __call__(self, stream: StreamFunctionDef, more: str = "") -> Rig: ...
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> MakeBench:
-    return lambda stream, more="": Bench(tmp_path, FunctionModel(stream_function=stream), more)
+def rig_for(tmp_path: Path) -> RigFor:
+    return lambda stream, more="": Rig(tmp_path, FunctionModel(stream_function=stream), more)
 
 
 def calling(*calls: tuple[str, Any], then: str = "done") -> StreamFunctionDef:
@@ -114,3 +114,27 @@ def calling(*calls: tuple[str, Any], then: str = "done") -> StreamFunctionDef:
         }
 
     return stream
+
+
+class Watched:
+    """A model that records what it is sent, and answers as another one does."""
+
+    def __init__(self, stream: StreamFunctionDef) -> None:
+        self.seen: list[list[ModelMessage]] = []
+        self.infos: list[AgentInfo] = []
+        self._stream = stream
+
+    async def __call__(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        self.seen.append(list(messages))
+        self.infos.append(info)
+        async for delta in self._stream(messages, info):
+            yield delta
+
+    def returns(self) -> dict[str, ToolReturnPart]:
+        parts = (part for message in self.seen[-1] for part in message.parts)
+        return {part.tool_call_id: part for part in parts if isinstance(part, ToolReturnPart)}
+
+
+async def silent(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[str]:
+    """A model that says `ok` to everything."""
+    yield "ok"

@@ -194,25 +194,18 @@ def _judge(
 
 
 @given(path=paths, query=queries, sent=headers, body=bodies)
-def test_any_payload_2_event_is_a_request(
+def test_any_event_is_a_request(
     path: str, query: dict[str, list[str]], sent: dict[str, str], body: bytes
 ) -> None:
+    encoded = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
     event = function_url_event(quote(path), "POST", urlencode(query, doseq=True))
-    event |= {"headers": sent, "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-    _judge(event, path, query, sent, body)
-
-
-@given(path=paths, query=queries, sent=headers, body=bodies)
-def test_any_payload_1_event_is_a_request(
-    path: str, query: dict[str, list[str]], sent: dict[str, str], body: bytes
-) -> None:
+    _judge(event | {"headers": sent} | encoded, path, query, sent, body)
     event = rest_event(
         quote(path),
         headers=sent,
         multiValueHeaders={name: [value] for name, value in sent.items()},
         queryStringParameters={name: found[-1] for name, found in query.items()} or None,
         multiValueQueryStringParameters=query or None,
-        body=base64.b64encode(body).decode(),
-        isBase64Encoded=True,
+        **encoded,
     )
     _judge(event, path, query, sent, body)

@@ -11,11 +11,6 @@ from lambda_asgi.lifespan import Lifespan
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_startup_and_shutdown_reach_the_app_in_order() -> None:
     seen = []
 

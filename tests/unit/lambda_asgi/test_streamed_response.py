@@ -26,22 +26,22 @@ HEAD = h11.Request(
 INVOCATION = Invocation(context_from_headers({"lambda-runtime-aws-request-id": "r"}), b"")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def body(data: bytes, *, more: bool = True) -> dict[str, object]:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-def opened(method: str = "GET") -> tuple[StreamedResponse, Connection, RecordingTransport]:
+async def begun(
+    method: str = "GET",
+) -> tuple[StreamedResponse, Connection, RecordingTransport]:
+    """Return a response whose app has sent its start."""
     connection, transport = connected()
 
     async def connect() -> Connection:
         return connection
 
-    return StreamedResponse(method, HEAD, connect), connection, transport
+    response = StreamedResponse(method, HEAD, connect)
+    await response.send(START)
+    return response, connection, transport
 
 
 def chunks(transport: RecordingTransport) -> list[bytes]:
@@ -57,31 +57,22 @@ def chunks(transport: RecordingTransport) -> list[bytes]:
     return payloads
 
 
-async def test_the_prelude_leaves_with_the_first_body_message() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+@pytest.mark.parametrize("first", [b"first", b""])
+async def test_the_prelude_leaves_with_the_first_body_message(first: bytes) -> None:
+    response, _, transport = await begun()
     assert transport.writes == []
-    await response.send(body(b"first"))
-    assert chunks(transport) == [PRELUDE + b"first"]
+    await response.send(body(first))
+    assert chunks(transport) == [PRELUDE + first]
 
 
-async def test_the_prelude_leaves_alone_when_the_turn_ends() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+async def test_the_prelude_leaves_alone_when_the_tick_ends() -> None:
+    _, _, transport = await begun()
     await asyncio.sleep(0)
     assert chunks(transport) == [PRELUDE]
 
 
-async def test_an_empty_first_message_releases_the_prelude() -> None:
-    response, _, transport = opened()
-    await response.send(START)
-    await response.send(body(b""))
-    assert chunks(transport) == [PRELUDE]
-
-
-async def test_a_message_in_a_turn_of_its_own_leaves_at_once() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+async def test_a_message_in_a_tick_of_its_own_leaves_at_once() -> None:
+    response, _, transport = await begun()
     for part in (b"1", b"2", b"3"):
         await response.send(body(part))
         assert chunks(transport)[-1].endswith(part)
@@ -89,9 +80,8 @@ async def test_a_message_in_a_turn_of_its_own_leaves_at_once() -> None:
     assert chunks(transport) == [PRELUDE + b"1", b"2", b"3"]
 
 
-async def test_what_follows_in_the_same_turn_leaves_in_one_chunk() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+async def test_what_follows_in_the_same_tick_leaves_in_one_chunk() -> None:
+    response, _, transport = await begun()
     for part in (b"1", b"2", b"3"):
         await response.send(body(part))
     assert chunks(transport) == [PRELUDE + b"1"]
@@ -100,8 +90,7 @@ async def test_what_follows_in_the_same_turn_leaves_in_one_chunk() -> None:
 
 
 async def test_the_last_message_leaves_with_the_end_of_the_body() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+    response, _, transport = await begun()
     await response.send(body(b"1"))
     await response.send(body(b"2"))
     await response.send(body(b"3", more=False))
@@ -110,8 +99,7 @@ async def test_the_last_message_leaves_with_the_end_of_the_body() -> None:
 
 
 async def test_a_burst_without_end_lets_other_tasks_run() -> None:
-    response, _, _ = opened()
-    await response.send(START)
+    response, _, _ = await begun()
     others_ran = asyncio.Event()
     asyncio.get_running_loop().call_soon(others_ran.set)
     sent = 0
@@ -122,8 +110,7 @@ async def test_a_burst_without_end_lets_other_tasks_run() -> None:
 
 
 async def test_send_waits_while_the_socket_is_full() -> None:
-    response, connection, transport = opened()
-    await response.send(START)
+    response, connection, transport = await begun()
     connection.pause_writing()
     sending = asyncio.create_task(response.send(body(b"1")))
     for _ in range(5):
@@ -135,8 +122,7 @@ async def test_send_waits_while_the_socket_is_full() -> None:
 
 
 async def test_a_sender_is_released_when_the_connection_breaks() -> None:
-    response, connection, transport = opened()
-    await response.send(START)
+    response, connection, transport = await begun()
     await response.send(body(b"1"))
     connection.pause_writing()
     sending = asyncio.create_task(response.send(body(b"2")))
@@ -150,9 +136,11 @@ async def test_a_sender_is_released_when_the_connection_breaks() -> None:
         await response.acknowledged()
 
 
-async def test_nothing_is_sent_before_the_first_byte_so_that_an_error_still_can_be() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_nothing_is_sent_before_the_first_byte_so_that_an_error_still_can_be(
+    method: str,
+) -> None:
+    response, _, transport = await begun(method)
     assert not response.bytes_sent
     response.discard()
     await asyncio.sleep(0)
@@ -161,8 +149,7 @@ async def test_nothing_is_sent_before_the_first_byte_so_that_an_error_still_can_
 
 
 async def test_a_failure_ends_the_body_with_trailers() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+    response, _, transport = await begun()
     await response.send(body(b"1"))
     await response.send(body(b"2"))
     response.fail(ErrorReport("ValueError", "m"))
@@ -172,15 +159,13 @@ async def test_a_failure_ends_the_body_with_trailers() -> None:
 
 
 async def test_an_app_that_only_starts_gets_a_whole_response() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+    response, _, transport = await begun()
     response.end()
     assert decode(transport.written) == (PRELUDE + FILLER, {})
 
 
-async def test_an_answer_without_a_body_ends_with_its_turn_and_the_app_runs_on() -> None:
-    response, _, transport = opened("HEAD")
-    await response.send(START)
+async def test_an_answer_without_a_body_ends_with_its_tick_and_the_app_runs_on() -> None:
+    response, _, transport = await begun("HEAD")
     assert transport.writes == []
     await asyncio.sleep(0)
     assert decode(transport.written) == (PRELUDE + FILLER, {})
@@ -195,17 +180,8 @@ async def test_an_answer_without_a_body_ends_with_its_turn_and_the_app_runs_on()
     assert len(transport.writes) == written
 
 
-async def test_an_error_can_be_reported_until_the_turn_of_a_bodiless_start_ends() -> None:
-    response, _, transport = opened("HEAD")
-    await response.send(START)
-    response.discard()
-    await asyncio.sleep(0)
-    assert transport.writes == []
-
-
 async def test_a_failure_behind_the_prelude_is_not_the_end_of_the_payload() -> None:
-    response, _, transport = opened()
-    await response.send(START)
+    response, _, transport = await begun()
     await asyncio.sleep(0)
     response.fail(ErrorReport("ValueError", "m"))
     payload, trailers = decode(transport.written)
@@ -214,8 +190,7 @@ async def test_a_failure_behind_the_prelude_is_not_the_end_of_the_payload() -> N
 
 
 async def test_an_early_answer_ends_the_writing_and_is_the_result() -> None:
-    response, connection, transport = opened()
-    await response.send(START)
+    response, connection, transport = await begun()
     await response.send(body(b"1"))
     connection.data_received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
     written = len(transport.writes)
@@ -239,11 +214,10 @@ async def test_without_a_connection_the_app_runs_on() -> None:
 
 
 async def _stream(parts: list[tuple[bytes, bool]], *, ended_by_app: bool) -> bytes:
-    response, _, transport = opened()
-    await response.send(START)
-    for data, turn_ends in parts:
+    response, _, transport = await begun()
+    for data, tick_ends in parts:
         await response.send(body(data))
-        if turn_ends:
+        if tick_ends:
             await asyncio.sleep(0)
     if ended_by_app:
         await response.send(body(b"", more=False))

@@ -1,8 +1,8 @@
 """
-A tool's parameters as every provider takes them, and the way back to what its server takes.
+A tool's parameters in a form that every provider accepts, and the way back to its server's form.
 
-Anthropic's models, on Bedrock too, refuse a request with a tool whose schema has a combinator at
-its top, or a property whose name has other characters than `[a-zA-Z0-9_.-]` or more than 64.
+Anthropic's models, also on Bedrock, refuse a request with a tool whose schema has a combinator at
+the top, or a property name with more than 64 characters or others than `[a-zA-Z0-9_.-]`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ from agent_catalog.binding.schema import (
 )
 from agent_catalog.tool_names import is_property_name, plain_property_name, with_hash
 
-# Anthropic refuses the first three, and OpenAI `not` and `enum` too. Beside the last two there may
-# be no type, and Bedrock wants the type `object`.
+# Anthropic refuses the first three, OpenAI also `not` and `enum`. Beside the last two there may be
+# no type, and Bedrock requires the type `object`.
 _NOT_AT_THE_TOP = ("anyOf", "oneOf", "allOf", "not", "enum", "const", "$ref")
 _ALTERNATIVES = ("anyOf", "oneOf", "allOf", "prefixItems")
 _CONDITIONS = ("if", "then", "else")
@@ -34,10 +34,10 @@ _WRAPPER = "arguments"
 @dataclass(frozen=True)
 class ToolParameters:
     """
-    What a model is shown of a tool's parameters, as `schema`.
+    A tool's parameters, as the model sees them in `schema`.
 
-    `_renamed` has the shown names of properties by the server's own; `_wrapper` is the one property
-    that holds a schema which cannot stand at the top.
+    `_renamed` maps the server's names of properties to the model's; `_wrapper` is the property that
+    contains a schema which is not allowed at the top.
     """
 
     schema: Schema
@@ -51,7 +51,7 @@ class ToolParameters:
         Read the schema of a tool's arguments, whatever its server has sent.
 
         Raises:
-            UnusableSchemaError: No model can be given it; the message is a predicate of the tool.
+            UnusableSchemaError: No model can use it; the message says why.
         """
         own = read_schema(given)
         names = _names(own)
@@ -66,7 +66,7 @@ class ToolParameters:
         return cls(_wrapped(shown, wrapper), own, renamed, wrapper)
 
     def arguments(self, given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """Return what a model calls the tool with as the tool's server takes it."""
+        """Return a model's arguments in the form that the tool's server expects."""
         unwrapped = self._unwrapped(dict(given))
         if not self._renamed:
             return unwrapped
@@ -75,12 +75,12 @@ class ToolParameters:
 
     def _unwrapped(self, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if self._wrapper not in given:
-            # A model may miss the wrapper, and still mean the right thing.
+            # A model may leave out the wrapper and still mean the right thing.
             return given
         rest = {name: value for name, value in given.items() if name != self._wrapper}
         inner = given[self._wrapper]
         if isinstance(inner, str):
-            # Models write objects below the top as text now and then.
+            # Models sometimes write nested objects as text.
             try:
                 inner = from_json(inner)
             except ValueError:
@@ -110,7 +110,7 @@ class ToolParameters:
         }
 
     def _views(self, schemas: Sequence[Schema]) -> Iterator[Schema]:
-        """Yield all schemas that speak of the same value as these."""
+        """Yield all schemas that describe the same value as these."""
         waiting, seen = [*schemas], set[int]()
         while waiting:
             schema = waiting.pop()
@@ -153,7 +153,7 @@ def _rename(schema: Schema, renamed: Mapping[str, str]) -> Schema:
             note = f"The tool's own name for it is {name}."
             described = {**part, "description": f"{said} {note}" if said else note}
             _object(changed, "properties")[renamed[name]] = described
-            # It speaks of the names as they were.
+            # It describes the original names.
             changed.pop("propertyNames", None)
     changed |= _rename_required(changed, renamed)
     if isinstance(reference := changed.get("$ref"), str):
@@ -179,7 +179,7 @@ def _rename_required(schema: Schema, renamed: Mapping[str, str]) -> Schema:
 
 
 def _wrapped(schema: Schema, wrapper: str) -> Schema:
-    """Put a schema into the one property of another; definitions stay at the top."""
+    """Wrap a schema in the only property of another; definitions stay at the top."""
     definitions = schema.get("$defs")
     inner = {keyword: value for keyword, value in schema.items() if keyword != "$defs"}
     if not inner["properties"]:

@@ -1,9 +1,9 @@
 """
-The JSON Schema of a tool's arguments, made into one that every provider takes.
+The JSON Schema of a tool's arguments, made into one that every provider accepts.
 
-Anthropic's models take valid JSON Schema 2020-12 only, and refuse a whole request for one tool
-whose schema is not. What cannot be read is left out, so that a schema gets wider and never
-narrower: the tool's server checks the arguments itself.
+Anthropic's models accept only valid JSON Schema 2020-12, and refuse a whole request for one invalid
+schema. What cannot be read is left out, so that a schema only gets wider: the tool's server checks
+the arguments itself.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ Schema = dict[str, JsonValue]
 _Reader = Callable[[JsonValue, int], JsonValue]
 
 _TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
-# Deeper than any tool needs, and far from what libraries on the way to a provider can recurse into.
+# More than any tool needs, and far below the recursion limits of libraries on the way.
 _MAX_DEPTH = 24
-# They name the draft, or a base for references; only references within the schema are kept.
+# These name the draft or a base for references; only references within the schema are kept.
 _DROPPED = frozenset(
     {"$schema", "$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef"}
     | {"$recursiveAnchor", "$vocabulary", "additionalItems"}
@@ -31,18 +31,18 @@ _MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas", "$def
 
 
 class UnusableSchemaError(ValueError):
-    """No arguments of a tool can fit the schema, or none can be told; the message says why."""
+    """No arguments can fit the schema, or it cannot be read; the message says why."""
 
 
 def read_schema(given: JsonValue) -> Schema:
     """
-    Return a valid JSON Schema 2020-12 of an object that takes all that the given one takes.
+    Return a valid JSON Schema 2020-12 of an object that accepts all that the given one accepts.
 
     Args:
-        given: What a server has sent; nothing, or an empty list, stands for no parameters.
+        given: What a server has sent; None or an empty list means no parameters.
 
     Raises:
-        UnusableSchemaError: The schema is none of an object.
+        UnusableSchemaError: The schema is not one of an object.
     """
     if given is None or given == []:
         given = {}
@@ -52,13 +52,13 @@ def read_schema(given: JsonValue) -> Schema:
     types = schema.pop("type", "object")
     if "object" not in (types if isinstance(types, list) else [types]):
         raise UnusableSchemaError("its arguments are no object")
-    # OpenAI wants `properties` to be there.
+    # OpenAI requires `properties`.
     schema = {"type": "object", "properties": {}, **schema}
     return map_schemas(schema, lambda part: _without_lost_reference(part, schema))
 
 
 def map_schemas(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
-    """Return a schema as `read_schema` does, changed in all its parts, the innermost first."""
+    """Change a schema from `read_schema` in all its parts, the innermost first."""
     changed: Schema = {}
     for keyword, value in schema.items():
         if keyword in _ONE_SCHEMA and isinstance(value, dict):
@@ -77,19 +77,19 @@ def map_schemas(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
 
 
 def pointer_tokens(reference: str) -> list[str]:
-    """Return the steps of a reference into its own schema, `#/a/b` (RFC 6901)."""
+    """Split a reference into its own schema, `#/a/b`, into its steps (RFC 6901)."""
     return [
         unquote(token).replace("~1", "/").replace("~0", "~") for token in reference.split("/")[1:]
     ]
 
 
 def pointer_of(tokens: list[str]) -> str:
-    """Return the reference that these steps make."""
+    """Join steps to a reference."""
     return "/".join(["#", *(token.replace("~", "~0").replace("/", "~1") for token in tokens)])
 
 
 def resolve(reference: JsonValue, root: Schema) -> Schema | None:
-    """Return the part of a schema that a reference leads to; None where that is no schema."""
+    """Return the part of a schema that a reference leads to; None if that is not a schema."""
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
         return None
     tokens = iter(pointer_tokens(reference))
@@ -121,7 +121,7 @@ def _subschema(given: JsonValue, depth: int) -> Schema:
         if keyword in _DROPPED:
             continue
         kept = _READERS.get(keyword, _anything)(value, depth + 1)
-        # None is no value that any of the keywords read here may have.
+        # None stands for an invalid value, except where null is valid.
         if kept is not None or keyword in {"const", "default"}:
             read[keyword] = kept
     return read
@@ -179,7 +179,7 @@ def _listed(value: JsonValue, depth: int) -> JsonValue:
 
 
 def _mapped(value: JsonValue, depth: int) -> JsonValue:
-    # An empty map of PHP's arrives as an empty list.
+    # PHP writes an empty map as an empty list.
     if value == []:
         return {}
     if not isinstance(value, dict):
@@ -188,7 +188,7 @@ def _mapped(value: JsonValue, depth: int) -> JsonValue:
 
 
 def _type(value: JsonValue, _: int) -> JsonValue:
-    # YAML's `[string, null]` has no name as its second.
+    # YAML reads `[string, null]` with None as its second item.
     names = (
         ["null" if name is None else name for name in value] if isinstance(value, list) else [value]
     )

@@ -1,4 +1,4 @@
-"""A client of MCP servers: as much of the protocol as tools need."""
+"""A client of MCP servers, with as much of the protocol as tools need."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -23,16 +23,16 @@ from agent_catalog.mcp.messages import (
 from agent_catalog.mcp.transport import McpTransport, SessionLostError, message_of
 
 _Message = TypeVar("_Message", bound=BaseModel)
-# Some servers name a next page for ever. With 100 tools a page this is more than any has.
+# Some servers always name a next page. At 100 tools a page, no server has this many.
 _MAX_PAGES = 100
 
 
 class _TimedOutError(McpError):
-    """The server took longer than it may."""
+    """The server exceeded the time-out."""
 
 
 class McpClient:
-    """One run's session with one server; calls may go on side by side."""
+    """One run's session with one server; calls may be concurrent."""
 
     def __init__(self, url: str, headers: Mapping[str, str], *, timeout_s: float) -> None:
         self._transport = McpTransport(url, headers)
@@ -42,14 +42,13 @@ class McpClient:
 
     async def open(self, wanted: Collection[str]) -> ToolListing:
         """
-        Begin the session, and ask for the tools of these names.
+        Begin the session, and list the tools of these names.
 
         Returns:
-            Those of them that the server has and a model can be given, and why others are not.
+            The tools that the server has and a model can use, and why others are missing.
 
         Raises:
-            McpError: The server failed before it had listed any of them, or took longer than the
-                time-out for all of it.
+            McpError: The server failed before it listed any of them, or exceeded the time-out.
         """
         with self._deadline():
             await self._initialize()
@@ -77,13 +76,12 @@ class McpClient:
         self, tool: str, arguments: JsonObject, *, before_sending: Callable[[], None]
     ) -> CallResult:
         """
-        Call a tool. A call that is given up, by the time-out or from outside, is cancelled there.
+        Call a tool; after a time-out or a cancellation, tell the server to cancel the call.
 
-        Whatever `before_sending` raises is raised here, and the call is not sent.
+        If `before_sending` raises, so does this, and the call is not sent.
 
         Raises:
-            McpError: The server failed, or took longer than the time-out. Whether it has done what
-                it was asked for is not known.
+            McpError: The server failed or exceeded the time-out; it may have made the call.
         """
         number = next(self._numbers)
         try:
@@ -91,20 +89,20 @@ class McpClient:
                 parameters: JsonObject = {"name": tool, "arguments": arguments}
                 answer = await self._request("tools/call", parameters, number, before_sending)
         except (asyncio.CancelledError, _TimedOutError):
-            # Revision 2025-11-25: a broken connection alone does not cancel a request.
+            # Revision 2025-11-25: closing the connection does not cancel a request.
             cancelled = message_of("notifications/cancelled", {"requestId": number})
             await self._transport.say_briefly(cancelled)
             raise
         return read_result(answer)
 
     async def close(self) -> None:
-        """End the session and its connections; takes half a second at most."""
+        """End the session and its connections, in half a second at most."""
         await self._transport.close()
 
     async def _initialize(self) -> None:
         offer: JsonObject = {
             "protocolVersion": OFFERED_VERSION,
-            # None of the things that a server could ask a client for.
+            # Nothing that a server could ask a client for.
             "capabilities": {},
             "clientInfo": {"name": "agentrun", "version": "1"},
         }
@@ -128,7 +126,7 @@ class McpClient:
         try:
             return await self._transport.request(method, parameters, number)
         except SessionLostError:
-            # A server may end a session at any time; a new one is asked for, once for all calls.
+            # A server may end a session at any time; all calls share one new session.
             async with self._renewal:
                 if self._transport.session == session:
                     await self._initialize()
@@ -137,7 +135,7 @@ class McpClient:
 
     @contextmanager
     def _deadline(self) -> Iterator[None]:
-        # None of the causes is chained: their texts may hold an address or a header.
+        # No cause is chained: its text may contain an address or a header.
         try:
             with anyio.fail_after(self._timeout_s):
                 yield

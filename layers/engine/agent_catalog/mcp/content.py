@@ -1,4 +1,4 @@
-"""Which tools of a server an agent can have, and what a model is given of their results."""
+"""What a model is told of a server's tools and of their results."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,13 +13,13 @@ from agent_catalog.mcp.messages import JsonObject
 
 _NOTHING = "The tool has returned nothing."
 _FAILED = "The tool has failed."
-# What says something of the answer, rather than being it.
+# Fields that describe the answer, rather than being it.
 _ABOUT = frozenset({"_meta", "isError", "content", "structuredContent", "resultType"})
 
 
 @dataclass(frozen=True)
 class CallResult:
-    """What a call gave; `failed` says that the tool itself has failed, and why is its content."""
+    """A call's result; if the tool itself has `failed`, the content says why."""
 
     content: JsonValue
     failed: bool = False
@@ -29,9 +29,9 @@ def read_result(result: JsonObject) -> CallResult:
     """
     Return what the model is told of the answer to `tools/call`, whatever the server has sent.
 
-    Servers differ in whether the text or the structured content holds what matters. Where both say
-    the same, the model is given the structure alone, where they differ, both. What is not text is
-    named, and left out: pictures and files would fill the conversation.
+    Servers differ in whether the text or the structured content is what matters. If both say the
+    same, the model gets only the structure; if they differ, both. Pictures and files are named and
+    left out: they would fill the conversation.
     """
     given = result.get("content")
     blocks = given if isinstance(given, list) else [given]
@@ -50,7 +50,7 @@ def read_result(result: JsonObject) -> CallResult:
 
 
 def _says(blocks: Sequence[JsonValue], structured: JsonValue) -> bool:
-    """Whether texts, and nothing else, say what a structure does."""
+    """Whether the blocks are texts that say the same as a structure."""
     texts = [block.get("text") for block in blocks if isinstance(block, dict)]
     written = [text for text in texts if isinstance(text, str)]
     if len(written) < len(blocks):
@@ -64,8 +64,7 @@ def _says(blocks: Sequence[JsonValue], structured: JsonValue) -> bool:
 
 
 def _unwrapped(structured: JsonValue) -> JsonValue:
-    # Until revision 2026-07-28 it had to be an object, so the protocol's libraries wrap every other
-    # value into this one key.
+    # Until revision 2026-07-28 it had to be an object, so libraries wrap other values in this key.
     if isinstance(structured, dict) and structured.keys() == {"result"}:
         return structured["result"]
     return structured
@@ -110,7 +109,7 @@ _MAX_DEFINITION_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class ToolDescription:
-    """A tool as its server describes it, in a form that every model can be given."""
+    """A tool as its server describes it, in a form that every model accepts."""
 
     name: str
     description: str
@@ -119,10 +118,10 @@ class ToolDescription:
     @classmethod
     def of(cls, name: str, tool: JsonObject) -> "ToolDescription":
         """
-        Read what a server says of a tool.
+        Read a server's description of a tool.
 
         Raises:
-            UnusableSchemaError: No model can be given it; the message says why.
+            UnusableSchemaError: No model can use it; the message says why.
         """
         described = cls(name, _description(tool), ToolParameters.of(tool.get("inputSchema")))
         fault = fault_of_size(described.description, described.parameters.schema)
@@ -133,10 +132,10 @@ class ToolDescription:
 
 class ToolListing:
     """
-    The tools of the wanted names that a server has listed so far.
+    The wanted tools that a server has listed so far.
 
-    `found` has those that can be used, `repeated` the names that the server has listed again: the
-    first description that can be used counts.
+    `found` has the usable ones; `repeated` the names that were listed again: the first usable
+    description counts.
     """
 
     def __init__(self, wanted: Collection[str]) -> None:
@@ -148,7 +147,7 @@ class ToolListing:
 
     @property
     def complete(self) -> bool:
-        """Whether there is nothing more to look for."""
+        """Whether all wanted tools are found."""
         return self._wanted == self.found.keys()
 
     def add(self, tools: Iterable[JsonValue]) -> None:
@@ -166,12 +165,12 @@ class ToolListing:
                 self._faults[name] = str(error)
 
     def fault(self, name: str) -> str:
-        """Say why a wanted tool is not among those found."""
+        """Return why a wanted tool was not found."""
         return self._faults.get(name, self.end)
 
 
 def fault_of_size(description: str, schema: Mapping[str, object]) -> str | None:
-    """Say what is wrong with a definition that fills a prompt; None where it does not."""
+    """Return what is wrong with a definition that is too large; None if it is not."""
     size = len(description.encode()) + len(to_json(schema))
     return "its definition is larger than 64 KB" if size > _MAX_DEFINITION_BYTES else None
 

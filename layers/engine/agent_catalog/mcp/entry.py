@@ -1,4 +1,4 @@
-"""What an agent's file says of an MCP server whose tools the agent may call."""
+"""An MCP server in an agent's file."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ from agentrun.domain.agents import AgentTool
 
 _VALUE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9-]* )?\$\{(?P<variable>[A-Z_][A-Z0-9_]*)\}")
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
-# The file does not hold what the server says of its tools, and nobody asks it only to list agents.
+# The file does not describe the server's tools, and listing agents does not ask the server.
 _DESCRIPTION = "A tool of an MCP server; the server describes it to the model."
 
 
@@ -33,7 +33,7 @@ def _reachable(url: HttpUrl) -> HttpUrl:
 
 
 def _from_environment(value: str) -> str:
-    # Says nothing of the value: it may be a secret that does not belong into the file.
+    # The message leaves out the value: it may be a secret, put here by mistake.
     if not _VALUE.fullmatch(value):
         raise ValueError("must name a variable, as '${NAME}' or 'Bearer ${NAME}'")
     return value
@@ -45,7 +45,7 @@ def _one_tool(name: str) -> str:
     return name
 
 
-# The protocol recommends 128 characters of `A-Za-z0-9_.-`; servers have others, spaces among them.
+# The protocol recommends up to 128 of `A-Za-z0-9_.-`; servers also use others, such as spaces.
 _ServerName = Annotated[
     str, StringConstraints(min_length=1, max_length=256), AfterValidator(_one_tool)
 ]
@@ -56,13 +56,12 @@ class McpServer(BaseModel):
     """
     An MCP server (streamable HTTP), and which of its tools the agent may call.
 
-    `tools` and `approval` are names as the server has them; `timeout_s` is the most that
-    connecting may take, and each call. Header values come from variables of the process that runs
-    the agent (`secret_variables.py`), at each run, so that a secret is neither in the file nor
-    needed to list agents.
+    `tools` and `approval` are the server's own names; `timeout_s` limits connecting and each call.
+    Header values are read from variables (`secret_variables.py`) at each run, so that secrets are
+    not in the file, nor needed to list agents.
     """
 
-    # Built as a part of the agent's file only.
+    # Built late, as a part of the agent's file.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     url: Annotated[HttpUrl, AfterValidator(_reachable)]
@@ -77,7 +76,7 @@ class McpServer(BaseModel):
         names = [self.shown_name(tool) for tool in self.tools]
         for name, count in Counter(names).items():
             if count > 1:
-                raise ValueError(f"the tool '{name}' is there twice")
+                raise ValueError(f"the tool '{name}' appears twice")
         for name in self.approval:
             if name not in self.tools:
                 raise ValueError(f"approval: '{name}' is not among the tools of this server")
@@ -85,11 +84,11 @@ class McpServer(BaseModel):
 
     def shown_name(self, tool: str) -> str:
         """
-        Return the name that the model and the callers see for one of the server's tools.
+        Return the name by which the model and callers know one of the server's tools.
 
-        It is the server's own, after `prefix` and `_` where the file sets one to tell two servers
-        apart, with `_` for each character that models do not take, dots and slashes among them. A
-        name that is too long, or that another tool has already, ends with a hash of its own.
+        It is the server's own name, after `prefix` and `_` if the file has a prefix, with `_` for
+        each character that models do not accept, such as dots and slashes. A name that is too long
+        or already taken ends with a hash.
         """
         plain = plain_tool_name(self._full_name(tool))
         others = (other for other in self.tools if other != tool)
@@ -101,7 +100,7 @@ class McpServer(BaseModel):
         return f"{self.prefix}_{tool}" if self.prefix else tool
 
     def agent_tools(self) -> tuple[AgentTool, ...]:
-        """Return the tools as `GET /api/agents` lists them, without asking the server."""
+        """Return the tools for `GET /api/agents`, without asking the server."""
         return tuple(
             AgentTool(
                 name=self.shown_name(tool),
@@ -113,10 +112,10 @@ class McpServer(BaseModel):
 
     def header_values(self, variables: Mapping[str, str]) -> dict[str, str]:
         """
-        Fill the headers' values in.
+        Return the headers with their values.
 
         Raises:
-            HeaderValueError: A variable is missing, empty, or cannot be a header's value.
+            HeaderValueError: A variable is missing, empty, or not a valid header value.
         """
         return {
             name: (match["scheme"] or "") + _header_value(match["variable"], variables)
@@ -126,7 +125,7 @@ class McpServer(BaseModel):
 
 
 class HeaderValueError(ValueError):
-    """A variable cannot serve as a header's value; the message names the variable."""
+    """A variable is not a valid header value; the message names the variable."""
 
 
 def _header_value(variable: str, variables: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ JsonObject = dict[str, JsonValue]
 
 INITIALIZE = "initialize"
 OFFERED_VERSION = "2025-11-25"
-# The revisions that begin with `initialize`; for tools they differ in nothing that matters here.
+# The revisions that begin with `initialize`; their differences do not matter for tools.
 KNOWN_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", OFFERED_VERSION})
 _METHOD_NOT_FOUND = -32601
 _SHORTEST_SECRET = 6
@@ -22,15 +22,15 @@ _ESCAPED = re.compile(_PAIR + r"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
 
 
 class McpError(Exception):
-    """What an MCP server has done wrong: a predicate of "the server", without any secret."""
+    """An MCP server's fault, worded to follow "the server", without secrets."""
 
 
 class McpRefusalError(McpError):
-    """The server has refused a request, in its own words, which may quote what it was sent."""
+    """The server refused a request, in its own words, which may quote what it was sent."""
 
 
 class _Received(BaseModel):
-    # Built when the first server answers: most agents have none.
+    # Built when the first server answers: few agents have one.
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
@@ -41,24 +41,24 @@ class Initialized(_Received):
 
 
 class ToolPage(_Received):
-    """One page of `tools/list`; a tool that is odd must not hide the others."""
+    """One page of `tools/list`; a malformed tool does not hide the others."""
 
     tools: tuple[JsonValue, ...]
     next_cursor: JsonValue = Field(default=None, alias="nextCursor")
 
     @property
     def following(self) -> str | int | None:
-        """What to ask for the next page with; an empty text is a cursor as any other."""
+        """The cursor of the next page, which may be an empty text; None on the last page."""
         cursor = self.next_cursor
         return cursor if isinstance(cursor, str | int) and not isinstance(cursor, bool) else None
 
 
 def parse(text: str | bytes, secrets: Collection[str]) -> list[JsonObject]:
     """
-    Read JSON-RPC messages: one, or several as revision 2025-03-26 allowed.
+    Read JSON-RPC messages: one, or several as in revision 2025-03-26.
 
-    A server may send back what it was sent, so the secrets among it are blotted out here, before
-    anything else sees the message. Very short ones are not: they would occur by chance.
+    A server may echo what it was sent, so secrets are removed here. Very short ones are not, since
+    they would occur by chance.
 
     Raises:
         McpError: It is not JSON.
@@ -67,7 +67,7 @@ def parse(text: str | bytes, secrets: Collection[str]) -> list[JsonObject]:
         read = _json(text)
     except ValueError:
         raise McpError("has answered with something that is not JSON") from None
-    # The longest first: one may be a part of another.
+    # Longest first: one may be a part of another.
     hidden = sorted(filter(_can_be_found, secrets), key=len, reverse=True)
     items = _without(read, hidden) if hidden else read
     return [item for item in (items if isinstance(items, list) else [items]) if _is_object(item)]
@@ -77,8 +77,8 @@ def _json(text: str | bytes) -> JsonValue:
     with suppress(ValueError):
         strict: JsonValue = from_json(text, allow_inf_nan=False)
         return strict
-    # What the JSON libraries of several languages write, and strict ones do not read: a byte order
-    # mark, half of a surrogate pair where a text was cut inside an emoji, NaN and infinity.
+    # JSON libraries of some languages write what strict ones refuse: a byte order mark, half a
+    # surrogate pair where a text was cut inside an emoji, NaN and infinity.
     decoded = text if isinstance(text, str) else text.decode(errors="replace")
     whole = _ESCAPED.sub(_without_half_pair, decoded.removeprefix("\ufeff"))
     lenient: JsonValue = from_json(to_json(from_json(whole), inf_nan_mode="strings"))
@@ -106,11 +106,11 @@ def _without(value: JsonValue, secrets: Sequence[str]) -> JsonValue:
 
 
 def answer_among(messages: Iterable[JsonObject], number: int | None) -> JsonObject | None:
-    """Find the answer, good or bad, to the request of a number; None stands for any."""
+    """Find the answer or error for a request by its number; None stands for any."""
     for message in messages:
         if "result" in message or "error" in message:
             given = message.get("id")
-            # Of a request that it could not read, a server does not know the id.
+            # A server does not know the id of a request that it could not read.
             unknown = given is None and "error" in message
             if number is None or unknown or given in (number, str(number)):
                 return message
@@ -119,11 +119,11 @@ def answer_among(messages: Iterable[JsonObject], number: int | None) -> JsonObje
 
 def result_of(message: JsonObject) -> JsonObject:
     """
-    Return what a request was answered with.
+    Return the result in an answer.
 
     Raises:
-        McpRefusalError: With an error.
-        McpError: With something that is no object.
+        McpRefusalError: The answer is an error.
+        McpError: The result is not an object.
     """
     error, result = message.get("error"), message.get("result")
     if error is not None and error is not False:
@@ -138,10 +138,10 @@ def result_of(message: JsonObject) -> JsonObject:
 
 def reply_to(message: JsonObject) -> JsonObject | None:
     """
-    Answer what a server asks of us; None where it asks nothing.
+    Return the reply to a server's own request; None if the message is not one.
 
-    It may see whether we are there. Sampling, elicitation and roots are refused: a server does not
-    get to use the agent's model, nor to talk to its user.
+    Pings are answered. Sampling, elicitation and roots are refused: a server may neither use the
+    agent's model nor talk to its user.
     """
     if "method" not in message or "id" not in message:
         return None

@@ -22,7 +22,7 @@ from agent_catalog.toolkit import Session
 from agentrun.domain.errors import MayNotActError
 
 _log = logging.getLogger(__name__)
-# The server knows its schema's rules, and says which of them the arguments break.
+# The server checks the arguments against its schema itself.
 _ANY_ARGUMENTS = SchemaValidator(core_schema.dict_schema())
 
 
@@ -32,17 +32,16 @@ class _McpTool:
     client: McpClient
     described: ToolDescription
     definition: ToolDefinition
-    # The model that was last found to take it.
+    # The last model that was found to accept the tool.
     fitting_model: AbstractModel | None = None
 
 
 class McpToolset(AbstractToolset[Session]):
     """
-    The tools that an agent's file allows of its MCP servers, connected to for one run at a time.
+    The tools of an agent's MCP servers that its file allows; each run has its own connections.
 
-    A server that fails does not fail the run. Where it fails while connecting, its tools are absent
-    from the run and the log says why; where it fails at a call, the model sees that the call has
-    failed.
+    A failing server does not fail the run. If it fails while connecting, the run goes without its
+    tools and the log says why; if it fails at a call, the model sees that the call failed.
     """
 
     def __init__(self, servers: Sequence[McpServer]) -> None:
@@ -52,34 +51,32 @@ class McpToolset(AbstractToolset[Session]):
 
     @property
     def id(self) -> str:
-        """Tell it from the agent's other toolsets."""
+        """Identifies it among the agent's toolsets."""
         return "mcp"
 
     async def for_run(self, ctx: RunContext[Session]) -> "McpToolset":  # noqa: ARG002 - inherited
-        """Return a toolset without connections: they belong to one run."""
+        """Return a new toolset, since connections belong to one run."""
         return McpToolset(self._servers)
 
     async def __aenter__(self) -> Self:
-        """Connect to all servers at once; takes no longer than the longest of their time-outs."""
+        """Connect to all servers at once, within the longest of their time-outs."""
         try:
             found = await asyncio.gather(*map(self._connect, self._servers))
         except BaseException:
             await self.__aexit__()
             raise
-        # In the file's order, however fast each server is: providers cache prompts that are alike.
+        # In the file's order, not in that of answers: providers cache identical prompts.
         self._tools = {tool.definition.name: tool for tools in found for tool in tools}
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close all connections, those of a cancelled run as well."""
+        """Close all connections, also those of a cancelled run."""
         clients, self._clients = self._clients, []
         await asyncio.gather(*(client.close() for client in clients))
 
     async def get_tools(self, ctx: RunContext[Session]) -> dict[str, ToolsetTool[Session]]:
         """
-        Return the tools as they were when the run began, whatever their servers say since.
-
-        A tool of which the library cannot make what the run's model takes is left out.
+        Return the tools as listed when the run began, without those that the model cannot use.
         """
         self._tools = {
             name: tool for name, tool in self._tools.items() if self._fits(tool, ctx.model)
@@ -102,10 +99,10 @@ class McpToolset(AbstractToolset[Session]):
         tool: ToolsetTool[Session],  # noqa: ARG002 - inherited
     ) -> Any:
         """
-        Call a tool on its server, and cut what it gives to 64 KB.
+        Call a tool on its server, and cut its result to 64 KB.
 
         Raises:
-            ToolFailed: The tool, or its server, has failed; the message is for the model.
+            ToolFailed: The tool or its server failed; the message is for the model.
             MayNotActError: No tool may begin any more.
         """
         called = self._tools[name]
@@ -117,13 +114,13 @@ class McpToolset(AbstractToolset[Session]):
             )
             content = bounded(result.content)
         except McpError as error:
-            # The server's own words are for the model only: they may quote the arguments.
+            # Not the server's own words, which may quote the arguments: they are for the model.
             what = "has refused the request" if isinstance(error, McpRefusalError) else error
             _log.warning("The MCP server %s %s (tool %s)", host, what, name)
             raise ToolFailed(f"The tool's server {error}.") from None
         except MayNotActError:
             raise
-        except Exception:  # noqa: BLE001 - whatever a server sends, the run goes on
+        except Exception:  # noqa: BLE001 - a server must not fail the run
             _log.exception("An answer of the MCP server %s cannot be read (tool %s)", host, name)
             raise ToolFailed("What the tool's server has sent cannot be read.") from None
         if result.failed:
@@ -144,7 +141,7 @@ class McpToolset(AbstractToolset[Session]):
         except McpError as error:
             _log.warning("The tools of the MCP server %s are absent: it %s", host, error)
             return []
-        except Exception:  # noqa: BLE001 - whatever a server sends, the run goes on
+        except Exception:  # noqa: BLE001 - a server must not fail the run
             _log.exception("The tools of the MCP server %s are absent", host)
             return []
         for name in server.tools:
@@ -166,7 +163,7 @@ class McpToolset(AbstractToolset[Session]):
         try:
             (made,) = model.customize_request_parameters(asked).function_tools
             reason = fault_of_size(made.description or "", made.parameters_json_schema)
-        except Exception as error:  # noqa: BLE001 - the library's reasons are many
+        except Exception as error:  # noqa: BLE001 - the library may raise anything
             reason = f"no schema for the model can be made of it ({type(error).__name__})"
         if reason is None:
             tool.fitting_model = model
@@ -182,7 +179,7 @@ def _definition(server: McpServer, tool: ToolDescription) -> ToolDefinition:
         name=server.shown_name(tool.name),
         description=tool.description,
         parameters_json_schema=tool.parameters.schema,
-        # As pydantic-ai marks a function that needs approval, and like those one after the other.
+        # As pydantic-ai marks functions that need approval; they run one after the other.
         kind="unapproved" if needs_approval else "function",
         sequential=needs_approval,
     )

@@ -20,9 +20,9 @@ from agent_catalog.mcp.messages import (
     result_of,
 )
 
-# Base64 of a picture that a tool gives besides its text has to pass; what is kept is 64 KB.
+# Enough for a picture in base64 beside a tool's text; of the result, 64 KB are kept.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-# For telling a server that we leave. A cancelled run may take 3 s in all to end.
+# To tell a server that we leave; a cancelled run has 3 s in all to end.
 _GOODBYE_S = 0.5
 _SHORTEST_RETRY_MS, _LONGEST_RETRY_MS = 100, 300_000
 _SESSION = "mcp-session-id"
@@ -31,19 +31,19 @@ _CONTENT = {"accept": "application/json, text/event-stream", "content-type": "ap
 
 
 class SessionLostError(McpError):
-    """The server no longer knows the session, and has not looked at the request."""
+    """The server no longer knows the session, and has ignored the request."""
 
 
 class _Cursor:
-    """How far an event stream has come, to go on from there after it has broken off."""
+    """How far an event stream was read, to resume it after it has broken off."""
 
     event_id: str = ""
     retry_s: float = 1.0
-    # Whether something was sent that no message could be read from.
+    # Whether the stream contained something that is not a message.
     garbled: bool = False
 
     def move(self, event: httpx2.ServerSentEvent) -> None:
-        # An id goes back as a header's value.
+        # The id is sent back as a header.
         if event.id and event.id.isascii() and event.id.isprintable():
             self.event_id = event.id
         if event.retry is not None:
@@ -52,17 +52,16 @@ class _Cursor:
 
 class McpTransport:
     """
-    The streamable HTTP of revision 2025-11-25; requests may go on side by side.
+    The streamable HTTP of revision 2025-11-25; requests may be concurrent.
 
-    It holds no task: what a server does between two requests is not noticed, and closing is safe
-    from anywhere. The stream for messages out of turn (a GET of its own) is left out, since tools
-    do not need it. Nothing here has a time-out: callers set one for all that they do.
+    It has no task of its own, so that closing is safe from anywhere. It does not open the separate
+    stream (by GET) for a server's own messages, which tools do not need. Callers set time-outs.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url = url
         self._secrets = {part for value in headers.values() for part in (value, value.split()[-1])}
-        # Redirects are not followed: the headers' secrets are for this address only.
+        # No redirects: the headers' secrets are for this address only.
         self._http = httpx2.AsyncClient(
             headers=headers, timeout=None, verify=_tls(), follow_redirects=False
         )
@@ -70,26 +69,26 @@ class McpTransport:
 
     @property
     def session(self) -> str | None:
-        """The id that the server has given the session, if it keeps any."""
+        """The session's id, if the server has sessions."""
         return self._agreed.get(_SESSION)
 
     def agree(self, version: str) -> None:
-        """Name the protocol's revision in everything from here on."""
+        """Name the protocol's revision in all further requests."""
         self._agreed[_VERSION] = version
 
     async def request(self, method: str, parameters: JsonObject, number: int) -> JsonObject:
         """
-        Send a request, and wait for its result. `initialize` begins a new session.
+        Send a request and return its result; `initialize` begins a new session.
 
         Args:
-            method: What is asked for.
-            parameters: Its parameters.
-            number: The request's id, used once in a session.
+            method: The method's name.
+            parameters: The method's parameters.
+            number: The request's id, unique in the session.
 
         Raises:
-            SessionLostError: A new session is needed; sending it again there is safe.
-            McpError: The server has answered with an error, or with what is not an answer.
-            httpx2.HTTPError: There is no connection, or it broke.
+            SessionLostError: A new session is needed; sending the request again there is safe.
+            McpError: The server answered with an error, or invalidly.
+            httpx2.HTTPError: The connection failed.
         """
         cursor = _Cursor()
         message = message_of(method, parameters) | {"id": number}
@@ -99,24 +98,24 @@ class McpTransport:
                 raise _not_json()
             if not cursor.event_id:
                 raise McpError("has broken off before its answer")
-            # How a server may take its time without holding a connection open.
+            # A server may take its time without keeping a connection open.
             await anyio.sleep(cursor.retry_s)
             answer = await self._ask("GET", cursor, number)
         return result_of(answer)
 
     async def say(self, message: JsonObject) -> None:
-        """Send what is not answered; a server that misses it will fail at what comes next."""
+        """Send a message without an answer; a server that misses it fails at the next request."""
         with suppress(httpx2.HTTPError):
             headers = _CONTENT | self._agreed
             await self._http.post(self._url, content=_dump(message), headers=headers)
 
     async def say_briefly(self, message: JsonObject) -> None:
-        """Send it even when the caller is being cancelled; half a second at most."""
+        """Send it even if the caller is being cancelled, in half a second at most."""
         with anyio.move_on_after(_GOODBYE_S, shield=True):
             await self.say(message)
 
     async def close(self) -> None:
-        """End the session and its connections; half a second at most."""
+        """End the session and its connections, in half a second at most."""
         with anyio.move_on_after(_GOODBYE_S, shield=True), suppress(httpx2.HTTPError):
             if self.session is not None:
                 await self._http.delete(self._url, headers=self._agreed)
@@ -143,7 +142,7 @@ class McpTransport:
     async def _answer(
         self, response: httpx2.Response, number: int, cursor: _Cursor
     ) -> JsonObject | None:
-        """Return the message that answers a request; None where its stream ends without one."""
+        """Return the message that answers a request; None if its stream ends without one."""
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.is_redirect:
             raise McpError("redirects to another address, which is not followed")
@@ -153,7 +152,7 @@ class McpTransport:
             return await self._answer_in_stream(response, number, cursor)
         if "json" in kind:
             messages = parse(await _body(response), self._secrets)
-            # An error that comes with such a status may name no request.
+            # With an error status, the error may name no request.
             answer = answer_among(messages, number if response.is_success else None)
             if answer is not None:
                 return answer
@@ -164,7 +163,7 @@ class McpTransport:
     async def _answer_in_stream(
         self, response: httpx2.Response, number: int, cursor: _Cursor
     ) -> JsonObject | None:
-        # It is in UTF-8, whatever its type names.
+        # Event streams are UTF-8, whatever the content type says.
         response.encoding = "utf-8"
         try:
             async for event in httpx2.EventSource(response, max_event_size=MAX_MESSAGE_BYTES):
@@ -183,7 +182,7 @@ class McpTransport:
         return None
 
     def _messages(self, event: httpx2.ServerSentEvent, cursor: _Cursor) -> list[JsonObject]:
-        # Servers keep a stream alive by events of other names, or by texts that are no messages.
+        # Servers keep streams alive with other events, or with texts that are not messages.
         if not event.data:
             return []
         try:
@@ -194,18 +193,18 @@ class McpTransport:
 
 
 def message_of(method: str, parameters: Mapping[str, JsonValue]) -> JsonObject:
-    """Write a notification; with an `id` it is a request."""
+    """Return a notification; with an `id` added, it is a request."""
     return {"jsonrpc": "2.0", "method": method, "params": dict(parameters)}
 
 
 @cache
 def _tls() -> SSLContext:
-    # Reading the certificates takes 30 ms, too long for each run.
+    # Reading the certificates takes 30 ms, too long for every run.
     return httpx2.create_ssl_context()
 
 
 def _dump(message: JsonObject) -> bytes:
-    # A model may write NaN among its arguments, which JSON does not have.
+    # A model may put NaN into its arguments, which JSON does not have.
     return to_json(message, inf_nan_mode="null")
 
 

@@ -11,7 +11,7 @@ from agentrun.domain.errors import InvalidRequestError, PayloadTooLargeError
 from agentrun.domain.media import MAX_DOWNLOAD_BYTES
 
 MAX_URL_CHARACTERS = 8_000
-"""What every recipient of HTTP should take (RFC 9110, section 4.1)."""
+"""The least that every recipient should support (RFC 9110, section 4.1)."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
@@ -19,26 +19,26 @@ MAX_AT_ONCE = 4
 
 
 class UnusableUrlError(Exception):
-    """A URL that is not allowed or gives nothing; its text goes on with "media.0.data …"."""
+    """A URL is not allowed or cannot be loaded; the message continues its field's name."""
 
 
 class DownloadTooLargeError(Exception):
-    """A URL that holds more bytes than are taken."""
+    """A URL leads to more bytes than are accepted."""
 
 
 class UrlMediaLoader:
     """Downloads media from public hosts; implements the port `MediaLoader`."""
 
     def __init__(self, *, timeout_s: float = 10) -> None:
-        """Give each `load` this time; importing the agent framework does not count."""
+        """Limit each `load` to this time, without the import of the agent framework."""
         self._timeout_s = timeout_s
 
     async def load(self, urls: Mapping[str, str]) -> dict[str, bytes]:
-        """Download everything or nothing; see the port."""
+        """Download all files or fail; see the port."""
         for name, url in urls.items():
             with _naming(name):
                 check_url(url)
-        # Off the event loop, which other runs use: it may have to load the agent framework.
+        # In a thread: it may have to import the agent framework, and other runs use the loop.
         download = await asyncio.to_thread(_load_download)
         slots = asyncio.Semaphore(MAX_AT_ONCE)
         deadline = asyncio.get_running_loop().time() + self._timeout_s
@@ -62,7 +62,7 @@ class _Download(Protocol):
 
 
 def _load_download() -> _Download:
-    # Imported here: no request without URLs waits for it, and START comes before the framework.
+    # Imported here, so that requests without URLs, and START, do not wait for the framework.
     from agent_catalog.media.public_download import download  # noqa: PLC0415
 
     return download
@@ -70,7 +70,7 @@ def _load_download() -> _Download:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Turn what is wrong with a URL into an error that names its field."""
+    """Turn a URL's fault into an error that names its field."""
     try:
         yield
     except UnusableUrlError as error:
@@ -86,13 +86,12 @@ def _naming(name: str) -> Iterator[None]:
 
 def check_url(url: str) -> None:
     """
-    Refuse a URL for what it looks like; where it leads is not looked up.
+    Check a URL by its text, without looking up where it leads.
 
-    Only the default ports are taken: a service that may be told to connect to any port of any
-    host is a port scanner.
+    Only default ports are allowed: otherwise callers could use the service to scan ports.
 
     Raises:
-        UnusableUrlError: Another scheme or port, credentials, or not a URL at all.
+        UnusableUrlError: It has another scheme or port, or credentials, or is not a URL.
     """
     if len(url) > MAX_URL_CHARACTERS:
         raise UnusableUrlError(f"leads to a URL of more than {MAX_URL_CHARACTERS} characters")

@@ -1,4 +1,4 @@
-"""One download from a public host; the only place where a caller chooses what we connect to."""
+"""Downloads from public hosts, the only place where callers choose what we connect to."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -11,28 +11,28 @@ from agent_catalog.media.loader import DownloadTooLargeError, UnusableUrlError, 
 
 MAX_REDIRECTS = 5
 
-# Read once, and at import: it blocks, and whoever imports this does so in a thread.
+# Created once, at import: it blocks, and this module is imported in a thread.
 _TRUSTED = httpx2.create_ssl_context(trust_env=False)
 
 
 async def download(url: str, *, max_bytes: int) -> bytes:
     """
-    Get what a URL holds, following redirects; the caller sets the time limit.
+    Return what a URL leads to, following redirects; the caller sets the time limit.
 
-    Each hop's URL is checked, its name resolved once, and all addresses of the name checked by
-    pydantic-ai's guard. The connection goes to a checked address, so that a name server cannot
+    At each hop the URL is checked, its name is resolved once, and pydantic-ai's guard checks all of
+    the name's addresses. The connection goes to a checked address, so that a name server cannot
     answer the check and the connection differently. No proxy, cookie or credential is used.
 
     Raises:
-        UnusableUrlError: A hop is not allowed, or its answer is no plain file.
-        DownloadTooLargeError: There are more than `max_bytes`, or the server says so.
+        UnusableUrlError: A hop is not allowed, or its answer is not a plain file.
+        DownloadTooLargeError: It is larger than `max_bytes`, or the server says so.
     """
-    # Not the guard's `safe_download`: it does not look at the ports that redirects lead to.
+    # Not the guard's `safe_download`, which does not check the ports that redirects lead to.
     for _ in range(1 + MAX_REDIRECTS):
         check_url(url)
         target = await _public_address(url)
         try:
-            # One client a hop: connections are to addresses, and must not serve another name.
+            # One client per hop: a connection to an address must not be reused for another name.
             async with (
                 httpx2.AsyncClient(verify=_TRUSTED, trust_env=False, timeout=None) as client,
                 client.stream(
@@ -54,13 +54,13 @@ async def download(url: str, *, max_bytes: int) -> bytes:
 async def _public_address(url: str) -> ResolvedUrl:
     try:
         target = await validate_and_resolve_url(url, allow_local=False)
-        # The guard lists what is not public; the registry of what is global knows a few more.
+        # The guard has a list of what is not public; `is_global` knows more.
         if not ip_address(target.resolved_ip).is_global:
             raise ValueError(f"{target.resolved_ip} is not global")
     except (ValueError, OSError) as error:
-        # One answer for all: which names there are inside is nobody's business outside.
+        # One message for all, so that callers cannot find out internal names.
         raise UnusableUrlError("does not lead to a public host") from error
-    # The guard's own path leaves out what follows a semicolon.
+    # The guard's own path drops what follows a semicolon.
     parts = urlsplit(url)
     path = parts.path or "/"
     return replace(target, path=f"{path}?{parts.query}" if parts.query else path)
@@ -75,7 +75,7 @@ async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
     if response.status_code != 200:
         raise UnusableUrlError(f"was answered with the status {response.status_code}")
     if response.headers.get("content-encoding", "identity").lower() != "identity":
-        # Never asked for, and a few bytes of it can become gigabytes.
+        # Not asked for, and a few bytes of it can become gigabytes.
         raise UnusableUrlError("was answered in a compressed form")
     if int(response.headers.get("content-length", "0")) > max_bytes:
         raise DownloadTooLargeError

@@ -1,1 +1,1 @@
-"""Language models: which there are, and what is done to their requests and answers."""
+"""Language models: how they are built, and what is done to their requests and answers."""

@@ -50,7 +50,11 @@ class Suggestions(BaseModel):
 
 
 async def suggest_followups(
-    exchange: Exchange, *, model: Callable[[], Model], usage: RunUsage
+    exchange: Exchange,
+    *,
+    model: Callable[[], Model],
+    usage: RunUsage,
+    timeout_s: float = TIMEOUT_S,
 ) -> tuple[str, ...]:
     """
     Ask a model for three suggestions, and add what it uses to `usage`.
@@ -59,12 +63,13 @@ async def suggest_followups(
         exchange: What was said; only the beginning of long texts is sent.
         model: Returns the model.
         usage: The run's usage.
+        timeout_s: How long the call may take.
 
     Returns:
-        Three short texts, or none if the call fails or takes longer than 10 s.
+        Three short texts, or none if the call fails or takes too long.
     """
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return (await _asked(exchange, model(), usage)).suggestions
     except Exception as error:  # noqa: BLE001 - the run must not fail after its answer
         _log.warning("no follow-ups: %s", type(error).__name__, exc_info=error)

@@ -5,7 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart, UserPromptPart
+from pydantic_ai.messages import (
+    BinaryContent,
+    BinaryImage,
+    ModelMessage,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import (
     AgentInfo,
     DeltaThinkingPart,
@@ -24,7 +29,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.requests import RunOptions
-from tests.unit.agent_catalog.conftest import MakeBench, calling
+from tests.unit.agent_catalog.conftest import RigFor, Watched, calling, silent
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +38,7 @@ def without_metrics(events: list[EngineEvent]) -> list[EngineEvent]:
     return [event for event in events if not isinstance(event, Metrics)]
 
 
-async def test_text_and_reasoning_become_deltas_and_none_is_empty(bench: MakeBench) -> None:
+async def test_text_and_reasoning_become_deltas_and_none_is_empty(rig_for: RigFor) -> None:
     async def stream(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[Any]:
         yield {0: DeltaThinkingPart(content="Hm")}
         yield {0: DeltaThinkingPart(content="", signature="signed")}
@@ -41,7 +46,7 @@ async def test_text_and_reasoning_become_deltas_and_none_is_empty(bench: MakeBen
         for text in ("", " He", "", "llo\r\n"):
             yield text
 
-    assert without_metrics(await bench(stream).run()) == [
+    assert without_metrics(await rig_for(stream).run()) == [
         ReasoningDelta(text="Hm"),
         ReasoningDelta(text=", well"),
         ContentDelta(text=" He"),
@@ -49,8 +54,8 @@ async def test_text_and_reasoning_become_deltas_and_none_is_empty(bench: MakeBen
     ]
 
 
-async def test_a_tool_call_has_a_start_and_an_end_in_json(bench: MakeBench) -> None:
-    events = await bench(calling(("add", {"left": 2, "right": 3}))).run()
+async def test_a_tool_call_has_a_start_and_an_end_in_json(rig_for: RigFor) -> None:
+    events = await rig_for(calling(("add", {"left": 2, "right": 3}))).run()
     assert without_metrics(events) == [
         ToolStart(id="call-0", name="add", arguments={"left": 2, "right": 3}),
         ToolEnd(id="call-0", name="add", result=5),
@@ -58,33 +63,26 @@ async def test_a_tool_call_has_a_start_and_an_end_in_json(bench: MakeBench) -> N
     ]
 
 
-async def test_a_result_of_any_type_is_json(bench: MakeBench) -> None:
-    events = await bench(calling(("locate", {"name": "abc"}))).run()
+async def test_a_result_of_any_type_is_json(rig_for: RigFor) -> None:
+    events = await rig_for(calling(("locate", {"name": "abc"}))).run()
     assert events[2] == ToolEnd(id="call-0", name="locate", result=[{"x": 3, "y": "Infinity"}])
 
 
-async def test_calls_in_parallel_each_have_one_start_and_one_end(bench: MakeBench) -> None:
+async def test_calls_in_parallel_each_have_one_start_and_one_end(rig_for: RigFor) -> None:
     calls = [("add", {"left": n, "right": n}) for n in range(5)]
-    events = await bench(calling(*calls)).run()
+    events = await rig_for(calling(*calls)).run()
     starts = [event.id for event in events if isinstance(event, ToolStart)]
     results = {event.id: event.result for event in events if isinstance(event, ToolEnd)}
     assert starts == [f"call-{n}" for n in range(5)]
     assert results == {f"call-{n}": 2 * n for n in range(5)}
 
 
-async def test_a_tool_is_given_the_session_and_the_model_does_not_see_it(bench: MakeBench) -> None:
-    schemas: list[dict[str, Any]] = []
-
-    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-        schemas.extend(
-            tool.parameters_json_schema for tool in info.function_tools if tool.name == "whose"
-        )
-        async for delta in calling(("whose", {}))(messages, info):
-            yield delta
-
-    events = await bench(stream).run()
+async def test_a_tool_is_given_the_session_and_the_model_does_not_see_it(rig_for: RigFor) -> None:
+    model = Watched(calling(("whose", {})))
+    events = await rig_for(model).run()
     assert events[2] == ToolEnd(id="call-0", name="whose", result="hello acme/ana/session-1")
-    assert list(schemas[0]["properties"]) == ["greeting"]
+    (tool,) = (tool for tool in model.infos[0].function_tools if tool.name == "whose")
+    assert list(tool.parameters_json_schema["properties"]) == ["greeting"]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +95,9 @@ async def test_a_tool_is_given_the_session_and_the_model_does_not_see_it(bench: 
     ],
 )
 async def test_a_failing_tool_is_an_event_and_the_run_goes_on(
-    bench: MakeBench, name: str, arguments: Any, error: str
+    rig_for: RigFor, name: str, arguments: Any, error: str
 ) -> None:
-    rig = bench(calling((name, arguments)))
+    rig = rig_for(calling((name, arguments)))
     events = without_metrics(await rig.run())
     assert events[1:] == [
         ToolError(id="call-0", name=name, error=error),
@@ -110,73 +108,55 @@ async def test_a_failing_tool_is_an_event_and_the_run_goes_on(
 
 @pytest.mark.parametrize(("name", "arguments"), [("nothing", {}), ("add", "{not json")])
 async def test_a_call_that_makes_no_sense_is_a_tool_error(
-    bench: MakeBench, name: str, arguments: Any
+    rig_for: RigFor, name: str, arguments: Any
 ) -> None:
-    events = without_metrics(await bench(calling((name, arguments))).run())
+    events = without_metrics(await rig_for(calling((name, arguments))).run())
     assert [type(event) for event in events] == [ToolStart, ToolError, ContentDelta]
 
 
-async def test_the_model_sees_what_a_tool_refused(bench: MakeBench) -> None:
-    seen: list[object] = []
-
-    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-        last = messages[-1]
-        assert isinstance(last, ModelRequest)
-        seen.extend(part.content for part in last.parts if isinstance(part, ToolReturnPart))
-        async for delta in calling(("refuse", {"reason": "no"}))(messages, info):
-            yield delta
-
-    await bench(stream).run()
-    assert seen == ["No: no."]
+async def test_the_model_sees_what_a_tool_refused(rig_for: RigFor) -> None:
+    model = Watched(calling(("refuse", {"reason": "no"})))
+    await rig_for(model).run()
+    assert [part.content for part in model.returns().values()] == ["No: no."]
 
 
 async def test_an_unexpected_exception_is_seen_in_the_log_only(
-    bench: MakeBench, caplog: pytest.LogCaptureFixture
+    rig_for: RigFor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    events = await bench(calling(("crash", {}))).run()
+    events = await rig_for(calling(("crash", {}))).run()
     assert "hunter2" in caplog.text
     assert not any("hunter2" in event.model_dump_json() for event in events)
 
 
-async def test_options_and_instructions_reach_the_model(bench: MakeBench) -> None:
-    seen: list[AgentInfo] = []
-
-    async def stream(_: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
-        seen.append(info)
-        yield "ok"
-
-    rig = bench(stream)
+async def test_options_and_instructions_reach_the_model(rig_for: RigFor) -> None:
+    model = Watched(silent)
+    rig = rig_for(model)
     await rig.run()
     await rig.run(options=RunOptions(temperature=0.5, max_tokens=9, system_prompt="Be {{kind}}."))
-    assert seen[0].instructions == "Be {{terse}}."
-    assert not seen[0].model_settings
-    assert seen[1].instructions == "Be {{kind}}."
-    assert seen[1].model_settings == {"temperature": 0.5, "max_tokens": 9}
+    without, given = model.infos
+    assert (without.instructions, without.model_settings or {}) == ("Be {{terse}}.", {})
+    assert given.instructions == "Be {{kind}}."
+    assert given.model_settings == {"temperature": 0.5, "max_tokens": 9}
 
 
-async def test_media_goes_with_the_message(bench: MakeBench) -> None:
-    seen: list[Any] = []
-
-    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[str]:
-        (part,) = messages[0].parts
-        assert isinstance(part, UserPromptPart)
-        seen.extend(part.content)
-        yield "ok"
-
+async def test_media_goes_with_the_message(rig_for: RigFor) -> None:
+    model = Watched(silent)
     media = (
         LoadedMedia(type="image/png", data=b"hi"),
         LoadedMedia(type="application/pdf", data=b"ho"),
     )
-    await bench(stream).run("look", media=media)
-    assert seen[0] == "look"
-    assert [(item.data, item.media_type) for item in seen[1:]] == [
-        (b"hi", "image/png"),
-        (b"ho", "application/pdf"),
+    await rig_for(model).run("look", media=media)
+    (part,) = model.seen[0][0].parts
+    assert isinstance(part, UserPromptPart)
+    assert part.content == [
+        "look",
+        BinaryImage(b"hi", media_type="image/png"),
+        BinaryContent(b"ho", media_type="application/pdf"),
     ]
 
 
-async def test_metrics_count_every_call_of_the_model(bench: MakeBench) -> None:
-    events = await bench(calling(("add", {"left": 2, "right": 3}))).run()
+async def test_metrics_count_every_call_of_the_model(rig_for: RigFor) -> None:
+    events = await rig_for(calling(("add", {"left": 2, "right": 3}))).run()
     first, *_, figures = (event for event in events if isinstance(event, Metrics))
     assert first.llm_calls == 1
     assert figures is events[-1]

@@ -22,7 +22,7 @@ from agentrun.domain.requests import RunOptions
 from tests.fakes.engine_outputs import outputs_of
 from tests.unit.agent_catalog import sample_tools
 from tests.unit.agent_catalog.chat import Chat
-from tests.unit.agent_catalog.conftest import MakeBench, calling
+from tests.unit.agent_catalog.conftest import RigFor, calling, silent
 
 pytestmark = pytest.mark.anyio
 
@@ -31,12 +31,12 @@ def tool_call(name: str, arguments: object, call_id: str) -> dict[int, DeltaTool
     return {0: DeltaToolCall(name=name, json_args=json.dumps(arguments), tool_call_id=call_id)}
 
 
-async def test_a_model_that_breaks_off_leaves_its_text_and_an_error(bench: MakeBench) -> None:
+async def test_a_model_that_breaks_off_leaves_its_text_and_an_error(rig_for: RigFor) -> None:
     async def stream(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[str]:
         yield "so far"
         raise ai.ModelHTTPError(500, "model-1", body={"secret": "arn:aws:iam::1"})
 
-    rig = bench(stream)
+    rig = rig_for(stream)
     events = await rig.run()
     assert events[0] == ContentDelta(text="so far")
     assert [type(event) for event in events[1:]] == [Metrics]
@@ -59,30 +59,33 @@ async def test_a_tool_whose_module_cannot_be_imported_fails_the_run_by_name(
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 
-async def refusing(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
-    """Calls a tool again and again."""
-    yield tool_call("refuse", {"reason": "no"}, f"call-{len(messages)}")
+def repeating(name: str, **arguments: object) -> StreamFunctionDef:
+    """A model that calls a tool again and again."""
+
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+        yield tool_call(name, arguments, f"call-{len(messages)}")
+
+    return stream
 
 
-async def adding(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
-    """Calls a tool that succeeds, again and again."""
-    yield tool_call("add", {"left": 1, "right": 1}, f"call-{len(messages)}")
+REFUSING = repeating("refuse", reason="no")
+ADDING = repeating("add", left=1, right=1)
 
 
 @pytest.mark.parametrize(
     ("limit", "stream", "sentence", "llm_calls"),
     [
-        ("request_limit: 4", refusing, "4 calls of the model (request_limit)", 4),
-        ("tool_calls_limit: 2", adding, "2 tool calls (tool_calls_limit)", 3),
-        ("input_tokens_limit: 60", adding, "60 input tokens (input_tokens_limit)", 2),
-        ("output_tokens_limit: 4", adding, "4 output tokens (output_tokens_limit)", 1),
-        ("total_tokens_limit: 5", adding, "5 tokens (total_tokens_limit)", 1),
+        ("request_limit: 4", REFUSING, "4 calls of the model (request_limit)", 4),
+        ("tool_calls_limit: 2", ADDING, "2 tool calls (tool_calls_limit)", 3),
+        ("input_tokens_limit: 60", ADDING, "60 input tokens (input_tokens_limit)", 2),
+        ("output_tokens_limit: 4", ADDING, "4 output tokens (output_tokens_limit)", 1),
+        ("total_tokens_limit: 5", ADDING, "5 tokens (total_tokens_limit)", 1),
     ],
 )
 async def test_a_run_over_its_limit_says_which_and_what_it_used(
-    bench: MakeBench, limit: str, stream: StreamFunctionDef, sentence: str, llm_calls: int
+    rig_for: RigFor, limit: str, stream: StreamFunctionDef, sentence: str, llm_calls: int
 ) -> None:
-    rig = bench(stream, f"limits: {{{limit}}}")
+    rig = rig_for(stream, f"limits: {{{limit}}}")
     events = await rig.run()
     assert rig.error is not None
     assert rig.error.error_type == "USAGE_LIMIT"
@@ -94,11 +97,11 @@ async def test_a_run_over_its_limit_says_which_and_what_it_used(
 
 @pytest.mark.parametrize("tool", ["hang", "hang_in_thread"])
 async def test_a_tool_that_takes_too_long_is_an_error_and_the_run_goes_on(
-    bench: MakeBench, tool: str
+    rig_for: RigFor, tool: str
 ) -> None:
     sample_tools.calls.clear()
     sample_tools.released.clear()
-    rig = bench(calling((tool, {}), ("add", {"left": 1, "right": 1})), "tool_timeout: 2")
+    rig = rig_for(calling((tool, {}), ("add", {"left": 1, "right": 1})), "tool_timeout: 2")
     events = await rig.run()
     sample_tools.released.set()
     errors = [event for event in events if isinstance(event, ToolError)]
@@ -110,7 +113,7 @@ async def test_a_tool_that_takes_too_long_is_an_error_and_the_run_goes_on(
 
 
 async def test_a_tool_may_time_out_more_often_than_its_arguments_may_be_wrong(
-    bench: MakeBench,
+    rig_for: RigFor,
 ) -> None:
     async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
         if len(messages) > 6:
@@ -118,17 +121,14 @@ async def test_a_tool_may_time_out_more_often_than_its_arguments_may_be_wrong(
             return
         yield tool_call("hang", {}, f"call-{len(messages)}")
 
-    rig = bench(stream, "tool_timeout: 0.01\nretries: 1")
+    rig = rig_for(stream, "tool_timeout: 0.01\nretries: 1")
     events = await rig.run()
     assert len([event for event in events if isinstance(event, ToolError)]) == 3
     assert rig.error is None
 
 
-async def test_arguments_that_never_fit_end_the_run_and_every_call(bench: MakeBench) -> None:
-    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
-        yield tool_call("add", {}, f"call-{len(messages)}")
-
-    rig = bench(stream)
+async def test_arguments_that_never_fit_end_the_run_and_every_call(rig_for: RigFor) -> None:
+    rig = rig_for(repeating("add"))
     events = await rig.run()
     starts = [event.id for event in events if isinstance(event, ToolStart)]
     ends = [event.id for event in events if isinstance(event, ToolError)]
@@ -168,11 +168,11 @@ def test_a_model_that_is_not_set_up_is_an_engine_error(model: str) -> None:
     assert caught.value.error_type == "MODEL_ERROR"
 
 
-async def test_a_model_that_is_not_set_up_fails_the_run_cleanly(bench: MakeBench) -> None:
+async def test_a_model_that_is_not_set_up_fails_the_run_cleanly(rig_for: RigFor) -> None:
     def refuse(model_id: str) -> Model:
         raise EngineError(f"No {model_id}.", error_type="MODEL_ERROR") from KeyError("region")
 
-    rig = bench(silent)
+    rig = rig_for(silent)
     rig.engine = PydanticAiEngine(rig.catalog, refuse)
     events = await rig.run(options=RunOptions(model="nobody:model-1"))
     assert events == [Metrics(model="nobody:model-1")]
@@ -181,14 +181,14 @@ async def test_a_model_that_is_not_set_up_fails_the_run_cleanly(bench: MakeBench
     assert isinstance(rig.error.__cause__, KeyError)
 
 
-async def test_models_are_built_once_and_not_before_the_first_run(bench: MakeBench) -> None:
+async def test_models_are_built_once_and_not_before_the_first_run(rig_for: RigFor) -> None:
     built = []
 
     def factory(model_id: str) -> Model:
         built.append(model_id)
         return FunctionModel(stream_function=silent)
 
-    rig = bench(silent)
+    rig = rig_for(silent)
     rig.engine = PydanticAiEngine(rig.catalog, factory)
     assert built == []
     for options in (RunOptions(), RunOptions(model="other:m"), RunOptions()):
@@ -205,36 +205,21 @@ async def stalled(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterato
         sample_tools.calls.append("model closed")
 
 
-async def silent(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
-    yield "ok"
-
-
-async def hanging_tool(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-    yield tool_call("hang", {}, "call-1")
-
-
-async def hanging_tools(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-    yield {
-        number: DeltaToolCall(name="hang", json_args="{}", tool_call_id=f"call-{number}")
-        for number in range(3)
-    }
-
-
 @pytest.mark.parametrize(
     ("stream", "closed"),
     [
         (stalled, ["model closed"]),
-        (hanging_tool, ["cancelled"]),
-        (hanging_tools, ["cancelled"] * 3),
+        (calling(("hang", {})), ["cancelled"]),
+        (calling(*[("hang", {})] * 3), ["cancelled"] * 3),
     ],
 )
 async def test_cancelling_the_reader_closes_what_the_run_waits_for(
-    bench: MakeBench, stream: StreamFunctionDef, closed: list[str]
+    rig_for: RigFor, stream: StreamFunctionDef, closed: list[str]
 ) -> None:
     before = asyncio.all_tasks()
     sample_tools.calls.clear()
     sample_tools.hanging = asyncio.Event()
-    rig = bench(stream)
+    rig = rig_for(stream)
 
     async def read() -> None:
         async for event in outputs_of(rig.engine, rig.task("go")):
@@ -253,10 +238,10 @@ async def test_cancelling_the_reader_closes_what_the_run_waits_for(
 
 @pytest.mark.parametrize("in_another_task", [True, False])
 async def test_closing_between_two_events_closes_the_model(
-    bench: MakeBench, in_another_task: bool
+    rig_for: RigFor, in_another_task: bool
 ) -> None:
     sample_tools.calls.clear()
-    rig = bench(stalled)
+    rig = rig_for(stalled)
     run = outputs_of(rig.engine, rig.task("go"))
     assert await anext(run) == ContentDelta(text="one")
     async with asyncio.timeout(3):

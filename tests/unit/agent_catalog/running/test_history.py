@@ -33,7 +33,7 @@ from agent_catalog.running.history import (
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.media import LoadedMedia
 from tests.runs import AT
-from tests.unit.agent_catalog.conftest import Bench, MakeBench, calling
+from tests.unit.agent_catalog.conftest import Rig, RigFor, Watched, calling, silent
 
 pytestmark = pytest.mark.anyio
 
@@ -51,38 +51,33 @@ def shown(messages: Sequence[ModelMessage]) -> list[object]:
     return [getattr(part, "content", None) for part in parts]
 
 
-async def past(rig: Bench, message: str = "go", **fields: Any) -> PastTurn:
+async def past(rig: Rig, message: str = "go", **fields: Any) -> PastTurn:
     await rig.run(message, **fields)
     return turn(message, "done", messages=rig.ended.messages)
 
 
-async def seen_by_model(history: Sequence[PastTurn], bench: MakeBench) -> list[ModelMessage]:
-    seen: list[ModelMessage] = []
-
-    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[str]:
-        seen.extend(messages)
-        yield "ok"
-
-    await bench(stream).run("and now?", history=tuple(history))
-    return seen
+async def seen_by_model(history: Sequence[PastTurn], rig_for: RigFor) -> list[ModelMessage]:
+    model = Watched(silent)
+    await rig_for(model).run("and now?", history=tuple(history))
+    return model.seen[0]
 
 
-async def test_a_plain_turn_leaves_nothing_but_its_two_texts(bench: MakeBench) -> None:
+async def test_a_plain_turn_leaves_nothing_but_its_two_texts(rig_for: RigFor) -> None:
     async def thoughtful(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[Any]:
         yield {0: DeltaThinkingPart(content="Hm")}
         yield "one "
         yield "two"
 
-    rig = bench(thoughtful)
+    rig = rig_for(thoughtful)
     await rig.run("plain")
     assert rig.ended.messages is None
-    messages = await seen_by_model([turn("plain", "one two")], bench)
+    messages = await seen_by_model([turn("plain", "one two")], rig_for)
     assert shown(messages) == ["plain", "one two", "and now?"]
 
 
-async def test_a_turn_with_tools_is_shown_as_it_was(bench: MakeBench) -> None:
-    earlier = await past(bench(calling(("add", {"left": 2, "right": 3}))))
-    messages = await seen_by_model([earlier], bench)
+async def test_a_turn_with_tools_is_shown_as_it_was(rig_for: RigFor) -> None:
+    earlier = await past(rig_for(calling(("add", {"left": 2, "right": 3}))))
+    messages = await seen_by_model([earlier], rig_for)
     assert [type(message) for message in messages] == [
         ModelRequest,
         ModelResponse,
@@ -93,21 +88,18 @@ async def test_a_turn_with_tools_is_shown_as_it_was(bench: MakeBench) -> None:
     assert shown(messages) == ["go", None, 5, "done", "and now?"]
 
 
-async def test_instructions_and_figures_are_not_left_for_later(bench: MakeBench) -> None:
-    earlier = await past(bench(calling(("add", {"left": 2, "right": 3}))))
+async def test_instructions_and_figures_are_not_left_for_later(rig_for: RigFor) -> None:
+    earlier = await past(rig_for(calling(("add", {"left": 2, "right": 3}))))
     kept = {key for message in json.loads(earlier.messages or "") for key in message}
     assert kept == {"parts", "kind", "timestamp", "state", "model_name"}
     assert "terse" not in (earlier.messages or "")
 
 
-async def test_files_are_left_as_their_type_and_size(bench: MakeBench) -> None:
-    async def stream(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[str]:
-        yield "done"
-
+async def test_files_are_left_as_their_type_and_size(rig_for: RigFor) -> None:
     image = LoadedMedia(type="image/png", data=b"x" * 1234)
-    earlier = await past(bench(stream), "look", media=(image,))
-    messages = await seen_by_model([earlier], bench)
-    assert shown(messages) == [["look", "[image/png, 1234 bytes]"], "done", "and now?"]
+    earlier = await past(rig_for(silent), "look", media=(image,))
+    messages = await seen_by_model([earlier], rig_for)
+    assert shown(messages) == [["look", "[image/png, 1234 bytes]"], "ok", "and now?"]
 
 
 def test_files_of_tools_and_models_and_reasoning_are_left_out_too() -> None:
@@ -209,25 +201,20 @@ def test_roles_alternate_and_no_limit_is_exceeded(
     assert sum(len(each.input) + len(each.output) for each in kept) <= characters
 
 
-async def test_the_models_own_window_is_asked_for(bench: MakeBench) -> None:
-    seen: list[int] = []
-
-    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[str]:
-        seen.append(len(messages))
-        yield "ok"
-
-    rig = bench(stream)
-    small = FunctionModel(stream_function=stream, profile={"context_window": 100})
+async def test_the_models_own_window_is_asked_for(rig_for: RigFor) -> None:
+    model = Watched(silent)
+    rig = rig_for(model)
+    small = FunctionModel(stream_function=model, profile={"context_window": 100})
     rig.engine = PydanticAiEngine(rig.catalog, lambda _: small)
     await rig.run(history=tuple(turn("x" * 100, "y" * 50) for _ in range(10)))
-    assert seen == [3]
+    assert len(model.seen[0]) == 3
 
 
 async def test_results_of_all_turns_are_there_for_tools_also_of_those_not_shown(
-    bench: MakeBench,
+    rig_for: RigFor,
 ) -> None:
     earlier = await past(
-        bench(calling(("add", {"left": 2, "right": 3}), ("refuse", {"reason": ""})))
+        rig_for(calling(("add", {"left": 2, "right": 3}), ("refuse", {"reason": ""})))
     )
     latest = loaded(earlier.messages or "")
     assert list(tool_results([earlier, turn()], latest)) == [("add", 5), ("add", 5)]

@@ -12,14 +12,12 @@ from pydantic_ai.messages import (
     ModelResponse,
     ThinkingPart,
     ToolCallPart,
-    ToolReturnPart,
     UserPromptPart,
 )
 from pydantic_ai.models.function import (
     AgentInfo,
     DeltaThinkingPart,
     DeltaToolCall,
-    StreamFunctionDef,
 )
 
 from agent_catalog.running.pauses import pause
@@ -40,7 +38,7 @@ from agentrun.domain.media import LoadedMedia
 from agentrun.domain.turns import Resumption, TurnEnded
 from tests.fakes.engine_outputs import outputs_of
 from tests.unit.agent_catalog import sample_tools
-from tests.unit.agent_catalog.conftest import Bench, MakeBench, calling
+from tests.unit.agent_catalog.conftest import Rig, RigFor, Watched, calling
 
 pytestmark = pytest.mark.anyio
 
@@ -60,12 +58,12 @@ def reject(call: int, reason: str | None = None) -> Decision:
     return Decision(id=f"call-{call}", action=ApprovalAction.REJECT, reason=reason)
 
 
-async def paused(rig: Bench, **fields: Any) -> str:
+async def paused(rig: Rig, **fields: Any) -> str:
     await rig.run("go", **fields)
     return rig.paused.state
 
 
-async def resumed(rig: Bench, state: str, *decisions: Decision, **fields: Any) -> list[EngineEvent]:
+async def resumed(rig: Rig, state: str, *decisions: Decision, **fields: Any) -> list[EngineEvent]:
     return await rig.run(
         "go", resumption=Resumption(state=state, decisions=tuple(decisions)), **fields
     )
@@ -75,25 +73,8 @@ def about_tools(events: list[EngineEvent]) -> list[ToolStart | ToolEnd | ToolErr
     return [event for event in events if isinstance(event, ToolStart | ToolEnd | ToolError)]
 
 
-class Watched:
-    """A model that notes all that it is sent."""
-
-    def __init__(self, stream: StreamFunctionDef) -> None:
-        self.seen: list[list[ModelMessage]] = []
-        self._stream = stream
-
-    async def __call__(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-        self.seen.append(list(messages))
-        async for delta in self._stream(messages, info):
-            yield delta
-
-    def returns(self) -> dict[str, ToolReturnPart]:
-        parts = (part for message in self.seen[-1] for part in message.parts)
-        return {part.tool_call_id: part for part in parts if isinstance(part, ToolReturnPart)}
-
-
-async def test_a_pause_says_what_waits_and_nothing_of_it_has_run(bench: MakeBench) -> None:
-    rig = bench(calling(("launch", {"stages": 3})))
+async def test_a_pause_says_what_waits_and_nothing_of_it_has_run(rig_for: RigFor) -> None:
+    rig = rig_for(calling(("launch", {"stages": 3})))
     events = await rig.run()
     assert [type(event) for event in events] == [Metrics, Metrics]
     assert rig.paused.pending == (
@@ -102,9 +83,9 @@ async def test_a_pause_says_what_waits_and_nothing_of_it_has_run(bench: MakeBenc
     assert sample_tools.calls == []
 
 
-async def test_an_approved_call_runs_once_and_the_model_sees_its_result(bench: MakeBench) -> None:
+async def test_an_approved_call_runs_once_and_the_model_sees_its_result(rig_for: RigFor) -> None:
     model = Watched(calling(("launch", {"stages": 3})))
-    rig = bench(model)
+    rig = rig_for(model)
     events = await resumed(rig, await paused(rig), approve(0))
     assert about_tools(events) == [
         ToolStart(id="call-0", name="launch", arguments={"stages": 3}),
@@ -116,9 +97,9 @@ async def test_an_approved_call_runs_once_and_the_model_sees_its_result(bench: M
     assert rig.ended.messages is not None
 
 
-async def test_another_process_can_go_on(bench: MakeBench) -> None:
-    state = await paused(bench(calling(("launch", {}))))
-    other = bench(calling(("launch", {})))
+async def test_another_process_can_go_on(rig_for: RigFor) -> None:
+    state = await paused(rig_for(calling(("launch", {}))))
+    other = rig_for(calling(("launch", {})))
     await resumed(other, state, approve(0))
     assert isinstance(other.ending, TurnEnded)
 
@@ -131,10 +112,10 @@ async def test_another_process_can_go_on(bench: MakeBench) -> None:
     ],
 )
 async def test_a_rejected_call_never_starts_and_the_model_sees_why(
-    bench: MakeBench, reason: str | None, error: str
+    rig_for: RigFor, reason: str | None, error: str
 ) -> None:
     model = Watched(calling(("launch", {})))
-    rig = bench(model)
+    rig = rig_for(model)
     events = await resumed(rig, await paused(rig), reject(0, reason))
     assert about_tools(events) == [ToolError(id="call-0", name="launch", error=error)]
     assert sample_tools.calls == []
@@ -142,9 +123,9 @@ async def test_a_rejected_call_never_starts_and_the_model_sees_why(
     assert rig.error is None
 
 
-async def test_changed_arguments_are_what_runs_and_what_everybody_sees(bench: MakeBench) -> None:
+async def test_changed_arguments_are_what_runs_and_what_everybody_sees(rig_for: RigFor) -> None:
     model = Watched(calling(("launch", {"stages": 3})))
-    rig = bench(model)
+    rig = rig_for(model)
     events = await resumed(rig, await paused(rig), approve(0, stages=1))
     assert about_tools(events)[0] == ToolStart(id="call-0", name="launch", arguments={"stages": 1})
     assert sample_tools.calls == ["launched 1"]
@@ -159,7 +140,7 @@ async def test_changed_arguments_are_what_runs_and_what_everybody_sees(bench: Ma
     assert '"stages":3' not in (rig.ended.messages or "")
 
 
-async def test_finished_tools_are_not_run_again_and_decisions_may_differ(bench: MakeBench) -> None:
+async def test_finished_tools_are_not_run_again_and_decisions_may_differ(rig_for: RigFor) -> None:
     model = Watched(
         calling(
             ("add", {"left": 1, "right": 1}),
@@ -169,7 +150,7 @@ async def test_finished_tools_are_not_run_again_and_decisions_may_differ(bench: 
             ("launch", {"stages": 2}),
         )
     )
-    rig = bench(model)
+    rig = rig_for(model)
     first = about_tools(await rig.run())
     assert sorted((event.id, event.event) for event in first) == [
         ("call-0", "TOOL_END"),
@@ -192,8 +173,8 @@ async def test_finished_tools_are_not_run_again_and_decisions_may_differ(bench: 
     assert set(model.returns()) == {f"call-{number}" for number in range(5)}
 
 
-async def test_each_approved_call_finds_done_what_the_one_before_it_did(bench: MakeBench) -> None:
-    rig = bench(calling(*(("launch", {"stages": number}) for number in (1, 2, 3))))
+async def test_each_approved_call_finds_done_what_the_one_before_it_did(rig_for: RigFor) -> None:
+    rig = rig_for(calling(*(("launch", {"stages": number}) for number in (1, 2, 3))))
     events = await resumed(rig, await paused(rig), approve(2), approve(0), approve(1))
     assert [event.result for event in events if isinstance(event, ToolEnd)] == [
         {"stages": 1, "before": 0},
@@ -212,9 +193,9 @@ async def launching_twice(messages: list[ModelMessage], _: AgentInfo) -> AsyncIt
     yield {1: DeltaToolCall(name="launch", json_args="{}", tool_call_id=f"call-{done}")}
 
 
-async def test_a_turn_may_pause_several_times(bench: MakeBench) -> None:
+async def test_a_turn_may_pause_several_times(rig_for: RigFor) -> None:
     model = Watched(launching_twice)
-    rig = bench(model)
+    rig = rig_for(model)
     await resumed(rig, await paused(rig), approve(0))
     assert [call.id for call in rig.paused.pending] == ["call-1"]
     events = await resumed(rig, rig.paused.state, approve(1))
@@ -231,8 +212,10 @@ async def test_a_turn_may_pause_several_times(bench: MakeBench) -> None:
     assert "thought" not in (rig.ended.messages or "")
 
 
-async def test_metrics_of_a_resumed_turn_are_of_what_came_after_the_pause(bench: MakeBench) -> None:
-    rig = bench(launching_twice)
+async def test_metrics_of_a_resumed_turn_are_of_what_came_after_the_pause(
+    rig_for: RigFor,
+) -> None:
+    rig = rig_for(launching_twice)
     before = (await rig.run())[-1]
     after = (await resumed(rig, rig.paused.state, approve(0)))[-1]
     assert isinstance(before, Metrics)
@@ -240,17 +223,17 @@ async def test_metrics_of_a_resumed_turn_are_of_what_came_after_the_pause(bench:
     assert (before.llm_calls, after.llm_calls) == (1, 1)
 
 
-async def test_limits_are_the_turns_whatever_pauses_it_has(bench: MakeBench) -> None:
-    rig = bench(launching_twice, "limits: {request_limit: 2}")
+async def test_limits_are_the_turns_whatever_pauses_it_has(rig_for: RigFor) -> None:
+    rig = rig_for(launching_twice, "limits: {request_limit: 2}")
     await resumed(rig, await paused(rig), approve(0))
     await resumed(rig, rig.paused.state, approve(1))
     assert rig.error is not None
     assert "2 calls of the model" in str(rig.error)
 
 
-async def test_media_stay_out_of_the_state_and_come_back(bench: MakeBench) -> None:
+async def test_media_stay_out_of_the_state_and_come_back(rig_for: RigFor) -> None:
     model = Watched(calling(("launch", {})))
-    rig = bench(model)
+    rig = rig_for(model)
     state = await paused(rig, media=(PNG,))
     assert len(state) < 2_000
     assert "[image/png, 5008 bytes]" in state
@@ -262,8 +245,8 @@ async def test_media_stay_out_of_the_state_and_come_back(bench: MakeBench) -> No
     assert len(rig.ended.messages or "") < 2_000
 
 
-async def test_a_call_that_does_not_fit_is_an_error_and_not_asked_about(bench: MakeBench) -> None:
-    rig = bench(calling(("land", {}), ("launch", {"stages": "many"})))
+async def test_a_call_that_does_not_fit_is_an_error_and_not_asked_about(rig_for: RigFor) -> None:
+    rig = rig_for(calling(("land", {}), ("launch", {"stages": "many"})))
     events = await rig.run()
     assert [type(event) for event in about_tools(events)] == [ToolError, ToolError]
     assert isinstance(rig.ending, TurnEnded)
@@ -291,8 +274,8 @@ def edited(state: str, **changes: Any) -> str:
         lambda _: "null",
     ],
 )
-async def test_a_state_that_is_not_what_was_shown_is_refused(bench: MakeBench, broken: Any) -> None:
-    rig = bench(calling(("launch", {"stages": 3})))
+async def test_a_state_that_is_not_what_was_shown_is_refused(rig_for: RigFor, broken: Any) -> None:
+    rig = rig_for(calling(("launch", {"stages": 3})))
     state = await paused(rig)
     assert broken(state) != state
     events = await resumed(rig, broken(state), approve(0))
@@ -311,9 +294,9 @@ async def test_a_state_that_is_not_what_was_shown_is_refused(bench: MakeBench, b
     ],
 )
 async def test_decisions_that_do_not_fit_are_refused_before_anything_runs(
-    bench: MakeBench, decisions: tuple[Decision, ...], reason: str
+    rig_for: RigFor, decisions: tuple[Decision, ...], reason: str
 ) -> None:
-    rig = bench(calling(("launch", {"stages": 3})))
+    rig = rig_for(calling(("launch", {"stages": 3})))
     events = await resumed(rig, await paused(rig), *decisions)
     assert isinstance(rig.error, CannotResumeError)
     assert reason in str(rig.error)
@@ -321,8 +304,8 @@ async def test_decisions_that_do_not_fit_are_refused_before_anything_runs(
     assert sample_tools.calls == []
 
 
-async def test_a_tool_that_the_agent_has_no_more_cannot_be_resumed(bench: MakeBench) -> None:
-    rig = bench(calling(("launch", {"stages": 3})))
+async def test_a_tool_that_the_agent_has_no_more_cannot_be_resumed(rig_for: RigFor) -> None:
+    rig = rig_for(calling(("launch", {"stages": 3})))
     state = await paused(rig)
     task = rig.task("go", resumption=Resumption(state=state, decisions=(approve(0),)))
     task = task.model_copy(update={"agent": without_tool(task.agent, "launch")})
@@ -331,8 +314,8 @@ async def test_a_tool_that_the_agent_has_no_more_cannot_be_resumed(bench: MakeBe
     assert sample_tools.calls == []
 
 
-def test_arguments_can_be_checked_before_anything_is_taken_up(bench: MakeBench) -> None:
-    engine = bench(launching_twice).engine
+def test_arguments_can_be_checked_before_anything_is_taken_up(rig_for: RigFor) -> None:
+    engine = rig_for(launching_twice).engine
     assert engine.argument_faults("sample", "launch", {"stages": 2}) == []
     faults = engine.argument_faults("sample", "launch", {"stages": "many"})
     assert [name for name, _ in faults] == ["stages"]
@@ -342,11 +325,11 @@ def test_arguments_can_be_checked_before_anything_is_taken_up(bench: MakeBench) 
 
 
 async def test_a_tool_whose_server_is_away_cannot_be_resumed_and_no_other_runs(
-    bench: MakeBench,
+    rig_for: RigFor,
 ) -> None:
     # Nothing listens on the discard port of this machine.
     server = "mcp: [{url: 'http://127.0.0.1:9/mcp', tools: [drop], approval: [drop]}]"
-    rig = bench(calling(("launch", {})), server)
+    rig = rig_for(calling(("launch", {})), server)
     calls = [ToolCallPart(name, {}, f"call-{n}") for n, name in enumerate(("launch", "drop"))]
     prompt = ModelRequest(parts=[UserPromptPart("go")])
     messages: list[ModelMessage] = [prompt, ModelResponse(parts=calls)]

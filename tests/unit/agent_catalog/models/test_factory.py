@@ -1,11 +1,9 @@
 """Which model an id names, and what is loaded for it."""
 
-import subprocess
 import sys
 
 import pytest
 from pydantic_ai.models.bedrock import BedrockConverseModel
-from pydantic_ai.models.function import FunctionModel
 
 from agent_catalog.models.factory import create_model
 from agent_catalog.models.guarded import GuardedModel
@@ -14,22 +12,18 @@ from agentrun.domain.errors import EngineError
 HAIKU = "bedrock:us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
-def test_bedrock_has_time_outs_and_needs_no_credentials_to_be_built() -> None:
+@pytest.mark.parametrize(("setting", "read_timeout_s"), [("", 125.0), ("7.5", 12.5)])
+def test_bedrock_has_time_outs_and_needs_no_credentials_to_be_built(
+    monkeypatch: pytest.MonkeyPatch, setting: str, read_timeout_s: float
+) -> None:
+    monkeypatch.setenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", setting)
     model = create_model(HAIKU)
     assert isinstance(model, GuardedModel)
     assert isinstance(model.wrapped, BedrockConverseModel)
     config = model.wrapped.client.meta.config
     # A socket is given up 5 s after the guard has given up the model.
-    assert (config.connect_timeout, config.read_timeout) == (3.0, 125.0)
+    assert (config.connect_timeout, config.read_timeout) == (3.0, read_timeout_s)
     assert config.max_pool_connections == 64
-
-
-def test_how_long_a_model_may_be_silent_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AGENTRUN_MODEL_IDLE_TIMEOUT_S", "7.5")
-    model = create_model(HAIKU)
-    assert isinstance(model, GuardedModel)
-    assert isinstance(model.wrapped, BedrockConverseModel)
-    assert model.wrapped.client.meta.config.read_timeout == 12.5
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf"])
@@ -40,10 +34,6 @@ def test_a_time_out_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, val
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_the_demo_model_may_pause_for_as_long_as_it_is_told_to() -> None:
-    assert isinstance(create_model("demo"), FunctionModel)
-
-
 def test_a_provider_whose_package_is_missing_is_not_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if "openai" in name]:
         monkeypatch.delitem(sys.modules, name)
@@ -52,12 +42,3 @@ def test_a_provider_whose_package_is_missing_is_not_set_up(monkeypatch: pytest.M
     with pytest.raises(EngineError, match="is not set up here") as caught:
         create_model("openai:llama3.2")
     assert isinstance(caught.value.__cause__, ImportError)
-
-
-def test_the_engine_loads_no_providers_package_before_it_is_asked_for_a_model() -> None:
-    script = (
-        "import sys, agent_catalog.running.engine\n"
-        "print(*{'boto3', 'openai', 'pydantic_ai.models.bedrock'} & set(sys.modules))"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert ended.stdout.strip() == b""

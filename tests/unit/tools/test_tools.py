@@ -3,8 +3,6 @@
 import json
 import operator
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,29 +43,10 @@ def test_the_calculator_works_out(expression: str, result: float) -> None:
 @pytest.mark.parametrize(
     "expression",
     [
-        "9**9**9**9",
-        "10**1000 * 10**1000",
-        "1e308 * 10",
-        "round(5, -10**9)",
-        "f'{1:>999999999}'",
-        "'a' * 999999999",
-        "'a' % 3",
-        "(" * 300,
-        "-" * 490 + "x",
-        "(-1)**0.5",
-        "1 / 0",
-        "exp(1000)",
-        "log(0)",
-        "1 if 1 else 2",
-        "[1][0]",
-        "True",
-        "1j",
-        "__import__('os')",
-        "(1).real",
-        "",
-        "1 +",
-        "1\x00",
-        "1" * 501,
+        *("9**9**9**9", "10**1000 * 10**1000", "1e308 * 10", "round(5, -10**9)", "exp(1000)"),
+        *("f'{1:>999999999}'", "'a' * 999999999", "'a' % 3", "(" * 300, "-" * 490 + "x"),
+        *("(-1)**0.5", "1 / 0", "log(0)", "1j", "1 if 1 else 2", "[1][0]", "True", "(1).real"),
+        *("__import__('os')", "", "1 +", "1\x00", "1" * 501),
     ],
 )
 def test_the_calculator_refuses(expression: str) -> None:
@@ -119,14 +98,8 @@ def test_units_are_converted(value: float, from_unit: str, to_unit: str, result:
 @pytest.mark.parametrize(
     ("from_unit", "to_unit"),
     [
-        ("meter", "second"),
-        ("foo", "m"),
-        ("", "m"),
-        ("m**99**99**99", "m"),
-        ("m**999999999", "m"),
-        ("3 m", "m"),
-        ("__class__", "m"),
-        ("m" * 61, "m"),
+        *(("meter", "second"), ("foo", "m"), ("", "m"), ("m**99**99**99", "m"), ("3 m", "m")),
+        *(("m**999999999", "m"), ("__class__", "m"), ("m" * 61, "m")),
     ],
 )
 def test_units_that_do_not_fit_are_refused(from_unit: str, to_unit: str) -> None:
@@ -139,19 +112,11 @@ def test_a_conversion_that_overflows_is_refused() -> None:
         convert_units(1e308, "km", "nm")
 
 
-def test_units_are_not_loaded_before_they_are_needed() -> None:
-    program = "import sys, tools.units; sys.exit('pint' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
-def test_dates_are_shifted() -> None:
+def test_dates_are_shifted_and_days_counted_over_leap_years_and_backwards() -> None:
     assert shift_date("2026-01-31", 1, "months") == "2026-02-28"
     assert shift_date("2024-02-29", 1, "years") == "2025-02-28"
     assert shift_date("2026-01-01", -1, "days") == "2025-12-31"
     assert shift_date("2026-01-01", 2, "weeks") == "2026-01-15"
-
-
-def test_days_are_counted_over_leap_years_and_backwards() -> None:
     assert days_between("2024-01-01", "2024-03-01") == 60
     assert days_between("2024-03-01", "2024-01-01") == -60
 

@@ -9,12 +9,13 @@ import pytest
 from pydantic_ai.messages import ModelMessage, UserPromptPart
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai.usage import RunUsage
 
-from agent_catalog.running import followups
 from agent_catalog.running.engine import PydanticAiEngine
+from agent_catalog.running.followups import Exchange, suggest_followups
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import Metrics
-from tests.unit.agent_catalog.conftest import Bench, MakeBench, calling
+from tests.unit.agent_catalog.conftest import Rig, RigFor, calling
 
 pytestmark = pytest.mark.anyio
 
@@ -52,17 +53,17 @@ def figures(events: list[Any]) -> Metrics:
     return events[-1]
 
 
-async def test_they_are_not_asked_for_unless_wanted(bench: MakeBench) -> None:
+async def test_they_are_not_asked_for_unless_wanted(rig_for: RigFor) -> None:
     model = Suggesting(THREE)
-    rig = bench(model)
+    rig = rig_for(model)
     assert figures(await rig.run()).llm_calls == 1
     assert rig.ended.followups is None
     assert model.asked == []
 
 
-async def test_they_are_three_and_follow_what_was_said(bench: MakeBench) -> None:
+async def test_they_are_three_and_follow_what_was_said(rig_for: RigFor) -> None:
     model = Suggesting(["One?", " Two? ", "Three?"])
-    rig = bench(model)
+    rig = rig_for(model)
     await rig.run("Why?", generate_followups=True)
     assert rig.ended.followups == ("One?", "Two?", "Three?")
     (exchange,) = model.asked
@@ -70,22 +71,19 @@ async def test_they_are_three_and_follow_what_was_said(bench: MakeBench) -> None
     assert "launch" in exchange["tools"]
 
 
-async def test_their_cost_is_the_runs(bench: MakeBench) -> None:
-    rig = bench(Suggesting(THREE))
+async def test_their_cost_is_the_runs_and_they_leave_no_other_trace(
+    rig_for: RigFor,
+) -> None:
+    rig = rig_for(Suggesting(THREE))
     without = figures(await rig.run())
     with_them = figures(await rig.run(generate_followups=True))
     assert (without.llm_calls, with_them.llm_calls) == (1, 2)
     assert (with_them.total_tokens or 0) > (without.total_tokens or 0)
-
-
-async def test_they_leave_no_trace_in_the_conversation(bench: MakeBench) -> None:
-    rig = bench(Suggesting(THREE))
-    await rig.run(generate_followups=True)
     assert rig.ended.messages is None
 
 
-async def test_they_are_not_asked_for_at_a_pause(bench: MakeBench) -> None:
-    rig = bench(calling(("launch", {})))
+async def test_they_are_not_asked_for_at_a_pause(rig_for: RigFor) -> None:
+    rig = rig_for(calling(("launch", {})))
     assert figures(await rig.run(generate_followups=True)).llm_calls == 1
     assert rig.paused
 
@@ -94,33 +92,33 @@ async def test_they_are_not_asked_for_at_a_pause(bench: MakeBench) -> None:
     "suggested",
     [["One?"], [*THREE, "Four?"], ["One?", "", "Three?"], ["x" * 201] * 3, RuntimeError("secret")],
 )
-async def test_a_run_does_not_fail_by_them(bench: MakeBench, suggested: Any) -> None:
-    rig = bench(Suggesting(suggested, suggested))
+async def test_a_run_does_not_fail_by_them(rig_for: RigFor, suggested: Any) -> None:
+    rig = rig_for(Suggesting(suggested, suggested))
     events = await rig.run(generate_followups=True)
     assert rig.ended.followups == ()
     assert rig.error is None
     assert isinstance(events[-1], Metrics)
 
 
-async def test_they_have_a_second_try(bench: MakeBench) -> None:
-    rig = bench(Suggesting(["One?"], THREE))
+async def test_they_have_a_second_try(rig_for: RigFor) -> None:
+    rig = rig_for(Suggesting(["One?"], THREE))
     await rig.run(generate_followups=True)
     assert rig.ended.followups == tuple(THREE)
 
 
-async def test_they_are_not_waited_for_without_end(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(followups, "TIMEOUT_S", 0.05)
-    rig = bench(Suggesting(asyncio.Event()))
+async def test_they_are_not_waited_for_without_end() -> None:
+    model = FunctionModel(stream_function=Suggesting(asyncio.Event()))
+    exchange = Exchange(question="Why?", answer="So.")
     async with asyncio.timeout(3):
-        await rig.run(generate_followups=True)
-    assert rig.ended.followups == ()
+        suggested = await suggest_followups(
+            exchange, model=lambda: model, usage=RunUsage(), timeout_s=0.05
+        )
+    assert suggested == ()
 
 
-async def test_cancelling_while_they_are_made_cancels_the_run(bench: MakeBench) -> None:
+async def test_cancelling_while_they_are_made_cancels_the_run(rig_for: RigFor) -> None:
     model = Suggesting(asyncio.Event())
-    rig = bench(model)
+    rig = rig_for(model)
     before = asyncio.all_tasks()
     reading = asyncio.create_task(rig.run(generate_followups=True))
     async with asyncio.timeout(3):
@@ -131,7 +129,7 @@ async def test_cancelling_while_they_are_made_cancels_the_run(bench: MakeBench) 
     assert asyncio.all_tasks() == before
 
 
-def with_models(rig: Bench, **models: Model | EngineError) -> list[str]:
+def with_models(rig: Rig, **models: Model | EngineError) -> list[str]:
     """Let the rig's engine build these models, and note which it asks for."""
     built: list[str] = []
 
@@ -146,8 +144,8 @@ def with_models(rig: Bench, **models: Model | EngineError) -> list[str]:
     return built
 
 
-async def test_another_model_may_make_them(bench: MakeBench) -> None:
-    rig = bench(Suggesting(), "followup_model: cheap:m")
+async def test_another_model_may_make_them(rig_for: RigFor) -> None:
+    rig = rig_for(Suggesting(), "followup_model: cheap:m")
     built = with_models(
         rig,
         demo=FunctionModel(stream_function=Suggesting()),
@@ -158,8 +156,8 @@ async def test_another_model_may_make_them(bench: MakeBench) -> None:
     assert built == ["demo", "cheap:m"]
 
 
-async def test_a_model_for_them_that_is_not_set_up_fails_no_run(bench: MakeBench) -> None:
-    rig = bench(Suggesting(), "followup_model: cheap:m")
+async def test_a_model_for_them_that_is_not_set_up_fails_no_run(rig_for: RigFor) -> None:
+    rig = rig_for(Suggesting(), "followup_model: cheap:m")
     with_models(
         rig,
         demo=FunctionModel(stream_function=Suggesting()),
