@@ -4,8 +4,7 @@ from typing import Any
 
 from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.domain.errors import UnauthenticatedError
-from agentrun.http.bearer import authorizer_context, bearer_token
-from agentrun.http.lambda_refusal import RefusedTokenError
+from agentrun.http.bearer import RefusedTokenError, authorizer_context, bearer_token
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json
 

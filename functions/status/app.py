@@ -16,11 +16,9 @@ from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.principal import Principal
 from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
-from agentrun.http.base_path import BasePathMiddleware
 from agentrun.http.bodies import HealthBody, agent_body, buffered_answer, run_answer, runs_answer
-from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
-from agentrun.http.fastapi_problems import install_problem_handlers
-from agentrun.http.queries import Fields, IncludeInactive, RunIds
+from agentrun.http.middleware import BasePathMiddleware, SecurityHeadersMiddleware, with_cors
+from agentrun.http.queries import Fields, IncludeInactive, RunIds, install_problem_handlers
 from agentrun.http.session_routes import session_routes
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.agents import find_agent, list_agents

@@ -16,9 +16,13 @@ from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.http.authentication import by_bearer_token
-from agentrun.http.base_path import BasePathMiddleware
-from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
-from agentrun.http.invocations import KeptInvocations, ending_with
+from agentrun.http.middleware import (
+    BasePathMiddleware,
+    KeptInvocations,
+    SecurityHeadersMiddleware,
+    ending_with,
+    with_cors,
+)
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
 from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEngine

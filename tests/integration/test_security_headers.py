@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from agentrun.http.browsers import SECURITY_HEADERS
+from agentrun.http.middleware import SECURITY_HEADERS
 from tests.integration.conftest import Bearer, event_file
 
 AppModule = Callable[[str], ModuleType]

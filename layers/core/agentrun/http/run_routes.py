@@ -2,7 +2,7 @@
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agentrun.domain.approvals import ContinueRequest, ResolveRequest
@@ -10,10 +10,11 @@ from agentrun.domain.errors import AgentrunError
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.http.authentication import AsyncAuthentication
-from agentrun.http.bodies import json_answer, run_body
-from agentrun.http.invocations import came_by_function_url, deadline_of
+from agentrun.http.bodies import json_answer, result_body, run_body
 from agentrun.http.requests import (
+    came_by_function_url,
     cursor_of,
+    deadline_of,
     idempotency_of,
     read_body,
     read_json,
@@ -22,12 +23,12 @@ from agentrun.http.requests import (
     validated,
     wants_stream,
 )
-from agentrun.http.run_answers import result_answer, stream_answer
+from agentrun.http.sse import MEDIA_TYPE, encode_stream
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import RunPorts, in_thread
-from agentrun.service.reading.follow import attach, whole_run
-from agentrun.service.reading.result import RunStream
+from agentrun.service.reading.follow import RunFollower, attach, whole_run
+from agentrun.service.reading.result import RunStream, collect_result
 from agentrun.service.starting.continue_run import paused_run, run_to_approve
 
 RUNS = "/api/agents/{agent_id}/runs"
@@ -139,3 +140,47 @@ class RunRoutes:
             return await in_thread(self.ports.threads, self.ports.store.get, begun.key)
         except AgentrunError:
             return begun
+
+
+_AGAINST_BUFFERING = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+def stream_answer(stream: RunStream, *, ping_after_s: float) -> Response:
+    """
+    Stream a run's events, live or from its log; 204 where nothing is left of it.
+
+    Args:
+        stream: The run.
+        ping_after_s: Seconds of silence after which the stream says that it is alive.
+    """
+    # Of a run that is replayed only its reader fails.
+    on_failure = stream.fail if isinstance(stream, RunExecution) else lambda: None
+    names = {"X-Run-Id": stream.run.id, "X-Session-Id": stream.run.session_id}
+    names |= _replayed_header(stream)
+    if isinstance(stream, RunFollower) and stream.has_nothing_left:
+        return Response(status_code=204, headers=names)
+    return StreamingResponse(
+        encode_stream(stream.batches(idle_s=ping_after_s), on_failure=on_failure),
+        headers=_AGAINST_BUFFERING | names,
+        media_type=MEDIA_TYPE,
+    )
+
+
+async def result_answer(stream: RunStream) -> Response:
+    """
+    Answer with a run's result once it has ended.
+
+    Raises:
+        RunFailedError: The run has failed.
+    """
+    body = result_body(await collect_result(stream))
+    return json_answer(body, headers=_replayed_header(stream))
+
+
+def _replayed_header(stream: RunStream) -> dict[str, str]:
+    """Say that the request has led to a run that it had started before."""
+    is_replay = isinstance(stream, RunFollower) and stream.is_replay
+    return {"Idempotent-Replayed": "true"} if is_replay else {}

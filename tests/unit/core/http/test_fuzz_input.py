@@ -37,11 +37,11 @@ from agentrun.domain.ports import VerifiedToken
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest, idempotency_claim, request_fingerprint
 from agentrun.http.bearer import authorizer_context, bearer_token, verified_by_gateway
-from agentrun.http.json_body import parse_json
 from agentrun.http.problems import of_agentrun_error
 from agentrun.http.requests import (
     cursor_of,
     idempotency_of,
+    parse_json,
     read_json,
     reader_of,
     session_policy_of,

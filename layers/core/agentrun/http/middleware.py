@@ -1,7 +1,9 @@
-"""What browsers are told: CORS for both doors alike, and security headers on every answer."""
+"""What wraps an app: a base path, CORS and security headers, and Lambda's invocations."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -9,6 +11,36 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrun.http.problems import problem
+from agentrun.service.invocation import invocation_kept
+
+
+class BasePathMiddleware:
+    """
+    Serves an app below a base path, and without it as well.
+
+    A base path mapping of API Gateway and a behaviour of CloudFront hand the client's whole path
+    on; the URLs that AWS gives an API and a function have no base path. It becomes the `root_path`
+    of ASGI, which `path` includes ("HTTP connection scope" in its specification): routes match what
+    follows it, and what repeats the path, `instance` of a problem, shows the client's own.
+
+    Mangum's `api_gateway_base_path` would not do: it takes `/assist` off `/assistant` too, and
+    leaves no trace of what it has taken off.
+    """
+
+    def __init__(self, app: ASGIApp, base_path: str) -> None:
+        """Take an app, and a path such as `/assist` or nothing."""
+        self._app = app
+        self._base_path = base_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._base_path and scope["type"] == "http" and self._covers(scope["path"]):
+            scope = {**scope, "root_path": self._base_path}
+        await self._app(scope, receive, send)
+
+    def _covers(self, path: str) -> bool:
+        return f"{path}/".startswith(f"{self._base_path}/")
+
 
 REQUEST_HEADERS = (
     "Authorization",
@@ -155,3 +187,40 @@ def _completed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
     own = list(headers)
     said = {name.lower() for name, _ in own}
     return own + [header for header in _RAW if header[0] not in said]
+
+
+class KeptInvocations:
+    """
+    Returns from a request only once every execution that it has begun has ended.
+
+    The answer is complete with its last byte; the runtime lets Lambda freeze the process when the
+    app returns. It returns late however the request ends: with an exception after the run has gone
+    on, with an answer that cannot be sent, or without its client. A request that has begun nothing
+    is not held.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the app whose routes begin executions."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        async with invocation_kept():
+            await self._app(scope, receive, send)
+
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def ending_with(end: Callable[[], Awaitable[None]]) -> Lifespan:
+    """Return an app's lifespan that needs no start and calls `end` at its shutdown."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncGenerator[None, None]:
+        yield
+        await end()
+
+    return lifespan
