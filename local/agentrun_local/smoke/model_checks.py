@@ -1,4 +1,4 @@
-"""The deployment's own model: whether it answers, how soon, and what to do if it does not."""
+"""A check of the deployment's own model: whether it answers, and how soon."""
 
 from agentrun_local.smoke.outcome import Door, Outcome, Verdict, fails, holds, not_tried
 from agentrun_local.smoke.run_stream import Frame
@@ -31,11 +31,11 @@ REMEDIES = {
     "CONTENT_FILTERED": "A guardrail has stopped a harmless answer; look at its configuration.",
     "AGENT_ERROR": "The agent is not set up correctly; the stream function's log says why.",
 }
-"""By the run's `errorType`."""
+"""Remedies by the run's `errorType`."""
 
 
 def model(target: Target, door: Door) -> Outcome:
-    """Run an agent on the deployment's own model with a message that costs next to nothing."""
+    """Run an agent on the deployment's own model, with a message that costs almost nothing."""
     agent = target.model_agent
     if agent is None:
         agent = next((a["id"] for a in target.agents if a.get("model") != DEMO), None)

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are tried, and how each is run."""
+"""All checks in their order, and how each is run."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -126,7 +126,7 @@ CHECKS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One check at one door, and what came of it."""
+    """One check at one door, and its outcome."""
 
     check: Check
     door: Door
@@ -135,14 +135,14 @@ class Row:
 
     @property
     def remedy(self) -> str:
-        """What to do where the point fails; nothing where it does not."""
+        """What to do if the point fails; empty if it does not."""
         if self.outcome.verdict is not Verdict.FAILS:
             return ""
         return self.outcome.remedy or self.check.remedy
 
 
 def slug(check: Check) -> str:
-    """Return a check's name as an option takes it."""
+    """Return a check's name as `--skip` takes it."""
     return check.name.lower().replace(" ", "-")
 
 
@@ -151,7 +151,7 @@ def try_all(
     checks: Sequence[Check] = CHECKS,
     left_out: Callable[[Check, Door], bool] = lambda *_: False,
 ) -> Iterator[Row]:
-    """Try the checks one after another and yield a row for each at each of its doors."""
+    """Run the checks one after another and yield a row for each at each of its doors."""
     for check in checks:
         for door in check.doors:
             begun = time.monotonic()
@@ -163,7 +163,7 @@ def try_all(
 
 
 def try_one(target: Target, check: Check, door: Door) -> Outcome:
-    """Try one check; a stack that does not answer fails it, and never ends the command."""
+    """Run one check; a stack that does not answer fails it, and does not end the command."""
     if door not in target.doors:
         return not_tried("the door's base URL is not given")
     runs_before = len(target.spent)
@@ -190,4 +190,4 @@ _REFUSED = {
     429: "Too many runs are under way, or the function's concurrency is used up: see "
     "MaxRunsPerUser and StreamConcurrency, and try again in a minute.",
 }
-"""By the status of the answer, where a check could not begin."""
+"""Remedies for a check that could not begin, by the answer's status."""

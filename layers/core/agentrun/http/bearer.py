@@ -19,7 +19,7 @@ else:
 
 def bearer_token(authorization: Sequence[str]) -> str:
     """
-    Take the token out of a request's Authorization headers (RFC 6750, section 2.1).
+    Return the token in a request's Authorization headers (RFC 6750, section 2.1).
 
     Raises:
         UnauthenticatedError: None or several headers, another scheme, or no token.

@@ -18,17 +18,17 @@ class BasePathMiddleware:
     """
     Serves an app below a base path, and without it as well.
 
-    A base path mapping of API Gateway and a behaviour of CloudFront hand the client's whole path
-    on; the URLs that AWS gives an API and a function have no base path. It becomes the `root_path`
-    of ASGI, which `path` includes ("HTTP connection scope" in its specification): routes match what
-    follows it, and what repeats the path, `instance` of a problem, shows the client's own.
+    API Gateway's base path mappings and CloudFront's behaviours pass on the client's whole path;
+    the URLs that AWS gives an API and a function have no base path. It becomes ASGI's `root_path`,
+    which `path` includes ("HTTP connection scope" in the specification): routes match what follows
+    it, and a problem's `instance` is the path that the client sent.
 
-    Mangum's `api_gateway_base_path` would not do: it takes `/assist` off `/assistant` too, and
-    leaves no trace of what it has taken off.
+    Mangum's `api_gateway_base_path` would not do: it strips `/assist` from `/assistant` too, and
+    leaves no trace of what it stripped.
     """
 
     def __init__(self, app: ASGIApp, base_path: str) -> None:
-        """Take an app, and a path such as `/assist` or nothing."""
+        """Wrap an app; `base_path` is a path such as `/assist`, or empty."""
         self._app = app
         self._base_path = base_path
 
@@ -50,9 +50,9 @@ REQUEST_HEADERS = (
     "Idempotency-Key",
     "X-Session-Policy",
     "X-Request-Id",
-    # EventSource and its polyfills ask caches to stand aside.
+    # Sent by EventSource and its polyfills.
     "Cache-Control",
-    # What tracing in browsers adds to every request (W3C Trace Context and Baggage; Sentry's own).
+    # Added to every request by tracing in browsers (W3C Trace Context and Baggage; Sentry's own).
     "traceparent",
     "tracestate",
     "baggage",
@@ -73,11 +73,11 @@ _AT_FAULT = {
     "headers": "Access-Control-Request-Headers",
     "private-network": "Access-Control-Request-Private-Network",
 }
-"""Which header of a preflight each of Starlette's reasons is about."""
+"""The header of a preflight that each of Starlette's reasons is about."""
 
 
 class ProblemCORSMiddleware(CORSMiddleware):
-    """Starlette's, but a refused preflight is a problem like every other refusal."""
+    """Starlette's middleware, but it refuses a preflight with a problem."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -94,15 +94,15 @@ def with_cors(
     app: ASGIApp, origins: Sequence[str], more_headers: Sequence[str] = ()
 ) -> CORSMiddleware:
     """
-    Let scripts of these origins call an app and read its answers, its errors too.
+    Let scripts of these origins call an app and read its answers, errors included.
 
     Credentials in the sense of the Fetch standard, which browsers attach by themselves, are never
-    allowed: the only thing that opens anything here is a token that a script has to hold itself.
+    allowed: a script has to send a token of its own.
 
     Args:
-        app: What answers.
-        origins: As browsers send them, scheme and host and no path; `*` among them is any.
-        more_headers: What requests may carry besides the headers that the API itself knows.
+        app: The app to wrap.
+        origins: As browsers send them, scheme and host without a path; `*` allows any.
+        more_headers: Request headers to allow besides those that the API itself knows.
     """
     return ProblemCORSMiddleware(
         app,
@@ -123,7 +123,7 @@ def _is_preflight(scope: Scope) -> bool:
 
 
 def _refusal(request: Request, refused: Response) -> Response:
-    """Word a preflight's refusal as a problem; its headers, `Vary` among them, stay."""
+    """Turn a refused preflight into a problem; its headers, `Vary` among them, stay."""
     reasons = bytes(refused.body).decode().removeprefix("Disallowed CORS ").split(", ")
     at_fault = [_AT_FAULT[reason] for reason in reasons]
     answer = problem(
@@ -146,27 +146,27 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """
-What an answer is sent with, unless it says otherwise itself.
+The headers of every answer, unless it sets them itself.
 
-No answer is a page, yet each can be opened as one, and holds text that users and models have
+No answer is a page, but each can be opened as one, and contains text that users and models have
 written (source: OWASP's "REST Security Cheat Sheet").
 
-- `nosniff`: such text is never taken for HTML or a script, whatever it looks like.
-- `Strict-Transport-Security`: for a domain of one's own; its subdomains are not ours to decide on.
-- `no-store`: answers are one caller's own. A stream has its own, for proxies.
-- `Content-Security-Policy`: opened in a tab or a frame, an answer loads nothing and runs nothing.
-- `Referrer-Policy`: browsers show JSON with its links, and a path names a run.
+- `nosniff`: such text is never taken for HTML or a script.
+- `Strict-Transport-Security`: for custom domains, without their subdomains.
+- `no-store`: an answer is for one caller. A stream sets its own value, for proxies.
+- `Content-Security-Policy`: opened in a tab or a frame, an answer loads and runs nothing.
+- `Referrer-Policy`: browsers make links of the URLs in JSON, and our paths contain run ids.
 
-Left out: `X-Frame-Options`, which `frame-ancestors` replaces; `Permissions-Policy`, for a document
-that may run nothing has no features to be denied; `Cross-Origin-Resource-Policy`, because without a
-token, which no browser attaches by itself, an embedded answer is a 401.
+Left out: `X-Frame-Options`, which `frame-ancestors` replaces; `Permissions-Policy`, since a page
+that runs nothing uses no features; `Cross-Origin-Resource-Policy`, since an embedded answer is a
+401: no browser attaches a token by itself.
 """
 
 _RAW = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class SecurityHeadersMiddleware:
-    """Adds the headers to each answer of an app; a stream pays for it once, not for each event."""
+    """Adds `SECURITY_HEADERS` to every answer of an app; a stream pays once, not for each event."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -174,7 +174,7 @@ class SecurityHeadersMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
 
-        # Not a coroutine: every event of a stream would have to pass through one more.
+        # Not a coroutine, which would cost every event of a stream one more.
         def send_secured(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": _completed(message.get("headers", ()))}
@@ -193,14 +193,13 @@ class KeptInvocations:
     """
     Returns from a request only once every execution that it has begun has ended.
 
-    The answer is complete with its last byte; the runtime lets Lambda freeze the process when the
-    app returns. It returns late however the request ends: with an exception after the run has gone
-    on, with an answer that cannot be sent, or without its client. A request that has begun nothing
-    is not held.
+    The answer is complete with its last byte, but when the app returns, the runtime lets Lambda
+    freeze the process. That goes for every end of a request: an exception, an answer that cannot be
+    sent, a client that is gone. A request that has begun nothing is not held.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        """Take the app whose routes begin executions."""
+        """Wrap the app whose routes begin executions."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -216,7 +215,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def ending_with(end: Callable[[], Awaitable[None]]) -> Lifespan:
-    """Return an app's lifespan that needs no start and calls `end` at its shutdown."""
+    """Return a lifespan that awaits `end` at the app's shutdown."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None, None]:

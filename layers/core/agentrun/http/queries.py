@@ -1,4 +1,8 @@
-"""The query parameters of the routes that read, and how FastAPI refuses them."""
+"""
+What FastAPI reads: the query parameters of the routes that read, and the problems it answers.
+
+The stream function has no FastAPI and imports nothing of this.
+"""
 
 from typing import Annotated, Literal
 
@@ -10,7 +14,7 @@ from starlette.responses import Response
 from agentrun.http.problems import HANDLERS, invalid_request, of_agentrun_error
 
 MAX_PAGE = 1_000_000
-"""Further back than any list goes; with the largest size, within DynamoDB's 32 bits for a limit."""
+"""Beyond the end of any list; times the largest size, within DynamoDB's 32 bits for a limit."""
 DEFAULT_SIZE = 20
 
 IncludeInactive = Annotated[
@@ -57,13 +61,13 @@ OfUser = Annotated[
 
 
 def of_invalid_parameters(request: Request, error: Exception) -> Response:
-    """Answer what FastAPI refused about a path or a query."""
+    """Answer a path or a query that FastAPI refused."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered below
     return of_agentrun_error(request, invalid_request(error.errors()))
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Make every error that an app answers a problem."""
+    """Answer every error of an app with a problem."""
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_exception_handler(RequestValidationError, of_invalid_parameters)

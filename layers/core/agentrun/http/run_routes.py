@@ -1,4 +1,4 @@
-"""The routes of a function that executes runs."""
+"""The routes that execute and follow runs, and what they answer."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -36,10 +36,10 @@ RUNS = "/api/agents/{agent_id}/runs"
 
 class RunRoutes:
     """
-    Refuses requests, or begins, continues and follows runs.
+    Routes that begin, continue and follow runs.
 
-    All that can refuse a request happens before the first byte of its answer. The app that has
-    these routes is to be wrapped in `KeptInvocations`: a run goes on after its request.
+    A refusal comes before the first byte of an answer. Wrap the app that has these routes in
+    `KeptInvocations`: a run goes on after its request.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class RunRoutes:
             Route("/api/v1/approvals/{approval_id}/resolve", self._resolve, methods=["POST"]),
         ]
         for route in routes:
-            # Starlette adds it to GET; it would follow a run to its end and send nothing of it.
+            # Starlette adds HEAD to GET; it would follow a run to its end and send nothing.
             (route.methods or set()).discard("HEAD")
         return routes
 
@@ -86,7 +86,7 @@ class RunRoutes:
         )
 
     async def _stream(self, request: Request) -> Response:
-        """Run an agent and stream what happens, or what a reader that comes back has missed."""
+        """Run an agent and stream what happens, or what a returning reader has missed."""
         return self._streamed(await self._begin(request, is_streamed=True))
 
     async def _run_once(self, request: Request) -> Response:
@@ -115,7 +115,7 @@ class RunRoutes:
         execution = await self.launcher.resume(caller, paused, body, deadline=deadline)
         if wants_stream(request):
             return self._streamed(execution)
-        # The whole run's result, also what it had said before: its log has both.
+        # The result of the whole run, with what came before the pause: the log has both.
         execution.detach()
         await self.launcher.ended(execution)
         return await result_answer(await whole_run(paused.key, self.ports, is_replay=False))
@@ -134,7 +134,7 @@ class RunRoutes:
         return json_answer(run_body(await self._continued(execution)))
 
     async def _continued(self, execution: RunExecution) -> AgentRun:
-        """Read a run that goes on; where that fails, it goes on all the same."""
+        """Read a run that goes on; if that fails, return it as it was begun."""
         begun = execution.as_begun
         try:
             return await in_thread(self.ports.threads, self.ports.store.get, begun.key)
@@ -150,13 +150,13 @@ _AGAINST_BUFFERING = {
 
 def stream_answer(stream: RunStream, *, ping_after_s: float) -> Response:
     """
-    Stream a run's events, live or from its log; 204 where nothing is left of it.
+    Stream a run's events, live or from its log; answer 204 if none are left.
 
     Args:
         stream: The run.
-        ping_after_s: Seconds of silence after which the stream says that it is alive.
+        ping_after_s: Seconds of silence before a ping.
     """
-    # Of a run that is replayed only its reader fails.
+    # A run that is only replayed does not fail with its reader.
     on_failure = stream.fail if isinstance(stream, RunExecution) else lambda: None
     names = {"X-Run-Id": stream.run.id, "X-Session-Id": stream.run.session_id}
     names |= _replayed_header(stream)
@@ -181,6 +181,6 @@ async def result_answer(stream: RunStream) -> Response:
 
 
 def _replayed_header(stream: RunStream) -> dict[str, str]:
-    """Say that the request has led to a run that it had started before."""
+    """Tell the client that its request has led to a run that it had started before."""
     is_replay = isinstance(stream, RunFollower) and stream.is_replay
     return {"Idempotent-Replayed": "true"} if is_replay else {}

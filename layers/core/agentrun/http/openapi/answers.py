@@ -1,4 +1,4 @@
-"""What operations answer: streams, JSON, and problems; with answers of a real stack to show."""
+"""What operations answer: streams, JSON and problems, with examples from a real stack."""
 
 import json
 from functools import cache
@@ -7,7 +7,7 @@ from pathlib import Path
 from agentrun.http.openapi.schemas import Json, ref
 from agentrun.http.problems import STATUSES
 
-# When each type of problem comes.
+# When each type of problem is answered.
 _REFUSALS = {
     "invalid-request": "A rule of the API is broken.",
     "unauthorized": "No token, or one that does not verify.",
@@ -53,7 +53,7 @@ _REPLAYED: Json = {
 
 @cache
 def examples() -> Json:
-    """Return them by name: `run`, `result`, …; `events` by their type, `problems` by their name."""
+    """Return examples by name: `run`, `result`, …; `events` by type, `problems` by name."""
     found: Json = json.loads(Path(__file__).with_name("examples.json").read_text())
     return found
 

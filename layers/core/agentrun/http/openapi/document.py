@@ -13,14 +13,14 @@ from agentrun.http.openapi.operations import RUNS, operations
 from agentrun.http.openapi.schemas import Json, schema_of, schemas
 
 VERSION = "0.1.0"
-"""Of this project; a layer holds its packages without the metadata that would tell."""
+"""The project's version; packages in a layer have no metadata to read it from."""
 
 _CURSOR: Json = {"type": "string", "pattern": "^[0-9]{0,18}$"}
 _ABOUT = (
     "Runs agents and streams each run as Server-Sent Events. Fields that are not known, or not "
     "known yet, are absent; expect fields and events that you do not know."
 )
-# Of the stack on a laptop; a deployment's are among its outputs.
+# Defaults are those of the local stack; a deployment's are among its outputs.
 _REST_API: Json = {
     "url": "{restApi}",
     "description": "The REST API, which has all paths.",
@@ -41,12 +41,12 @@ FUNCTION_URL_PATHS = (
 
 @cache
 def openapi_json() -> bytes:
-    """Return the document as JSON; made once, at its first request."""
+    """Return the document as JSON, made at the first request."""
     return to_json(openapi_document())
 
 
 def openapi_document() -> Json:
-    """Make the document (OpenAPI Specification 3.1.1)."""
+    """Return the document (OpenAPI Specification 3.1.1)."""
     return {
         "openapi": "3.1.1",
         "info": {"title": "Agentrun", "version": VERSION, "description": _ABOUT},
@@ -88,7 +88,7 @@ def _bearer() -> Json:
 
 
 def parameters() -> dict[str, Json]:
-    """Return every parameter by the name that operations refer to it with."""
+    """Return every parameter by the name that operations refer to."""
     return _in_paths() | _in_headers() | _in_queries()
 
 

@@ -14,8 +14,8 @@ from agentrun.http.openapi.schemas import Json, ref
 RUNS = "/api/agents/{agentId}/runs"
 _RUN = f"{RUNS}/{{runId}}"
 _SESSION = "/api/sessions/{sessionId}"
-# What any operation may be refused with. Only the Function URL tells a method from a path that it
-# does not have, and it has no more than some of the paths.
+# Statuses that any operation may be refused with. 405 is not among them: only the Function URL
+# answers it, and it has only some of the paths.
 _REFUSALS = (400, 401, 403, 404, 413, 429, 500, 503)
 _STARTING = ("agentId", "idempotencyKey", "sessionPolicy")
 _READ, _WRITE = "Needs the scope `runs:read`.", "Needs the scope `runs:write`."
@@ -252,7 +252,7 @@ def _run_request() -> Json:
 
 
 def _request(schema: str, bodies: Json) -> Json:
-    """At most 6 MiB of strict JSON: `json_body.py` says what that is."""
+    """Describe a body of strict JSON, as `requests.parse_json` reads it."""
     values = {name: {"value": body} for name, body in bodies.items()}
     return {
         "required": True,
