@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -13,13 +12,12 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from tests.integration.conftest import Bearer
+from tests.integration.conftest import AppModule, Bearer
 from tests.integration.gateway import Gateway, alive, talker
 from tests.runs import a_request, a_run
 from tests.tables import TABLE, client_of
 from tests.unit import test_iam as iam
 
-AppModule = Callable[[str], ModuleType]
 Call = tuple[str, str]
 BEYOND_ANY_HEADER = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(200))
 RUNS, ORDERS = "/api/agents/echo/runs", "/api/agents/finance_agent/runs"

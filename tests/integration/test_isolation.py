@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -20,8 +19,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.contract.test_token_verifier import token
+from tests.integration.conftest import AppModule
 
-AppModule = Callable[[str], ModuleType]
 FINANCE = "/api/agents/finance_agent/runs"
 ORDER = "Buy 1 share of AMZN"
 SCOPE = "runs:read runs:write"

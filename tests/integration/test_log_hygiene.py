@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from logging import StreamHandler
 from types import ModuleType
@@ -21,10 +21,9 @@ from agentrun.telemetry import log_as_json
 from agentrun.telemetry import logger as powertools
 from lambda_asgi.logs import configure_logging
 from tests.contract.test_token_verifier import token
-from tests.integration.conftest import event_file
+from tests.integration.conftest import AppModule, event_file
 from tests.integration.gateway import Gateway
 
-AppModule = Callable[[str], ModuleType]
 RUNS = "/api/agents/analyst/runs"
 # What Lambda sets for a function that logs JSON ("Configuring JSON and plain text log formats").
 AS_ON_LAMBDA = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}

@@ -304,7 +304,9 @@ CLAIMS = st.sampled_from(["orgId", "userId", "scope", "roles", "exp", "principal
 @given(st.dictionaries(CLAIMS, JSON | st.sampled_from(["1", "-1", "9" * 5_000, "\u0661"])))
 def test_an_authorizers_context_is_an_identity_or_none(context: dict[str, Any]) -> None:
     verified = taken("verified_by_gateway", lambda: verified_by_gateway(context))
-    assert verified is None or {"orgId", "userId", "exp"} <= set(context)
+    if verified is not None:
+        assert {"orgId", "userId", "exp"} <= set(context)
+        assert verified.principal.tenant == str(context["orgId"])
 
 
 WORD = st.text(st.characters(exclude_characters=" "), min_size=1, max_size=10)
