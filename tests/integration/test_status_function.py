@@ -116,14 +116,6 @@ def test_a_batch_of_nothing_is_empty(ana: Gateway, values: list[str]) -> None:
     assert ana.get("/api/agents/echo/runs/status", runIds=values) == (200, [])
 
 
-def test_a_batch_of_101_is_refused_with_the_number(ana: Gateway) -> None:
-    ids = ",".join(str(number) for number in range(101))
-    status, problem = ana.get("/api/agents/echo/runs/status", runIds=[ids])
-    assert status == 400
-    assert "101" in problem["detail"]
-    assert problem["invalidParams"][0]["name"] == "runIds"
-
-
 def test_agents_are_listed_without_loading_the_engine(ana: Gateway) -> None:
     status, agents = ana.get("/api/agents")
     assert status == 200
