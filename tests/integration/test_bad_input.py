@@ -32,7 +32,7 @@ def gateway(app_module: AppModule) -> Gateway:
 
 @pytest.fixture(scope="module")
 def call_url(app_module: AppModule, bearer: Bearer) -> Iterator[Callable[..., tuple[int, Any]]]:
-    """Call the stream function as its URL does; gives status and body."""
+    """Return a call of the stream function as its URL makes it, for status and body."""
     handler = app_module("stream").handler
 
     def call(path: str, method: str = "GET", **changes: Any) -> tuple[int, Any]:

@@ -54,13 +54,13 @@ def _inside(frame: Any) -> bool:
 
 
 async def asked(bedrock: BedrockServer, count: int = 1) -> ModelRequest:
-    """Wait for that many requests; give the last one."""
+    """Wait for this many requests; return the last one."""
     requests = await asyncio.to_thread(bedrock.wait_for_requests, count)
     return requests[count - 1]
 
 
 async def close_generator(run: AsyncGenerator[Any, None], reader: asyncio.Task[Any]) -> None:
-    """End a run as its executor does: whoever reads it is cancelled, then it is closed."""
+    """End a run as its executor does: its reader is cancelled, then it is closed."""
     await cancel_task(run, reader)
     await run.aclose()
 

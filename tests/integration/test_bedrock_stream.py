@@ -170,7 +170,7 @@ async def test_an_answer_that_comes_at_once_is_taken_whole(bedrock: BedrockServe
 
 
 def reasoning_in(body: dict[str, Any]) -> list[Any]:
-    """Give the reasoning that a request sends back."""
+    """Return the reasoning that a request sends back."""
     return [
         block["reasoningContent"]["reasoningText"]
         for message in body["messages"]

@@ -198,7 +198,7 @@ def test_each_caller_is_answered_as_the_matrix_says(
 
 
 def _thing(doors: Doors, endpoint: str, caller: str) -> Thing:
-    """Return one of its own to whoever is going to change it, or to use its id elsewhere."""
+    """Return one of its own to a test that changes it or uses its id elsewhere."""
     changes = endpoint in CHANGING and caller in {"owner", "admin"}
     changes |= endpoint == "run in session"
     return doors.order() if changes else doors.kept()

@@ -56,7 +56,7 @@ FIELDS = {
 
 @dataclass
 class Functions:
-    """The functions' modules, set up to log as on Lambda, and all that they log."""
+    """The functions' modules, set up to log as on Lambda, and everything that they log."""
 
     stream: ModuleType
     status: ModuleType
@@ -99,7 +99,7 @@ def headers(bearer: str, **more: str) -> dict[str, str]:
 
 
 def talk(client: TestClient, bearer: str, session: str) -> str:
-    """Have a conversation, with all that may go wrong in one; gives one run of it."""
+    """Have a conversation in which everything goes wrong; return one of its runs."""
 
     def say(agent: str, message: str, status: int = 200, **more: Any) -> httpx2.Response:
         path = f"/api/agents/{agent}/runs/stream?q={PRIVATE['query']}"
@@ -126,7 +126,7 @@ def talk(client: TestClient, bearer: str, session: str) -> str:
 
 
 def be_refused(client: TestClient, authorizer: ModuleType) -> list[str]:
-    """Knock with tokens that are not good; gives them."""
+    """Send bad tokens; return them."""
     claim = PRIVATE["claim of a refused token"]
     bad = [
         token(sub=claim, exp=1),

@@ -1,4 +1,4 @@
-"""Both functions send the security headers with all that they answer."""
+"""Both functions send the security headers with every answer."""
 
 from typing import Any
 
