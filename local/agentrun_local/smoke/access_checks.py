@@ -18,8 +18,8 @@ _WANTED = ("authorization", "content-type", "last-event-id")
 
 
 _NOT_OUR_REFUSAL = (
-    "Something else refuses in the stack's place, or the REST API has lost its gateway responses: "
-    "look whether the deployed template has them, and what stands in front."
+    "Something in front refuses in the stack's place, or the REST API has lost its gateway "
+    "responses: check that the deployed template has them."
 )
 
 
@@ -56,7 +56,7 @@ def accepted_token(target: Target, door: Door) -> Outcome:
     if answer.status == 403:
         return fails(
             f"answered {answer.summary}",
-            "The token verifies but has not the right: see ScopeClaims, ScopePrefix, "
+            "The token is valid but lacks a scope: see ScopeClaims, ScopePrefix, "
             "DefaultScopes and RoleClaims in docs/deploy.md.",
         )
     return fails(f"answered {answer.summary}")
@@ -73,7 +73,7 @@ def preflight(target: Target, door: Door) -> Outcome:
     path = f"{target.runs_of('echo')}/stream"
     answer = target.ask(door, "OPTIONS", path, headers=asked, token=NO_TOKEN)
     if answer.status == 400 and target.origin is None:
-        return not_tried("CorsOrigins does not name every origin; name one of yours by --origin")
+        return not_tried("CorsOrigins does not name every origin; name one of yours with --origin")
     if answer.status not in {200, 204}:
         return fails(f"the preflight was answered {answer.summary}")
     if fault := _allows(answer, origin):

@@ -31,9 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stack", help="a CloudFormation stack whose outputs have both URLs")
     parser.add_argument("--region", help="the stack's; default: your AWS settings'")
     parser.add_argument("--token", help=f"default: ${TOKEN_VARIABLE}, or the local stack's own")
-    parser.add_argument(
-        "--agent", help="agent of most checks; default: echo, on the demo model"
-    )
+    parser.add_argument("--agent", help="agent of most checks; default: echo, on the demo model")
     parser.add_argument("--model-agent", help="default: the first one not on the demo model")
     parser.add_argument("--origin", help="a web origin that CorsOrigins names")
     parser.add_argument("--long", action="store_true", help="hold a stream for 6 minutes a door")

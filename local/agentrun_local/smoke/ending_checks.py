@@ -10,8 +10,8 @@ from agentrun_local.smoke.outcome import Door, Outcome, fails, holds
 from agentrun_local.smoke.target import Target
 
 _NOT_AS_DOCUMENTED = (
-    "This is not what the API answers here: something in front has answered, or a function has "
-    "failed; its log, /agentrun/STACK/stream, says whether it was asked."
+    "The API does not answer this here: something in front has answered, or the function has "
+    "failed; its log, /agentrun/STACK/stream, says whether it was called."
 )
 
 
