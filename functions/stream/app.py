@@ -16,9 +16,13 @@ from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.http.authentication import by_bearer_token
-from agentrun.http.base_path import BasePathMiddleware
-from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
-from agentrun.http.invocations import KeptInvocations, ending_with
+from agentrun.http.middleware import (
+    BasePathMiddleware,
+    KeptInvocations,
+    SecurityHeadersMiddleware,
+    ending_with,
+    with_cors,
+)
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
 from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEngine
@@ -32,7 +36,7 @@ from agentrun.telemetry import count_ended_run, log_as_json
 from lambda_asgi import StreamingHandler
 
 MAX_THREADS = 64
-"""Runs that one process executes at once; each blocks at most one thread."""
+"""Runs that one process executes at once; each occupies one thread at most."""
 
 settings = Settings.from_environment()
 log_as_json(settings.log_causes)
@@ -42,12 +46,12 @@ client = dynamo_client(retry_mode="legacy")
 
 
 def new_id() -> str:
-    """Return an id that nothing else has."""
+    """Return a new unique id."""
     return str(uuid4())
 
 
 def load_engine() -> LoadedEngine:
-    """Import the agent framework, which takes longer than all of the above."""
+    """Import the agent framework, which takes longer than everything above."""
     from agent_catalog.running.engine import PydanticAiEngine  # noqa: PLC0415
 
     return PydanticAiEngine(catalog)
@@ -81,13 +85,13 @@ routes = RunRoutes(
     launcher, runs, by_bearer_token(verifier_from(settings)), ping_after_s=settings.ping_after_s
 )
 
-# Starlette, not FastAPI: 240 ms less of each cold start (docs/adr/0008).
+# Starlette, not FastAPI, saves 240 ms of every cold start (docs/adr/0008).
 api = Starlette(
     routes=routes.routes(),
     exception_handlers=HANDLERS,
     lifespan=ending_with(launcher.stop),
 )
-# The path with one slash more is another path, and nowhere to send a caller and their token to.
+# A path with a trailing slash is another path; do not redirect callers, and their tokens, to it.
 api.router.redirect_slashes = False
 open_to_browsers = with_cors(
     KeptInvocations(api), settings.cors_origins, settings.cors_allow_headers

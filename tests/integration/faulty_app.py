@@ -160,7 +160,7 @@ class Caller:
         return begin(self.app.status.app, method, target, {}, b"", **scope)
 
     def stored_runs(self) -> list[str]:
-        """Return the ids of the tenant's runs, whoever knows of them."""
+        """Return the ids of all of the tenant's runs in the table."""
         pages = self.app.table.get_paginator("scan").paginate(
             TableName=TABLE,
             FilterExpression="begins_with(pk, :tenant) AND sk = :header",

@@ -12,7 +12,8 @@ from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import Paused, PendingApproval
 from agentrun.http.answer_size import HEADERS_BYTES
 from agentrun.service.executing.run_events import MAX_APPROVAL_BYTES, MAX_OUTPUT_BYTES
-from tests.integration.gateway import Gateway, Handler, Talk, alive
+from tests.integration.conftest import Handler
+from tests.integration.gateway import Gateway, Talk, alive
 from tests.runs import EXECUTOR, a_request, completed, paused
 from tests.tables import TABLE, client_of
 

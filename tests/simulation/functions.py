@@ -14,7 +14,7 @@ from starlette.requests import Request
 from agentrun.domain.errors import AgentrunError
 from agentrun.domain.ports import AgentTask, ConversationStore
 from agentrun.domain.principal import Principal
-from agentrun.http.invocations import KeptInvocations
+from agentrun.http.middleware import KeptInvocations
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
 from agentrun.service.launcher import LauncherSettings, RunLauncher
