@@ -1,4 +1,4 @@
-"""The world between processes and their store: latency, faults, freezes, and what was seen."""
+"""The world between processes and their store: latency, faults, freezes and a trace."""
 
 from collections import Counter, deque
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Ambush = Callable[["Process", str, str | None], Fault | None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a store has answered: a value or an error."""
+    """A store's answer: a value or an error."""
 
     value: Any = None
     error: BaseException | None = None
@@ -38,7 +38,7 @@ class Outcome:
 
 
 def unavailable() -> Exception:
-    """Return what a store says that cannot be reached."""
+    """Return the error of a store that cannot be reached."""
     return StoreUnavailableError("The store cannot be reached at the moment.")
 
 
@@ -82,7 +82,7 @@ class World:
         subject: str | None = None,
     ) -> Any:
         """
-        Make a call of the store for a process, from one of its threads, as fate has it.
+        Make a call of the store for a process, from one of its threads, with random faults.
 
         Raises:
             GoneError: The process has been killed.
@@ -128,7 +128,7 @@ class World:
         apply: Callable[[], Any],
         fault: Fault,
     ) -> Outcome | None:
-        """Send the call and wait for the reply, if one comes; the store acts in its own time."""
+        """Send the call and wait for the reply, if one comes; the store acts when it likes."""
         there_s, back_s = self.weather.latency_s(), self.weather.latency_s()
         if fault is Fault.SLOW:
             there_s = self.random.choice([there_s, self.weather.is_slow_s()])
