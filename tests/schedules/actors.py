@@ -39,7 +39,7 @@ PAUSE = TurnPaused(pending=(CALL,), state="the engine's own")
 TOOL = object()
 """In a script: a tool has its effect."""
 REST_S = 3.0
-"""In a script: the model thinks for as long as brings a heartbeat about."""
+"""In a script: the model thinks long enough for a heartbeat."""
 LONGEST_LOOK_S = 0.6
 
 

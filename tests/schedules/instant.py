@@ -41,7 +41,7 @@ class InstantLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._clock = _Selector()
         super().__init__(self._clock)
-        # What a dead process leaves behind is nobody's.
+        # Ignore errors that a dead process leaves behind.
         self.set_exception_handler(lambda _loop, _context: None)
 
     def time(self) -> float:

@@ -25,7 +25,7 @@ from tests.schedules.scene import BEGINNINGS, Happened, Heard, Scene, content_of
 from tests.schedules.stage import Stage, Step
 
 LETS_ACT = BEGINNINGS | {"heartbeat"}
-"""Writes by which an executor learns that it may go on, or that it may not."""
+"""Writes from which an executor learns whether it may go on."""
 SAYS = {
     EventType.STOP: RunStatus.COMPLETED,
     EventType.ERROR: RunStatus.FAILED,
@@ -63,7 +63,7 @@ def aftermath(
 def _final(scene: Scene, run_id: str) -> AgentRun | None:
     ports = scene.process("judge").runs
     try:
-        # Twice: a continuation that never began is PAUSED again, and then perhaps CANCELLED.
+        # Twice, because a continuation that never began is PAUSED again, then perhaps CANCELLED.
         for _ in range(2):
             run = get_run(ANA, "echo", run_id, ports=ports)
     except NotFoundError:
@@ -166,7 +166,7 @@ def cancels_hold(after: Aftermath) -> Iterator[str]:
                 informed.add(other.actor)
             if other.what == "acted" and other.actor in informed:
                 yield f"{other.actor} acted although it could know of the cancel"
-            # Whoever has written nothing since could not know: its end had been decided.
+            # An executor that has written nothing since could not know; its end was decided.
             is_decided |= other.call == "finish" and other.actor not in informed
         final = after.runs.get(one.run_id)
         if final is None or final.status is RunStatus.CANCELLED:
@@ -281,7 +281,7 @@ def _missing(after: Aftermath, run: AgentRun, replayed: list[RecordedEvent]) -> 
         if stream.run_id != run.id:
             continue
         lost = [event for event in stream.events if event.id not in ids]
-        # What a dead process had said and not stored is gone with it; an end never is.
+        # Events that a dead process had sent but not stored are lost; an end never is.
         if run.error_type == LEASE_EXPIRED:
             lost = [event for event in lost if event.event.event in ENDS]
         if lost:

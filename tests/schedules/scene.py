@@ -125,7 +125,7 @@ class DynamoStores:
     def __init__(self) -> None:
         self._current: Callable[[], Stage | None] = lambda: None
         self._memories: dict[str, Any] = {}
-        # Each attempt is a step, and its fault the caller's to meet.
+        # Each attempt is a step, and the caller has to cope with its fault.
         config = Config(retries={"total_max_attempts": 1})
         self.client = boto3.client("dynamodb", region_name="eu-west-1", config=config)
         create_table(self.client)

@@ -15,7 +15,7 @@ class Fault(StrEnum):
     REFUSED = "never sent"
     LOST = "reply lost"
     DIES = "process dies"
-    """The call is made; of its process nothing is ever heard again."""
+    """The call is made, and its process is never heard of again."""
 
 
 class ProcessDied(BaseException):
@@ -23,7 +23,7 @@ class ProcessDied(BaseException):
 
 
 Faults = Callable[[str, str], Sequence[Fault]]
-"""Tells what may happen to a call of an actor, by both names, beside its being made."""
+"""Return the faults that may happen to a call, by the names of actor and call."""
 
 
 def no_faults(_actor: str, _call: str) -> Sequence[Fault]:
@@ -173,7 +173,7 @@ class Stage:
         waiting = [actor for actor in self._actors if actor.waits_with is not None]
         options = self._options(waiting)
         if waiting and not options:
-            # Another schedule comes to the same: what is left of this one is not worth playing.
+            # Another schedule has the same effect, so the rest of this one need not be played.
             self.is_cut = True
             return waiting[0]
         if not options:

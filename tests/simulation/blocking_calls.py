@@ -39,7 +39,7 @@ class Worker(threading.Thread):
         self.label: str | None = None
         self.subject: str | None = None
         self.header: AgentRun | None = None
-        """What it is doing, with which run, and that run as its last call has left it."""
+        """Its activity, the run concerned, and that run after the last call."""
         self.start()
 
     @classmethod

@@ -49,7 +49,7 @@ AMBUSHED = {
     "delete": 1,
     "lock": 1,
 }
-"""Where somebody may lie in wait, and how often they do."""
+"""Where an actor may lie in wait, and how often one does."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Example:
     def __init__(self, seed: int, storage: Callable[[World, timedelta], Storage] = Memory) -> None:
         self.seed = seed
         luck = Random(seed)
-        # What spreads load in the services is drawn by lot as well.
+        # The services' own random choices follow the seed too.
         random.seed(seed)
         self.world = World(luck, Weather.of(luck))
         self.is_long = luck.random() < 0.15

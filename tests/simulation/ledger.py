@@ -15,10 +15,10 @@ from tests.simulation.world import World
 
 LEASE_S = 15.0
 CANCEL_SEEN_S = 20.0
-"""A heartbeat that comes through shows a cancel; without any, the lease is over by then."""
+"""A heartbeat that succeeds shows a cancel; if none does, the lease is over by then."""
 CANCELLED_WITHIN_S = 3.0
 STORE_CALLS_OF_A_CANCEL = 4
-"""One that is under way, the heartbeat, the last segment, and the end."""
+"""A write under way, the heartbeat, the last segment, and the end."""
 LEASE_MAKERS = {"start", "resume", "heartbeat", "begin_continuation"}
 ENDS = {"STOP", "ERROR", "PAUSED", "CANCELLED"}
 GAP = 1_000_000
@@ -50,7 +50,7 @@ class Ledger:
     by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     loops: dict[str, Any] = field(default_factory=dict)
     limit: int = 0
-    """How many runs of one user may execute at once; 0 is any number."""
+    """How many runs of one user may execute at once; 0 means any number."""
     deletions: set[str] = field(default_factory=set)
     """The sessions that somebody has wanted to delete."""
     crowded: dict[str, str] = field(default_factory=dict)
@@ -212,7 +212,7 @@ class Ledger:
     ) -> None:
         """Every effect of a tool begins while the header says RUNNING by that executor."""
         if header is None:
-            # Deleted: its executor finds that out as it finds out a cancel.
+            # Deleted: its executor learns that as it learns of a cancel.
             gone_at = self.runs[run_id].gone_at or self.world.now
             if self.world.now - gone_at > CANCEL_SEEN_S:
                 self.breach(self.a_tool_begins_under_its_executor, f"{run_id} was deleted")

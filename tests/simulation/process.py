@@ -12,7 +12,7 @@ from tests.simulation.world import EPOCH, World
 
 LONGEST_INVOCATION_S = 240.0
 STOPPED_AFTER_S = 0.4
-"""What Lambda leaves a process between SIGTERM and SIGKILL."""
+"""The time that Lambda leaves a process between SIGTERM and SIGKILL."""
 
 
 class ProcessClock:
@@ -42,7 +42,7 @@ class Process:
         self.clock = ProcessClock(world, world.random.choice([0.0, -0.99, 0.99]))
         self.is_busy = False
         self.left_behind: Callable[[], list[str]] = list
-        """Names what would go on after an invocation, if it were not frozen."""
+        """Return what would go on after an invocation if the process were not frozen."""
         self.on_stop: Callable[[], Awaitable[None]] | None = None
         self._thaws_at = 0.0
         self._when_broken: list[Callable[[], None]] = []
@@ -84,7 +84,7 @@ class Process:
                 await serve()
             finally:
                 if not self.is_dead:
-                    # What ends at the same moment ends with it.
+                    # Let everything that ends at the same moment end with it.
                     idles = self.loop.idles
                     self.world.timeline.after(0.0, lambda: self._end(idles, number, on_end))
 

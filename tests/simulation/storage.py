@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 UNITS_A_SECOND = 350
-"""What a partition takes, of 1 KB each; DynamoDB takes 1000, which larger texts would need."""
+"""Write units a second of a partition; DynamoDB's 1000 would need larger texts."""
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.is_frozen = False
         self.is_dead = False
         self.idles = 0
-        """How often it has had nothing to do: what happens between two of them is one moment."""
+        """How often it had nothing to do; everything between two such times is one moment."""
         self._stops_when_frozen = stops_when_frozen
         self._lag_s = 0.0
         self._frozen_at = 0.0
@@ -161,7 +161,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._handles.append(handle)
         self.timeline.is_ready(self)
 
-    # What asyncio asks of a loop.
+    # What asyncio requires of a loop.
 
     def time(self) -> float:
         return self.timeline.now - self._lag_s
@@ -196,7 +196,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         now = self.time()
-        # Less than a tick would be no time at all once it is added to an instant.
+        # A shorter delay would vanish when it is added to an instant.
         due = max(when, now + TICK_S) if when > now else now
         heapq.heappush(self._timers, (due, self.timeline.number(), handle))
         return handle
@@ -244,5 +244,5 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
 def process_loop(timeline: Timeline, name: str, *, stops_when_frozen: bool = False) -> ProcessLoop:
     """Build the loop of a process; with `stops_when_frozen` its monotonic clock freezes too."""
-    # Sockets, signals and subprocesses are left out: nothing of a service touches them here.
+    # Sockets, signals and subprocesses are left out: no service uses them here.
     return ProcessLoop(timeline, name, stops_when_frozen=stops_when_frozen)  # type: ignore[abstract]

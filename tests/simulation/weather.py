@@ -23,7 +23,7 @@ class Fault(StrEnum):
 
 
 CALL_TIMES_OUT_S = 6.0
-"""What botocore takes for three attempts of two seconds each."""
+"""The time of botocore's three attempts of two seconds each."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ EPOCH = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
 Ambush = Callable[["Process", str, str | None], Fault | None]
-"""Is asked at every call, by its process, method and run; may strike, and say what befalls it."""
+"""Is asked at every call, with process, method and run; may return a fault for it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class World:
     steps: int = 0
     is_over: bool = False
     is_late: bool = False
-    """Whether a call is being applied whose caller has given it up, or had its answer."""
+    """Whether a call is applied after its caller has given it up or had its answer."""
     calls: Counter[str] = field(default_factory=Counter)
     trace: deque[str] = field(default_factory=lambda: deque(maxlen=4000))
     ambushes: list[Ambush] = field(default_factory=list)
