@@ -1,4 +1,4 @@
-"""What a batch of a hundred runs costs to read."""
+"""Measure what reading a batch of a hundred runs costs."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ _BATCH_WRITE = 25
 
 
 async def measure(lab: Lab) -> list[Row]:
-    """Read the same runs through the store and by a bare BatchGetItem, by turns."""
+    """Read the same runs through the store and by a bare BatchGetItem, alternately."""
     os.environ.update(lab.environment)
     return await asyncio.to_thread(_measure)
 
@@ -65,7 +65,7 @@ def _measure() -> list[Row]:
 
 
 def _by_turns(*calls: Callable[[], object]) -> list[float]:
-    """Time each call in turn; gives their medians in milliseconds."""
+    """Time the calls alternately; return their medians in milliseconds."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(ROUNDS):
         for call, taken in zip(calls, times, strict=True):
@@ -76,7 +76,7 @@ def _by_turns(*calls: Callable[[], object]) -> list[float]:
 
 
 def _store_ended_runs(client: "DynamoDBClient") -> list[RunKey]:
-    """Put a hundred headers as they are at a run's end, as large as they may be then."""
+    """Store a hundred headers of runs that have ended, of the largest size."""
     runs = [_ended_run() for _ in range(BATCH)]
     for start in range(0, BATCH, _BATCH_WRITE):
         puts: Any = [

@@ -1,5 +1,5 @@
 """
-What a run costs to record, counted on the requests that the store is sent.
+Count what recording a run costs, by the requests to the store.
 
 The recorder's own pace and an engine that spreads its text evenly over the run: what is charged
 for depends on how often something is written and how large it is, not on what it is.

@@ -1,4 +1,4 @@
-"""Runs to be priced: recorded by the real launcher, with an engine that keeps an even pace."""
+"""Runs to be priced: recorded by the real launcher, with an engine of even pace."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ _EVENTS_PER_S = 20
 
 
 class RunShape(Value):
-    """A run that is recorded; `speed` is how many times faster than life everything in it goes."""
+    """A run to record; `speed` is how many times faster than real time it goes."""
 
     seconds: int
     kilobytes: int
@@ -73,7 +73,7 @@ class PacedEngine:
     async def run(
         self, task: AgentTask, *, before_tool: Callable[[], None]
     ) -> AsyncGenerator[EngineOutput, None]:
-        """Yield the shape's text in its time; neither argument says anything of interest."""
+        """Yield the shape's text in its time; the arguments do not matter."""
         del task, before_tool
         count = self._shape.seconds * _EVENTS_PER_S
         characters = self._shape.kilobytes * 1024 // count
@@ -137,7 +137,7 @@ async def record(
     *,
     on_begun: Callable[[RunKey], None] = lambda _: None,
 ) -> RunKey:
-    """Record a run of a new tenant from its start until it has let go of all that it held."""
+    """Record a run of a new tenant from its start until it has released everything."""
     engine = PacedEngine(shape)
     ports = launch_ports_on(client, threads, engine)
     settings = LauncherSettings(on_ended=lambda _run, _outcome: None, pace=shape.pace)

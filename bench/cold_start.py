@@ -1,4 +1,4 @@
-"""From a process's start to its first bytes: the function, and its peer."""
+"""Measure from a process's start to its first bytes, for the function and its peer."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ _Times = tuple[float, float]
 
 
 async def measure(lab: Lab) -> list[Row]:
-    """Start each in turn, so that whatever else the machine does hits all of them alike."""
+    """Start them alternately, so that other load on the machine affects all alike."""
     with tempfile.TemporaryDirectory(prefix="agentrun-bench-") as folder:
         _keep_compiled_standard_library(Path(folder))
         settings = {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -42,7 +42,7 @@ async def measure(lab: Lab) -> list[Row]:
 
 
 def _keep_compiled_standard_library(folder: Path) -> None:
-    """Lambda's interpreter comes compiled; what is missing there is our packages' bytecode."""
+    """Keep the standard library's bytecode, as Lambda does; only our packages lack theirs."""
     library = Path(sysconfig.get_path("stdlib"))
     for cache in library.rglob("__pycache__"):
         if "site-packages" not in cache.parts and "test" not in cache.parts:

@@ -1,4 +1,4 @@
-"""Fifty streams at once in one process."""
+"""Measure fifty streams at once in one process."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ _RAMP_S = 3.0
 
 
 async def measure(lab: Lab) -> list[Row]:
-    """Stream 20 events/s to each of 50 clients; every event that is missing is an error."""
+    """Stream 20 events/s to each of 50 clients; every missing event is an error."""
     settings = {"AWS_LAMBDA_MAX_CONCURRENCY": str(STREAMS), **lab.on_light_store}
     async with lab.function(*STAMPED, settings) as ours:
         latencies, errors = _figures(await _all_streams(ours))

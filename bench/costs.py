@@ -1,4 +1,4 @@
-"""`python -m bench.costs`: what runs cost to record and to read, and a month of them in USD."""
+"""`python -m bench.costs`: what recording and reading runs costs, and a month of them in USD."""
 
 import asyncio
 import math
@@ -54,7 +54,7 @@ STREAM_MEMORY_GB = 1
 
 @dataclass(frozen=True)
 class Followed:
-    """What it took to follow a run from its start to its end, in units of DynamoDB."""
+    """Units of DynamoDB that following a run from start to end took."""
 
     reads: float
     writes: float

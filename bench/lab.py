@@ -1,4 +1,4 @@
-"""What all measurements share: a DynamoDB, an identity, our function and its peer."""
+"""What all measurements share: a store, an identity, our function and its peer."""
 
 import json
 import os
@@ -22,14 +22,14 @@ _FUNCTION_FOLDER = ROOT / "functions" / "stream"
 
 @dataclass(frozen=True)
 class Target:
-    """A running process to be measured, and how to ask it for a run's stream."""
+    """A running process to measure, and how to request a stream from it."""
 
     process: Process
     stream: Callable[[str, str], Recording]
     """Takes an agent and a message; returns at once."""
 
     async def complete(self, agent: str, message: str) -> Recording:
-        """Ask for a run and wait for its end; errors as in `Recording.complete`."""
+        """Request a run and wait for its end; raises as `Recording.complete` does."""
         try:
             return await self.stream(agent, message).complete()
         except (StreamFailedError, TimeoutError) as error:
@@ -38,7 +38,7 @@ class Target:
 
 
 class Lab:
-    """Starts what is to be measured against one store."""
+    """Start what is to be measured, against one store."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Lab:
 
 @asynccontextmanager
 async def open_lab() -> AsyncIterator[Lab]:
-    """Start the stores, make an identity and link the packages; all of it ends with the block."""
+    """Start the stores, make an identity and link the packages; clean up after the block."""
     with tempfile.TemporaryDirectory(prefix="agentrun-bench-") as name:
         interpreter = write_interpreter(Path(name, "python"))
         python_path = link_packages(Path(name, "packages"), "uvicorn", "click")

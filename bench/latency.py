@@ -1,4 +1,4 @@
-"""What a stream adds to each event at 100 events/s, from the model to the socket outside."""
+"""Measure what a stream adds to each event at 100 events/s, from model to socket."""
 
 from statistics import median
 
@@ -13,7 +13,7 @@ STAMPED = ("bench.stamped_app.handler", ROOT)
 
 
 async def measure(lab: Lab) -> list[Row]:
-    """Stream by turns from the function, which records, and from its peer, which does not."""
+    """Stream alternately from the function, which records, and its peer, which does not."""
     rounds: dict[str, list[list[Stamp]]] = {"ours": [], "peer": []}
     async with lab.function(*STAMPED, lab.on_light_store) as ours, lab.peer("--stamped") as peer:
         for target in (ours, peer):
@@ -38,7 +38,7 @@ async def _stream(target: Target) -> list[Stamp]:
 
 
 def _figures(rounds: list[list[Stamp]]) -> tuple[float, float, float]:
-    """Return the medians over the rounds: one that was disturbed does not count."""
+    """Return the medians over the rounds, so that a disturbed round does not count."""
     latencies = [[stamp.latency_ms for stamp in stamps] for stamps in rounds]
     return (
         median(percentile(values, 50) for values in latencies),

@@ -1,4 +1,4 @@
-"""An interpreter with the packages that the layers hold, and no others of the developer's."""
+"""An interpreter with the layers' packages and none of the developer's."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ _OURS = tuple(str(ROOT / "layers" / layer) for layer in _LAYERS)
 
 
 def write_interpreter(path: Path) -> Path:
-    """Make a command that is this Python without any site-packages folder; gives it back."""
+    """Write a command that runs this Python without site-packages; return its path."""
     path.write_text(f'#!/bin/sh\nexec "{Path(sys.executable).resolve()}" -S "$@"\n')
     path.chmod(0o755)
     return path

@@ -34,14 +34,14 @@ app = FastAPI()
 
 
 class Request(BaseModel):
-    """What the peer is asked for."""
+    """A request to the peer."""
 
     message: str
 
 
 @app.post("/api/agents/{agent_id}/runs/stream")
 async def stream_run(agent_id: str, body: Request) -> StreamingResponse:
-    """Run an agent and stream what happens."""
+    """Run an agent and stream its events."""
     task = AgentTask(
         run_id=str(uuid4()),
         session_id=str(uuid4()),

@@ -1,4 +1,4 @@
-"""Plain ASGI apps that send small messages as fast as they may; the path says how many."""
+"""Plain ASGI apps that send small messages as fast as possible; the path says how many."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -22,7 +22,7 @@ async def app(scope: Message, _: Receive, send: Send) -> None:
 
 
 async def turning_app(scope: Message, _: Receive, send: Send) -> None:
-    """Do the same, giving way to the event loop after each frame, as one that waits would."""
+    """Do the same, yielding to the event loop after each frame, as an app that waits does."""
     for _frame in range(await _begin(scope, send)):
         await send({"type": "http.response.body", "body": FRAME, "more_body": True})
         await asyncio.sleep(0)

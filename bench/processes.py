@@ -1,4 +1,4 @@
-"""The processes that are measured, each ended with its measurement."""
+"""The processes to measure, each ended with its measurement."""
 
 import asyncio
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class ProcessEndedError(Exception):
-    """A process ended, or stayed silent, where it should have served; the text is its output."""
+    """A process ended, or stayed silent, instead of serving; the text is its output."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Process:
         return Path(self.log.name).read_text("utf-8", "replace")
 
     async def rss_mb(self) -> float:
-        """Ask the system for its resident memory."""
+        """Return its resident memory."""
         ps = ["ps", "-o", "rss=", "-p", str(self.pid)]
         answer = await asyncio.to_thread(subprocess.check_output, ps)
         return int(answer) / 1024
@@ -44,7 +44,7 @@ async def running(
     cwd: Path = ROOT,
     pass_fds: Sequence[int] = (),
 ) -> AsyncIterator[Process]:
-    """Run a command with this environment only, its output going to a file, then kill it."""
+    """Run a command with only this environment and its output in a file; kill it afterwards."""
     with tempfile.NamedTemporaryFile(prefix="agentrun-bench-") as log:
         started_ns = time.monotonic_ns()
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""One streamed response: its bytes, and when they came."""
+"""One streamed response: its bytes and their times."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ _STAMP = re.compile(rb'"data":\s?"(\d+):(\d+) "')
 
 
 class StreamFailedError(Exception):
-    """A stream did not end as it should have; the text is what came of it."""
+    """A stream did not end as it should have; the text is what was received."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Stamp:
 
     @property
     def latency_ms(self) -> float:
-        """Tell how long it took from the model to this process."""
+        """Return the time from the model to this process."""
         return (self.received - self.sent) / 1e6
 
 
 class Recording:
-    """Collects what is read from a socket; looks at it only when the response has ended."""
+    """Collect what is read from a socket; parse it only once the response has ended."""
 
     def __init__(self) -> None:
         self.times: list[int] = []
@@ -60,7 +60,7 @@ class Recording:
             self._end("the function failed in mid-stream")
 
     def break_off(self, reason: str) -> None:
-        """Say that nothing more comes, unless the response has ended."""
+        """Mark the response as broken off, unless it has ended."""
         self._end(reason)
 
     def _end(self, failure: str | None) -> None:
@@ -84,12 +84,12 @@ class Recording:
 
     @property
     def ended(self) -> bool:
-        """Whether the response is over, for better or worse."""
+        """Whether the response is over, successfully or not."""
         return self._ended.done()
 
     @property
     def body(self) -> bytes:
-        """All that was read, with the framing of the wire."""
+        """All bytes that were read, including the framing."""
         return b"".join(self._chunks)
 
     def holds(self, event: str) -> bool:
@@ -98,7 +98,7 @@ class Recording:
 
     def first_ns(self, event: str) -> int:
         """
-        Tell when the first event of a type was there, as monotonic nanoseconds.
+        Return when the first event of a type arrived, in monotonic nanoseconds.
 
         Raises:
             StreamFailedError: There is none.
@@ -126,7 +126,7 @@ class Recording:
 
 
 class _Other:
-    """A poll, or a call that says what has failed: it ends the recordings that it is given."""
+    """A poll, or a call that reports a failure; it ends the recordings that it is given."""
 
     ended = True
 
@@ -142,14 +142,14 @@ class _Other:
 
 
 class RecordingRuntimeApi(RuntimeApi):
-    """Records the responses; takes every call but `/next` and `/response` for a failure."""
+    """Record the responses; treat every call but `/next` and `/response` as a failure."""
 
     def __init__(self) -> None:
         super().__init__()
         self._recordings: dict[str, Recording] = {}
 
     def stream(self, event: bytes) -> Recording:
-        """Hand an event to the next poll; the response will be in the recording."""
+        """Hand an event to the next poll; the recording receives the response."""
         recording = self._recordings[self.invoke(event, _FUNCTION_TIMEOUT_S)] = Recording()
         return recording
 

@@ -1,4 +1,4 @@
-"""A stream of 100 events/s while every answer of the store comes late."""
+"""Measure a stream of 100 events/s while every answer of the store comes late."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ _EVENTS, _PACE_MS = 350, 10
 
 
 async def measure(lab: Lab) -> list[Row]:
-    """Compare the largest gap between two events with that of a store that is as fast as it is."""
+    """Compare the largest gap between two events with that of an undelayed store."""
     gaps: dict[str, list[float]] = {"slow": [], "fast": []}
     async with _delaying_proxy(lab.store_url) as url:
         slow_settings = {"AWS_ENDPOINT_URL_DYNAMODB": url}
@@ -45,7 +45,7 @@ async def _largest_gap_ms(target: Target) -> float:
 
 @asynccontextmanager
 async def _delaying_proxy(url: str) -> AsyncIterator[str]:
-    """Give the URL of a proxy that holds back each byte of the store's answers."""
+    """Yield the URL of a proxy that delays each byte of the store's answers."""
     to = urlsplit(url)
     copying: set[asyncio.Task[None]] = set()
 

@@ -1,4 +1,4 @@
-"""The stream function as it is, with the stamped model for the demo model."""
+"""The stream function, with the stamped model in place of the demo model."""
 
 from unittest.mock import patch
 

@@ -1,4 +1,4 @@
-"""A model whose every delta says when it was spoken, and by how much processor time."""
+"""A model whose deltas say when they were sent, and after how much processor time."""
 
 import asyncio
 import re

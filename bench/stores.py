@@ -1,4 +1,4 @@
-"""Stand-ins for DynamoDB, each a process of its own."""
+"""Stand-ins for DynamoDB, each in its own process."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ _START_TIMEOUT_S = 60
 
 @asynccontextmanager
 async def moto_store() -> AsyncIterator[str]:
-    """Run moto's server with the project's table in it; gives its URL."""
+    """Run moto's server with the project's table; yield its URL."""
     async with _store("moto.server", "-H", "127.0.0.1", "-p", "0") as url:
         await asyncio.to_thread(create_table, client_of(url))
         yield url
@@ -24,7 +24,7 @@ async def moto_store() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def light_store() -> AsyncIterator[str]:
-    """Run the store that only takes what an executor writes; gives its URL."""
+    """Run the store that only takes an executor's writes; yield its URL."""
     async with _store("bench.light_store") as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""What was measured, as a table."""
+"""Measurements as a table."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def machine() -> str:
-    """Say what the figures were measured on."""
+    """Describe the machine that the figures are from."""
     cores = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     return f"{cores}, {platform.python_implementation()} {platform.python_version()}"
 

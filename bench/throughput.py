@@ -1,4 +1,4 @@
-"""How fast it goes when nothing paces it: the runtime alone, and the whole with the engine."""
+"""Measure unpaced throughput: of the runtime alone, and of the whole with the engine."""
 
 import asyncio
 from statistics import median

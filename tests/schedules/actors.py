@@ -1,4 +1,4 @@
-"""What processes do: start and continue runs, execute them, read, cancel, delete."""
+"""Actors: start and continue runs, execute them, read, cancel, delete."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -39,7 +39,7 @@ PAUSE = TurnPaused(pending=(CALL,), state="the engine's own")
 TOOL = object()
 """In a script: a tool has its effect."""
 REST_S = 3.0
-"""In a script: the model thinks for as long as brings a heartbeat about."""
+"""In a script: the model thinks long enough for a heartbeat."""
 LONGEST_LOOK_S = 0.6
 
 
@@ -48,7 +48,7 @@ def nothing() -> None:
 
 
 class ActingEngine:
-    """The port `AgentEngine`: says texts, rests for seconds, and lets tools have their effects."""
+    """The port `AgentEngine`: says texts, rests for seconds, and runs tools."""
 
     def __init__(self, process: Process, script: Sequence[Any]) -> None:
         self._process = process
@@ -123,7 +123,7 @@ def executes(
     *,
     patience_s: float | None = None,
 ) -> Act:
-    """Execute a run that is stored already; after `patience_s` of its own time it dies."""
+    """Execute a run that is already stored; die after `patience_s` of its own time."""
     process = scene.process(name)
     task = AgentTask(
         run_id=run.id,
@@ -150,7 +150,7 @@ def executes(
 
 
 def continues(scene: Scene, name: str, run_id: str, script: Sequence[Any]) -> Act:
-    """Approve what a run waits for, and execute it to its end."""
+    """Approve what a run waits for, and execute the run to its end."""
     process = scene.process(name)
 
     async def act() -> None:
@@ -169,7 +169,7 @@ def continues(scene: Scene, name: str, run_id: str, script: Sequence[Any]) -> Ac
 
 
 def reads(scene: Scene, name: str, run_id: str, *, times: int = 1) -> Act:
-    """Poll one run; whoever finds it dead declares it so."""
+    """Poll one run, and declare it dead if it is."""
     process = scene.process(name)
 
     def act() -> None:
@@ -198,7 +198,7 @@ def reads_batch(scene: Scene, name: str, run_ids: Sequence[str]) -> Act:
 
 
 def replays(scene: Scene, name: str, run_id: str, *, cursor: int = 0) -> Act:
-    """Attach to a run after a cursor, and stay for as long as a look or two take."""
+    """Attach to a run after a cursor, and stay for one or two looks."""
     process = scene.process(name)
 
     async def act() -> None:
@@ -255,7 +255,7 @@ def deletes(scene: Scene, name: str) -> Act:
 
 
 def sweeps(scene: Scene, times: int = 1) -> Act:
-    """Delete what has outlived its `ttl`, as DynamoDB does at some time or other."""
+    """Delete what has outlived its `ttl`, as DynamoDB eventually does."""
 
     def act() -> None:
         for _ in range(times):
@@ -266,7 +266,7 @@ def sweeps(scene: Scene, times: int = 1) -> Act:
 
 
 def passes(scene: Scene, *seconds: float) -> Act:
-    """Let time pass, a jump at a step."""
+    """Let time pass, one jump per step."""
 
     def act() -> None:
         for jump_s in seconds:

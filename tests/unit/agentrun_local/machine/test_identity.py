@@ -75,7 +75,7 @@ def test_a_stack_takes_the_tokens_of_its_own_identity(tmp_path: Path) -> None:
 
 def test_a_stack_names_every_parameter_that_says_how_tokens_are_read() -> None:
     template = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    (group,) = re.findall(r"What their tokens say }\n +Parameters: \[(.*)\]", template)
+    (group,) = re.findall(r"Claims of tokens }\n +Parameters: \[(.*)\]", template)
     assert set(CLAIMS) == {"AudienceClaim", *group.split(", ")}
 
 
