@@ -12,11 +12,10 @@ from agentrun.domain.agents import Agent
 from agentrun.domain.errors import AgentNotFoundError
 from agentrun.domain.events import EventType, RecordedEvent
 from agentrun.domain.media import MediaLoader
-from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
-from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.runs import AgentRun, Outcome, RunKey
 from agentrun.domain.turns import Resumption
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace
@@ -24,9 +23,8 @@ from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
 from agentrun.service.reading.result import RunStream
-from agentrun.service.starting.launch_ports import APPROVAL_EXPIRY, LaunchPorts
-from agentrun.service.starting.pending_execution import PendingExecution
-from agentrun.service.starting.slots import RunSlots, slot_at
+from agentrun.service.starting.admission import RunSlots, slot_at
+from agentrun.service.starting.start_run import APPROVAL_EXPIRY, LaunchPorts, PendingExecution
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_quota import InMemoryRunQuota

@@ -1,4 +1,4 @@
-"""Quotas: how much a user and a tenant may run at once, in a minute, in a day."""
+"""Quotas: how much users and tenants may run and read at once, in a minute, in a day."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from agentrun.domain.value import epoch_ms
 
 RETRY_AFTER_S = 5
-"""When a run may have ended that is in the way of another one."""
+"""When a run, or a reader of a run, may have ended that is in the way of another one."""
 UNWRITTEN_FOR = timedelta(seconds=15)
 """
 A start goes on trying to write its run for about this long after its slot's first lease.
@@ -162,3 +162,24 @@ def minute_of(at: datetime) -> int:
 def day_of(at: datetime) -> str:
     """Return the day (UTC) that tokens are counted in, as yyyymmdd; sorts as the days do."""
     return at.astimezone(UTC).strftime("%Y%m%d")
+
+
+@dataclass(frozen=True)
+class ReaderPlace:
+    """
+    What a reader holds while it follows a run of a user.
+
+    `user` stands for the id of the run's owner, see `user_tag`; `until` is when the process
+    that serves the reader is stopped at the latest; `reader_id` tells readers of a run apart.
+    """
+
+    tenant: str
+    user: str
+    run_id: str
+    reader_id: str
+    until: datetime
+
+    @property
+    def name(self) -> str:
+        """What tells it from all others of the user."""
+        return f"{epoch_ms(self.until)}:{self.run_id}:{self.reader_id}"

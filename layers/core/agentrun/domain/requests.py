@@ -130,6 +130,10 @@ class RunRequest(Value):
     )
     options: RunOptions = RunOptions()
 
+    def without_media(self) -> "RunRequest":
+        """Return the request without its media."""
+        return self.model_copy(update={"media": ()})
+
 
 class IdempotencyClaim(Value):
     """

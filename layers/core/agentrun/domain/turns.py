@@ -1,5 +1,7 @@
 """What an engine is given for one turn of one agent, and what it leaves behind."""
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from agentrun.domain.agents import Agent
@@ -36,6 +38,10 @@ class AgentTask(Value):
     options: RunOptions = RunOptions()
     history: tuple[PastTurn, ...] = ()
     resumption: Resumption | None = None
+
+    def with_history(self, history: Sequence[PastTurn]) -> "AgentTask":
+        """Return the task after these turns of the conversation."""
+        return self.model_copy(update={"history": tuple(history)})
 
 
 class Checkpoint(Value):

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentrun.domain.ports import Clock
-from agentrun.service.invocation import invocation_kept
+from agentrun.service.ports import invocation_kept
 
 
 class KeptInvocations:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from agentrun.domain.readers import ReaderPlace
+from agentrun.domain.quotas import ReaderPlace
 
 
 class ReaderQuota(Protocol):

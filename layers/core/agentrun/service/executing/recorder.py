@@ -4,20 +4,22 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.outcomes import EndProgress, Outcome
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, EndProgress, Outcome
 from agentrun.domain.value import Value
 from agentrun.service.executing.bounds import OwnLease
-from agentrun.service.ports import RunPorts, in_thread
-from agentrun.service.starting.pending_execution import CancelRequested
+from agentrun.service.ports import RunPorts, every, in_thread, retried
 
 log = logging.getLogger(__name__)
+
+
+class CancelRequested(Exception):  # noqa: N818 - not an error: somebody asked for the end
+    """The heartbeat brought back that the run is to be cancelled."""
 
 
 class RecordingPace(Value):
@@ -180,35 +182,33 @@ class RunRecorder:
         """
         Make START of a continuation durable, and renew the lease, before `record` begins.
 
-        The log gets it later, like everything else: only the header is written under the fence.
+        Only the header is written, under the fence; the log gets START with the next flush.
 
         Returns:
-            The run as stored; whether it is to be cancelled is to be looked at.
+            The run as stored; look at whether it is to be cancelled.
 
         Raises:
             FencedError: Another executor owns the run, or it is not RUNNING.
-            StoreUnavailableError: The store stayed away for `give_up_after`.
+            StoreUnavailableError: The store was not available for `give_up_after`.
         """
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + give_up_after.total_seconds()
-        while True:
+
+        async def begin() -> AgentRun:
             sent = self._lease.moment()
-            try:
-                run = await in_thread(
-                    self._ports.threads,
-                    self._ports.store.begin_continuation,
-                    self._key,
-                    self._executor,
-                    lease_until=sent.lease_until,
-                    start_id=start_id,
-                )
-            except StoreUnavailableError:
-                if loop.time() + self._pace.retry_pause_s >= give_up_at:
-                    raise
-                await asyncio.sleep(self._pace.retry_pause_s)
-            else:
-                self._lease.renewed(sent)
-                return run
+            run = await in_thread(
+                self._ports.threads,
+                self._ports.store.begin_continuation,
+                self._key,
+                self._executor,
+                lease_until=sent.lease_until,
+                start_id=start_id,
+            )
+            self._lease.renewed(sent)
+            return run
+
+        return await retried(begin, self._pauses(give_up_after))
+
+    def _pauses(self, give_up_after: timedelta) -> Iterable[float]:
+        return every(self._pace.retry_pause_s, for_s=give_up_after.total_seconds())
 
     def close(self) -> None:
         """Ask `record` to end after the write that it is making."""
@@ -221,30 +221,28 @@ class RunRecorder:
         """
         Write what is buffered, the terminal event included, then the run's end.
 
-        To be called when `record` has ended: two writers would mix the order. While the store is
-        away the lease is renewed whenever it can be, so that nobody takes the run for dead. What is
-        stored of the end is not written again. `singly` leaves out events that cannot be written.
+        Call it when `record` has ended: two writers would mix the order. While the store is not
+        available the lease is renewed whenever it can be, so that nobody takes the run for dead.
+        What is stored of the end is not written again. `singly` leaves out events that cannot be
+        written.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
-            StoreUnavailableError: The store stayed away for `give_up_after`.
+            StoreUnavailableError: The store was not available for `give_up_after`.
         """
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + give_up_after.total_seconds()
         progress = EndProgress(end=self._ends)
         self._ends += 1
-        while True:
-            try:
-                await (self._flush_singly() if singly else self._flush(whole=True))
-                await self._end(outcome, at, progress)
-                return
-            except StoreUnavailableError:
-                if loop.time() + self._pace.retry_pause_s >= give_up_at:
-                    raise
-                await asyncio.sleep(self._pace.retry_pause_s)
-                # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
-                with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
-                    await self._heartbeat()
+
+        async def write() -> None:
+            await (self._flush_singly() if singly else self._flush(whole=True))
+            await self._end(outcome, at, progress)
+
+        async def renew_lease() -> None:
+            # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
+            with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
+                await self._heartbeat()
+
+        await retried(write, self._pauses(give_up_after), before_retry=renew_lease)
 
     async def _end(self, outcome: Outcome, at: datetime, progress: EndProgress) -> None:
         threads, end = self._ports.threads, self._ports.store.finish

@@ -1,7 +1,10 @@
-"""What one execution of a run says: numbered, bounded, recorded, handed to whoever listens."""
+"""What one execution of a run says: numbered, bounded, recorded, handed to its reader."""
 
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import (
@@ -16,22 +19,12 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.ports import Clock
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, Ending
 from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
 from agentrun.domain.value import epoch_ms
-from agentrun.service.executing.live_events import LiveEvents
 from agentrun.service.executing.recorder import RunRecorder
 
 EVENT_OVERHEAD_CHARACTERS = 96
-_FIGURES = (
-    "input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "total_tokens",
-    "llm_calls",
-    "cost_usd",
-    "duration_ms",
-)
 
 
 class RunEvents:
@@ -135,27 +128,12 @@ class RunEvents:
     def metrics(self) -> Metrics:
         """Return the run's figures so far, those from before a pause included."""
         duration_ms = int((self._clock.now() - self.began_at).total_seconds() * 1000)
-        now = self._metrics.model_copy(update={"duration_ms": max(0, duration_ms)})
-        return now if self._used_before is None else _sum(self._used_before, now)
+        now = self._metrics.lasting(max(0, duration_ms))
+        return now if self._used_before is None else now.added_to(self._used_before)
 
-    def ending(self) -> dict[str, Any]:
+    def ending(self) -> Ending:
         """Return what every outcome holds; METRICS and the terminal event are still to come."""
-        return {
-            "output": self.output,
-            "metrics": self.metrics(),
-            "last_event_id": self.last_id + 2,
-        }
-
-
-def _sum(before: Metrics, now: Metrics) -> Metrics:
-    """Add figures; one that only one side knows counts alone."""
-    figures = {}
-    for name in _FIGURES:
-        known = [
-            value for value in (getattr(before, name), getattr(now, name)) if value is not None
-        ]
-        figures[name] = sum(known) if known else None
-    return now.model_copy(update=figures)
+        return Ending(output=self.output, metrics=self.metrics(), last_event_id=self.last_id + 2)
 
 
 def _size_in_characters(event: RunEvent) -> int:
@@ -210,3 +188,94 @@ def is_too_large_to_approve(paused: TurnPaused) -> bool:
     """Tell whether a pause cannot be stored."""
     size_bytes = sum(len(call.model_dump_json().encode()) for call in paused.pending)
     return size_bytes > MAX_APPROVAL_BYTES
+
+
+class LiveEvents:
+    """
+    A run's events on their way to the connected client.
+
+    Publishing never blocks. Once the reader has gone, events are dropped here: the log has them.
+    """
+
+    def __init__(self) -> None:
+        self._ready: deque[RecordedEvent] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._abandoned = False
+        self.last_id = 0
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether somebody reads, or may begin to."""
+        return not self._abandoned
+
+    def publish(self, event: RecordedEvent) -> None:
+        """Hand an event on; `last_id` is the id of the last one."""
+        self.last_id = event.id
+        if not self._abandoned:
+            self._ready.append(event)
+            self._wake()
+
+    def abandon(self) -> None:
+        """Say that nobody reads; from now on events are dropped."""
+        self._abandoned = True
+        self._ready.clear()
+
+    def end(self) -> None:
+        """Say that no further event comes."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
+        """
+        Yield what is there, as soon as anything is there; an empty list after `idle_s` of silence.
+
+        One reader only. The silence is watched by one timer for all events, not one for each.
+        """
+        loop = asyncio.get_running_loop()
+        watch = _SilenceWatch(loop, idle_s, self._wake)
+        try:
+            while True:
+                if not self._ready and not self._ended:
+                    self._waiter = loop.create_future()
+                    await self._waiter
+                batch = list(self._ready)
+                self._ready.clear()
+                if batch or not self._ended:
+                    watch.spoke()
+                    yield batch
+                if self._ended and not self._ready:
+                    return
+        finally:
+            watch.stop()
+            self.abandon()
+
+
+class _SilenceWatch:
+    """Calls back whenever `idle_s` have passed since `spoke` was last called."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, idle_s: float, call: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._idle_s = idle_s
+        self._call = call
+        self._last = loop.time()
+        self._timer = loop.call_later(idle_s, self._check)
+
+    def spoke(self) -> None:
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _check(self) -> None:
+        left_s = self._last + self._idle_s - self._loop.time()
+        if left_s <= 0:
+            self._call()
+            left_s = self._idle_s
+        self._timer = self._loop.call_later(left_s, self._check)

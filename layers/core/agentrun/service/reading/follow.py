@@ -7,22 +7,20 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
-from agentrun.domain.events import EventType, RecordedEvent
+from agentrun.domain.events import RecordedEvent
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import (
-    LEASE_EXPIRED,
-    LEASE_EXPIRED_ID_GAP,
-    AgentRun,
-    RunKey,
-    RunStatus,
-    lease_has_lapsed,
-)
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.settling import lease_has_lapsed
 from agentrun.service.ports import RunPorts, in_thread
-from agentrun.service.reading.log_wholeness import is_broken
+from agentrun.service.reading.replay import (
+    end_event,
+    is_broken,
+    said_of_ended,
+    start_event,
+    without_unconfirmed_end,
+)
 from agentrun.service.reading.runs import settled_state, visible_state
-from agentrun.service.reading.state_events import end_event, start_event
 
-ENDS = {EventType.STOP, EventType.ERROR, EventType.PAUSED, EventType.CANCELLED}
 EVENTS_KEPT = timedelta(hours=24)
 SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 1.0
@@ -145,7 +143,7 @@ class RunFollower:
         if lease_has_lapsed(self.run, self._ports.clock.now()):
             # Somebody may have taken the executor for dead before it wrote what was read here.
             return None
-        return _without_unconfirmed_end(self.run, stored)
+        return without_unconfirmed_end(self.run, stored)
 
     async def _check_left_out(self) -> None:
         """
@@ -167,38 +165,6 @@ class RunFollower:
             )
         except StoreUnavailableError:
             return
-
-
-def said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
-    """
-    Leave out what an executor wrote that its run's end does not cover; it was never said.
-
-    That is a zombie's late segment and, where the lease ended the run, the end that its executor
-    wrote but did not live to commit.
-    """
-    if run.error_type != LEASE_EXPIRED:
-        said = [event for event in stored if event.id <= run.last_event_id]
-        # The end of a run that waited is in its header alone; what stands in its place is not it.
-        has_end = said and said[-1].id == run.last_event_id
-        return said[:-1] if has_end and said[-1].event.event not in ENDS else said
-    last = run.last_event_id - LEASE_EXPIRED_ID_GAP
-    return _without_unconfirmed_end(run, [event for event in stored if event.id <= last])
-
-
-def _without_unconfirmed_end(
-    run: AgentRun, stored: Sequence[RecordedEvent]
-) -> Sequence[RecordedEvent]:
-    """
-    Hold METRICS and what follows back while the run is not known to have ended so.
-
-    The executor writes them before it commits the end. Those up to the pause that the header has
-    are committed, and so are those of any pause that is followed by another START.
-    """
-    committed = run.paused_event_id or 0
-    for index in range(len(stored) - 1, max(-1, len(stored) - 3), -1):
-        if stored[index].id > committed and stored[index].event.event is EventType.METRICS:
-            return stored[:index]
-    return stored
 
 
 async def attach(

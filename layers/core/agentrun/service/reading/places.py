@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
 from agentrun.domain.ports import ReaderQuota
-from agentrun.domain.quotas import user_tag
-from agentrun.domain.readers import RETRY_AFTER_S, ReaderPlace
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus, lease_has_lapsed
+from agentrun.domain.quotas import RETRY_AFTER_S, ReaderPlace, user_tag
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.settling import lease_has_lapsed
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.follow import RunFollower
 

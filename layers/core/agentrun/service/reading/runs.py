@@ -1,6 +1,8 @@
 """Read runs, one or many, and cancel them; whoever reads a dead run declares it so."""
 
+import logging
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
 
 from agentrun.domain.errors import (
@@ -11,10 +13,10 @@ from agentrun.domain.errors import (
     StoreUnavailableError,
 )
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import AgentRun, RunKey, lease_has_lapsed
+from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.settling import lease_has_lapsed
 from agentrun.domain.value import ID_PATTERN
 from agentrun.service.ports import RunPorts
-from agentrun.service.reading.repairs import MAX_BATCH, read_many, repaired
 
 MAX_LOOKS = 3
 """
@@ -23,6 +25,12 @@ How often one run is read whose state changes between its reading and its repair
 Enough for a cancel during a repair, and for one change more.
 """
 READ_SCOPES = frozenset({"runs:read", "runs:write"})
+REPAIR_PATIENCE_S = 3.0
+"""How long one answer waits for its repairs; a later reader makes those that are not done."""
+MAX_BATCH = 100
+"""BatchGetItem's limit."""
+
+log = logging.getLogger(__name__)
 
 
 def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> AgentRun:
@@ -126,7 +134,58 @@ def get_runs(
     found = read_many(keys, with_text=with_text, consistent=False, ports=ports)
     runs = [found[key] for key in keys if key in found]
     visible = [run for run in runs if _is_visible(run, principal, agent_id)]
-    return repaired(visible, with_text=with_text, ports=ports)
+    return _repaired(visible, with_text=with_text, ports=ports)
+
+
+def _repaired(runs: Sequence[AgentRun], *, with_text: bool, ports: RunPorts) -> list[AgentRun]:
+    """
+    Settle the lapsed ones of many runs, and return all as they are stored by then.
+
+    One that cannot be settled in time is returned as it was seen: its executor may still come back.
+    One that somebody else has changed meanwhile is read anew, with its texts where they are wanted;
+    if it is gone, it is left out. Not to be called from one of the ports' threads, which make the
+    repairs.
+
+    Raises:
+        StoreUnavailableError: What has changed could not be read; retrying is safe.
+    """
+    now = ports.clock.now()
+    lapsed = [run for run in runs if lease_has_lapsed(run, now)]
+    if not lapsed:
+        return list(runs)
+    repairs = {run.key: ports.threads.submit(ports.store.settle, run, at=now) for run in lapsed}
+    wait(repairs.values(), timeout=REPAIR_PATIENCE_S)
+    settled = {run.key: _outcome(run, repairs[run.key]) for run in lapsed}
+    changed = [key for key, run in settled.items() if run is None]
+    read_anew = read_many(changed, with_text=with_text, consistent=True, ports=ports)
+    known: dict[RunKey, AgentRun | None] = {run.key: run for run in runs}
+    known |= settled
+    known |= read_anew
+    return [found for run in runs if (found := known[run.key]) is not None]
+
+
+def _outcome(run: AgentRun, repair: Future[AgentRun]) -> AgentRun | None:
+    """Return what a repair has come to: the run as it is stored; None where others changed it."""
+    if repair.cancel() or not repair.done():
+        return run
+    try:
+        return repair.result()
+    except FencedError:
+        return None
+    except StoreUnavailableError as error:
+        log.warning("lapsed run not repaired: %s", error, extra={"runId": run.id})
+        return run
+
+
+def read_many(
+    keys: Sequence[RunKey], *, with_text: bool, consistent: bool, ports: RunPorts
+) -> dict[RunKey, AgentRun]:
+    """Read any number of runs, otherwise like the port's `get_many`."""
+    found: dict[RunKey, AgentRun] = {}
+    for start in range(0, len(keys), MAX_BATCH):
+        some = keys[start : start + MAX_BATCH]
+        found |= ports.store.get_many(some, with_text=with_text, consistent=consistent)
+    return found
 
 
 def distinct_run_ids(values: Iterable[str]) -> list[str]:

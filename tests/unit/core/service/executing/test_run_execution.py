@@ -85,7 +85,7 @@ async def test_start_is_said_before_the_engine_begins(rig: StartedRig) -> None:
     execution: RunExecution
 
     async def look() -> AsyncGenerator[EngineEvent, None]:
-        seen_before.extend(r.event.event for r in execution._narration.live._ready)
+        seen_before.extend(r.event.event for r in execution._events.live._ready)
         yield ContentDelta(text="a")
 
     execution = rig.execution(Engine(look))

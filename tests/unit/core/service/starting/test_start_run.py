@@ -21,8 +21,8 @@ class StartRig(Rig):
         self, request: RunRequest, *, principal: Principal = ANA, agent_id: str = "echo"
     ) -> tuple[AgentRun, AgentTask]:
         started = await start_run(principal, agent_id, request, ports=self.ports)
-        assert started.new is not None
-        return started.new.run, started.new.task
+        assert started.pending is not None
+        return started.pending.run, started.pending.task
 
 
 @pytest.fixture
