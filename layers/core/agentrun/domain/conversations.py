@@ -85,7 +85,7 @@ class SessionPage(Value):
     """
     Some sessions, the most recently used first, and where the next page begins.
 
-    `total` counts all sessions that the pages have together.
+    `total` counts the sessions of all pages.
     """
 
     sessions: tuple[Session, ...]
@@ -97,8 +97,8 @@ class PastTurn(Value):
     """
     One earlier run of a conversation, as its next turns see it.
 
-    `messages` are in the engine's own form; None where the two texts say it all: a plain question
-    and answer, or a run that did not end by itself. `is_whole` is False for the latter.
+    `messages` are in the engine's own form; None if `input` and `output` are enough, as for a plain
+    question and answer, or if the run did not end by itself, in which case `is_whole` is False.
     `updated_at` is when the run ended.
     """
 

@@ -1,4 +1,4 @@
-"""A run of an agent: its identity, its state, the ways it may change and how it may end."""
+"""A run of an agent: its identity, its state, how it may change and how it may end."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ class RunKey(Value):
 
 
 class Lease(Value):
-    """Who executes a run, and until when that is to be believed without a new heartbeat."""
+    """Who executes a run, and until when that holds without a new heartbeat."""
 
     executor: str
     until: Instant
@@ -72,10 +72,10 @@ class AgentRun(Value):
     """
     A run as it is known; what is not known, or not known yet, is absent.
 
-    A run that goes on keeps its `required_action` until its next pause. The fields from `lease` on
-    are the service's own and never leave it; a PAUSED run's lease ends when it has waited long
-    enough, at `paused_until`. `last_event_id` covers START from the moment at which the run, or its
-    continuation, begins, and all events once it has ended.
+    A continued run keeps its `required_action` until its next pause. The fields from `lease` on are
+    for the service alone. A PAUSED run's lease ends when it has waited long enough, at
+    `paused_until`. `last_event_id` is that of START once the run, or its continuation, has begun,
+    and that of the last event once it has ended.
     """
 
     id: str
@@ -131,7 +131,7 @@ class AgentRun(Value):
 
     @property
     def paused_event_id(self) -> int | None:
-        """The id of the event of the run's latest pause; None where it was never paused."""
+        """The event id of the run's latest pause; None if it was never paused."""
         if self.required_action is None:
             return None
         _, event_id = run_of_approval(self.required_action.approval_id)
@@ -139,7 +139,7 @@ class AgentRun(Value):
 
     @property
     def has_begun(self) -> bool:
-        """Whether START was said, of a continued run whether it was said again."""
+        """Whether START was said; of a continued run, whether it was said again."""
         paused = self.paused_event_id
         return paused is None or self.last_event_id > paused
 
@@ -278,11 +278,11 @@ Outcome = Completed | Failed | CancelledByRequest | PausedForApproval
 @dataclass
 class EndProgress:
     """
-    How far the writing of one end has come; the same one goes with each try.
+    How much of an end is written; pass the same object with each try.
 
     An execution whose end cannot be written tries another one: `end` numbers them from 0, so that
-    what comes late of an earlier end is never taken for a part of a later one. `stored` counts
-    what is stored beside the run already, and is the store's.
+    late writes of an earlier end are never taken for parts of a later one. `stored` is the store's:
+    it counts what is stored beside the run already.
     """
 
     end: int = 0
@@ -290,7 +290,7 @@ class EndProgress:
 
 
 def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:
-    """Say an outcome as the event that ends the stream."""
+    """Return the event that ends the stream with an outcome."""
     match outcome:
         case Completed():
             return Stop(run_id=run_id, followups=outcome.followups)
@@ -306,9 +306,9 @@ def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:
 
 def changes_at_end(outcome: Outcome, at: datetime) -> dict[str, object]:
     """
-    Return the fields of a run that its end sets, by their Python names; absent stays unchanged.
+    Return the fields of a run that its end sets, by their Python names; all others stay.
 
-    `messages`, the checkpoint and the lease are the store's business.
+    The store adds `messages`, the checkpoint and the lease.
     """
     figures = outcome.metrics.model_dump(exclude={"event", "llm_calls"}, by_alias=False)
     changes: dict[str, object] = {

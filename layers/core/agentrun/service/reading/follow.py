@@ -25,13 +25,13 @@ EVENTS_KEPT = timedelta(hours=24)
 SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 1.0
 STATE_AGE_S = 2.0
-"""How old the known state may get while events keep coming; a lapsed lease shows only there."""
+"""How old the state may get while events keep coming; only the state shows a lapsed lease."""
 
 log = logging.getLogger(__name__)
 
 
 class RunFollower:
-    """A reader of one run's log; any number of them may follow a run."""
+    """A reader of one run's log; any number of readers may follow a run."""
 
     def __init__(
         self, run: AgentRun, cursor: int, ports: RunPorts, *, is_replay: bool = False
@@ -45,11 +45,11 @@ class RunFollower:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether the run was known to go on, so that to follow it may take as long as it does."""
+        """Whether the run goes on, as far as is known, so that following it may take long."""
         return not self._has_ended()
 
     def when_left(self, leave: Callable[[], Awaitable[None]]) -> None:
-        """Have `leave` called once, when the events have been read to the end or given up."""
+        """Call `leave` once, when the events have been read to the end or the reader gives up."""
         self._leave = leave
 
     @property
@@ -59,29 +59,29 @@ class RunFollower:
 
     async def look(self) -> None:
         """
-        Read the first of the events that are to follow, for `batches` to begin with.
+        Read the first events ahead of `batches`.
 
-        Where the store is away nothing is read, and `batches` asks it again.
+        If the store is not available nothing is read, and `batches` tries again.
 
         Raises:
-            RunNotFoundError: The events are gone, or some of them.
+            RunNotFoundError: Events are missing.
         """
-        # START is the state's to tell.
+        # START comes from the run's state.
         self._first = await self._read(after=max(1, self._cursor))
 
     async def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """
-        Yield the events after the cursor as they are found, in order; an empty list after silence.
+        Yield the events after the cursor in order, as they appear; an empty list after silence.
 
-        Ends after the run's last event, or before one that is missing. A store that is not
-        available is asked again.
+        Ends after the run's last event, or before one that is missing. Tries again while the store
+        is not available.
         """
         try:
             async with aclosing(self._followed(idle_s=idle_s)) as batches:
                 async for batch in batches:
                     yield batch
         except RunNotFoundError:
-            # No terminal event: whoever attaches again is told that it is not found.
+            # No terminal event: a reader that attaches again learns that the run is not found.
             log.warning("replay broken off: events are gone", extra={"runId": self.run.id})
         finally:
             leave, self._leave = self._leave, None
@@ -126,7 +126,7 @@ class RunFollower:
 
     async def _read(self, *, after: int) -> Sequence[RecordedEvent] | None:
         """
-        Return what may be shown by now; None while that cannot be told.
+        Return the events that may be shown by now; None if that is not known.
 
         Raises:
             RunNotFoundError: Events are missing.
@@ -141,13 +141,13 @@ class RunFollower:
         if self._has_ended():
             return said_of_ended(self.run, stored)
         if lease_has_lapsed(self.run, self._ports.clock.now()):
-            # Somebody may have taken the executor for dead before it wrote what was read here.
+            # Somebody may have settled the run before its executor wrote what was read here.
             return None
         return without_unconfirmed_end(self.run, stored)
 
     async def _check_left_out(self) -> None:
         """
-        Check that the events which are missing were never stored.
+        Check that the missing events were never stored.
 
         Raises:
             RunNotFoundError: They are gone, or the run is.
@@ -155,7 +155,7 @@ class RunFollower:
         """
         if self.run.error_type != "INTERNAL_ERROR":
             raise RunNotFoundError(self.run.id)
-        # Its executor may have left out what cannot be written, unless all of it was deleted.
+        # Its executor may have left out what cannot be written, unless the run was deleted.
         await in_thread(self._ports.threads, self._ports.store.get_state, self.run.key)
 
     async def _refresh(self) -> None:
@@ -171,15 +171,15 @@ async def attach(
     principal: Principal, agent_id: str, run_id: str, *, cursor: int, ports: RunPorts
 ) -> RunFollower | None:
     """
-    Begin to follow a run after the event with the id `cursor`; 0 is from the start.
+    Begin to follow a run after the event with the id `cursor`; 0 means from the start.
 
     Returns:
-        A follower; None when the run has ended and nothing comes after the cursor.
+        A follower; None if the run has ended and nothing comes after the cursor.
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        RunNotFoundError: There is none, it is not the caller's to see, or its events are gone:
-            it ended so long ago, or the replay would not be whole.
+        RunNotFoundError: There is none, the caller may not see it, it ended more than a day ago,
+            or some of its events are gone.
         StoreUnavailableError: Retrying is safe.
     """
     run = await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
@@ -196,9 +196,9 @@ async def whole_run(
     key: RunKey, ports: RunPorts, *, is_replay: bool, cursor: int = 0
 ) -> RunFollower:
     """
-    Follow a run from its first event, or after a cursor, for the caller who has begun it.
+    Follow a run from its first event, or after a cursor, for the caller who has started it.
 
-    `is_replay` says that it had been begun before, by the same request of the same caller.
+    `is_replay` says that an earlier request of the caller, the same one, has started it.
 
     Raises:
         RunNotFoundError: The run is gone, or its events are.
@@ -211,7 +211,7 @@ async def whole_run(
 async def follower_of(
     run: AgentRun, ports: RunPorts, *, is_replay: bool, cursor: int
 ) -> RunFollower:
-    """Follow a run whose state is known; otherwise, and in its errors, like `whole_run`."""
+    """Follow a run whose state is known; otherwise like `whole_run`."""
     follower = RunFollower(run, cursor, ports, is_replay=is_replay)
     if not follower.has_nothing_left:
         await follower.look()

@@ -1,4 +1,4 @@
-"""A run's events folded into one answer, for callers who do not stream."""
+"""Fold a run's events into one answer, for callers who do not stream."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -71,7 +71,7 @@ class RunResult(Value):
 
 
 class RunResultBuilder:
-    """Takes a run's events in order, then gives its result."""
+    """Builds a run's result from its events, in order."""
 
     def __init__(self) -> None:
         self._start: Start | None = None
