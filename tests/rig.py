@@ -1,4 +1,4 @@
-"""All that a service needs to start, execute, continue and read runs, in memory."""
+"""Everything that a service needs to start, execute, continue and read runs, in memory."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -128,21 +128,21 @@ class Rig:
             message="hello",
             resumption=resumption,
         )
-        turn = PendingExecution(
+        pending = PendingExecution(
             run=run,
             task=task,
             request=a_request(),
             slot=slot_at(run, self.clock.now()),
             ports=self.ports,
         )
-        return RunExecution(turn, engine=engine, pace=pace)
+        return RunExecution(pending, engine=engine, pace=pace)
 
     def logged(self, key: RunKey) -> list[RecordedEvent]:
         return list(self.log.read(key, after=0, at=self.clock.now()))
 
 
 class StartedRig(Rig):
-    """A started run, to be executed, and what its reader sees of it."""
+    """A started run that is to be executed, and what its reader sees."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -172,14 +172,14 @@ class StartedRig(Rig):
 
 
 def types(events: Sequence[RecordedEvent]) -> list[EventType]:
-    """Return what kinds of events these are."""
+    """Return the types of the events."""
     return [recorded.event.event for recorded in events]
 
 
 async def read_all(
     stream: RunStream, until: Callable[[RecordedEvent], bool] = lambda _: False
 ) -> list[RecordedEvent]:
-    """Read a stream to its end, or to the first event that is the one."""
+    """Read a stream to its end, or up to the first event for which `until` is true."""
     read: list[RecordedEvent] = []
     async for batch in stream.batches(idle_s=60):
         read += batch
