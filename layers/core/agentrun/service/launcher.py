@@ -79,11 +79,7 @@ class RunLauncher:
         A reader that sends its request again follows the run that the request has started.
 
         Args:
-            principal: The verified caller.
-            agent_id: The agent that is to run.
-            request: The validated body.
-            idempotency: The caller's key, and the body as it came.
-            policy: What to do while another run uses the session.
+            principal, agent_id, request, idempotency, policy: See `start_run`.
             reader: Who reads the run's stream, and how far it has read already.
             deadline: When the process will be stopped, if that is known.
 
