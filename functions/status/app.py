@@ -13,6 +13,7 @@ from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
+from agentrun.domain.agents import listed
 from agentrun.domain.principal import Principal
 from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
@@ -21,7 +22,6 @@ from agentrun.http.middleware import BasePathMiddleware, SecurityHeadersMiddlewa
 from agentrun.http.queries import Fields, IncludeInactive, RunIds, install_problem_handlers
 from agentrun.http.session_routes import session_routes
 from agentrun.service.ports import RunPorts
-from agentrun.service.reading.agents import find_agent, list_agents
 from agentrun.service.reading.runs import cancel_run, distinct_run_ids, get_run, get_runs
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json
@@ -66,14 +66,14 @@ def get_openapi(_caller: Caller) -> Response:
 @api.get("/api/agents")
 def get_agents(_caller: Caller, include_inactive: IncludeInactive = False) -> Response:
     """List the agents that can be run."""
-    found = list_agents(catalog, include_inactive=include_inactive)
+    found = listed(catalog.agents(), include_inactive=include_inactive)
     return buffered_answer([agent_body(agent) for agent in found])
 
 
 @api.get("/api/agents/{agent_id}")
 def get_agent(_caller: Caller, agent_id: str) -> Response:
     """Show one agent."""
-    return buffered_answer(agent_body(find_agent(catalog, agent_id)))
+    return buffered_answer(agent_body(catalog.agent(agent_id)))
 
 
 @api.get("/api/agents/{agent_id}/runs/status")

@@ -29,8 +29,8 @@ from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEng
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.slots import RunSlots
+from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.settings import Settings
 from agentrun.telemetry import count_ended_run, log_as_json
 from lambda_asgi import StreamingHandler

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import ConversationStore, EventLog, RunStore
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, Outcome
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed

@@ -11,8 +11,7 @@ import pytest
 from agentrun.adapters.dynamo.reader_quota import KEPT_AFTER, DynamoReaderQuota
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.ports import ReaderQuota
-from agentrun.domain.quotas import user_tag
-from agentrun.domain.readers import ReaderPlace
+from agentrun.domain.quotas import ReaderPlace, user_tag
 from tests.contract.test_run_quota import flat_bytes
 from tests.fakes.faults import Fault, FaultyClient
 from tests.fakes.in_memory_readers import InMemoryReaderQuota

@@ -15,21 +15,25 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.outcomes import (
+from agentrun.domain.requests import IdempotencyClaim, RunRequest
+from agentrun.domain.runs import (
+    UNDER_WAY,
+    AgentRun,
     Completed,
     EndProgress,
+    Lease,
     Outcome,
     PausedForApproval,
+    RunKey,
+    RunStatus,
     changes_at_end,
 )
-from agentrun.domain.requests import IdempotencyClaim, RunRequest
-from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
+from agentrun.domain.settling import settled
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
 
 _TEXTS = ("input", "input_truncated", "output", "output_truncated")
-UNDER_WAY = {RunStatus.QUEUED, RunStatus.RUNNING}
 WAITING = {RunStatus.QUEUED, RunStatus.PAUSED}
 
 
@@ -265,9 +269,7 @@ class InMemoryRunStore(Hookable):
             is_to_wait = run.lease.until > to_milliseconds(at) and not run.cancel_requested
             if is_as_seen and is_to_wait:
                 self._take(self._session(run), run, lease.executor, seen)
-                changes = {"status": RunStatus.RUNNING, "lease": lease}
-                changes["updated_at"] = to_milliseconds(at)
-                self._put(_next_version(run, changes))
+                self._put(run.resumed(lease, at=at))
                 return
         raise ConflictError(f"The run '{paused.id}' is not paused any more.")
 
@@ -276,16 +278,14 @@ class InMemoryRunStore(Hookable):
         if run.paused_until is None:
             raise FencedError("The run has never been paused.")
         if run.status is RunStatus.RUNNING:
-            self._put(paused_again(run, at).model_copy(update={"last_event_id": paused_id}))
+            self._put(run.paused_again(at=at))
 
     def request_cancel(self, key: RunKey, *, at: datetime) -> None:
         run = self.runs.get(key)
         if run is not None and run.status is RunStatus.RUNNING:
             self._put(run.model_copy(update={"cancel_requested": True}))
         if run is not None and run.status in WAITING:
-            now, last = to_milliseconds(at), run.last_event_id + 1
-            changes = {"status": RunStatus.CANCELLED, "completed_at": now, "updated_at": now}
-            self._put(_next_version(run, changes | {"last_event_id": last}))
+            self._put(run.cancelled(at=at, ended_at=at))
             if run.status is RunStatus.QUEUED:
                 self._leave_queue(run)
 
@@ -305,7 +305,7 @@ class InMemoryRunStore(Hookable):
         except FencedError:
             return self.get_state(seen.key)
 
-    def _owned(self, key: RunKey, executor: str, statuses: set[RunStatus]) -> AgentRun:
+    def _owned(self, key: RunKey, executor: str, statuses: Collection[RunStatus]) -> AgentRun:
         run = self.runs.get(key)
         owned = run is not None and run.lease is not None and run.lease.executor == executor
         if run is None or not owned or run.status not in statuses:
@@ -331,7 +331,7 @@ def _held(run: AgentRun) -> tuple[RunStatus, Lease | None, int, bool]:
 def _held_until(run: AgentRun, until: datetime) -> AgentRun:
     assert run.lease is not None
     later = max(run.lease.until, to_milliseconds(until))
-    return run.model_copy(update={"lease": Lease(executor=run.lease.executor, until=later)})
+    return run.with_lease(Lease(executor=run.lease.executor, until=later))
 
 
 def _next_version(run: AgentRun, changes: dict[str, object]) -> AgentRun:

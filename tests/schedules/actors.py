@@ -21,10 +21,9 @@ from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.follow import attach
 from agentrun.service.reading.runs import cancel_run, get_run, get_runs
 from agentrun.service.reading.sessions import delete_session
+from agentrun.service.starting.admission import slot_at
 from agentrun.service.starting.continue_run import paused_run
-from agentrun.service.starting.pending_execution import PendingExecution
-from agentrun.service.starting.slots import slot_at
-from agentrun.service.starting.start_run import Idempotency
+from agentrun.service.starting.start_run import Idempotency, PendingExecution
 from tests.rig import ANA, ECHO
 from tests.runs import SESSION, a_request
 from tests.schedules import touches

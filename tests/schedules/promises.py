@@ -7,16 +7,12 @@ from itertools import pairwise
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import NotFoundError
 from agentrun.domain.events import EventType, RecordedEvent
-from agentrun.domain.runs import (
-    LEASE_DURATION,
-    LEASE_EXPIRED,
-    LEASE_EXPIRED_ID_GAP,
-    AgentRun,
-    RunStatus,
-)
-from agentrun.service.reading.follow import ENDS, EVENTS_KEPT
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED, LEASE_EXPIRED_ID_GAP
+from agentrun.service.reading.follow import EVENTS_KEPT
+from agentrun.service.reading.replay import ENDS
 from agentrun.service.reading.runs import get_run
-from agentrun.service.starting.session_queue import store_or_queue
+from agentrun.service.starting.admission import store_or_queue
 from tests.rig import ANA
 from tests.runs import AT, SESSION, a_request, a_run
 from tests.schedules.actors import replays

@@ -3,7 +3,8 @@
 import asyncio
 
 from agentrun.domain.errors import AgentrunError
-from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
+from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
 from tests.simulation.callers import RUNS, Caller
 from tests.simulation.exchange import ConnectionLostError, Frame
 from tests.simulation.facts import RunFacts

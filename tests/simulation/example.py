@@ -14,7 +14,7 @@ from uuid import UUID
 
 from agentrun.domain.errors import SessionBusyError, SessionNotFoundError
 from agentrun.domain.runs import Lease
-from agentrun.service.reading import repairs
+from agentrun.service.reading import runs as run_reading
 from tests.runs import a_queued_run, a_request
 from tests.simulation.blocking_calls import wait_for
 from tests.simulation.callers import Caller
@@ -89,7 +89,7 @@ class Example:
 
     def play(self) -> Report:
         """Play the example to its end, or to the first broken promise."""
-        with patch.object(repairs, "wait", wait_for):
+        with patch.object(run_reading, "wait", wait_for):
             return self._played()
 
     def _played(self) -> Report:

@@ -20,8 +20,8 @@ from agentrun.http.run_routes import RunRoutes
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.slots import RunSlots
+from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.start_run import LaunchPorts
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.rig import Agents
 from tests.simulation.exchange import ConnectionLostError, Exchange
@@ -106,10 +106,10 @@ class StreamProcess(Process):
 
     def began(self, task: AgentTask) -> str:
         executor = next(
-            execution._turn.executor
+            execution._pending.lease.executor
             for execution in self.launcher._executing.values()
             if execution.run.id == task.run_id
-            and execution._turn.task.resumption is task.resumption
+            and execution._pending.task.resumption is task.resumption
         )
         self.ledger.turn_begins(task, executor, self.name)
         return executor

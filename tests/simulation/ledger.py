@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.ports import AgentTask, RunStore
-from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
 from tests.simulation.exchange import Frame
 from tests.simulation.facts import RunFacts
 from tests.simulation.gateways import StoreCall

@@ -9,8 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from agentrun.causes import described, first_cause, in_full, plain_text
-from agentrun.domain.outcomes import Outcome
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, Outcome
 
 logger = Logger()
 """Structured JSON; its service name comes from POWERTOOLS_SERVICE_NAME."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrun.http.problems import problem
-from agentrun.service.invocation import invocation_kept
+from agentrun.service.ports import invocation_kept
 
 
 class BasePathMiddleware:

@@ -15,8 +15,7 @@ from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import InvalidRequestError, PayloadTooLargeError
 from agentrun.domain.ports import Clock
 from agentrun.http.problems import invalid_request
-from agentrun.service.starting.reconnect import Reader
-from agentrun.service.starting.start_run import Idempotency
+from agentrun.service.starting.start_run import Idempotency, Reader
 
 # An id beyond this is no event's; Python would read numbers of any length.
 _CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)

@@ -16,7 +16,7 @@ from agentrun.domain.conversations import MAX_QUEUED, SessionLock, SessionPolicy
 from agentrun.domain.errors import ConflictError, TooManyRunsError
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
-from agentrun.service.starting.session_queue import store_or_queue
+from agentrun.service.starting.admission import store_or_queue
 from tests.fakes.clock import FixedClock
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed
 from tests.tables import TABLE

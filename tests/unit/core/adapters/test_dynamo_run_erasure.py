@@ -13,8 +13,7 @@ from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.texts import ERASED_FOR
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, SessionNotFoundError, StoreUnavailableError
-from agentrun.domain.outcomes import EndProgress, Outcome
-from agentrun.domain.runs import Lease
+from agentrun.domain.runs import EndProgress, Lease, Outcome
 from agentrun.domain.turns import Checkpoint
 from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, paused
 from tests.tables import TABLE, client_of, create_table

@@ -10,8 +10,7 @@ from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from agentrun.domain.outcomes import Outcome
-from agentrun.domain.runs import RunStatus
+from agentrun.domain.runs import Outcome, RunStatus
 from agentrun.domain.turns import Checkpoint
 from agentrun.service.executing.bounds import OwnLease
 from agentrun.service.executing.recorder import RecordingPace, RunRecorder

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.client import error_code, unavailable_when_failing
 from agentrun.adapters.dynamo.items import Item, tenant_key
-from agentrun.domain.readers import ReaderPlace
+from agentrun.domain.quotas import ReaderPlace
 from agentrun.domain.value import from_epoch_ms
 
 if TYPE_CHECKING:

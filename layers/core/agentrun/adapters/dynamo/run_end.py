@@ -15,8 +15,7 @@ from agentrun.adapters.dynamo.items import (
     to_slices,
 )
 from agentrun.adapters.dynamo.texts import WITH_PREVIEW, chunk_items
-from agentrun.domain.outcomes import Completed, Outcome, PausedForApproval, changes_at_end
-from agentrun.domain.runs import RunKey
+from agentrun.domain.runs import Completed, Outcome, PausedForApproval, RunKey, changes_at_end
 from agentrun.domain.value import epoch_ms
 
 CHECKPOINT_GRACE = timedelta(days=2)

@@ -20,8 +20,8 @@ from agentrun.adapters.dynamo.run_reader import without_texts
 from agentrun.adapters.dynamo.run_turns import DynamoRunTurns
 from agentrun.adapters.dynamo.texts import store_chunk
 from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
-from agentrun.domain.outcomes import EndProgress, Outcome
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus, settled
+from agentrun.domain.runs import AgentRun, EndProgress, Outcome, RunKey, RunStatus
+from agentrun.domain.settling import settled
 from agentrun.domain.value import epoch_ms, to_milliseconds
 
 _OWNED = "#status IN (:queued, :running) AND executor = :executor"

@@ -1,4 +1,4 @@
-"""The ports for agents: which there are, and what runs them."""
+"""The ports for agents: which agents there are, and what runs them."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
@@ -35,31 +35,31 @@ class AgentEngine(Protocol):
         """
         Run one turn, yielding what happens as it happens.
 
-        `before_tool` is called right before each tool begins, in whichever thread it does, and
-        what it raises ends the turn: the tool does not begin.
+        `before_tool` is called right before each tool begins, in the tool's thread. If it raises,
+        the tool does not begin and the turn ends.
 
-        `Metrics` are yielded whenever the figures have changed and stand for the whole turn so
-        far, of a resumed turn for what came after the pause; the last ones are yielded also when
-        the run then fails. A turn that does not fail yields `TurnEnded` or `TurnPaused`, once,
-        last. No `ToolStart` is yielded for a call before it is approved. Closing the generator, or
+        `Metrics` are yielded whenever the figures have changed. They are those of the whole turn so
+        far, or of a resumed turn since its pause. The last ones are yielded even if the run then
+        fails. A turn that does not fail yields `TurnEnded` or `TurnPaused`, once, last. No
+        `ToolStart` is yielded for a call before it is approved. Closing the generator, or
         cancelling the task that reads it, ends the model call.
 
         Raises:
             CannotResumeError: The agent has changed since the pause; nothing has been done.
-            EngineError: The agent failed, or `before_tool` said no; what was yielded before stands.
+            EngineError: The agent failed, or `before_tool` raised; earlier events stay valid.
         """
         ...
 
 
 class ArgumentChecker(Protocol):
-    """Knows what the agents' tools take."""
+    """Knows which arguments the agents' tools take."""
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
     ) -> Sequence[tuple[str, str]]:
         """
-        Tell what is wrong with a call's arguments, each by name and reason.
+        Return what is wrong with a call's arguments, as names and reasons.
 
-        A tool whose arguments only its own server can judge has no faults here.
+        If only the tool's own server can check the arguments, there are no faults.
         """
         ...
