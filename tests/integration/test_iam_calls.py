@@ -13,6 +13,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from tests.integration.conftest import Bearer
 from tests.integration.gateway import Gateway, alive, talker
 from tests.runs import a_request, a_run
@@ -97,7 +98,7 @@ def everything_that_streams(client: TestClient, bearer: dict[str, str], session:
     assert rejected.status_code == 200
     # Its executor is gone, and the session in its hands: whoever comes next takes it over.
     dead = a_run("dead", session_id=str(uuid4()))
-    DynamoRunStore(client_of(), TABLE).start(dead, a_request())
+    DynamoRunStore(Table(client_of(), TABLE)).start(dead, a_request())
     after = {"message": "next", "sessionId": dead.session_id}
     started(client.post(f"{RUNS}/stream", json=after, headers=bearer))
     return run_id
@@ -105,7 +106,7 @@ def everything_that_streams(client: TestClient, bearer: dict[str, str], session:
 
 def everything_else(ana: Gateway, run_id: str, session: str) -> None:
     """List, read, repair, cancel and delete."""
-    elsewhere = DynamoRunStore(client_of(), TABLE)
+    elsewhere = DynamoRunStore(Table(client_of(), TABLE))
     lapsed, running = a_run("lapsed"), alive("running", session_id=str(uuid4()))
     waiting = alive("waiting", session_id=str(uuid4()), status="QUEUED")
     for run in (lapsed, running, waiting):
