@@ -13,6 +13,7 @@ from uuid import uuid4
 from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.items import header_item, header_key
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from bench.capacity_units import CapacityMeter
@@ -39,7 +40,7 @@ def _measure() -> list[Row]:
     client, meter = dynamo_client(retry_mode="standard"), CapacityMeter()
     keys = _store_ended_runs(client)
     meter.attach(client)
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     bare_client = dynamo_client(retry_mode="standard")
     bare_keys: Any = {TABLE: {"Keys": [header_key(key) for key in keys]}}
     ours, bare = _by_turns(

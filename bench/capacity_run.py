@@ -16,6 +16,7 @@ from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, Metrics
 from agentrun.domain.ports import AgentTask, ArgumentChecker
@@ -92,7 +93,7 @@ class PacedEngine:
 
 def ports_on(client: "DynamoDBClient", threads: Executor) -> RunPorts:
     """Return the ports of the stream function, on this client."""
-    store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
+    store, log = DynamoRunStore(Table(client, TABLE)), DynamoEventLog(Table(client, TABLE))
     return RunPorts(store, log, threads, SystemClock())
 
 
@@ -103,11 +104,11 @@ def launch_ports_on(
     runs = ports_on(client, threads)
     return LaunchPorts(
         agents=load_catalog("demo"),
-        conversations=DynamoConversationStore(client, TABLE),
+        conversations=DynamoConversationStore(Table(client, TABLE)),
         media_loader=UrlMediaLoader(),
         runs=runs,
         # As they are unless a parameter of the stack says otherwise.
-        slots=RunSlots(DynamoRunQuota(client, TABLE, RunLimits()), runs),
+        slots=RunSlots(DynamoRunQuota(Table(client, TABLE), RunLimits()), runs),
         readers=readers_on(client, runs),
         arguments=arguments,
         new_id=_new_id,
@@ -117,7 +118,7 @@ def launch_ports_on(
 def readers_on(client: "DynamoDBClient", runs: RunPorts) -> ReaderPlaces:
     """Return the places of readers, as many as there are by default."""
     limit = Settings().max_readers_per_user
-    return ReaderPlaces(DynamoReaderQuota(client, TABLE, limit), runs, _new_id)
+    return ReaderPlaces(DynamoReaderQuota(Table(client, TABLE), limit), runs, _new_id)
 
 
 def _new_id() -> str:

@@ -12,6 +12,7 @@ from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.agents import listed
 from agentrun.domain.principal import Principal
@@ -35,13 +36,14 @@ clock = SystemClock()
 # The stream function logs what is wrong with agents' files; once is enough.
 catalog = load_catalog(settings.model, on_fault=lambda _: None)
 client = dynamo_client(retry_mode="standard")
+table = Table(client, settings.table)
 ports = RunPorts(
-    store=DynamoRunStore(client, settings.table),
-    log=DynamoEventLog(client, settings.table),
+    store=DynamoRunStore(table),
+    log=DynamoEventLog(table),
     threads=ThreadPoolExecutor(8, thread_name_prefix="repair"),
     clock=clock,
 )
-conversations = DynamoConversationStore(client, settings.table, turns_limit_bytes=MAX_ANSWER_BYTES)
+conversations = DynamoConversationStore(table, turns_limit_bytes=MAX_ANSWER_BYTES)
 
 api = FastAPI(openapi_url=None, redirect_slashes=False)
 install_problem_handlers(api)

@@ -13,6 +13,7 @@ from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.http.authentication import by_bearer_token
@@ -43,6 +44,7 @@ log_as_json(settings.log_causes)
 clock = SystemClock()
 catalog = load_catalog(settings.model, on_fault=tell_fault)
 client = dynamo_client(retry_mode="legacy")
+table = Table(client, settings.table)
 
 
 def new_id() -> str:
@@ -58,19 +60,19 @@ def load_engine() -> LoadedEngine:
 
 
 runs = RunPorts(
-    store=DynamoRunStore(client, settings.table),
-    log=DynamoEventLog(client, settings.table, longest_pause=settings.approval_expiry),
+    store=DynamoRunStore(table),
+    log=DynamoEventLog(table, longest_pause=settings.approval_expiry),
     threads=ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="store"),
     clock=clock,
 )
 engine = DeferredEngine(load_engine)
-readers = DynamoReaderQuota(client, settings.table, settings.max_readers_per_user)
+readers = DynamoReaderQuota(table, settings.max_readers_per_user)
 ports = LaunchPorts(
     agents=catalog,
-    conversations=DynamoConversationStore(client, settings.table),
+    conversations=DynamoConversationStore(table),
     media_loader=UrlMediaLoader(),
     runs=runs,
-    slots=RunSlots(DynamoRunQuota(client, settings.table, settings.run_limits), runs),
+    slots=RunSlots(DynamoRunQuota(table, settings.run_limits), runs),
     readers=ReaderPlaces(readers, runs, new_id),
     arguments=engine,
     new_id=new_id,

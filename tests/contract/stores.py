@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.ports import ConversationStore, EventLog, RunStore
 from agentrun.domain.runs import AgentRun, Outcome
 from tests.fakes.in_memory_conversations import InMemoryConversations
@@ -35,9 +36,9 @@ class Stores:
     @classmethod
     def on_dynamo(cls, client: "DynamoDBClient") -> Self:
         return cls(
-            DynamoRunStore(client, TABLE),
-            DynamoEventLog(client, TABLE),
-            DynamoConversationStore(client, TABLE),
+            DynamoRunStore(Table(client, TABLE)),
+            DynamoEventLog(Table(client, TABLE)),
+            DynamoConversationStore(Table(client, TABLE)),
         )
 
     def begin(

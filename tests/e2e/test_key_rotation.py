@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agentrun.adapters.tokens.jwks_endpoint import JwksEndpoint
+from agentrun.adapters.tokens.jwks import JwksEndpoint
 from agentrun.adapters.tokens.signing_keys import LIFESPAN_S, REFRESH_PAUSE_S, RemoteSigningKeys
 from agentrun.adapters.tokens.verifier import JwtVerifier
 from agentrun.domain.errors import AgentrunError, UnauthenticatedError

@@ -4,9 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agentrun.adapters.dynamo.items import cut_utf8
-from agentrun.adapters.dynamo.start_transaction import session_title
-from agentrun.domain.conversations import FREE, SessionLock
+from agentrun.domain.conversations import FREE, SessionLock, session_title
 from agentrun.domain.errors import (
     ConflictError,
     FencedError,
@@ -29,6 +27,7 @@ from agentrun.domain.runs import (
     changes_at_end,
 )
 from agentrun.domain.settling import settled
+from agentrun.domain.texts import with_previews, without_texts
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
@@ -149,7 +148,7 @@ class InMemoryRunStore(Hookable):
         self, run: AgentRun, request: RunRequest, seen: SessionLock, dead: Collection[str]
     ) -> None:
         at = run.created_at
-        fresh = StoredSession(run.agent_id, run.user_id, session_title(request), at, at)
+        fresh = StoredSession(run.agent_id, run.user_id, session_title(request.message), at, at)
         session = self.sessions.get((run.org_id, run.session_id), fresh)
         if (session.agent_id, session.user_id) != (run.agent_id, run.user_id):
             raise SessionNotFoundError(run.session_id)
@@ -177,7 +176,7 @@ class InMemoryRunStore(Hookable):
             now = to_milliseconds(at)
             changes = {"status": RunStatus.RUNNING, "started_at": now, "updated_at": now}
             stored = self._put(_next_version(stored, changes))
-        return _without_texts(stored)
+        return without_texts(stored)
 
     def _session(self, run: AgentRun) -> StoredSession | None:
         return self.sessions.get((run.org_id, run.session_id))
@@ -210,24 +209,24 @@ class InMemoryRunStore(Hookable):
             raise RunNotFoundError(key.run_id) from None
 
     def get_state(self, key: RunKey) -> AgentRun:
-        return _without_texts(self.get(key))
+        return without_texts(self.get(key))
 
     def get_many(
         self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
     ) -> dict[RunKey, AgentRun]:
         found = {key: self.runs[key] for key in keys if key in self.runs}
-        change = _cut if with_text else _without_texts
+        change = with_previews if with_text else without_texts
         return {key: change(run) for key, run in found.items()}
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
         run = self._owned(key, executor, UNDER_WAY)
-        return _without_texts(self._put(_held_until(run, lease_until)))
+        return without_texts(self._put(_held_until(run, lease_until)))
 
     def begin_continuation(
         self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
     ) -> AgentRun:
         run = _held_until(self._owned(key, executor, {RunStatus.RUNNING}), lease_until)
-        return _without_texts(self._put(run.model_copy(update={"last_event_id": start_id})))
+        return without_texts(self._put(run.model_copy(update={"last_event_id": start_id})))
 
     def finish(
         self,
@@ -242,7 +241,7 @@ class InMemoryRunStore(Hookable):
         if stored and stored.lease and stored.lease.executor == executor:
             ended_so = (stored.status, stored.last_event_id)
             if ended_so == (outcome.status, outcome.last_event_id):
-                return _without_texts(stored)
+                return without_texts(stored)
         run = self._owned(key, executor, UNDER_WAY)
         changes = changes_at_end(outcome, at)
         self.checkpoints.pop(key, None)
@@ -251,7 +250,7 @@ class InMemoryRunStore(Hookable):
             changes["lease"] = Lease(executor=executor, until=outcome.paused_until)
         if isinstance(outcome, Completed):
             self.messages[key] = outcome.messages
-        return _without_texts(self._put(_next_version(run, changes)))
+        return without_texts(self._put(_next_version(run, changes)))
 
     def checkpoint(self, key: RunKey) -> Checkpoint:
         try:
@@ -301,7 +300,7 @@ class InMemoryRunStore(Hookable):
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         try:
-            return _without_texts(self.settle(seen, at=at))
+            return without_texts(self.settle(seen, at=at))
         except FencedError:
             return self.get_state(seen.key)
 
@@ -336,17 +335,3 @@ def _held_until(run: AgentRun, until: datetime) -> AgentRun:
 
 def _next_version(run: AgentRun, changes: dict[str, object]) -> AgentRun:
     return run.model_copy(update=changes | {"version": run.version + 1})
-
-
-def _without_texts(run: AgentRun) -> AgentRun:
-    return run.model_copy(update={"input": None, "output": None})
-
-
-def _cut(run: AgentRun) -> AgentRun:
-    changes: dict[str, object] = {}
-    for name in ("input", "output"):
-        text = getattr(run, name)
-        if text is not None:
-            changes[name], was_cut = cut_utf8(text)
-            changes[f"{name}_truncated"] = was_cut or None
-    return run.model_copy(update=changes)

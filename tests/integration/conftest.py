@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from tests.bedrock import BedrockServer, bedrock_server
 from tests.contract.test_token_verifier import JWKS, token
 from tests.lambda_runtime.calls import ScriptedRuntimeApi
@@ -72,7 +73,7 @@ def handler(app_module: AppModule) -> Handler:
 @pytest.fixture(scope="module")
 def store(handler: Handler) -> DynamoRunStore:
     """Return a store of the runs that the status function shows."""
-    return DynamoRunStore(client_of(), TABLE)
+    return DynamoRunStore(Table(client_of(), TABLE))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from awslambdaric.lambda_runtime_marshaller import to_json as lambda_json  # type: ignore[import-untyped] # no stubs
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import Paused, PendingApproval
 from agentrun.http.answer_size import HEADERS_BYTES
@@ -50,7 +51,7 @@ class SentAnswers:
 
 @pytest.fixture
 def store(sent: SentAnswers) -> DynamoRunStore:
-    return DynamoRunStore(client_of(), TABLE)
+    return DynamoRunStore(Table(client_of(), TABLE))
 
 
 def copied(run_id: str, new_ids: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from tests.integration.conftest import AppModule, Bearer
 from tests.integration.gateway import Gateway, alive, talker
 from tests.runs import a_request, a_run
@@ -95,7 +96,7 @@ def everything_that_streams(client: TestClient, bearer: dict[str, str], session:
     assert rejected.status_code == 200
     # Its executor is gone and holds the session; the next run takes it over.
     dead = a_run("dead", session_id=str(uuid4()))
-    DynamoRunStore(client_of(), TABLE).start(dead, a_request())
+    DynamoRunStore(Table(client_of(), TABLE)).start(dead, a_request())
     after = {"message": "next", "sessionId": dead.session_id}
     started(client.post(f"{RUNS}/stream", json=after, headers=bearer))
     return run_id
@@ -103,7 +104,7 @@ def everything_that_streams(client: TestClient, bearer: dict[str, str], session:
 
 def everything_else(ana: Gateway, run_id: str, session: str) -> None:
     """List, read, repair, cancel and delete."""
-    elsewhere = DynamoRunStore(client_of(), TABLE)
+    elsewhere = DynamoRunStore(Table(client_of(), TABLE))
     lapsed, running = a_run("lapsed"), alive("running", session_id=str(uuid4()))
     waiting = alive("waiting", session_id=str(uuid4()), status="QUEUED")
     for run in (lapsed, running, waiting):

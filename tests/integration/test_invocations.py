@@ -19,7 +19,6 @@ from tests.fakes.scripted_engine import ScriptedEngine
 from tests.integration.asgi_exchange import until
 from tests.integration.conftest import AppModule, Bearer
 from tests.rig import QUICK
-from tests.tables import TABLE
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +43,7 @@ class Door:
         )
         settings = LauncherSettings(on_ended=self._ended, pace=QUICK)
         stream.routes.launcher = RunLauncher(self.engine, stream.ports, settings)
-        self.store = HookedStore(stream.client, TABLE)
+        self.store = HookedStore(stream.table)
         """The one that answers are read from; executions have another."""
         stream.routes.ports = replace(stream.runs, store=self.store)
         self.order: list[str] = []

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from agentrun.adapters.tokens.jwks_endpoint import (
+from agentrun.adapters.tokens.jwks import (
     MAX_DOCUMENT_BYTES,
     JwksEndpoint,
     JwksUnavailableError,

@@ -14,6 +14,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import SessionBusyError
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, EVENTS, event_file
@@ -50,7 +51,7 @@ def environment(dynamodb_url: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def store(environment: dict[str, str]) -> DynamoRunStore:
-    return DynamoRunStore(client_of(environment["AWS_ENDPOINT_URL_DYNAMODB"]), TABLE)
+    return DynamoRunStore(Table(client_of(environment["AWS_ENDPOINT_URL_DYNAMODB"]), TABLE))
 
 
 def emulated(name: str) -> Any:

@@ -17,6 +17,7 @@ from pydantic_ai.messages import (
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.events import Metrics
 from agentrun.domain.runs import CancelledByRequest
 from tests.integration.conftest import Handler, event_file
@@ -250,7 +251,7 @@ def test_a_deleted_session_is_404_with_all_its_runs_and_may_start_afresh(
     handler: Handler, store: DynamoRunStore
 ) -> None:
     pia, talk = talker(handler, "pia"), Talk(store, "pia")
-    log = DynamoEventLog(client_of(), TABLE)
+    log = DynamoEventLog(Table(client_of(), TABLE))
     for run in (talk.turn("pia-1", "x" * 9_000), talk.begin("pia-2")):
         log.append(run.key, deltas(1, 3), at=run.created_at)
     assert pia.call(of_session("delete-session.json", talk.id)) == (204, None)

@@ -7,6 +7,7 @@ from awslambdaric.lambda_runtime_exception import FaultException  # type: ignore
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from tests.contract.test_token_verifier import token
 from tests.integration.conftest import AppModule, Handler, event_file
@@ -55,7 +56,7 @@ def test_a_two_megabyte_output_is_returned_whole(ana: Gateway, store: DynamoRunS
 def test_a_dead_run_is_failed_for_every_reader(ana: Gateway, store: DynamoRunStore) -> None:
     run = a_run("dead", session_id="s3")
     store.start(run, a_request())
-    DynamoEventLog(client_of(), TABLE).append(run.key, deltas(1, 3), at=SystemClock().now())
+    DynamoEventLog(Table(client_of(), TABLE)).append(run.key, deltas(1, 3), at=SystemClock().now())
     _, single = ana.get("/api/agents/echo/runs/dead")
     _, batch = ana.get("/api/agents/echo/runs/status", runIds=["dead"])
     assert (single["status"], single["errorType"]) == ("FAILED", "LEASE_EXPIRED")

@@ -18,6 +18,7 @@ from moto.dynamodb.models import dynamodb_backends
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import NotFoundError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.ports import AgentEngine, ConversationStore, EventLog, RunStore
@@ -134,9 +135,9 @@ class DynamoStores:
     def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any]:
         self._current = current
         self._table().items.clear()
-        log = DynamoEventLog(self.client, TABLE, longest_pause=RETENTION)
-        conversations = DynamoConversationStore(self.client, TABLE)
-        return DynamoRunStore(self.client, TABLE), log, conversations
+        log = DynamoEventLog(Table(self.client, TABLE), longest_pause=RETENTION)
+        conversations = DynamoConversationStore(Table(self.client, TABLE))
+        return DynamoRunStore(Table(self.client, TABLE)), log, conversations
 
     def remembered(self, name: str, build: Callable[[], None]) -> None:
         if name not in self._memories:

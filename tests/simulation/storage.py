@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table as DynamoTable
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.ports import ConversationStore, EventLog, RunQuota, RunStore
 from agentrun.domain.quotas import RunLimits
@@ -107,9 +108,9 @@ class Table:
 
     def _stores(self, client: "DynamoDBClient") -> Stores:
         return Stores(
-            DynamoRunStore(client, TABLE),
-            DynamoEventLog(client, TABLE, longest_pause=self._expiry),
-            DynamoConversationStore(client, TABLE),
+            DynamoRunStore(DynamoTable(client, TABLE)),
+            DynamoEventLog(DynamoTable(client, TABLE), longest_pause=self._expiry),
+            DynamoConversationStore(DynamoTable(client, TABLE)),
             self._quota,
         )
 

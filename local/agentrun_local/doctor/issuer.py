@@ -3,8 +3,7 @@
 import json
 from urllib.error import HTTPError
 
-from agentrun.adapters.tokens.jwks import verification_keys
-from agentrun.adapters.tokens.jwks_endpoint import JwksEndpoint, JwksUnavailableError
+from agentrun.adapters.tokens.jwks import JwksEndpoint, JwksUnavailableError, verification_keys
 from agentrun.settings import Settings
 from agentrun_local.doctor.deployment import Deployment
 from agentrun_local.doctor.findings import Finding, not_looked_at, ok, problem

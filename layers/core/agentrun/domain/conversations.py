@@ -81,6 +81,14 @@ class Session(Value):
     updated_at: Instant
 
 
+TITLE_CHARACTERS = 80
+
+
+def session_title(message: str) -> str:
+    """Name a session after its first message."""
+    return " ".join(message.split())[:TITLE_CHARACTERS]
+
+
 class SessionPage(Value):
     """
     Some sessions, the most recently used first, and where the next page begins.

@@ -10,6 +10,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.dynamo.texts import ERASED_FOR
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, SessionNotFoundError, StoreUnavailableError
@@ -36,7 +37,7 @@ class Writer:
     """An executor that writes its run's end, one request at a time, and may be late."""
 
     def __init__(self, client: "DynamoDBClient") -> None:
-        self._store = DynamoRunStore(client, TABLE)
+        self._store = DynamoRunStore(Table(client, TABLE))
         self.begin([])
         events: Any = client.meta.events
         for name in ("PutItem", "UpdateItem"):
@@ -76,9 +77,9 @@ class ErasureRig:
     def __init__(self, client: "DynamoDBClient") -> None:
         self.client, deleting = client, client_of()
         self.writer = Writer(client_of())
-        self.store = DynamoRunStore(self.client, TABLE)
+        self.store = DynamoRunStore(Table(self.client, TABLE))
         self.now = AT + MINUTE
-        self.conversations = DynamoConversationStore(deleting, TABLE, now=lambda: self.now)
+        self.conversations = DynamoConversationStore(Table(deleting, TABLE), now=lambda: self.now)
         self.events: Any = deleting.meta.events
 
     def begin(self, *ends: Outcome) -> None:

@@ -20,13 +20,13 @@ from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from agentrun.adapters.dynamo.session_list import cursor_at, position_of
 from agentrun.domain.approvals import (
     ContinueRequest,
     ResolveRequest,
     approval_id,
     run_of_approval,
 )
+from agentrun.domain.cursors import cursor_at, position_of
 from agentrun.domain.errors import (
     AgentrunError,
     ApprovalNotFoundError,
