@@ -27,7 +27,6 @@ from agentrun.domain.runs import (
     changes_at_end,
 )
 from agentrun.domain.settling import settled
-from agentrun.domain.texts import with_previews, without_texts
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
@@ -176,7 +175,7 @@ class InMemoryRunStore(Hookable):
             now = to_milliseconds(at)
             changes = {"status": RunStatus.RUNNING, "started_at": now, "updated_at": now}
             stored = self._put(_next_version(stored, changes))
-        return without_texts(stored)
+        return stored.without_texts()
 
     def _session(self, run: AgentRun) -> StoredSession | None:
         return self.sessions.get((run.org_id, run.session_id))
@@ -209,24 +208,24 @@ class InMemoryRunStore(Hookable):
             raise RunNotFoundError(key.run_id) from None
 
     def get_state(self, key: RunKey) -> AgentRun:
-        return without_texts(self.get(key))
+        return self.get(key).without_texts()
 
     def get_many(
         self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
     ) -> dict[RunKey, AgentRun]:
         found = {key: self.runs[key] for key in keys if key in self.runs}
-        change = with_previews if with_text else without_texts
+        change = AgentRun.with_previews if with_text else AgentRun.without_texts
         return {key: change(run) for key, run in found.items()}
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
         run = self._owned(key, executor, UNDER_WAY)
-        return without_texts(self._put(_held_until(run, lease_until)))
+        return self._put(_held_until(run, lease_until)).without_texts()
 
     def begin_continuation(
         self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
     ) -> AgentRun:
         run = _held_until(self._owned(key, executor, {RunStatus.RUNNING}), lease_until)
-        return without_texts(self._put(run.model_copy(update={"last_event_id": start_id})))
+        return self._put(run.model_copy(update={"last_event_id": start_id})).without_texts()
 
     def finish(
         self,
@@ -241,7 +240,7 @@ class InMemoryRunStore(Hookable):
         if stored and stored.lease and stored.lease.executor == executor:
             ended_so = (stored.status, stored.last_event_id)
             if ended_so == (outcome.status, outcome.last_event_id):
-                return without_texts(stored)
+                return stored.without_texts()
         run = self._owned(key, executor, UNDER_WAY)
         changes = changes_at_end(outcome, at)
         self.checkpoints.pop(key, None)
@@ -250,7 +249,7 @@ class InMemoryRunStore(Hookable):
             changes["lease"] = Lease(executor=executor, until=outcome.paused_until)
         if isinstance(outcome, Completed):
             self.messages[key] = outcome.messages
-        return without_texts(self._put(_next_version(run, changes)))
+        return self._put(_next_version(run, changes)).without_texts()
 
     def checkpoint(self, key: RunKey) -> Checkpoint:
         try:
@@ -300,7 +299,7 @@ class InMemoryRunStore(Hookable):
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         try:
-            return without_texts(self.settle(seen, at=at))
+            return self.settle(seen, at=at).without_texts()
         except FencedError:
             return self.get_state(seen.key)
 

@@ -13,6 +13,8 @@ from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import Instant, Value, to_milliseconds
 
 LEASE_DURATION = timedelta(seconds=15)
+PREVIEW_BYTES = 4096
+"""How much of each text a list or a batch of runs shows."""
 
 
 class RunStatus(StrEnum):
@@ -219,6 +221,28 @@ class AgentRun(Value):
             status=status, updated_at=to_milliseconds(at), version=self.version + 1, **changes
         )
 
+    def without_texts(self) -> "AgentRun":
+        """Return the run without its texts, which its header may or may not hold."""
+        return self.with_texts(input=None, output=None)
+
+    def with_texts(self, *, input: str | None, output: str | None) -> "AgentRun":  # noqa: A002
+        """Return the run with its whole texts."""
+        return self._with(input=input, output=output)
+
+    def with_previews(self, *, more: frozenset[str] = frozenset()) -> "AgentRun":
+        """
+        Return the run with its texts cut to 4096 bytes of UTF-8 each.
+
+        Args:
+            more: The names of the texts that are only beginnings already.
+        """
+        changes: dict[str, object] = {}
+        for name, text in (("input", self.input), ("output", self.output)):
+            if text is not None:
+                changes[name], was_cut = cut_utf8(text)
+                changes[f"{name}_truncated"] = was_cut or name in more or None
+        return self._with(**changes)
+
     def _with(self, **changes: object) -> "AgentRun":
         """Copy the run; the changes are not validated, so that only the methods above make any."""
         return self.model_copy(update=changes)
@@ -335,3 +359,14 @@ def changes_at_end(outcome: Outcome, at: datetime) -> dict[str, object]:
         case _:
             assert_never(outcome)
     return changes
+
+
+def cut_utf8(text: str, limit_bytes: int = PREVIEW_BYTES) -> tuple[str, bool]:
+    """Cut a text to `limit_bytes` of UTF-8 at a character boundary; tell whether it was cut."""
+    # A character has at most 4 bytes in UTF-8, so most texts need no encoding to be let through.
+    if len(text) * 4 <= limit_bytes:
+        return text, False
+    encoded = text.encode()
+    if len(encoded) <= limit_bytes:
+        return text, False
+    return encoded[:limit_bytes].decode(errors="ignore"), True

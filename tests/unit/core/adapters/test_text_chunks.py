@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrun.adapters.dynamo.texts import from_chunks, to_chunks
-from agentrun.domain.texts import PREVIEW_BYTES, cut_utf8
+from agentrun.domain.runs import PREVIEW_BYTES, cut_utf8
 
 
 @given(st.text(), st.integers(min_value=0, max_value=50))

@@ -32,7 +32,6 @@ from agentrun.domain.conversations import (
 from agentrun.domain.errors import SessionNotFoundError
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey
-from agentrun.domain.texts import without_texts
 from agentrun.domain.value import iso_milliseconds
 
 HISTORY_BYTES = 2_000_000
@@ -131,7 +130,7 @@ class DynamoConversationStore:
         ]
         headers = self._table.items([*map(header_key, keys[:MAX_KEYS])], consistent=True)
         found = [header for header in headers if not is_erased(header)]
-        runs = [without_texts(run_from_header(header)) for header in found]
+        runs = [run_from_header(header).without_texts() for header in found]
         # A session's id may be known to anybody, and have started afresh as somebody else's.
         mine = [run for run in runs if (run.user_id, run.agent_id) == (user_id, agent_id)]
         return sorted(mine, key=lambda run: (run.created_at, run.id), reverse=True)

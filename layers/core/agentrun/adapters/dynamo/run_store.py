@@ -40,7 +40,6 @@ from agentrun.domain.errors import (
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import AgentRun, EndProgress, Lease, Outcome, RunKey, RunStatus
 from agentrun.domain.settling import settled
-from agentrun.domain.texts import with_texts, without_texts
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds
 
@@ -348,7 +347,7 @@ class DynamoRunStore:
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         """Settle a run, where that is still to be done."""
         try:
-            return without_texts(self.settle(seen, at=at))
+            return self.settle(seen, at=at).without_texts()
         except FencedError:
             return self.get_state(seen.key)
 
@@ -356,7 +355,7 @@ class DynamoRunStore:
         """Read one run whole, with all that was written before."""
         header = self.read_header(key)
         whole = {name: read_text(self._table, header, name) for name in ("input", "output")}
-        return with_texts(run_from_header(header), **whole)
+        return run_from_header(header).with_texts(**whole)
 
     def get_state(self, key: RunKey) -> AgentRun:
         """Read one run without its texts, with all that was written before."""
@@ -390,7 +389,7 @@ class DynamoRunStore:
 
 
 def _state(header: Item) -> AgentRun:
-    return without_texts(run_from_header(header))
+    return run_from_header(header).without_texts()
 
 
 def _is_led_by(run: AgentRun, executor: str) -> bool:

@@ -26,8 +26,7 @@ from agentrun.adapters.dynamo.items import (
 )
 from agentrun.adapters.dynamo.table import ConditionFailedError, Query, Table, Write
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.runs import AgentRun, RunKey
-from agentrun.domain.texts import cut_utf8, with_previews, with_texts
+from agentrun.domain.runs import AgentRun, RunKey, cut_utf8
 
 SLICE_BYTES = 350 * 1024
 """Well under DynamoDB's item limit of 400 KB, keys and attribute names included."""
@@ -150,11 +149,11 @@ def _with_previews(
 ) -> AgentRun:
     run = run_from_header(header)
     found = {name: from_chunks(name, [chunks[place]]) for name, place in first.items()}
-    begun = with_texts(
-        run, input=found.get("input", run.input), output=found.get("output", run.output)
+    begun = run.with_texts(
+        input=found.get("input", run.input), output=found.get("output", run.output)
     )
     more = frozenset(name for name in first if len(chunk_sks(header, name)) > 1)
-    return with_previews(begun, more=more)
+    return begun.with_previews(more=more)
 
 
 def chunk_items(
