@@ -10,7 +10,7 @@ from bench.stores import bedrock_server
 from bench.table import Budget, Row, compare
 
 ROUNDS = 3
-_SHORT, _LONG = 200, 4_200
+_SHORT, _LONG = 200, 8_200
 _MODEL = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 

@@ -19,35 +19,42 @@ async def measure(lab: Lab) -> list[Row]:
     (run_id,) = await finished_runs(lab, 1)
     await put_plain_item(lab, run_id)
     polled = poll(lab, run_id)
-    status = await _by_turns(lab, "status", PLAIN_STATUS, polled, polled)
     asked = lab.event("authorizer")
-    authorizer = await _by_turns(lab, "authorizer", _PLAIN_AUTHORIZER, asked, polled)
-    budget = Budget(1, "plain FastAPI")
     return [
-        *compare("cold start of the status function to a poll's answer", status, "ms", budget),
-        *compare("cold start of the authorizer to its answer", authorizer, "ms", budget),
+        *await _by_turns(lab, "status", PLAIN_STATUS, polled, polled),
+        *await _by_turns(lab, "authorizer", _PLAIN_AUTHORIZER, asked, polled),
     ]
 
 
 async def _by_turns(
     lab: Lab, name: str, plain: Path, event: bytes, plain_event: bytes
-) -> dict[str, float]:
+) -> list[Row]:
     starts = {
         build.name: (partial(lab.buffered, build, build.root / "functions" / name), event)
         for build in lab.builds
     }
     starts["plain FastAPI"] = (partial(lab.buffered, lab.builds[0], plain), plain_event)
-    times: dict[str, list[float]] = {name: [] for name in starts}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in starts}
     # The first round compiles what was not, and fills the system's cache of files.
     for number in range(ROUNDS + 1):
         for which, (start, asked) in starts.items():
-            taken = await _cold_start(start(), asked)
+            measured = await _cold_start(start(), asked)
             if number:
-                times[which].append(taken)
-    return {which: median(taken) for which, taken in times.items()}
+                taken[which].append(measured)
+    waited, used = (
+        {which: median(measured[column] for measured in taken[which]) for which in taken}
+        for column in (0, 1)
+    )
+    what = f"cold start of the {name} function to its first answer"
+    return [
+        *compare(what, waited, "ms", Budget(1, "plain FastAPI")),
+        *compare("  processor until then", used, "ms"),
+    ]
 
 
-async def _cold_start(start: AbstractAsyncContextManager[BufferedTarget], event: bytes) -> float:
+async def _cold_start(
+    start: AbstractAsyncContextManager[BufferedTarget], event: bytes
+) -> tuple[float, float]:
     async with start as target:
         ended_ns = await answer(target, event)
-        return (ended_ns - target.process.started_ns) / 1e6
+        return (ended_ns - target.process.started_ns) / 1e6, target.process.cpu_s() * 1e3

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 
 from bench.lab import Lab, Target
-from bench.table import Row
+from bench.layers import Build
+from bench.table import Row, compare
 
 BASELINE = Path(__file__).parent.parent / "baseline.json"
 TOLERANCE = 0.02
@@ -29,20 +30,25 @@ async def measure(lab: Lab) -> list[Row]:
     python = _minor(lab.interpreter.version)
     if python < (3, 12):
         return [Row("instructions", f"not counted: Python 3.12 has it, {python} has not")]
-    counted = await _count(lab)
+    counted, *before = [await _count(lab, build) for build in lab.builds]
     stored = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     comparable = "python" in stored and _minor(stored["python"]) == python
-    return [_row(name, counted, stored if comparable else {}) for name in _WHAT]
+    rows = [_row(name, counted, stored if comparable else {}) for name in _WHAT]
+    for other in before:
+        for name, what in _WHAT.items():
+            figures = {"ours": counted[name], "before": other[name]}
+            rows += compare(f"  {what}", figures, "")
+    return rows
 
 
 async def update(lab: Lab) -> None:
     """Count, and store the figures as the baseline."""
-    counted = {"python": lab.interpreter.version, **await _count(lab)}
+    counted = {"python": lab.interpreter.version, **await _count(lab, lab.builds[0])}
     BASELINE.write_text(json.dumps(counted, indent=2) + "\n")
 
 
-async def _count(lab: Lab) -> dict[str, int]:
-    async with lab.function(lab.builds[0], _COUNTED, lab.on_light_store) as target:
+async def _count(lab: Lab, build: Build) -> dict[str, int]:
+    async with lab.function(build, _COUNTED, lab.on_light_store) as target:
         await target.complete("echo", "/emit 50")
         starts = [await _start(target) for _ in range(STARTS)]
         rounds = [await _per_event(target) for _ in range(ROUNDS)]

@@ -12,7 +12,7 @@ from bench.processes import ROOT
 from bench.table import Budget, Row, compare
 
 ROUNDS = 3
-POLLS, BATCHES, BATCH = 100, 20, 100
+POLLS, BATCHES, BATCH = 60, 10, 100
 PLAIN_STATUS = ROOT / "bench" / "inside" / "plain_status"
 _AGENT = "echo"
 _RUN_ID = re.compile(rb'runId\\":\s?\\"([0-9a-f-]{36})')
