@@ -41,18 +41,23 @@ async def measure_burst(lab: Lab) -> list[Row]:
     """Start fifty runs at once, each of 20 events/s."""
     lasts: dict[str, list[float]] = {}
     tails: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
     async with lab.stamped(AWS_LAMBDA_MAX_CONCURRENCY=str(BURST)) as targets:
         for _ in range(ROUNDS):
             for name, target in targets.items():
+                before = target.process.cpu_s()
                 recordings = await _burst(target)
+                used = target.process.cpu_s() - before
+                cpu.setdefault(name, []).append(used / BURST * 1e3)
                 lasts.setdefault(name, []).append(max(r.wait_ms("START") for r in recordings))
                 latencies = [stamp.latency_ms for r in recordings for stamp in r.stamps()]
                 tails.setdefault(name, []).append(percentile(latencies, 99))
-    last, tail = _medians(lasts), _medians(tails)
+    last, tail, used_by = _medians(lasts), _medians(tails), _medians(cpu)
     budgets = Budget(0.45, "before"), Budget(1, "peer")
     return [
         *compare(f"{BURST} starts at once, last START", last, "ms", budgets[0]),
         *compare("  99th percentile of all their events", tail, "ms", budgets[1]),
+        *compare(f"  processor of each, {_EVENTS} events", used_by, "ms"),
     ]
 
 
