@@ -15,7 +15,7 @@ from bench.layers import Build
 from bench.table import Row, compare
 
 BASELINE = Path(__file__).parent.parent / "baseline.json"
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 STARTS, ROUNDS, EVENTS = 9, 3, 300
 _COUNTED = "bench.inside.counted_app.handler"
 _START = re.compile(r"^START after (\d+) instructions$", re.MULTILINE)
