@@ -1,4 +1,4 @@
-"""One streamed response: its bytes and their times."""
+"""One streamed response: its bytes, and when they came."""
 
 import asyncio
 import re
@@ -14,11 +14,12 @@ _FUNCTION_TIMEOUT_S = 900
 # The end of a chunked body without trailers (RFC 9112, 7.1); error trailers end it otherwise.
 _END = b"\r\n0\r\n\r\n"
 _FAILED_END = re.compile(rb"\r\n0\r\nLambda-Runtime-Function-Error", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STAMP = re.compile(rb'"data":\s?"(\d+):(\d+) "')
 
 
 class StreamFailedError(Exception):
-    """A stream did not end as it should have; the text is what was received."""
+    """A stream did not end as it should have; the text is what came of it."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,17 @@ class Stamp:
 
     @property
     def latency_ms(self) -> float:
-        """Return the time from the model to this process."""
+        """Tell how long it took from the model to this process."""
         return (self.received - self.sent) / 1e6
 
 
 class Recording:
-    """Collect what is read from a socket; parse it only once the response has ended."""
+    """Collects what is read from a socket; looks at it only when the response has ended."""
 
     def __init__(self) -> None:
+        self.asked_ns = time.monotonic_ns()
         self.times: list[int] = []
+        self._missing: int | None = None
         self._chunks: list[bytes] = []
         self._tail = b""
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -53,14 +56,24 @@ class Recording:
         """Take what was just read."""
         self.times.append(time.monotonic_ns())
         self._chunks.append(data)
+        if self._missing is not None:
+            self._missing -= len(data)
+            if not self._missing:
+                self._end(None)
+            return
         self._tail = self._tail[-len(_END) :] + data[-256:]
         if self._tail.endswith(_END):
             self._end(None)
         elif self._tail.endswith(b"\r\n\r\n") and _FAILED_END.search(self._tail):
             self._end("the function failed in mid-stream")
 
+    def begin(self, head: bytes) -> None:
+        """Take the head of a response; one that is not in chunks ends with its last byte."""
+        if length := _LENGTH.search(head):
+            self._missing = int(length[1])
+
     def break_off(self, reason: str) -> None:
-        """Mark the response as broken off, unless it has ended."""
+        """Say that nothing more comes, unless the response has ended."""
         self._end(reason)
 
     def _end(self, failure: str | None) -> None:
@@ -84,12 +97,12 @@ class Recording:
 
     @property
     def ended(self) -> bool:
-        """Whether the response is over, successfully or not."""
+        """Whether the response is over, for better or worse."""
         return self._ended.done()
 
     @property
     def body(self) -> bytes:
-        """All bytes that were read, including the framing."""
+        """All that was read, with the framing of the wire."""
         return b"".join(self._chunks)
 
     def holds(self, event: str) -> bool:
@@ -98,7 +111,7 @@ class Recording:
 
     def first_ns(self, event: str) -> int:
         """
-        Return when the first event of a type arrived, in monotonic nanoseconds.
+        Tell when the first event of a type was there, as monotonic nanoseconds.
 
         Raises:
             StreamFailedError: There is none.
@@ -107,6 +120,10 @@ class Recording:
         if match is None:
             raise StreamFailedError(f"no {event}: {self.body[-2000:]!r}")
         return self._received_at([match.end()])[0]
+
+    def wait_ms(self, event: str) -> float:
+        """Tell how long the first event of a type took from the request; errors as above."""
+        return (self.first_ns(event) - self.asked_ns) / 1e6
 
     def _find(self, event: str) -> re.Match[bytes] | None:
         return re.search(rb'"event":\s?"%b"' % event.encode(), self.body)
@@ -126,7 +143,7 @@ class Recording:
 
 
 class _Other:
-    """A poll, or a call that reports a failure; it ends the recordings that it is given."""
+    """A poll, or a call that says what has failed: it ends the recordings that it is given."""
 
     ended = True
 
@@ -142,21 +159,23 @@ class _Other:
 
 
 class RecordingRuntimeApi(RuntimeApi):
-    """Record the responses; treat every call but `/next` and `/response` as a failure."""
+    """Records the responses; takes every call but `/next` and `/response` for a failure."""
 
     def __init__(self) -> None:
         super().__init__()
         self._recordings: dict[str, Recording] = {}
 
-    def stream(self, event: bytes) -> Recording:
-        """Hand an event to the next poll; the recording receives the response."""
+    def ask(self, event: bytes) -> Recording:
+        """Hand an event to the next poll; the response will be in the recording."""
         recording = self._recordings[self.invoke(event, _FUNCTION_TIMEOUT_S)] = Recording()
         return recording
 
     def record(self, head: Head) -> Recorder:
         """Return the recording of the response; anything else ends at once."""
         if head.path.endswith("/response"):
-            return self._recordings[head.path.split("/")[-2]]
+            recording = self._recordings[head.path.split("/")[-2]]
+            recording.begin(head.raw)
+            return recording
         return _Other(head, () if head.method == "GET" else self._recordings.values())
 
 

@@ -29,7 +29,7 @@ async def measure(lab: Lab) -> list[Row]:
         )
     costs = [meter.writes[key.tenant] for key in (short, long)]
     return [
-        _write_row("write cost of a run of 30 s, 9 KB", costs[0], 50),
+        _write_row("write cost of a run of 30 s, 9 KB", costs[0], 42),
         _write_row("write cost of a run of 2 min, 36 KB", costs[1], None),
     ]
 
