@@ -52,6 +52,8 @@ class Scripted:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        # Closing alone leaves the port open for as long as the thread waits.
+        self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self.hang_up()
 
@@ -232,8 +234,8 @@ def test_botocore_tries_again_what_does_not_match_its_checksum() -> None:
 
 
 def test_nobody_listens() -> None:
-    with served() as server:
-        url = server.url
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://localhost:{taken.getsockname()[1]}"
     with closing(make(url)) as client, pytest.raises(EndpointConnectionError):
         ask(client)
 
