@@ -306,8 +306,10 @@ def test_a_hook_can_answer_in_the_servers_place(hook_answers: bool) -> None:
         assert len(server.requests) == 1
 
 
-def test_a_header_cannot_hold_a_second_one() -> None:
-    with served() as server, closing(make(server.url, user_agent="x\r\nEvil: y")) as client:
+@pytest.mark.parametrize("line_break", ["\r\n", "\n", "\r"])
+def test_a_header_cannot_hold_a_second_one(line_break: str) -> None:
+    agent = f"x{line_break}Evil: y"
+    with served() as server, closing(make(server.url, user_agent=agent)) as client:
         with pytest.raises(Exception, match="Invalid header value"):
             ask(client)
         assert server.requests == []
