@@ -105,7 +105,18 @@ def test_a_batch_is_read_as_botocore_reads_it(items: Any, left: bool) -> None:
     assert light == usual
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"Item": null}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"Item": null}',
+        b"\xff",
+        b'{"__type": "a#Denied", "message": "b"}',
+    ],
+)
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_what_is_no_answer_is_left_to_botocore(body: bytes, status: int) -> None:
     outcomes = []
