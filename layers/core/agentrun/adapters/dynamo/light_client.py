@@ -57,7 +57,10 @@ def lighten(client: "DynamoDBClient") -> None:
 
 
 def _parse(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
+    operation_model: Any,
+    response_dict: dict[str, Any],
+    customized_response_dict: dict[str, Any],
+    **_: object,
 ) -> None:
     """Parse an answer for botocore, whose parser looks for ten types in each value."""
     if response_dict["status_code"] != 200:
@@ -68,7 +71,10 @@ def _parse(
         # Left to botocore, whose retries compare the checksum.
         return
     if isinstance(answer, dict):
-        customized_response_dict.update({k: v for k, v in answer.items() if v is not None})
+        known = operation_model.output_shape.members
+        customized_response_dict.update(
+            {name: value for name, value in answer.items() if name in known and value is not None}
+        )
         response_dict["body"] = b"{}"
 
 
