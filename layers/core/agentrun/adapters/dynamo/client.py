@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import boto3
 from botocore.config import Config
 
+from agentrun.adapters.dynamo.light_client import lighten, user_agent
 from agentrun.domain.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -29,8 +30,13 @@ def dynamo_client(*, retry_mode: Literal["legacy", "standard"]) -> "DynamoDBClie
         # One connection for each run that one process can execute at once.
         max_pool_connections=64,
         retries={"total_max_attempts": 3, "mode": retry_mode},
+        # DynamoDB validates requests anyway; tests let botocore do it as well.
+        parameter_validation=False,
+        user_agent=user_agent(),
     )
-    return boto3.client("dynamodb", config=config)
+    client = boto3.client("dynamodb", config=config)
+    lighten(client)
+    return client
 
 
 FIRST_PAUSE_S = 0.05
