@@ -14,13 +14,12 @@ from agentrun.adapters.dynamo.items import (
     lock_of,
     pointed_run_id,
     run_from_header,
-    session_from_item,
     session_key,
     session_pk,
     string,
 )
 from agentrun.adapters.dynamo.past_turns import DynamoTurns
-from agentrun.adapters.dynamo.session_list import DynamoSessionList, pointers_of
+from agentrun.adapters.dynamo.session_list import DynamoSessionList, pointers_of, session_from_item
 from agentrun.adapters.dynamo.table import MAX_KEYS, Query, Table
 from agentrun.domain.conversations import (
     PastTurn,

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pydantic.alias_generators import to_camel
 
-from agentrun.domain.conversations import Session, SessionLock
+from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import ConflictError
 from agentrun.domain.events import Paused
 from agentrun.domain.requests import IdempotencyClaim
@@ -387,16 +387,4 @@ def lock_of(session: Item) -> SessionLock:
         active=active["S"] if active else None,
         active_by=by["S"] if by else None,
         queue=tuple(run["S"] for run in waiting),
-    )
-
-
-def session_from_item(item: Item) -> Session:
-    """Read a session's own item."""
-    return Session(
-        id=item[Attribute.PK]["S"].rpartition("#SES#")[2],
-        agent_id=item[Attribute.AGENT_ID]["S"],
-        user_id=item[Attribute.USER_ID]["S"],
-        title=item[Attribute.TITLE]["S"],
-        created_at=from_epoch_ms(int(item[Attribute.CREATED_AT]["N"])),
-        updated_at=from_epoch_ms(int(item[Attribute.UPDATED_AT]["N"])),
     )

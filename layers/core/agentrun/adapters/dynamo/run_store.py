@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from agentrun.adapters.dynamo import run_writes as writes
+from agentrun.adapters.dynamo import session_lock
 from agentrun.adapters.dynamo.event_log import last_event_id
 from agentrun.adapters.dynamo.items import (
     Attribute,
@@ -195,9 +196,9 @@ class DynamoRunStore:
             TransactionRefusedError: The header is not as it has to be.
             SessionBusyError: The header is, but the lock is not as seen, or its holder lives.
         """
-        lock = writes.take_lock(run, executor, seen)
+        lock = session_lock.take_lock(run, executor, seen)
         try:
-            self._table.write_all([header, lock, *writes.holder_is_over(run, seen)])
+            self._table.write_all([header, lock, *session_lock.holder_is_over(run, seen)])
         except TransactionRefusedError as refused:
             if refused.is_of(writes.HEADER):
                 raise
@@ -209,14 +210,14 @@ class DynamoRunStore:
         if run.lease is None:
             return
         if run.status is RunStatus.QUEUED:
-            self._leave(run, writes.let_go)
+            self._leave(run, session_lock.let_go)
         else:
-            self._has_written(writes.release_lock(run, run.lease.executor))
+            self._has_written(session_lock.release_lock(run, run.lease.executor))
 
     def _leave_queue(self, run: AgentRun) -> None:
         """Take a run that has ended without its turn out of its session's queue; best effort."""
         with contextlib.suppress(StoreUnavailableError):
-            self._leave(run, writes.leave_queue)
+            self._leave(run, session_lock.leave_queue)
 
     def _leave(
         self, run: AgentRun, leaving: Callable[[SessionLock, AgentRun], Write | None]

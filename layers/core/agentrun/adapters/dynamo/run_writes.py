@@ -1,29 +1,13 @@
-"""
-What each step of a run writes, and under which conditions: its start, its turn, its end.
-
-A session's lock is in the session's own item: `activeRun`, and `queue` while it has any. `activeBy`
-is the execution that has taken it: a run that is continued after a pause holds its lock anew, and
-the execution before the pause may be late to let go.
-
-A run takes the lock once all ahead of it were found dead, and its write says what was seen. That is
-enough, however many were ahead:
-
-- A run becomes RUNNING only with the lock, in one transaction, and the lock goes to another run
-  only if its holder's header says, in that very transaction, that it is over, paused or gone
-  (`holder_is_over`). So at most one run of a session is RUNNING, whatever was read before.
-- A run in the queue is QUEUED, ended or gone, so that leaving it out stops nothing that runs. What
-  has ended never lives again; a queue that is as it was seen has the same runs in it.
-"""
+"""What each step of a run writes, and under which conditions: its start, its cancel, its end."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agentrun.adapters.dynamo.items import (
     CHUNKED_TEXTS,
     Attribute,
     Item,
-    Value,
     Values,
     attributes,
     claim_key,
@@ -44,11 +28,11 @@ from agentrun.adapters.dynamo.items import (
     session_pk,
     size_bytes,
     string,
-    strings,
 )
+from agentrun.adapters.dynamo.session_lock import holder_is_over, joining, taking
 from agentrun.adapters.dynamo.table import Write
 from agentrun.adapters.dynamo.texts import chunk_items, to_chunks
-from agentrun.domain.conversations import MAX_QUEUED, SessionLock, session_title
+from agentrun.domain.conversations import SessionLock, session_title
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import (
     AgentRun,
@@ -72,7 +56,7 @@ CHECKPOINT_GRACE = timedelta(days=2)
 HEADER, SESSION, CLAIM = 0, 1, 2
 """Where the writes that can be refused stand in a transaction, and in its reasons."""
 _ONE = {":one": number(1)}
-_PK, _QUEUE, _STATUS = Attribute.PK, f"#{Attribute.QUEUE}", f"#{Attribute.STATUS}"
+_PK, _STATUS = Attribute.PK, f"#{Attribute.STATUS}"
 
 
 def header_update(
@@ -130,7 +114,7 @@ def _session_update(
 ) -> Write:
     executor = run.lease.executor if run.lease else ""
     is_queued = run.status is RunStatus.QUEUED
-    lock = _joining(seen, run.id, dead) if is_queued else _taking(seen, run.id, executor)
+    lock = joining(seen, run.id, dead) if is_queued else taking(seen, run.id, executor)
     user, agent, title = Attribute.USER_ID, Attribute.AGENT_ID, Attribute.TITLE
     created, updated = Attribute.CREATED_AT, Attribute.UPDATED_AT
     is_theirs = f"(attribute_not_exists({_PK}) OR ({user} = :user AND {agent} = :agent))"
@@ -196,117 +180,6 @@ def _request_items(run: AgentRun, request: RunRequest, chunks: Sequence[bytes]) 
         {**key_at(run_pk(run.key), request_sk(place)), **item}
         for place, item in enumerate(contents)
     ]
-
-
-@dataclass(frozen=True)
-class _LockChange:
-    """What an update of a session's item says to change its lock."""
-
-    condition: str
-    sets: str
-    removes: tuple[str, ...] = ()
-    values: Values = field(default_factory=dict)
-
-
-def _taking(seen: SessionLock, run_id: str, executor: str) -> _LockChange:
-    """Take the lock over, on the condition that it still is as it was seen."""
-    condition, seen_values = _as_seen(seen)
-    values = {":run": string(run_id), ":by": string(executor), **seen_values}
-    behind = seen.taken_by(run_id, executor).queue
-    sets = f"{Attribute.ACTIVE_RUN} = :run, {Attribute.ACTIVE_BY} = :by"
-    if not behind:
-        return _LockChange(condition, sets, (_QUEUE,), values)
-    values[":behind"] = strings(behind)
-    return _LockChange(condition, f"{sets}, {_QUEUE} = :behind", values=values)
-
-
-def _joining(seen: SessionLock, run_id: str, dead: Collection[str]) -> _LockChange:
-    """
-    Go to the end of the queue, in place of those found dead in it, if there are any.
-
-    Only a run that leaves somebody out needs the lock to be as it was seen: many may join at once.
-    Without the dead the queue may not be full.
-    """
-    if dead:
-        condition, values = _as_seen(seen)
-        values[":waiting"] = strings((*seen.without(dead).queue, run_id))
-        return _LockChange(condition, f"{_QUEUE} = :waiting", values=values)
-    condition = f"(attribute_not_exists({_QUEUE}) OR size({_QUEUE}) < :most)"
-    sets = f"{_QUEUE} = list_append(if_not_exists({_QUEUE}, :none), :me)"
-    values = {":none": strings(()), ":me": strings((run_id,)), ":most": number(MAX_QUEUED)}
-    return _LockChange(condition, sets, values=values)
-
-
-def _as_seen(seen: SessionLock) -> tuple[str, dict[str, Value]]:
-    """Return the condition that a lock is as it was seen, and its values."""
-    operands = (
-        (Attribute.ACTIVE_RUN, ":seenActive", string(seen.active) if seen.active else None),
-        (Attribute.ACTIVE_BY, ":seenBy", string(seen.active_by) if seen.active_by else None),
-        (_QUEUE, ":seenQueue", strings(seen.queue) if seen.queue else None),
-    )
-    conditions = [
-        f"attribute_not_exists({name})" if value is None else f"{name} = {operand}"
-        for name, operand, value in operands
-    ]
-    values = {operand: value for _, operand, value in operands if value is not None}
-    return " AND ".join(conditions), values
-
-
-def take_lock(run: AgentRun, executor: str, seen: SessionLock) -> Write:
-    """Move a session's lock to a run which the session knows already."""
-    lock = _taking(seen, run.id, executor)
-    update = " REMOVE ".join((f"SET {lock.sets}", *lock.removes))
-    condition = f"attribute_exists({_PK}) AND {lock.condition}"
-    key = session_key(run.org_id, run.session_id)
-    return Write("Update", key, update, condition, lock.values, asks=True)
-
-
-def holder_is_over(run: AgentRun, seen: SessionLock) -> list[Write]:
-    """
-    Check that another run that has not let go of the lock is over, paused or gone.
-
-    `activeBy` as it was seen says so of a run that was continued since, but not of one that was
-    gone with its session and has begun it anew, by a try of its start that was late.
-    """
-    if seen.active in {None, run.id}:
-        return []
-    holder = header_key(RunKey(tenant=run.org_id, run_id=str(seen.active)))
-    over = f"attribute_not_exists({_STATUS}) OR ({_STATUS} <> :queued AND {_STATUS} <> :running)"
-    values = {":queued": string(RunStatus.QUEUED), ":running": string(RunStatus.RUNNING)}
-    return [Write("ConditionCheck", holder, condition=over, values=values)]
-
-
-def release_lock(run: AgentRun, executor: str) -> Write:
-    """Let go of the lock, if this execution of the run holds it."""
-    holder, by = Attribute.ACTIVE_RUN, Attribute.ACTIVE_BY
-    return Write(
-        "Update",
-        session_key(run.org_id, run.session_id),
-        f"REMOVE {holder}, {by}",
-        f"{holder} = :run AND {by} = :by",
-        {":run": string(run.id), ":by": string(executor)},
-    )
-
-
-def leave_queue(lock: SessionLock, run: AgentRun) -> Write | None:
-    """Take a run out of the queue; None where it is not in it."""
-    if run.id not in lock.queue:
-        return None
-    key, values = session_key(run.org_id, run.session_id), {":run": string(run.id), **_ONE}
-    if len(lock.queue) == 1:
-        # An empty list would be one more way to say that nobody waits.
-        only = {":only": strings((run.id,))}
-        return Write("Update", key, f"REMOVE {_QUEUE}", f"{_QUEUE} = :only", only)
-    place = f"{_QUEUE}[{lock.queue.index(run.id)}]"
-    condition = f"{place} = :run AND size({_QUEUE}) > :one"
-    return Write("Update", key, f"REMOVE {place}", condition, values)
-
-
-def let_go(lock: SessionLock, run: AgentRun) -> Write | None:
-    """Take a run that was queued out of its session, with or without its turn at the lock."""
-    if run.lease and (lock.active, lock.active_by) == (run.id, run.lease.executor):
-        return release_lock(run, run.lease.executor)
-    return leave_queue(lock, run)
 
 
 _CHUNK_NOTES_BYTES = 128

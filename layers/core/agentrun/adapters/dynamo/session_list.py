@@ -12,7 +12,6 @@ from agentrun.adapters.dynamo.items import (
     key_of,
     listed_agent,
     place_of,
-    session_from_item,
     session_list_key,
     session_pk,
     string,
@@ -20,7 +19,7 @@ from agentrun.adapters.dynamo.items import (
 from agentrun.adapters.dynamo.table import Query, Table
 from agentrun.domain.conversations import Session, SessionPage
 from agentrun.domain.cursors import cursor_at, position_of
-from agentrun.domain.value import iso_milliseconds
+from agentrun.domain.value import from_epoch_ms, iso_milliseconds
 
 PAGE_SESSIONS = 100
 
@@ -154,3 +153,15 @@ def pointers_of(
 
 def _position(entry: Item) -> str:
     return entry[Attribute.POSITION]["S"]
+
+
+def session_from_item(item: Item) -> Session:
+    """Read a session's own item."""
+    return Session(
+        id=item[Attribute.PK]["S"].rpartition("#SES#")[2],
+        agent_id=item[Attribute.AGENT_ID]["S"],
+        user_id=item[Attribute.USER_ID]["S"],
+        title=item[Attribute.TITLE]["S"],
+        created_at=from_epoch_ms(int(item[Attribute.CREATED_AT]["N"])),
+        updated_at=from_epoch_ms(int(item[Attribute.UPDATED_AT]["N"])),
+    )
