@@ -136,9 +136,19 @@ docs: setup .venv/docs/.ready ## Build the docs into site/ and fail on a broken 
 .venv/docs/.ready: requirements/docs.txt | .venv/.ready
 	@$(call environment,docs,$(BIN)/python) && touch $@
 
+# BEFORE is another checkout, measured beside this one; PEERS=1 brings in a peer of its own packages.
 .PHONY: bench
-bench: setup ## Measure, and print tables; nothing passes or fails
-	@$(BIN)/python -m bench $(ARGS)
+bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, and print tables; BEFORE=/another/checkout PEERS=1 ARGS=cold_start
+	@BEFORE="$(BEFORE)" PEERS="$(PEERS)" $(BIN)/python -m bench $(ARGS)
+
+# Without the runtime's Python the functions are measured on this one, and the table says so.
+.venv/bench/.ready: requirements/bench.txt | .venv/.ready
+	@python="$$($(BIN)/python -c 'from layers.build import runtime_python; print(runtime_python() or "")')"; \
+		test -z "$$python" || { $(call environment,bench,$$python) && touch $@; }
+
+.venv/strands/.ready: requirements/strands.txt | .venv/bench/.ready
+	@python=.venv/bench/bin/python; test -x "$$python" || python=$(BIN)/python; \
+		$(call environment,strands,"$$python") && touch $@
 
 .PHONY: clean
 clean: ## Remove what the targets above have made

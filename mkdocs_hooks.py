@@ -1,4 +1,4 @@
-"""What the site needs beyond MkDocs: pages from all of the repository, and links to its code."""
+"""Collect the site's pages from the whole repository, and resolve their links to code."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PAGES = ("*.md", "docs/**/*.md", "events/README.md", "findings/README.md")
 DECISIONS = "docs/adr/[0-9]*.md"
 SPECIFICATION = "docs/openapi.json"
 REFERENCE = "reference.json"
-"""The name in `nav` that mkdocs-openapi replaces by its pages and leaves out of the site."""
+"""The entry of `nav` that mkdocs-openapi replaces by its own pages."""
 HISTORY = ("CHANGELOG.md", "docs/adr/")
-"""Names everything, but explains what was: the search shows it after the other pages."""
+"""Pages about the past, which the search shows after the others."""
 STYLE = "assets/site.css"
 
-# Of the reference's menu the button that copies the page stays, not the links to other hosts.
+# Keep the button that copies the page, and hide the menu's links to other hosts.
 _RULES = ".api-page-actions details { display: none }\n"
 _PARAMETER = re.compile(r'(?<=<div class="api-parameter__description">).*?(?=</div>)', re.DOTALL)
 _LINK_OR_CODE = re.compile(
@@ -34,14 +34,14 @@ _LINK_OR_CODE = re.compile(
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """List the decisions in the navigation, so that a new one is added without touching it."""
+    """Add all decisions to the navigation."""
     decisions = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(DECISIONS))
     for section in config.nav:
         section.get("Decisions", []).extend(decisions)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Return the pages under their paths in the repository, so that links between them hold."""
+    """Return the pages under their paths in the repository, so that links between them work."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - installed in .venv/docs only
 
     def file(path: str) -> File:
@@ -59,19 +59,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-# Before mkdocs-openapi, which looks for its document among the files.
+# Run before mkdocs-openapi, which looks for its document among the files.
 on_files.mkdocs_priority = 100  # type: ignore[attr-defined]  # how MkDocs orders hooks
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Return a page's text with its links to code as the site can follow them."""
+    """Return a page's text with links to code that work on the site."""
     if page.file.src_uri.startswith(HISTORY):
         page.meta["search"] = {"boost": 0.3}
     return without_links_to_code(markdown, page.file.src_uri, files.src_uris, config.repo_url)
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Return a page with the code in descriptions of parameters, which are not read as Markdown."""
+    """Return a page with code spans in descriptions of parameters, which are not Markdown."""
     return _PARAMETER.sub(lambda text: re.sub(r"`(.+?)`", r"<code>\1</code>", text[0]), html)
 
 
@@ -79,16 +79,16 @@ def without_links_to_code(
     markdown: str, page: str, site: Container[str], repository: str | None
 ) -> str:
     """
-    Lead links to what is not in the site to the repository; without its address leave their text.
+    Point links to files outside the site to the repository, or keep only their text.
 
     Args:
         markdown: The page's text.
         page: Path of the page in the repository.
-        site: Paths of all that is in the site.
-        repository: Address of the repository on its forge.
+        site: Paths of all files of the site.
+        repository: Address of the repository on its forge, if there is one.
 
     Returns:
-        The text. Links to what does not exist are left alone, so that a strict build fails on them.
+        The text. Links to missing files stay as they are, so that a strict build fails on them.
     """
 
     def replaced(found: re.Match[str]) -> str:

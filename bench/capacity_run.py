@@ -1,4 +1,4 @@
-"""Runs to be priced: recorded by the real launcher, with an engine that keeps an even pace."""
+"""Runs to be priced: recorded by the real launcher, with an engine of even pace."""
 
 import asyncio
 import time
@@ -16,6 +16,7 @@ from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
 from agentrun.domain.ports import AgentTask, ArgumentChecker
@@ -30,9 +31,8 @@ from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.reconnect import Reader
-from agentrun.service.starting.slots import RunSlots
+from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.start_run import LaunchPorts, Reader
 from agentrun.settings import Settings
 from bench.processes import ROOT
 from tests.tables import TABLE
@@ -46,7 +46,7 @@ _EVENTS_PER_S = 20
 
 
 class RunShape(Value):
-    """A run that is recorded; `speed` is how many times faster than life everything in it goes."""
+    """A run to record; `speed` is how many times faster than real time it goes."""
 
     seconds: int
     kilobytes: int
@@ -97,7 +97,7 @@ class PacedEngine:
 
 def ports_on(client: "DynamoDBClient", threads: Executor) -> RunPorts:
     """Return the ports of the stream function, on this client."""
-    store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
+    store, log = DynamoRunStore(Table(client, TABLE)), DynamoEventLog(Table(client, TABLE))
     return RunPorts(store, log, threads, SystemClock())
 
 
@@ -108,11 +108,11 @@ def launch_ports_on(
     runs = ports_on(client, threads)
     return LaunchPorts(
         agents=load_catalog("demo"),
-        conversations=DynamoConversationStore(client, TABLE),
+        conversations=DynamoConversationStore(Table(client, TABLE)),
         media_loader=UrlMediaLoader(),
         runs=runs,
         # As they are unless a parameter of the stack says otherwise.
-        slots=RunSlots(DynamoRunQuota(client, TABLE, RunLimits()), runs),
+        slots=RunSlots(DynamoRunQuota(Table(client, TABLE), RunLimits()), runs),
         readers=readers_on(client, runs),
         arguments=arguments,
         new_id=_new_id,
@@ -122,7 +122,7 @@ def launch_ports_on(
 def readers_on(client: "DynamoDBClient", runs: RunPorts) -> ReaderPlaces:
     """Return the places of readers, as many as there are by default."""
     limit = Settings().max_readers_per_user
-    return ReaderPlaces(DynamoReaderQuota(client, TABLE, limit), runs, _new_id)
+    return ReaderPlaces(DynamoReaderQuota(Table(client, TABLE), limit), runs, _new_id)
 
 
 def _new_id() -> str:
@@ -141,7 +141,7 @@ async def record(
     *,
     on_begun: Callable[[RunKey], None] = lambda _: None,
 ) -> RunKey:
-    """Record a run of a new tenant from its start until it has let go of all that it held."""
+    """Record a run of a new tenant from its start until it has released everything."""
     engine = PacedEngine(shape)
     ports = launch_ports_on(client, threads, engine)
     settings = LauncherSettings(on_ended=lambda _run, _outcome: None, pace=shape.pace)

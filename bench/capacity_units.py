@@ -1,4 +1,4 @@
-"""What DynamoDB charges: as the store reports it, and as its rules have it."""
+"""What DynamoDB charges: as the store reports it, and by its rules."""
 
 import math
 from collections import defaultdict
@@ -51,7 +51,7 @@ class Charges:
 
     @property
     def computed(self) -> float:
-        """All that they cost by DynamoDB's rules."""
+        """What they cost in all by DynamoDB's rules."""
         return sum(self.by_request.values())
 
 
@@ -67,7 +67,7 @@ class CapacityMeter:
     reads: Charges = field(default_factory=Charges)
 
     def attach(self, client: "DynamoDBClient") -> None:
-        """Look at what this client sends from now on."""
+        """Observe what this client sends from now on."""
         for name in (*_WRITES, *_READS):
             events = client.meta.events
             events.register(f"before-parameter-build.dynamodb.{name}", self._ask)

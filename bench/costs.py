@@ -1,4 +1,4 @@
-"""`python -m bench.costs`: what runs cost to record and to read, and a month of them in USD."""
+"""`python -m bench.costs`: what recording and reading runs costs, and a month of them in USD."""
 
 import asyncio
 import math
@@ -16,8 +16,9 @@ from agentrun.domain.runs import RunKey
 from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.follow import whole_run
-from agentrun.service.starting.reconnect import Reader, SentAgain, run_sent_before
-from agentrun.service.starting.session_queue import LOOK_AGAIN_AFTER_S
+from agentrun.service.starting.admission import LOOK_AT_LOCK_EVERY_S
+from agentrun.service.starting.reconnect import SentAgain, run_sent_before
+from agentrun.service.starting.start_run import Reader
 from bench.capacity_run import (
     AGENT,
     BODY,
@@ -54,7 +55,7 @@ STREAM_MEMORY_GB = 1
 
 @dataclass(frozen=True)
 class Followed:
-    """What it took to follow a run from its start to its end, in units of DynamoDB."""
+    """Units of DynamoDB that following a run from start to end took."""
 
     reads: float
     writes: float
@@ -176,7 +177,7 @@ def _reads(
 def _queued_minute() -> Row:
     """Price a minute in which a run waits for one other: its looks, heartbeats, and invocation."""
     # Each look is at the session's lock, and at the run that is ahead.
-    reads = 2 * 60 / LOOK_AGAIN_AFTER_S
+    reads = 2 * 60 / LOOK_AT_LOCK_EVERY_S
     writes = 60 / RecordingPace().heartbeat_interval_s
     table = reads * READ_UNIT + writes * WRITE_UNIT
     function = 60 * STREAM_MEMORY_GB * GB_SECOND

@@ -25,14 +25,14 @@ _MESSAGE = "What is 17 * 23?"
 
 
 class CallNotes:
-    """The functions of the project that are called, in any thread, while it is `on`."""
+    """The project's functions that are called, in any thread, while it is `on`."""
 
     def __init__(self) -> None:
         self.codes: set[CodeType] = set()
         self.on = False
 
     def install(self) -> None:
-        """Watch this thread and all that are started from now on."""
+        """Watch this thread and all threads started from now on."""
         threading.setprofile(self._note)
         sys.setprofile(self._note)
 
@@ -69,7 +69,7 @@ async def _run_once(app: Any, token: str) -> bytes:
 
 
 async def passed_through() -> set[CodeType]:
-    """Return the functions of one run by a process that has made another one before."""
+    """Return the functions of one run in a process that has already made one."""
     notes = CallNotes()
     async with open_lab() as lab:
         os.environ.update(lab.environment | lab.on_light_store)

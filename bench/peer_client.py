@@ -1,4 +1,4 @@
-"""Asks the peer for streams over HTTP, as raw bytes and times."""
+"""Request streams from the peer over HTTP, as raw bytes and times."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ class PeerClient:
         self._asking: set[asyncio.Task[None]] = set()
 
     def stream(self, agent: str, message: str) -> Recording:
-        """Ask for a run; the response will be in the recording."""
+        """Request a run; the recording receives the response."""
         recording = Recording()
         asking = asyncio.ensure_future(self._ask(agent, message, recording))
         self._asking.add(asking)
@@ -37,7 +37,7 @@ class PeerClient:
         transport.write(("\r\n".join((*lines, "", "")) + body).encode())
 
     async def close(self) -> None:
-        """Wait for what is being asked."""
+        """Wait for open requests."""
         await asyncio.gather(*self._asking)
 
 

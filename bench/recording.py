@@ -14,6 +14,7 @@ _FUNCTION_TIMEOUT_S = 900
 # The end of a chunked body without trailers (RFC 9112, 7.1); error trailers end it otherwise.
 _END = b"\r\n0\r\n\r\n"
 _FAILED_END = re.compile(rb"\r\n0\r\nLambda-Runtime-Function-Error", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STAMP = re.compile(rb'"data":\s?"(\d+):(\d+) "')
 
 
@@ -44,7 +45,9 @@ class Recording:
     """Collects what is read from a socket; looks at it only when the response has ended."""
 
     def __init__(self) -> None:
+        self.asked_ns = time.monotonic_ns()
         self.times: list[int] = []
+        self._missing: int | None = None
         self._chunks: list[bytes] = []
         self._tail = b""
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -53,11 +56,21 @@ class Recording:
         """Take what was just read."""
         self.times.append(time.monotonic_ns())
         self._chunks.append(data)
+        if self._missing is not None:
+            self._missing -= len(data)
+            if not self._missing:
+                self._end(None)
+            return
         self._tail = self._tail[-len(_END) :] + data[-256:]
         if self._tail.endswith(_END):
             self._end(None)
         elif self._tail.endswith(b"\r\n\r\n") and _FAILED_END.search(self._tail):
             self._end("the function failed in mid-stream")
+
+    def begin(self, head: bytes) -> None:
+        """Take the head of a response; one that is not in chunks ends with its last byte."""
+        if length := _LENGTH.search(head):
+            self._missing = int(length[1])
 
     def break_off(self, reason: str) -> None:
         """Say that nothing more comes, unless the response has ended."""
@@ -108,6 +121,10 @@ class Recording:
             raise StreamFailedError(f"no {event}: {self.body[-2000:]!r}")
         return self._received_at([match.end()])[0]
 
+    def wait_ms(self, event: str) -> float:
+        """Tell how long the first event of a type took from the request; errors as above."""
+        return (self.first_ns(event) - self.asked_ns) / 1e6
+
     def _find(self, event: str) -> re.Match[bytes] | None:
         return re.search(rb'"event":\s?"%b"' % event.encode(), self.body)
 
@@ -148,7 +165,7 @@ class RecordingRuntimeApi(RuntimeApi):
         super().__init__()
         self._recordings: dict[str, Recording] = {}
 
-    def stream(self, event: bytes) -> Recording:
+    def ask(self, event: bytes) -> Recording:
         """Hand an event to the next poll; the response will be in the recording."""
         recording = self._recordings[self.invoke(event, _FUNCTION_TIMEOUT_S)] = Recording()
         return recording
@@ -156,7 +173,9 @@ class RecordingRuntimeApi(RuntimeApi):
     def record(self, head: Head) -> Recorder:
         """Return the recording of the response; anything else ends at once."""
         if head.path.endswith("/response"):
-            return self._recordings[head.path.split("/")[-2]]
+            recording = self._recordings[head.path.split("/")[-2]]
+            recording.begin(head.raw)
+            return recording
         return _Other(head, () if head.method == "GET" else self._recordings.values())
 
 

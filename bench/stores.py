@@ -1,4 +1,4 @@
-"""Stand-ins for DynamoDB, each a process of its own."""
+"""Stand-ins for DynamoDB and Bedrock, each a process of its own."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ _START_TIMEOUT_S = 60
 @asynccontextmanager
 async def moto_store() -> AsyncIterator[str]:
     """Run moto's server with the project's table in it; gives its URL."""
-    async with _store("moto.server", "-H", "127.0.0.1", "-p", "0") as url:
+    async with _stand_in("moto.server", "-H", "127.0.0.1", "-p", "0") as url:
         await asyncio.to_thread(create_table, client_of(url))
         yield url
 
@@ -25,13 +25,20 @@ async def moto_store() -> AsyncIterator[str]:
 @asynccontextmanager
 async def light_store() -> AsyncIterator[str]:
     """Run the store that only takes what an executor writes; gives its URL."""
-    async with _store("bench.light_store") as url:
+    async with _stand_in("bench.inside.light_store") as url:
         yield url
 
 
 @asynccontextmanager
-async def _store(module: str, *options: str) -> AsyncIterator[str]:
-    # DynamoDB is another machine's work: its stand-in gets what the measured leave over.
+async def bedrock_server() -> AsyncIterator[str]:
+    """Run the stand-in for Bedrock that says as many tokens as it is asked for; gives its URL."""
+    async with _stand_in("bench.inside.bedrock_server") as url:
+        yield url
+
+
+@asynccontextmanager
+async def _stand_in(module: str, *options: str) -> AsyncIterator[str]:
+    # It is another machine's work: its stand-in gets what the measured leave over.
     command = ["nice", "-n", "10", sys.executable, "-m", module, *options]
     environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
     async with running(command, environment) as process:

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What botocore 1.44.8 makes of a ConverseStream that is newer than its model, or cut.
+# botocore 1.44.8, given a ConverseStream that is newer than its model, or cut.
 #
-# - A response that ends properly inside a frame ends the iteration without an error: a stream is
-#   whole only if `messageStop` was seen.
-# - An event type that the service model does not have is skipped without a trace; an unknown member
-#   inside a known event arrives as `SDK_UNKNOWN_MEMBER`.
-# - An exception event raises EventStreamError with the code as the frame has it, in lower camel case
-#   (`throttlingException`; the same fault before the stream is `ThrottlingException`). Of one that
-#   the model does not have, code and message are both lost.
+# - If a response ends properly inside a frame, the iteration ends without an error: a stream is
+#   complete only if `messageStop` was seen.
+# - Event types that the service model lacks are silently skipped; an unknown member inside a known
+#   event arrives as `SDK_UNKNOWN_MEMBER`.
+# - An exception event raises EventStreamError with the frame's code, in lower camel case
+#   (`throttlingException`; before the stream, the same fault is `ThrottlingException`). If the model
+#   lacks the exception, both code and message are lost.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# genai-prices 0.2.3: `input_tokens` has to include the cached ones, unlike the usage that Anthropic
-# and Bedrock report, where they are counted apart. Passing that on as it comes either raises or, with
-# fewer cached tokens than fresh ones, costs too little.
+# genai-prices 0.2.3: `input_tokens` must include cached tokens. Anthropic and Bedrock report them
+# separately, so passing their usage on unchanged either raises or, with fewer cached tokens than
+# fresh ones, returns too low a price.
 #
-# Beside it: on Bedrock an id without a geography is priced as a regional profile, a tenth above
+# Also: on Bedrock, an id without a geography is priced as a regional profile, a tenth above
 # `global.`; and Nova 2 Lite has a price only with a geography in front.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# mcp 2.3.0 (Python), what its client makes of servers that are a little off.
+# mcp 2.3.0 (Python): how its client treats servers that are slightly invalid.
 #
-# - One tool whose schema has `properties: []` (as PHP writes an empty object) or no `type` loses the
-#   whole list: `list_tools` raises, and the server's good tools are gone with it. The package's own
-#   public model, `mcp.types.ListToolsResult`, takes the same list: the client checks it once more
-#   against the negotiated revision of the protocol.
-# - One content block of an unknown type loses the whole result: `call_tool` raises, also where the
-#   other blocks hold the answer.
-# - `structuredContent` that is an array is taken by the public model and refused by the client, at
-#   the revision that it asks a plain server for.
+# - One tool whose schema has `properties: []` (PHP's empty object) or no `type` loses the whole list:
+#   `list_tools` raises, and the server's valid tools are lost too. The package's own public model,
+#   `mcp.types.ListToolsResult`, accepts the same list; the client checks it again against the
+#   negotiated revision of the protocol.
+# - One content block of an unknown type loses the whole result: `call_tool` raises, even if the other
+#   blocks hold the answer.
+# - The public model accepts an array as `structuredContent`; the client refuses it, at the revision
+#   that it requests from a plain server.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

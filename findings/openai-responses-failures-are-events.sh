@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# openai 3.57.0 (Python), streams of the Responses API that do not end well.
+# openai 3.57.0 (Python): streams of the Responses API that fail.
 #
-# - `responses.create(stream=True)` raises nothing: a stream that ends properly without
-#   `response.completed`, a `response.failed` and an `error` event look like any other, so a loop that
-#   collects deltas takes all three for success.
-# - The helper `responses.stream()` raises at `get_final_response()`, but a plain RuntimeError that
-#   says "Didn't receive a `response.completed` event", also where `response.failed` carried the
-#   provider's code and message.
-# - An `error` object in a stream of Chat Completions, by contrast, raises APIError with its message.
+# - `responses.create(stream=True)` never raises: a stream that ends properly without
+#   `response.completed`, a `response.failed` event and an `error` event are events like any other, so
+#   a loop that collects deltas takes all three for success.
+# - The helper `responses.stream()` raises at `get_final_response()`, but only a RuntimeError that says
+#   "Didn't receive a `response.completed` event", even if `response.failed` carried the provider's
+#   code and message.
+# - By contrast, an `error` object in a stream of Chat Completions raises APIError with its message.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# aws-lambda-powertools 3.37.0, partial batch responses: a batch whose records all fail raises
-# BatchProcessingError instead of naming them in `batchItemFailures`; with a batch size of 1 that is
-# every failure. `raise_on_entire_batch_failure=False` makes it answer as documented for SQS.
+# aws-lambda-powertools 3.37.0, partial batch responses: if all records of a batch fail, it raises
+# BatchProcessingError instead of listing them in `batchItemFailures`; with a batch size of 1 that is
+# every failure. `raise_on_entire_batch_failure=False` makes it respond as documented for SQS.
 #
-# Beside it: the record's handler is called with the keyword `record`. A handler whose parameter has
-# any other name fails for each record, and that TypeError counts as a failed record.
+# Also: the record handler is called with the keyword `record`. A handler whose parameter has any other
+# name fails for each record, and that TypeError counts as a failed record.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

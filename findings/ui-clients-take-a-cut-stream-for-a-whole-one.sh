@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Chat clients that cannot tell a stream that was cut from one that has ended.
+# Chat clients that cannot tell a cut stream from a finished one.
 #
 # ai 6.0.326 and 7.0.173 (DefaultChatTransport) and @ag-ui/client 1.0.0 (HttpAgent) are sent a start
 # and one text delta; then the response ends properly, without `finish`, `[DONE]` or `RUN_FINISHED`,
-# as a proxy ends it when its upstream is gone. All three report success with the text so far. Only
-# a connection that is reset raises. Whoever serves them has to break the connection, not end it.
+# as a proxy ends it when its upstream is gone. All three report success with the text so far; only a
+# reset connection raises. So a server has to break the connection rather than end it.
 #
-# Beside it: ai ends a whole stream with AI_TypeValidationError at one chunk whose `type` it does
-# not know (only `data-*` is open), and HttpAgent skips events of unknown types.
+# Also: ai ends the whole stream with AI_TypeValidationError at one chunk of an unknown `type` (only
+# `data-*` is open), while HttpAgent skips events of unknown types.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,9 +2,9 @@
 # Standard Webhooks: a secret without the prefix `whsec_` means two different keys.
 #
 # standardwebhooks 1.1.0 and svix 2.9.1 decode any secret as base64, with or without the prefix.
-# openai 3.57.0 decodes it only behind the prefix and takes any other text as the key itself. So a
-# sender that uses one and a receiver that uses the other agree on every secret with the prefix and
-# on none without it, although both accept the secret without a word.
+# openai 3.57.0 decodes it only behind the prefix and uses any other text as the key itself. So a sender
+# with one and a receiver with the other agree on every secret with the prefix and on none without it,
+# although both silently accept it.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

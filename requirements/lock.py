@@ -17,9 +17,14 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "agents": (TOOLS,),
     "streaming": ("--extra", "streaming", "pyproject.toml"),
     "providers": ("--extra", "providers", "pyproject.toml"),
+    # All that a function imports, and no other layer's or developer's package.
+    "bench": (
+        *("--group", "bench", "--extra", "engine", "--extra", "streaming"),
+        *("pyproject.toml", TOOLS),
+    ),
 }
 # Tools that run in environments of their own, with no part of the project in them.
-GROUPS = ("awscli", "checkov", "docs", "ministack", "pip-audit", "readers")
+GROUPS = ("awscli", "checkov", "docs", "ministack", "pip-audit", "readers", "strands")
 
 
 def compile_lock(name: str, output: Path, constraints: Path | None) -> None:

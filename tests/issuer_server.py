@@ -1,35 +1,27 @@
 """An issuer of tokens on loopback, whose keys come and go."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from tests.http_server import answering, send, served
+
 PATH = "/.well-known/jwks.json"
 Answer = Callable[[BaseHTTPRequestHandler], object]
-
-
-def send(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
-    """Answer with a whole response."""
-    handler.send_response(status)
-    for name, value in {"Content-Length": str(len(body)), **headers}.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body)
 
 
 class Issuer:
     """Makes keys, publishes some of them, signs with any; `answer` may be exchanged."""
 
-    def __init__(self, server: ThreadingHTTPServer) -> None:
-        self.url = f"http://127.0.0.1:{server.server_port}"
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.jwks_url = f"{self.url}{PATH}"
         self.paths: list[str] = []
         self.published: tuple[str, ...] = ()
@@ -50,6 +42,11 @@ class Issuer:
                 for kid, key in keys
             ]
         }
+
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answer one request."""
+        self.paths.append(handler.path)
+        self.answer(handler)
 
     def publish(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer with the published keys."""
@@ -72,25 +69,6 @@ class Issuer:
 @contextmanager
 def running_issuer() -> Iterator[Issuer]:
     """Serve an issuer without keys."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            issuer.paths.append(self.path)
-            issuer.answer(self)
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        issuer = Issuer(server)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield issuer
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(answering(lambda asked: issuer.serve(asked))) as url:  # noqa: PLW0108 - made below
+        issuer = Issuer(url)
+        yield issuer

@@ -1,4 +1,4 @@
-"""All that a service needs to start, execute, continue and read runs, in memory."""
+"""Everything that a service needs to start, execute, continue and read runs, in memory."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,10 @@ from agentrun.domain.agents import Agent
 from agentrun.domain.errors import AgentNotFoundError
 from agentrun.domain.events import EventType, RecordedEvent
 from agentrun.domain.media import MediaLoader
-from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
-from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.runs import AgentRun, Outcome, RunKey
 from agentrun.domain.turns import Resumption
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace
@@ -24,9 +23,8 @@ from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
 from agentrun.service.reading.result import RunStream
-from agentrun.service.starting.launch_ports import APPROVAL_EXPIRY, LaunchPorts
-from agentrun.service.starting.pending_execution import PendingExecution
-from agentrun.service.starting.slots import RunSlots, slot_at
+from agentrun.service.starting.admission import RunSlots, slot_at
+from agentrun.service.starting.start_run import APPROVAL_EXPIRY, LaunchPorts, PendingExecution
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_quota import InMemoryRunQuota
@@ -130,21 +128,21 @@ class Rig:
             message="hello",
             resumption=resumption,
         )
-        turn = PendingExecution(
+        pending = PendingExecution(
             run=run,
             task=task,
             request=a_request(),
             slot=slot_at(run, self.clock.now()),
             ports=self.ports,
         )
-        return RunExecution(turn, engine=engine, pace=pace)
+        return RunExecution(pending, engine=engine, pace=pace)
 
     def logged(self, key: RunKey) -> list[RecordedEvent]:
         return list(self.log.read(key, after=0, at=self.clock.now()))
 
 
 class StartedRig(Rig):
-    """A started run, to be executed, and what its reader sees of it."""
+    """A started run that is to be executed, and what its reader sees."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,14 +172,14 @@ class StartedRig(Rig):
 
 
 def types(events: Sequence[RecordedEvent]) -> list[EventType]:
-    """Return what kinds of events these are."""
+    """Return the types of the events."""
     return [recorded.event.event for recorded in events]
 
 
 async def read_all(
     stream: RunStream, until: Callable[[RecordedEvent], bool] = lambda _: False
 ) -> list[RecordedEvent]:
-    """Read a stream to its end, or to the first event that is the one."""
+    """Read a stream to its end, or up to the first event for which `until` is true."""
     read: list[RecordedEvent] = []
     async for batch in stream.batches(idle_s=60):
         read += batch

@@ -4,9 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agentrun.domain.events import ContentDelta, Metrics, Paused, PendingApproval, RecordedEvent
-from agentrun.domain.outcomes import Completed, Failed, PausedForApproval
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.runs import AgentRun, Completed, Failed, Lease, PausedForApproval, RunStatus
 from agentrun.domain.turns import Checkpoint
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)

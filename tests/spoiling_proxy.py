@@ -1,7 +1,6 @@
 """A proxy in front of the stack that spoils its answers, as a broken deployment would."""
 
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +8,8 @@ from functools import partial
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.http_server import served
 
 CHUNK_BYTES = 65_536
 TIMEOUT_S = 60
@@ -117,7 +118,6 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length"}
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
     upstream: str
     spoil: Spoil
 
@@ -129,13 +129,8 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def spoiling_proxy(upstream: str, spoil: Spoil) -> Iterator[str]:
-    """Serve on a free port of this machine; yields the base URL."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.upstream, server.spoil = upstream, spoil
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    """Serve on a free port of this machine; yield the base URL."""
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.upstream, server.spoil = upstream, spoil
+    with served(server) as url:
+        yield url

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import boto3
 from moto import mock_aws
 
+from agentrun.adapters.dynamo.light_client import lighten
 from tests.server_process import ServerDiedError
 
 if TYPE_CHECKING:
@@ -22,13 +23,16 @@ _LISTENING = re.compile(r"Running on (http://\S+)")
 
 
 def client_of(endpoint_url: str | None = None) -> "DynamoDBClient":
-    return boto3.client(
+    """Build a client that sends and reads as the functions' own, and validates what is asked."""
+    client = boto3.client(
         "dynamodb",
         region_name="eu-west-1",
         endpoint_url=endpoint_url,
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
+    lighten(client)
+    return client
 
 
 def create_table(client: "DynamoDBClient", name: str = TABLE) -> None:

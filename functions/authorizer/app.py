@@ -4,8 +4,7 @@ from typing import Any
 
 from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.domain.errors import UnauthenticatedError
-from agentrun.http.bearer import authorizer_context, bearer_token
-from agentrun.http.lambda_refusal import RefusedTokenError
+from agentrun.http.bearer import RefusedTokenError, authorizer_context, bearer_token
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json
 
@@ -16,17 +15,17 @@ verifier = verifier_from(settings)
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """
-    Answer API Gateway's question about one token.
+    Authorize one token for API Gateway.
 
     Returns:
-        A policy that allows the whole stage, since the gateway caches it for the caller's next
-        paths too, and the identity as context.
+        A policy for the whole stage, since the gateway caches it for the caller's other paths too,
+        and the identity as context.
 
     Raises:
         RefusedTokenError: With the message "Unauthorized", which the gateway turns into 401
             (source: "Use API Gateway Lambda authorizers" in the API Gateway developer guide).
-        IssuerUnavailableError: The issuer's keys cannot be had; the gateway answers 5xx, as to any
-            other exception, and the next request asks again.
+        IssuerUnavailableError: The issuer's keys cannot be fetched; the gateway answers 5xx, as to
+            any other exception, and the next request tries again.
     """
     try:
         verified = verifier.verify(bearer_token([event["authorizationToken"]]))

@@ -12,38 +12,38 @@ from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
+from agentrun.domain.agents import listed
 from agentrun.domain.principal import Principal
 from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
-from agentrun.http.base_path import BasePathMiddleware
 from agentrun.http.bodies import HealthBody, agent_body, buffered_answer, run_answer, runs_answer
-from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
-from agentrun.http.fastapi_problems import install_problem_handlers
-from agentrun.http.queries import Fields, IncludeInactive, RunIds
+from agentrun.http.middleware import BasePathMiddleware, SecurityHeadersMiddleware, with_cors
+from agentrun.http.queries import Fields, IncludeInactive, RunIds, install_problem_handlers
 from agentrun.http.session_routes import session_routes
 from agentrun.service.ports import RunPorts
-from agentrun.service.reading.agents import find_agent, list_agents
 from agentrun.service.reading.runs import cancel_run, distinct_run_ids, get_run, get_runs
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json
 
-# Any other type leaves as base64, which API Gateway would hand on undecoded.
+# Mangum sends any other type as base64, which API Gateway would pass on undecoded.
 TEXT_TYPES = ["application/json", "application/problem+json", "text/"]
 
 settings = Settings.from_environment()
 log_as_json(settings.log_causes)
 clock = SystemClock()
-# The stream function tells what is wrong with an agent's file; once is enough.
+# The stream function logs what is wrong with agents' files; once is enough.
 catalog = load_catalog(settings.model, on_fault=lambda _: None)
 client = dynamo_client(retry_mode="standard")
+table = Table(client, settings.table)
 ports = RunPorts(
-    store=DynamoRunStore(client, settings.table),
-    log=DynamoEventLog(client, settings.table),
+    store=DynamoRunStore(table),
+    log=DynamoEventLog(table),
     threads=ThreadPoolExecutor(8, thread_name_prefix="repair"),
     clock=clock,
 )
-conversations = DynamoConversationStore(client, settings.table, turns_limit_bytes=MAX_ANSWER_BYTES)
+conversations = DynamoConversationStore(table, turns_limit_bytes=MAX_ANSWER_BYTES)
 
 api = FastAPI(openapi_url=None, redirect_slashes=False)
 install_problem_handlers(api)
@@ -53,13 +53,13 @@ Caller = Annotated[Principal, Depends(authenticate)]
 
 @api.get("/api/v1/health")
 def health() -> Response:
-    """Tell that the function answers."""
+    """Answer that the function is up."""
     return buffered_answer(HealthBody(status="UP"))
 
 
 @api.get("/api/v1/openapi.json")
 def get_openapi(_caller: Caller) -> Response:
-    """Describe the API of both functions; few ask, so that no cold start pays for the answer."""
+    """Describe the API of both functions; imported here, so that no cold start pays for it."""
     from agentrun.http.openapi.document import openapi_json  # noqa: PLC0415
 
     return Response(openapi_json(), media_type="application/json")
@@ -68,14 +68,14 @@ def get_openapi(_caller: Caller) -> Response:
 @api.get("/api/agents")
 def get_agents(_caller: Caller, include_inactive: IncludeInactive = False) -> Response:
     """List the agents that can be run."""
-    found = list_agents(catalog, include_inactive=include_inactive)
+    found = listed(catalog.agents(), include_inactive=include_inactive)
     return buffered_answer([agent_body(agent) for agent in found])
 
 
 @api.get("/api/agents/{agent_id}")
 def get_agent(_caller: Caller, agent_id: str) -> Response:
     """Show one agent."""
-    return buffered_answer(agent_body(find_agent(catalog, agent_id)))
+    return buffered_answer(agent_body(catalog.agent(agent_id)))
 
 
 @api.get("/api/agents/{agent_id}/runs/status")
@@ -96,13 +96,13 @@ def get_status_of_many(
 @api.get("/api/agents/{agent_id}/runs/{run_id}/status")
 @api.get("/api/agents/{agent_id}/runs/{run_id}")
 def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
-    """Show one run, as whole as one answer can be."""
+    """Show one run, its texts cut only where they exceed one answer."""
     return run_answer(get_run(caller, agent_id, run_id, ports=ports))
 
 
 @api.delete("/api/agents/{agent_id}/runs/{run_id}", status_code=204)
 def delete_run(caller: Caller, agent_id: str, run_id: str) -> Response:
-    """Cancel one run; what it had stays."""
+    """Cancel one run; its record stays."""
     cancel_run(caller, agent_id, run_id, ports=ports)
     return Response(status_code=204)
 

@@ -13,60 +13,66 @@ from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.http.authentication import by_bearer_token
-from agentrun.http.base_path import BasePathMiddleware
-from agentrun.http.browsers import SecurityHeadersMiddleware, with_cors
-from agentrun.http.invocations import KeptInvocations, ending_with
+from agentrun.http.middleware import (
+    BasePathMiddleware,
+    KeptInvocations,
+    SecurityHeadersMiddleware,
+    ending_with,
+    with_cors,
+)
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
 from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEngine
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.slots import RunSlots
+from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.settings import Settings
 from agentrun.telemetry import count_ended_run, log_as_json
 from lambda_asgi import StreamingHandler
 
 MAX_THREADS = 64
-"""Runs that one process executes at once; each blocks at most one thread."""
+"""Runs that one process executes at once; each occupies one thread at most."""
 
 settings = Settings.from_environment()
 log_as_json(settings.log_causes)
 clock = SystemClock()
 catalog = load_catalog(settings.model, on_fault=tell_fault)
 client = dynamo_client(retry_mode="legacy")
+table = Table(client, settings.table)
 
 
 def new_id() -> str:
-    """Return an id that nothing else has."""
+    """Return a new unique id."""
     return str(uuid4())
 
 
 def load_engine() -> LoadedEngine:
-    """Import the agent framework, which takes longer than all of the above."""
+    """Import the agent framework, which takes longer than everything above."""
     from agent_catalog.running.engine import PydanticAiEngine  # noqa: PLC0415
 
     return PydanticAiEngine(catalog)
 
 
 runs = RunPorts(
-    store=DynamoRunStore(client, settings.table),
-    log=DynamoEventLog(client, settings.table, longest_pause=settings.approval_expiry),
+    store=DynamoRunStore(table),
+    log=DynamoEventLog(table, longest_pause=settings.approval_expiry),
     threads=ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="store"),
     clock=clock,
 )
 engine = DeferredEngine(load_engine)
-readers = DynamoReaderQuota(client, settings.table, settings.max_readers_per_user)
+readers = DynamoReaderQuota(table, settings.max_readers_per_user)
 ports = LaunchPorts(
     agents=catalog,
-    conversations=DynamoConversationStore(client, settings.table),
+    conversations=DynamoConversationStore(table),
     media_loader=UrlMediaLoader(),
     runs=runs,
-    slots=RunSlots(DynamoRunQuota(client, settings.table, settings.run_limits), runs),
+    slots=RunSlots(DynamoRunQuota(table, settings.run_limits), runs),
     readers=ReaderPlaces(readers, runs, new_id),
     arguments=engine,
     new_id=new_id,
@@ -81,13 +87,13 @@ routes = RunRoutes(
     launcher, runs, by_bearer_token(verifier_from(settings)), ping_after_s=settings.ping_after_s
 )
 
-# Starlette, not FastAPI: 240 ms less of each cold start (docs/adr/0008).
+# Starlette, not FastAPI, saves 240 ms of every cold start (docs/adr/0008).
 api = Starlette(
     routes=routes.routes(),
     exception_handlers=HANDLERS,
     lifespan=ending_with(launcher.stop),
 )
-# The path with one slash more is another path, and nowhere to send a caller and their token to.
+# A path with a trailing slash is another path; do not redirect callers, and their tokens, to it.
 api.router.redirect_slashes = False
 open_to_browsers = with_cors(
     KeptInvocations(api), settings.cors_origins, settings.cors_allow_headers

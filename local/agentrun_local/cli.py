@@ -19,7 +19,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and give its exit status."""
+    """Run a command and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"agentrun: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
-        # Ctrl-C is how the stack is meant to end.
+        # Ctrl-C is the way to end the stack.
         return 0
 
 
@@ -74,7 +74,7 @@ def _add_dev(
     dev = commands.add_parser("dev", parents=[stack], help="run the stack in the foreground")
     dev.add_argument("--port", type=_port, default=8000, help="REST API; 0: any free port")
     dev.add_argument("--url-port", type=_port, default=8001, help="Function URL; 0: any free port")
-    dev.add_argument("--dynamodb-url", help="a DynamoDB that runs already; default: moto's server")
+    dev.add_argument("--dynamodb-url", help="a running DynamoDB; default: moto's server")
     dev.add_argument(
         "--ready-file", type=Path, help="write URLs and a token to this file, as JSON, once ready"
     )
@@ -106,7 +106,7 @@ def _add_invoke(
     invoke.add_argument("function", help="StatusFunction or status")
     invoke.add_argument("event", type=Path, help="JSON file; ${TOKEN} in it becomes a dev token")
     invoke.add_argument(
-        "--table-url", dest="dynamodb_url", help="a DynamoDB that runs already, as dev prints it"
+        "--table-url", dest="dynamodb_url", help="a running DynamoDB, for example the one of dev"
     )
     invoke.set_defaults(command=_invoke)
 
@@ -116,7 +116,7 @@ def _add_doctor(
     template: argparse.ArgumentParser,
 ) -> None:
     doctor = commands.add_parser(
-        "doctor", parents=[template], help="look for what would make a deployment or its runs fail"
+        "doctor", parents=[template], help="find what would make a deployment or its runs fail"
     )
     doctor.add_argument("--config-env", default="default", help="of samconfig.toml, as for sam")
     doctor.add_argument("--region", help="default: samconfig.toml's, then your AWS settings'")
@@ -137,14 +137,14 @@ def _add_smoke(
     template: argparse.ArgumentParser,
 ) -> None:
     smoke = commands.add_parser(
-        "smoke", parents=[template], help="try a deployed stack, or the local one, from outside"
+        "smoke", parents=[template], help="test a deployed stack, or the local one, from outside"
     )
     add_options(smoke)
     smoke.set_defaults(command=run_smoke)
 
 
 def _dev(options: argparse.Namespace) -> int:
-    # Imported here, like the next one: they take a second, which `agentrun token` need not wait.
+    # Imported here, like the others below: it takes a second, which `agentrun token` need not wait.
     from agentrun_local.dev import DevOptions, run_dev  # noqa: PLC0415
 
     dev_options = DevOptions(options.port, options.url_port, options.ready_file)

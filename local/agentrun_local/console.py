@@ -1,4 +1,4 @@
-"""What the developer sees: one line per event, each with its source in front."""
+"""The developer's console: one line per event, each with its source in front."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 _WIDTH = 10
 _COLOURS = (36, 35, 33, 32, 34, 96)
-# In every line of Powertools' and Lambda's JSON logs; on a terminal they only hide the rest.
+# Fields of every JSON log line of Powertools and Lambda; on a terminal they only hide the rest.
 _NOISE = frozenset(
     {
         "timestamp",
@@ -57,7 +57,7 @@ class Console:
 
 
 def readable(line: str) -> str:
-    """Make a structured log line, or a metric in CloudWatch's embedded format, fit to read."""
+    """Turn a structured log line, or a metric in CloudWatch's embedded format, into plain text."""
     if not line.startswith("{"):
         return line.replace("\u00a0", " ")
     try:

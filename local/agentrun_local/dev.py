@@ -28,7 +28,7 @@ curl -siN {rest_api}/api/agents/analyst/runs/stream \\
   -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
   -d '{{"message": "What is 17 * 23?"}}' | tee /tmp/run.txt
 
-Then ask what became of it:
+Then ask how it ended:
 
 RUN_ID=$(tr -d '\\r' < /tmp/run.txt | sed -n 's/^x-run-id: //p')
 curl "{rest_api}/api/agents/analyst/runs/$RUN_ID/status" -H "Authorization: Bearer $TOKEN"
@@ -39,7 +39,7 @@ More tokens: agentrun token --help. Ctrl-C ends everything.
 
 @dataclass(frozen=True)
 class DevOptions:
-    """The command's options beside those of the stack; a port of 0 takes any free one."""
+    """The command's options besides those of the stack; port 0 is any free port."""
 
     port: int
     url_port: int
@@ -48,7 +48,7 @@ class DevOptions:
 
 async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
     """
-    Run until SIGINT or SIGTERM, then end every process that was started.
+    Run until SIGINT or SIGTERM, then end every process that it started.
 
     Raises:
         LocalStackError: A port is taken, or the stack cannot start.
@@ -61,7 +61,7 @@ async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
         stack = await cleanup.enter_async_context(running_stack(stack_options, console))
         await start_functions(stack)
         await cleanup.enter_async_context(_doors(stack, rest_listener, url_listener, console))
-        # Before the doors close: what is streaming then breaks off, and nobody waits for it.
+        # Before the doors close, so that open streams break off instead of being waited for.
         cleanup.push_async_callback(stack.stop)
         facts = _facts(stack, rest_listener, url_listener)
         if options.ready_file is not None:
@@ -76,7 +76,7 @@ def _end_on_signal() -> None:
     task = asyncio.current_task()
 
     def end() -> None:
-        # The next signal ends this process at once, and the reaper the others.
+        # A second signal ends this process at once, and the reaper ends the others.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         if task is not None:
@@ -118,7 +118,7 @@ def _facts(
 def _announced(path: Path, facts: Mapping[str, object]) -> Iterator[None]:
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text(json.dumps(facts), encoding="utf-8")
-    # Whoever waits for the file must never see half of it.
+    # A reader that waits for the file must never see half of it.
     draft.replace(path)
     try:
         yield

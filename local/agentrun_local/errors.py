@@ -1,9 +1,13 @@
-"""What the developer has to put right."""
+"""
+Errors that the developer can fix.
+
+A file of its own: every room raises them, and `cli.py` catches them without importing any room.
+"""
 
 
 class LocalStackError(Exception):
-    """Something outside the code is wrong: the template, a port, a file. One line, no trace."""
+    """Something outside the code is wrong, such as a port or a file; shown as one line."""
 
 
 class TemplateError(LocalStackError):
-    """The template cannot be read, or asks for something that only AWS has."""
+    """The template cannot be read, or needs something that only AWS has."""

@@ -1,4 +1,4 @@
-"""`agentrun invoke`: one event through a function's real entry point."""
+"""`agentrun invoke`: sends one event through a function's real entry point."""
 
 import asyncio
 import json
@@ -17,10 +17,10 @@ _TOKEN = "${TOKEN}"  # noqa: S105 - the placeholder, not a token
 
 async def run_invoke(options: StackOptions, function: str, event_file: Path) -> int:
     """
-    Invoke a function once; the answer goes to standard output, logs to standard error.
+    Invoke a function once; print the answer to standard output, logs to standard error.
 
     Args:
-        options: The stack; only this one function of it is started.
+        options: The stack; only this function of it is started.
         function: Its name, `StatusFunction` or `status`.
         event_file: JSON; `${TOKEN}` in it becomes a fresh token of the dev user.
 
@@ -82,7 +82,7 @@ async def _print_answer(invocation: Invocation) -> None:
 
 
 async def _write(chunk: bytes) -> None:
-    # In a thread: a pipe that nobody reads must not stop the Runtime API.
+    # In a thread: a pipe that nobody reads must not block the Runtime API.
     await asyncio.to_thread(_write_now, chunk)
 
 

@@ -1,4 +1,4 @@
-"""New processes when the code changes."""
+"""Starts new processes when the code changes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from agentrun_local.functions.pool import FunctionPool
 async def reload_on_change(
     pools: Mapping[str, FunctionPool], template: Path, log: Callable[[str], None]
 ) -> None:
-    """Replace the processes of a function whenever one of its files, or of its layers', changes."""
+    """Replace a function's processes whenever one of its files or its layers' files changes."""
     folders = {folder for pool in pools.values() for folder in _folders(pool)}
     existing = [folder for folder in folders if folder.is_dir()]
     async for changes in watchfiles.awatch(*existing, template, recursive=True):

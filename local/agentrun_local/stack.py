@@ -1,4 +1,4 @@
-"""The whole stack in one place: functions, DynamoDB, doors."""
+"""The running stack: DynamoDB and the functions."""
 
 import asyncio
 import re
@@ -23,10 +23,10 @@ from agentrun_local.template.resources import Stack, read_stack
 @dataclass(frozen=True)
 class StackOptions:
     """
-    What the developer chooses; `parameters` win over everything else the stack sets.
+    What the developer chooses.
 
-    `variables` are added to every function's environment, and win over the template's. They may be
-    secret.
+    `parameters` replace those that the stack sets itself. `variables` are added to every function's
+    environment, and replace the template's; they may be secret.
     """
 
     template: Path
@@ -43,7 +43,7 @@ class StackOptions:
 
 @dataclass(frozen=True)
 class RunningStack:
-    """Functions that can be invoked, and the DynamoDB that they use."""
+    """Functions ready to be invoked, and the DynamoDB that they use."""
 
     definition: Stack
     pools: Mapping[str, FunctionPool]
@@ -52,22 +52,23 @@ class RunningStack:
     supervisor: ProcessSupervisor
 
     async def stop(self) -> None:
-        """End the functions' processes; what is in flight fails."""
+        """End the functions' processes; invocations in flight fail."""
         await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
 
 
 @asynccontextmanager
 async def running_stack(options: StackOptions, console: Console) -> AsyncIterator[RunningStack]:
     """
-    Run DynamoDB and hold the functions ready to be started; everything ends with the context.
+    Run DynamoDB and prepare the functions; everything ends with the context.
 
     Raises:
-        LocalStackError: The template, DynamoDB or the model's credentials are not in order.
+        LocalStackError: The template is broken, DynamoDB does not answer, or the model has no
+            credentials.
     """
     identity = DevIdentity(options.state_folder)
     async with AsyncExitStack() as cleanup:
         supervisor = await cleanup.enter_async_context(ProcessSupervisor())
-        # Both take about a second; the one is another process, the other a thread.
+        # Each takes about a second; one is another process, the other a thread.
         starting = asyncio.ensure_future(_dynamodb(options, supervisor, console))
         try:
             definition = await asyncio.to_thread(
@@ -94,8 +95,8 @@ def _prepare(options: StackOptions, definition: Stack, dynamodb_url: str) -> dic
         **options.variables,
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
     }
-    # A stand-in keeps a table per region, and the developer's own may be in here. boto3 looks at
-    # this variable, not at AWS_REGION.
+    # A stand-in for DynamoDB keeps its tables by region, and the developer may have set one. boto3
+    # reads this variable, not AWS_REGION.
     region = environment.get("AWS_DEFAULT_REGION", REGION)
     create_tables(dynamodb_url, definition.tables, region=region)
     return environment
@@ -106,7 +107,7 @@ async def start_functions(stack: RunningStack) -> None:
     Start one process of every function.
 
     Raises:
-        LocalStackError: One cannot be loaded; its log says why.
+        LocalStackError: One does not start; its log says why.
     """
     outcomes = await asyncio.gather(
         *(pool.start() for pool in stack.pools.values()), return_exceptions=True
@@ -123,14 +124,14 @@ async def _dynamodb(options: StackOptions, supervisor: ProcessSupervisor, consol
 
 
 def stack_parameters(options: StackOptions, identity: DevIdentity) -> dict[str, str]:
-    """Return the template's parameters: the developer's, and for the rest what this stack sets."""
+    """Return the template's parameters: the developer's, and for the rest this stack's own."""
     if not re.match(MODEL_ID_PATTERN, options.model):
         raise LocalStackError(
             f"The model '{options.model}' is neither demo nor <provider>:<name>, such as"
             " bedrock:<model id>."
         )
     ours = {"Model": options.model, "Issuer": ISSUER, "Audience": AUDIENCE}
-    # Who has an issuer of their own means its keys and claims, not ours; the keys would win.
+    # With an issuer of their own, developers mean its keys and claims; our Jwks would replace them.
     if not {"Issuer", "JwksUrl"} & options.parameters.keys():
         ours |= {"Jwks": identity.jwks, **CLAIMS}
     declared = declared_parameters(options.template)

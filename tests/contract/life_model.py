@@ -11,14 +11,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.ports import EventLog, RunStore
-from agentrun.domain.runs import (
-    LEASE_DURATION,
-    LEASE_EXPIRED_ID_GAP,
-    AgentRun,
-    Lease,
-    RunKey,
-    RunStatus,
-)
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED_ID_GAP
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.runs import settled_state
 from tests.fakes.clock import FixedClock

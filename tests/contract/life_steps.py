@@ -8,9 +8,8 @@ from hypothesis.stateful import multiple, rule
 
 from agentrun.domain.errors import ConflictError, FencedError, SessionBusyError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.outcomes import Outcome, terminal_event
 from agentrun.domain.requests import IdempotencyClaim
-from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
+from agentrun.domain.runs import LEASE_DURATION, Lease, Outcome, RunKey, RunStatus, terminal_event
 from tests.contract.life_model import NUMBERS, UNDER_WAY, Expected, LifeModel
 from tests.runs import a_request, a_run, completed, deltas, failed, paused
 

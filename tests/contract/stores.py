@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from agentrun.domain.outcomes import Outcome
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.ports import ConversationStore, EventLog, RunStore
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, Outcome
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
@@ -36,9 +36,9 @@ class Stores:
     @classmethod
     def on_dynamo(cls, client: "DynamoDBClient") -> Self:
         return cls(
-            DynamoRunStore(client, TABLE),
-            DynamoEventLog(client, TABLE),
-            DynamoConversationStore(client, TABLE),
+            DynamoRunStore(Table(client, TABLE)),
+            DynamoEventLog(Table(client, TABLE)),
+            DynamoConversationStore(Table(client, TABLE)),
         )
 
     def begin(

@@ -13,8 +13,7 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.events import Metrics
-from agentrun.domain.outcomes import CancelledByRequest, EndProgress
-from agentrun.domain.runs import RunKey, RunStatus
+from agentrun.domain.runs import CancelledByRequest, EndProgress, RunKey, RunStatus
 from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, deltas, failed, paused
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentrun.adapters.dynamo.reader_quota import KEPT_AFTER, DynamoReaderQuota
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.ports import ReaderQuota
-from agentrun.domain.quotas import user_tag
-from agentrun.domain.readers import ReaderPlace
+from agentrun.domain.quotas import ReaderPlace, user_tag
 from tests.contract.test_run_quota import flat_bytes
 from tests.fakes.faults import Fault, FaultyClient
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
@@ -47,7 +47,7 @@ def limited(request: pytest.FixtureRequest) -> Limited:
     if request.param == "in_memory":
         return InMemoryReaderQuota
     client = request.getfixturevalue("client")
-    return lambda limit: DynamoReaderQuota(client, TABLE, limit)
+    return lambda limit: DynamoReaderQuota(Table(client, TABLE), limit)
 
 
 def test_a_user_has_no_more_readers_than_allowed(limited: Limited) -> None:
@@ -100,7 +100,7 @@ def stored(client: "DynamoDBClient", user: str = "ana", tenant: str = "acme") ->
 
 
 def test_what_a_user_leaves_behind_goes_by_itself(client: "DynamoDBClient") -> None:
-    quota = DynamoReaderQuota(client, TABLE, 9)
+    quota = DynamoReaderQuota(Table(client, TABLE), 9)
     quota.take(a_place(), at=AT)
     quota.release([a_place()])
     left = stored(client)
@@ -109,14 +109,14 @@ def test_what_a_user_leaves_behind_goes_by_itself(client: "DynamoDBClient") -> N
 
 
 def test_freeing_does_not_bring_back_what_has_gone(client: "DynamoDBClient") -> None:
-    DynamoReaderQuota(client, TABLE, 9).release([a_place()])
+    DynamoReaderQuota(Table(client, TABLE), 9).release([a_place()])
     assert stored(client) == {}
 
 
 def test_fifteen_readers_of_a_user_are_one_write_unit_and_fifty_are_four(
     client: "DynamoDBClient",
 ) -> None:
-    quota = DynamoReaderQuota(client, TABLE, 50)
+    quota = DynamoReaderQuota(Table(client, TABLE), 50)
     assert taken(quota, places(15)) == 15
     assert flat_bytes(stored(client)) <= 1024
     assert taken(quota, places(51)) == 50
@@ -124,7 +124,7 @@ def test_fifteen_readers_of_a_user_are_one_write_unit_and_fifty_are_four(
 
 
 def test_a_race_for_ten_places_has_ten_winners(dynamodb_url: str) -> None:
-    quota = DynamoReaderQuota(client_of(dynamodb_url), TABLE, 10)
+    quota = DynamoReaderQuota(Table(client_of(dynamodb_url), TABLE), 10)
     barrier = Barrier(RACERS)
 
     def take(place: ReaderPlace) -> bool:
@@ -147,7 +147,7 @@ def faulty(retrying_client: "DynamoDBClient") -> "tuple[FaultyClient, DynamoDBCl
 
 def test_a_lost_reply_takes_and_frees_once(faulty: "tuple[FaultyClient, DynamoDBClient]") -> None:
     faults, client = faulty
-    quota = DynamoReaderQuota(client, TABLE, 1)
+    quota = DynamoReaderQuota(Table(client, TABLE), 1)
     place = a_place(tenant="lossy")
     with faults.injected(Fault.REPLY_LOST, "readers") as lost:
         assert not quota.take(place, at=AT)
@@ -161,7 +161,7 @@ def test_a_store_that_is_away_is_no_refusal(
     faulty: "tuple[FaultyClient, DynamoDBClient]",
 ) -> None:
     faults, client = faulty
-    quota = DynamoReaderQuota(client, TABLE, 1)
+    quota = DynamoReaderQuota(Table(client, TABLE), 1)
     with faults.injected(Fault.SERVER_ERROR, "readers", times=99):
         with pytest.raises(StoreUnavailableError):
             quota.take(a_place(tenant="away"), at=AT)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
 from agentrun.domain.ports import RunQuota
 from agentrun.domain.quotas import OVERDUE_AFTER, RETRY_AFTER_S, RunLimits, Slot, user_tag
@@ -56,7 +57,7 @@ def limited(request: pytest.FixtureRequest) -> Limited:
     if request.param == "in_memory":
         return InMemoryRunQuota
     client = request.getfixturevalue("client")
-    return lambda limits: DynamoRunQuota(client, TABLE, limits)
+    return lambda limits: DynamoRunQuota(Table(client, TABLE), limits)
 
 
 def test_a_user_runs_no_more_at_once_than_allowed(limited: Limited) -> None:
@@ -183,7 +184,7 @@ def stored(client: "DynamoDBClient", tenant: str = "acme") -> dict[str, Any]:
 
 def test_what_nobody_counts_on_any_more_is_forgotten(client: "DynamoDBClient") -> None:
     every = {"starts_per_minute_per_user": 9, "starts_per_minute_per_tenant": 9}
-    quota = DynamoRunQuota(client, TABLE, limits(**every, tokens_per_day_per_tenant=99))
+    quota = DynamoRunQuota(Table(client, TABLE), limits(**every, tokens_per_day_per_tenant=99))
     for day in range(5):
         now = AT + timedelta(days=day)
         slot = Slot("acme", user_tag(f"user-{day}"), f"run-{day}", now + LEASE)
@@ -195,7 +196,7 @@ def test_what_nobody_counts_on_any_more_is_forgotten(client: "DynamoDBClient") -
 
 
 def test_the_item_of_a_tenant_at_its_default_limits_is_12_kb(client: "DynamoDBClient") -> None:
-    quota = DynamoRunQuota(client, TABLE, RunLimits())
+    quota = DynamoRunQuota(Table(client, TABLE), RunLimits())
     ids = [f"b1d0c3f2-5a77-4c0e-9d7b-{number:012d}" for number in range(201)]
     wanted = [a_slot(run_id, user=f"user-{n % 4}") for n, run_id in enumerate(ids)]
     assert taken(quota, wanted[:17]) == 17
@@ -229,7 +230,7 @@ def at_once(quota: RunQuota, wanted: list[Slot]) -> int:
 
 def test_a_race_for_ten_slots_has_ten_winners(dynamodb_url: str) -> None:
     client = client_of(dynamodb_url)
-    quota = DynamoRunQuota(client, TABLE, limits(runs_per_user=10, runs_per_tenant=15))
+    quota = DynamoRunQuota(Table(client, TABLE), limits(runs_per_user=10, runs_per_tenant=15))
     mine = slots(RACERS, tenant="racing")
     assert at_once(quota, mine) == 10
     assert at_once(quota, slots(RACERS, user="bob", tenant="racing")) == 5
@@ -241,7 +242,7 @@ def test_a_race_for_ten_slots_has_ten_winners(dynamodb_url: str) -> None:
 def test_a_race_of_taking_and_giving_back_leaves_nothing(dynamodb_url: str) -> None:
     client = client_of(dynamodb_url)
     every = {"runs_per_user": 10, "runs_per_tenant": 15, "tokens_per_day_per_tenant": 10**9}
-    quota = DynamoRunQuota(client, TABLE, limits(**every))
+    quota = DynamoRunQuota(Table(client, TABLE), limits(**every))
 
     def run(number: int) -> int:
         slot = a_slot(f"run-{number}", user=f"user-{number % 3}", tenant="busy")
@@ -272,7 +273,7 @@ def test_a_lost_reply_counts_nothing_twice(
 ) -> None:
     faults, client = faulty
     every = {"starts_per_minute_per_tenant": 9, "tokens_per_day_per_tenant": 99}
-    quota = DynamoRunQuota(client, TABLE, limits(runs_per_user=1, **every))
+    quota = DynamoRunQuota(Table(client, TABLE), limits(runs_per_user=1, **every))
     slot = a_slot(tenant="lossy")
     with faults.injected(Fault.REPLY_LOST, "quota") as lost:
         quota.take(slot, at=AT)
@@ -288,7 +289,7 @@ def test_a_store_that_is_away_is_no_refusal(
     faulty: "tuple[FaultyClient, DynamoDBClient]",
 ) -> None:
     faults, client = faulty
-    quota = DynamoRunQuota(client, TABLE, limits(runs_per_user=1))
+    quota = DynamoRunQuota(Table(client, TABLE), limits(runs_per_user=1))
     with faults.injected(Fault.SERVER_ERROR, "quota", times=99):
         with pytest.raises(StoreUnavailableError):
             quota.take(a_slot(tenant="away"), at=AT)

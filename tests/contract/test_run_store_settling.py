@@ -6,7 +6,8 @@ import pytest
 
 from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.runs import APPROVAL_EXPIRED, LEASE_EXPIRED, Lease, RunStatus
+from agentrun.domain.runs import Lease, RunStatus
+from agentrun.domain.settling import APPROVAL_EXPIRED, LEASE_EXPIRED
 from tests.contract.stores import Stores
 from tests.contract.test_run_store_begin import begin
 from tests.contract.test_run_store_pauses import (

@@ -13,9 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from agentrun.adapters.tokens.claims import TokenClaims
 from agentrun.adapters.tokens.signing_keys import StaticSigningKeys
-from agentrun.adapters.tokens.verifier import JwtVerifier
+from agentrun.adapters.tokens.verifier import JwtVerifier, TokenClaims
 from agentrun.domain.errors import IssuerUnavailableError, UnauthenticatedError
 from agentrun.domain.principal import Principal
 

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.runs import Lease
 from agentrun_local.cli import main
 from agentrun_local.smoke.command import SmokeError, stack_doors
@@ -150,7 +151,7 @@ def test_an_abandoned_run_is_ended_with_the_rights_of_the_status_function(
     rehearsal: Rehearsal,
 ) -> None:
     client = rehearsal.stack.client("dynamodb")
-    store = DynamoRunStore(client, rehearsal.stack.outputs()["TableName"])
+    store = DynamoRunStore(Table(client, rehearsal.stack.outputs()["TableName"]))
     begun = datetime.now(UTC) - timedelta(minutes=5)
     lease = Lease(executor=EXECUTOR, until=begun + timedelta(seconds=15))
     run = a_run("abandoned", created_at=begun, updated_at=begun, started_at=begun, lease=lease)

@@ -93,7 +93,7 @@ def running_stack(template: Path, scratch: Path, *arguments: str) -> Iterator[Lo
 
 
 def stand_in_copy(folder: Path) -> Path:
-    """Copy the stand-in application to where its files may be changed; gives the template."""
+    """Copy the stand-in application to a folder whose files may change; return its template."""
     shutil.copytree(STAND_IN, folder, ignore=shutil.ignore_patterns("__pycache__"))
     return folder / "template.yaml"
 

@@ -42,7 +42,7 @@ def _frame(block: bytes) -> Frame:
 def started_run(
     client: httpx.Client, message: str, agent: str = "echo", **headers: str
 ) -> Iterator[tuple[httpx.Response, Iterator[Frame]]]:
-    """Start a run; gives the answer and its frames."""
+    """Start a run; yield the answer and its frames."""
     path = f"/api/agents/{agent}/runs/stream"
     with client.stream("POST", path, json={"message": message}, headers=headers) as answer:
         assert answer.status_code == 200, answer.read()
@@ -50,7 +50,7 @@ def started_run(
 
 
 def whole_run(client: httpx.Client, message: str, agent: str = "echo") -> tuple[str, list[Frame]]:
-    """Run to the end; gives the run's id and its frames."""
+    """Run to the end; return the run's id and its frames."""
     with started_run(client, message, agent) as (answer, frames):
         return answer.headers["x-run-id"], list(frames)
 
@@ -59,7 +59,7 @@ def whole_run(client: httpx.Client, message: str, agent: str = "echo") -> tuple[
 def attached(
     client: httpx.Client, run_id: str, cursor: int = 0, agent: str = "echo"
 ) -> Iterator[Iterator[Frame]]:
-    """Attach to a run after a cursor; gives its frames."""
+    """Attach to a run after a cursor; yield its frames."""
     path = f"/api/agents/{agent}/runs/{run_id}/stream"
     with client.stream("GET", path, headers={"Last-Event-ID": str(cursor)}) as answer:
         assert answer.status_code == 200, answer.read()
@@ -67,5 +67,5 @@ def attached(
 
 
 def content(frames: list[Frame]) -> str:
-    """Return the answer that the frames tell."""
+    """Return the answer that the frames contain."""
     return "".join(frame.data for frame in frames if frame.event == "CONTENT_DELTA")

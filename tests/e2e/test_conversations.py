@@ -98,7 +98,7 @@ class Customer:
         return found
 
     def shares(self) -> dict[str, int]:
-        """Ask for the portfolio; gives how many shares of what."""
+        """Ask for the portfolio; return the number of shares by symbol."""
         frames = self.say("Show my portfolio.")
         result = next(frame.object["result"] for frame in frames if frame.event == "TOOL_END")
         assert frames[-1].event == "STOP"

@@ -21,7 +21,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def invoke(template: Path, capfd: pytest.CaptureFixture[str]) -> Invoke:
-    """Run the command; gives exit status, standard output and standard error."""
+    """Return a call of the command, for exit status, standard output and standard error."""
 
     def run(function: str, event: object, *more: str) -> tuple[int, str, str]:
         path = template.parent / "event.json"

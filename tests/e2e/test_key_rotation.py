@@ -9,12 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agentrun.adapters.tokens.jwks_endpoint import JwksEndpoint
+from agentrun.adapters.tokens.jwks import JwksEndpoint
 from agentrun.adapters.tokens.signing_keys import LIFESPAN_S, REFRESH_PAUSE_S, RemoteSigningKeys
 from agentrun.adapters.tokens.verifier import JwtVerifier
 from agentrun.domain.errors import AgentrunError, UnauthenticatedError
 from tests.e2e.conftest import ROOT, LocalStack, running_stack, wait_until
-from tests.issuer_server import Issuer, running_issuer, send
+from tests.http_server import send
+from tests.issuer_server import Issuer, running_issuer
 
 THREADS = 6
 ROTATIONS = 20

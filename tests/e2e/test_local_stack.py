@@ -1,6 +1,5 @@
 """The local stack behaves like Lambda and API Gateway, over real sockets and processes."""
 
-import json
 import os
 import signal
 import socket
@@ -233,22 +232,6 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         f"agentrun: Port {port} cannot be used (Address already in use); "
         "take another with --port or --url-port.\n"
     )
-
-
-@pytest.mark.parametrize("door", ["rest_api", "function_url"])
-def test_a_run_streams_to_its_end_and_can_be_asked_about(
-    local_stack: LocalStack, door: str
-) -> None:
-    with local_stack.client(door) as client:
-        path = "/api/agents/echo/runs/stream"
-        with client.stream("POST", path, json={"message": "one two three"}) as response:
-            frames = [line for line in response.iter_lines() if line.startswith("data: ")]
-        run_id = response.headers["x-run-id"]
-    events = [json.loads(frame.removeprefix("data: ")) for frame in frames]
-    assert [events[0]["event"], events[-1]["event"]] == ["START", "STOP"]
-    with local_stack.client() as client:
-        run = client.get(f"/api/agents/echo/runs/{run_id}").json()
-    assert (run["status"], run["output"]) == ("COMPLETED", "one two three")
 
 
 def test_another_users_run_is_not_there(local_stack: LocalStack) -> None:

@@ -125,7 +125,7 @@ def test_a_process_that_is_told_to_end_leaves_a_run_that_ends(
 
 
 def run_until_killed(stack: LocalStack, started: Barrier) -> tuple[str, list[bytes]]:
-    """Start a long run and read it until its executor dies; gives its id and what was seen."""
+    """Start a long run and read it until its executor dies; return its id and what was seen."""
     seen: list[bytes] = []
     with stack.client() as client, started_run(client, "/emit 2000 every 20") as (answer, frames):
         seen.append(next(frames).raw)

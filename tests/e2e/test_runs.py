@@ -86,23 +86,6 @@ def test_a_hundred_ids_are_taken_and_101_refused(rest: httpx.Client) -> None:
     assert "101" in refused.json()["detail"]
 
 
-def test_what_is_not_the_callers_is_absent_or_missing(
-    local_stack: LocalStack, rest: httpx.Client
-) -> None:
-    mine, _ = whole_run(rest, "mine")
-    other_agent, _ = whole_run(rest, "2 + 2", "analyst")
-    with local_stack.client(org="other-org") as elsewhere, local_stack.client(user="bob") as bob:
-        theirs, _ = whole_run(elsewhere, "theirs")
-        asked = [theirs, mine, "nothing", other_agent]
-        assert [run["id"] for run in poll(rest, asked).json()] == [mine]
-        for client in (elsewhere, bob):
-            assert poll(client, [mine]).json() == []
-            answer = client.get(f"{ECHO}/{mine}")
-            assert answer.status_code == 404
-            assert answer.headers["content-type"] == "application/problem+json"
-    assert rest.get(f"{ECHO}/{other_agent}").status_code == 404
-
-
 REFUSED: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", f"{ECHO}/stream", {"json": {"message": ""}}, 400, "invalid-request"),
     ("POST", f"{ECHO}/stream", {"content": b"{", "json_type": True}, 400, "invalid-request"),

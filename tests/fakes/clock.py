@@ -21,11 +21,11 @@ class FixedClock:
         self.pass_unnoticed(seconds)
 
     def set_forward(self, seconds: float) -> None:
-        """Move the wall clock alone, as when the machine was suspended; negative: back."""
+        """Move the wall clock alone, as if the machine had been suspended, or back if negative."""
         self._now += timedelta(seconds=seconds)
 
     def pass_unnoticed(self, seconds: float) -> None:
-        """Let time pass that the wall clock does not show, as when it is set back meanwhile."""
+        """Let time pass that the wall clock does not show, as if it had been set back meanwhile."""
         self._steady_s += seconds
 
 

@@ -65,11 +65,11 @@ class Injection:
     _released: threading.Event = field(default_factory=threading.Event)
 
     def is_over(self) -> bool:
-        """Whether as many attempts have met it as were to."""
+        """Whether no further attempt will meet it."""
         return self.left == 0
 
     def release(self) -> None:
-        """Let what is held go on, and nothing be held any more."""
+        """Let held requests go on, and hold no more."""
         self.left = 0
         self._released.set()
 
@@ -86,17 +86,17 @@ class _Raw(BytesIO):
 
 
 class FaultyClient:
-    """Stands between a client and its DynamoDB; lets pass what no fault is injected for."""
+    """Injects faults between a client and its DynamoDB; all other requests pass."""
 
     def __init__(
         self, client: "DynamoDBClient", operations: "Mapping[str, Matcher] | None" = None
     ) -> None:
         """
-        Step in between.
+        Register with a client.
 
         Args:
-            client: Whose requests meet the faults.
-            operations: How to tell its operations apart, if not as `OPERATIONS` do.
+            client: The client whose requests meet the faults.
+            operations: How to tell its operations apart, if not by `OPERATIONS`.
         """
         self._operations = operations or OPERATIONS
         self._http = client._endpoint.http_session  # type: ignore[attr-defined] # botocore's own
@@ -108,11 +108,11 @@ class FaultyClient:
     @contextmanager
     def injected(self, fault: Fault, operation: str, *, times: int = 1) -> Iterator[Injection]:
         """
-        Let the next attempts at an operation meet a fault.
+        Make the next attempts at an operation meet a fault.
 
         Args:
-            fault: What they meet.
-            operation: One of those that the client knows, or "any".
+            fault: The fault.
+            operation: One of the client's operations, or "any".
             times: How many attempts; botocore makes three for one call.
         """
         injection = Injection(fault, operation, times)
@@ -242,7 +242,7 @@ def _is_restored_pause(name: str, params: Mapping[str, Any]) -> bool:
 
 OPERATIONS: Mapping[str, Matcher] = {
     "start": _is_start,
-    "take turn": _moves(":queued"),
+    "begin queued": _moves(":queued"),
     "resume": _moves(":paused"),
     "release": lambda name, params: (
         name == "UpdateItem" and params["UpdateExpression"].startswith("REMOVE activeRun")

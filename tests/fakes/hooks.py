@@ -1,4 +1,4 @@
-"""How a test steps in where a fake is called."""
+"""Hooks with which tests replace calls of fakes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ FOR_EVER = 10**9
 
 @dataclass
 class Hook:
-    """Stands in front of a method for the first so many calls; `hits` counts them."""
+    """Replaces a method for its first `times` calls; `hits` counts them."""
 
     call: Callable[..., Any]
     act: Callable[..., Any]
@@ -31,7 +31,7 @@ def _always(*_: Any, **__: Any) -> bool:
 
 
 class Hookable:
-    """A fake that lets tests watch its methods, or fail them; the latest hook is the outermost."""
+    """A fake whose methods tests can watch, or make fail; the latest hook is the outermost."""
 
     def around(
         self,
@@ -42,19 +42,19 @@ class Hookable:
         when: Callable[..., bool] = _always,
     ) -> Hook:
         """
-        Do something in place of a method.
+        Call something in place of a method.
 
         Args:
             name: The method.
-            act: Takes the method and its arguments; gives the answer.
+            act: Takes the method and its arguments; returns the answer.
             times: For how many calls.
-            when: Takes the arguments; tells whether a call is meant.
+            when: Takes the arguments; tells whether to replace this call.
         """
         hook = self.__dict__[name] = Hook(getattr(self, name), act, times, when)
         return hook
 
     def before(self, name: str, act: Callable[..., object], *, times: int = FOR_EVER) -> Hook:
-        """Do something with the arguments before a method is called."""
+        """Call something with the arguments before a method is called."""
 
         def first(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             act(*args, **kwargs)
@@ -63,7 +63,7 @@ class Hookable:
         return self.around(name, first, times=times)
 
     def after(self, name: str, act: Callable[..., object], *, times: int = FOR_EVER) -> Hook:
-        """Do something once a method has done its work; if that raises, the reply is lost."""
+        """Call something once a method has done its work; if it raises, the reply is lost."""
 
         def then(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             answer = call(*args, **kwargs)
@@ -79,7 +79,7 @@ class Hookable:
         times: int = FOR_EVER,
         when: Callable[..., bool] = _always,
     ) -> Hook:
-        """Raise in place of methods: unless told otherwise, as a store that is away."""
+        """Raise in place of methods, by default as if the store were not available."""
 
         def fail(*_: Any, **__: Any) -> None:
             raise error or StoreUnavailableError("away")

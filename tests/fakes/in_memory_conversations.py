@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from agentrun.adapters.dynamo.session_list import cursor_at, position_of
 from agentrun.domain.conversations import FREE, PastTurn, Session, SessionLock, SessionPage
+from agentrun.domain.cursors import cursor_at, position_of
 from agentrun.domain.errors import SessionNotFoundError
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus

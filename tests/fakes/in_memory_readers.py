@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 
-from agentrun.domain.readers import ReaderPlace
+from agentrun.domain.quotas import ReaderPlace
 
 
 class InMemoryReaderQuota:

@@ -4,9 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agentrun.adapters.dynamo.items import cut_utf8
-from agentrun.adapters.dynamo.start_transaction import session_title
-from agentrun.domain.conversations import FREE, SessionLock
+from agentrun.domain.conversations import FREE, SessionLock, session_title
 from agentrun.domain.errors import (
     ConflictError,
     FencedError,
@@ -15,21 +13,25 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.outcomes import (
+from agentrun.domain.requests import IdempotencyClaim, RunRequest
+from agentrun.domain.runs import (
+    UNDER_WAY,
+    AgentRun,
     Completed,
     EndProgress,
+    Lease,
     Outcome,
     PausedForApproval,
+    RunKey,
+    RunStatus,
     changes_at_end,
 )
-from agentrun.domain.requests import IdempotencyClaim, RunRequest
-from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus, paused_again, settled
+from agentrun.domain.settling import settled
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
 
 _TEXTS = ("input", "input_truncated", "output", "output_truncated")
-UNDER_WAY = {RunStatus.QUEUED, RunStatus.RUNNING}
 WAITING = {RunStatus.QUEUED, RunStatus.PAUSED}
 
 
@@ -145,7 +147,7 @@ class InMemoryRunStore(Hookable):
         self, run: AgentRun, request: RunRequest, seen: SessionLock, dead: Collection[str]
     ) -> None:
         at = run.created_at
-        fresh = StoredSession(run.agent_id, run.user_id, session_title(request), at, at)
+        fresh = StoredSession(run.agent_id, run.user_id, session_title(request.message), at, at)
         session = self.sessions.get((run.org_id, run.session_id), fresh)
         if (session.agent_id, session.user_id) != (run.agent_id, run.user_id):
             raise SessionNotFoundError(run.session_id)
@@ -173,7 +175,7 @@ class InMemoryRunStore(Hookable):
             now = to_milliseconds(at)
             changes = {"status": RunStatus.RUNNING, "started_at": now, "updated_at": now}
             stored = self._put(_next_version(stored, changes))
-        return _without_texts(stored)
+        return stored.without_texts()
 
     def _session(self, run: AgentRun) -> StoredSession | None:
         return self.sessions.get((run.org_id, run.session_id))
@@ -206,24 +208,24 @@ class InMemoryRunStore(Hookable):
             raise RunNotFoundError(key.run_id) from None
 
     def get_state(self, key: RunKey) -> AgentRun:
-        return _without_texts(self.get(key))
+        return self.get(key).without_texts()
 
     def get_many(
         self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
     ) -> dict[RunKey, AgentRun]:
         found = {key: self.runs[key] for key in keys if key in self.runs}
-        change = _cut if with_text else _without_texts
+        change = AgentRun.with_previews if with_text else AgentRun.without_texts
         return {key: change(run) for key, run in found.items()}
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
         run = self._owned(key, executor, UNDER_WAY)
-        return _without_texts(self._put(_held_until(run, lease_until)))
+        return self._put(_held_until(run, lease_until)).without_texts()
 
     def begin_continuation(
         self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
     ) -> AgentRun:
         run = _held_until(self._owned(key, executor, {RunStatus.RUNNING}), lease_until)
-        return _without_texts(self._put(run.model_copy(update={"last_event_id": start_id})))
+        return self._put(run.model_copy(update={"last_event_id": start_id})).without_texts()
 
     def finish(
         self,
@@ -238,7 +240,7 @@ class InMemoryRunStore(Hookable):
         if stored and stored.lease and stored.lease.executor == executor:
             ended_so = (stored.status, stored.last_event_id)
             if ended_so == (outcome.status, outcome.last_event_id):
-                return _without_texts(stored)
+                return stored.without_texts()
         run = self._owned(key, executor, UNDER_WAY)
         changes = changes_at_end(outcome, at)
         self.checkpoints.pop(key, None)
@@ -247,7 +249,7 @@ class InMemoryRunStore(Hookable):
             changes["lease"] = Lease(executor=executor, until=outcome.paused_until)
         if isinstance(outcome, Completed):
             self.messages[key] = outcome.messages
-        return _without_texts(self._put(_next_version(run, changes)))
+        return self._put(_next_version(run, changes)).without_texts()
 
     def checkpoint(self, key: RunKey) -> Checkpoint:
         try:
@@ -265,9 +267,7 @@ class InMemoryRunStore(Hookable):
             is_to_wait = run.lease.until > to_milliseconds(at) and not run.cancel_requested
             if is_as_seen and is_to_wait:
                 self._take(self._session(run), run, lease.executor, seen)
-                changes = {"status": RunStatus.RUNNING, "lease": lease}
-                changes["updated_at"] = to_milliseconds(at)
-                self._put(_next_version(run, changes))
+                self._put(run.resumed(lease, at=at))
                 return
         raise ConflictError(f"The run '{paused.id}' is not paused any more.")
 
@@ -276,16 +276,14 @@ class InMemoryRunStore(Hookable):
         if run.paused_until is None:
             raise FencedError("The run has never been paused.")
         if run.status is RunStatus.RUNNING:
-            self._put(paused_again(run, at).model_copy(update={"last_event_id": paused_id}))
+            self._put(run.paused_again(at=at))
 
     def request_cancel(self, key: RunKey, *, at: datetime) -> None:
         run = self.runs.get(key)
         if run is not None and run.status is RunStatus.RUNNING:
             self._put(run.model_copy(update={"cancel_requested": True}))
         if run is not None and run.status in WAITING:
-            now, last = to_milliseconds(at), run.last_event_id + 1
-            changes = {"status": RunStatus.CANCELLED, "completed_at": now, "updated_at": now}
-            self._put(_next_version(run, changes | {"last_event_id": last}))
+            self._put(run.cancelled(at=at, ended_at=at))
             if run.status is RunStatus.QUEUED:
                 self._leave_queue(run)
 
@@ -301,11 +299,11 @@ class InMemoryRunStore(Hookable):
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         try:
-            return _without_texts(self.settle(seen, at=at))
+            return self.settle(seen, at=at).without_texts()
         except FencedError:
             return self.get_state(seen.key)
 
-    def _owned(self, key: RunKey, executor: str, statuses: set[RunStatus]) -> AgentRun:
+    def _owned(self, key: RunKey, executor: str, statuses: Collection[RunStatus]) -> AgentRun:
         run = self.runs.get(key)
         owned = run is not None and run.lease is not None and run.lease.executor == executor
         if run is None or not owned or run.status not in statuses:
@@ -331,22 +329,8 @@ def _held(run: AgentRun) -> tuple[RunStatus, Lease | None, int, bool]:
 def _held_until(run: AgentRun, until: datetime) -> AgentRun:
     assert run.lease is not None
     later = max(run.lease.until, to_milliseconds(until))
-    return run.model_copy(update={"lease": Lease(executor=run.lease.executor, until=later)})
+    return run.with_lease(Lease(executor=run.lease.executor, until=later))
 
 
 def _next_version(run: AgentRun, changes: dict[str, object]) -> AgentRun:
     return run.model_copy(update=changes | {"version": run.version + 1})
-
-
-def _without_texts(run: AgentRun) -> AgentRun:
-    return run.model_copy(update={"input": None, "output": None})
-
-
-def _cut(run: AgentRun) -> AgentRun:
-    changes: dict[str, object] = {}
-    for name in ("input", "output"):
-        text = getattr(run, name)
-        if text is not None:
-            changes[name], was_cut = cut_utf8(text)
-            changes[f"{name}_truncated"] = was_cut or None
-    return run.model_copy(update=changes)

@@ -16,16 +16,15 @@ Item = EngineOutput | EngineError | asyncio.Event | Callable[[], Awaitable[None]
 
 class ScriptedEngine:
     """
-    The port `AgentEngine`: each run yields the outputs, waits at an `asyncio.Event` until it is
-    set, awaits what an async function gives, and raises an `EngineError`.
+    The port `AgentEngine`: each run plays the script, item by item.
 
-    A script without `TurnEnded` or `TurnPaused` ends with a plain `TurnEnded`. `resumed` is what a
-    turn plays that is taken up again; without it, the script again.
+    It yields outputs, waits until an `asyncio.Event` is set, awaits async functions and raises
+    `EngineError`s. A script without `TurnEnded` or `TurnPaused` ends with a plain `TurnEnded`. A
+    resumed turn plays `resumed`, or the script again.
 
     A call's tool begins, if it may, right before its `ToolStart`. `begun` are the ids of the calls
-    whose tools began, `tasks` the tasks that the engine was given; `closed` counts the runs whose
-    generator has ended in any way, `cancelled` those that were cancelled or closed before their
-    script's end.
+    whose tools began, `tasks` the tasks of the engine. `closed` counts the runs whose generator has
+    ended in any way, `cancelled` those that were cancelled or closed before their script's end.
     """
 
     def __init__(self, script: Sequence[Item], *, resumed: Sequence[Item] | None = None) -> None:

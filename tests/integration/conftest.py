@@ -4,16 +4,21 @@ import asyncio
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
+from tests.bedrock import BedrockServer, bedrock_server
 from tests.contract.test_token_verifier import JWKS, token
-from tests.tables import TABLE, mocked_table
+from tests.lambda_runtime.calls import ScriptedRuntimeApi
+from tests.tables import TABLE, client_of, mocked_table
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 ENVIRONMENT = {
@@ -29,6 +34,7 @@ ENVIRONMENT = {
 }
 Bearer = Callable[..., dict[str, str]]
 AppModule = Callable[[str], ModuleType]
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
 @contextmanager
@@ -49,6 +55,42 @@ def app_module() -> Iterator[AppModule]:
     """Import a function's `app` as `deployment` does, for all tests of a file."""
     with deployment() as app_module:
         yield app_module
+
+
+@pytest.fixture(scope="module")
+def stream(app_module: AppModule) -> TestClient:
+    """Return a client of the stream function's app."""
+    return TestClient(app_module("stream").app, raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def handler(app_module: AppModule) -> Handler:
+    """Return the status function's handler."""
+    handler: Handler = app_module("status").handler
+    return handler
+
+
+@pytest.fixture(scope="module")
+def store(handler: Handler) -> DynamoRunStore:
+    """Return a store of the runs that the status function shows."""
+    return DynamoRunStore(Table(client_of(), TABLE))
+
+
+@pytest.fixture
+def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
+    """Run a server in the place of Bedrock; it must never be sent what Bedrock would refuse."""
+    with bedrock_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+        assert server.refused == []
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ScriptedRuntimeApi]:
+    """Run a Runtime API whose invocations a test scripts."""
+    async with ScriptedRuntimeApi() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

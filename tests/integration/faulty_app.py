@@ -18,14 +18,13 @@ import pytest
 
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
-from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine, AgentTask
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, Outcome
 from agentrun.domain.turns import TurnEnding
 from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.reading import follow as attach
-from agentrun.service.starting import session_queue as session_turns
+from agentrun.service.starting import admission
 from tests.contract.test_token_verifier import token
 from tests.fakes.engine_outputs import say_all
 from tests.fakes.faults import FaultyClient
@@ -176,7 +175,7 @@ class Caller:
         return begin(self.app.status.app, method, target, {}, b"", **scope)
 
     def stored_runs(self) -> list[str]:
-        """Return the ids of the tenant's runs, whoever knows of them."""
+        """Return the ids of all of the tenant's runs in the table."""
         pages = self.app.table.get_paginator("scan").paginate(
             TableName=TABLE,
             FilterExpression="begins_with(pk, :tenant) AND sk = :header",
@@ -234,7 +233,7 @@ def faulty_app(url: str) -> Iterator[FaultyApp]:
         patch.setattr(backoff, "delay_amount", lambda *_: 0)
         # The client shares one allowance of retries among all tests.
         patch.setattr(botocore.retries.quota.RetryQuota, "acquire", lambda *_: True)
-        patch.setattr(session_turns, "RETRY_PAUSES_S", (0, 0))
+        patch.setattr(admission, "STORE_AGAIN_AFTER_S", (0, 0))
         patch.setattr(attach, "SHORTEST_PAUSE_S", 0.005)
         patch.setattr(attach, "LONGEST_PAUSE_S", 0.01)
         app = asyncio.run(_loaded())

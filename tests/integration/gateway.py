@@ -2,27 +2,24 @@
 
 import json
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
-from agentrun.domain.outcomes import Outcome
-from agentrun.domain.runs import AgentRun, Lease
-from tests.integration.conftest import event_file
+from agentrun.domain.runs import AgentRun, Lease, Outcome
+from tests.integration.conftest import Handler, event_file
 from tests.runs import EXECUTOR, a_request, a_run, completed
 
-Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 LEASE = timedelta(seconds=15)
 
 
-def alive(run_id: str, **changes: Any) -> AgentRun:
+def alive(run_id: str, lease: timedelta = LEASE, /, **changes: Any) -> AgentRun:
     """Return a run whose executor has just been heard of."""
     now = SystemClock().now()
     fields = {"created_at": now, "updated_at": now, "started_at": now}
-    return a_run(run_id, lease=Lease(executor=EXECUTOR, until=now + LEASE), **fields | changes)
+    return a_run(run_id, lease=Lease(executor=EXECUTOR, until=now + lease), **fields | changes)
 
 
 class Gateway:

@@ -88,7 +88,7 @@ class Internet:
                 await answer(reader, writer)
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # whoever connected has gone, which is for the test to judge
+            pass  # the client has gone; the test judges whether it may
         finally:
             writer.close()
 

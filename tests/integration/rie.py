@@ -20,7 +20,7 @@ BINARY = Path(str(files("samcli"))) / "local" / "rapid" / f"aws-lambda-rie-{MACH
 AVAILABLE = sys.platform == "linux" and BINARY.exists()
 
 Invoke = Callable[[Mapping[str, Any]], bytes]
-"""Hands an event to the function; gives the payload that came back, or the error's JSON."""
+"""Sends an event to the function; returns the payload of its answer, or the error's JSON."""
 
 FUNCTIONS = ROOT / "functions"
 MANAGED_RUNTIME = (sys.executable, "-m", "awslambdaric", "app.handler")

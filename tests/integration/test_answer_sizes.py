@@ -8,11 +8,13 @@ import pytest
 from awslambdaric.lambda_runtime_marshaller import to_json as lambda_json  # type: ignore[import-untyped] # no stubs
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import Paused, PendingApproval
 from agentrun.http.answer_size import HEADERS_BYTES
 from agentrun.service.executing.run_events import MAX_APPROVAL_BYTES, MAX_OUTPUT_BYTES
-from tests.integration.gateway import Gateway, Handler, Talk, alive
+from tests.integration.conftest import Handler
+from tests.integration.gateway import Gateway, Talk, alive
 from tests.runs import EXECUTOR, a_request, completed, paused
 from tests.tables import TABLE, client_of
 
@@ -49,7 +51,7 @@ class SentAnswers:
 
 @pytest.fixture
 def store(sent: SentAnswers) -> DynamoRunStore:
-    return DynamoRunStore(client_of(), TABLE)
+    return DynamoRunStore(Table(client_of(), TABLE))
 
 
 def copied(run_id: str, new_ids: Iterable[str]) -> None:

@@ -1,17 +1,13 @@
 """Both functions below a base path, by the payloads of a mapped domain and of CloudFront."""
 
 import json
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.integration.conftest import event_file
+from tests.integration.conftest import AppModule, Handler, event_file
 from tests.translated_template import routes
 
-AppModule = Callable[[str], ModuleType]
-Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 PAYLOADS = ("get-agent", "stream-run-rest", "stream-run")
 STREAMED = ("stream-run-rest", "stream-run")
 each_payload = pytest.mark.parametrize("name", PAYLOADS)

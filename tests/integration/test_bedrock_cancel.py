@@ -4,21 +4,16 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from agentrun.domain.events import ContentDelta
 from tests.bedrock import BedrockServer, Hold, HttpError, ModelRequest, Reply, Text, bedrock_server
 from tests.bedrock.engine_run import Runner
+from tests.certificates import self_signed
 from tests.integration.asgi_exchange import until
 
 pytestmark = pytest.mark.anyio
@@ -34,40 +29,14 @@ STALLS: dict[str, Callable[[], Reply]] = {
 
 @pytest.fixture(params=["http", "https"])
 def bedrock(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, certificate: Path
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[BedrockServer]:
-    with bedrock_server(certificate if request.param == "https" else None) as server:
+    certificate = self_signed(tmp_path) if request.param == "https" else None
+    with bedrock_server(certificate) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         yield server
         assert not waiting_for_bedrock()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for loopback that vouches for itself, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "loopback.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
 
 
 def waiting_for_bedrock() -> list[str]:
@@ -85,13 +54,13 @@ def _inside(frame: Any) -> bool:
 
 
 async def asked(bedrock: BedrockServer, count: int = 1) -> ModelRequest:
-    """Wait for that many requests; give the last one."""
+    """Wait for this many requests; return the last one."""
     requests = await asyncio.to_thread(bedrock.wait_for_requests, count)
     return requests[count - 1]
 
 
 async def close_generator(run: AsyncGenerator[Any, None], reader: asyncio.Task[Any]) -> None:
-    """End a run as its executor does: whoever reads it is cancelled, then it is closed."""
+    """End a run as its executor does: its reader is cancelled, then it is closed."""
     await cancel_task(run, reader)
     await run.aclose()
 

@@ -1,9 +1,8 @@
 """The table of a model's failures: what each comes to for the client and for the run."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,10 +22,8 @@ from tests.bedrock import (
     ToolUse,
     bedrock_server,
 )
-from tests.integration.conftest import Bearer
+from tests.integration.conftest import AppModule, Bearer
 from tests.integration.gateway import Gateway
-
-AppModule = Callable[[str], ModuleType]
 
 MODEL = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 IDLE_TIMEOUT_S = 1.0

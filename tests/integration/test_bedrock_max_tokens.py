@@ -1,6 +1,5 @@
 """How many tokens an agent asks Bedrock for, which reserves them when the call starts."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from agent_catalog.agent_file import DEFAULT_MAX_TOKENS
 from agentrun.domain.requests import RunOptions
-from tests.bedrock import BedrockServer, Reply, Text, ToolUse, bedrock_server
+from tests.bedrock import BedrockServer, Reply, Text, ToolUse
 from tests.bedrock.engine_run import EngineRun, Runner
 
 pytestmark = pytest.mark.anyio
@@ -19,12 +18,9 @@ ANSWER = Reply(Text("Yes."))
 
 
 @pytest.fixture
-def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
-    with bedrock_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        server.always(lambda _: ANSWER)
-        yield server
+def bedrock(bedrock: BedrockServer) -> BedrockServer:
+    bedrock.always(lambda _: ANSWER)
+    return bedrock
 
 
 def asked_for(bedrock: BedrockServer) -> int | None:

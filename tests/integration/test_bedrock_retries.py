@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -12,15 +11,11 @@ from agentrun.domain.events import ContentDelta
 from tests.bedrock import (
     BedrockServer,
     Cut,
-    EndOfStream,
     Hold,
     HttpError,
     Reply,
-    StreamException,
     Text,
-    bedrock_server,
 )
-from tests.bedrock.answers import Step
 from tests.bedrock.engine_run import Runner
 
 pytestmark = pytest.mark.anyio
@@ -28,14 +23,6 @@ pytestmark = pytest.mark.anyio
 MODEL = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 SAID = Text("It ", "is ")
 THROTTLED = HttpError(429, "ThrottlingException")
-
-
-@pytest.fixture
-def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
-    with bedrock_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 async def test_a_throttled_model_surfaces_within_seconds(
@@ -50,21 +37,6 @@ async def test_a_throttled_model_surfaces_within_seconds(
     assert len(bedrock.requests) == 3
     # Up to 1 s before the second attempt, and up to 2 s before the third; the rest is start-up.
     assert took_s < 5
-
-
-async def test_nothing_is_asked_again_once_something_has_been_said(
-    bedrock: BedrockServer, tmp_path: Path
-) -> None:
-    kinds = ("throttlingException", "serviceUnavailableException", "internalServerException")
-    endings: list[Step] = [Cut(), EndOfStream(), *map(StreamException, kinds)]
-    runner = Runner(tmp_path, MODEL)
-    # Whatever is asked again would be answered by this, and said twice.
-    bedrock.always(Reply(SAID))
-    for asked, ending in enumerate(endings, start=1):
-        bedrock.script(Reply(SAID, ending))
-        run = await runner.run()
-        assert (run.text, run.error is None) == ("It is ", False)
-        assert len(bedrock.requests) == asked
 
 
 async def test_a_throttle_before_the_first_word_is_mended_unseen(

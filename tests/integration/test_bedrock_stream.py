@@ -1,6 +1,5 @@
 """Runs on Bedrock, spoken to as the real boto3 does it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from tests.bedrock import (
     Text,
     ToolUse,
     Usage,
-    bedrock_server,
     model_id,
 )
 from tests.bedrock.engine_run import Runner
@@ -43,14 +41,6 @@ TWO_TOOLS = Reply(
     usage=Usage(100, 20),
 )
 ANSWER = Reply(Text("It is ", "3."), usage=Usage(200, 5, cache_read=3000, cache_write=400))
-
-
-@pytest.fixture
-def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
-    with bedrock_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 async def test_a_run_says_what_the_model_streams(bedrock: BedrockServer, tmp_path: Path) -> None:
@@ -180,7 +170,7 @@ async def test_an_answer_that_comes_at_once_is_taken_whole(bedrock: BedrockServe
 
 
 def reasoning_in(body: dict[str, Any]) -> list[Any]:
-    """Give the reasoning that a request sends back."""
+    """Return the reasoning that a request sends back."""
     return [
         block["reasoningContent"]["reasoningText"]
         for message in body["messages"]

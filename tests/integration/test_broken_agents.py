@@ -1,17 +1,14 @@
 """A broken agent's file takes down its own agent, in both functions, and no other."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.integration.conftest import Bearer
+from tests.integration.conftest import AppModule, Bearer
 from tests.integration.gateway import Gateway
 
-AppModule = Callable[[str], ModuleType]
 SYNTAX_ERROR = "def forecast(:\n"
 FILES = {
     "echo.yaml": "name: Echo\ndescription: Repeats.\nmodel: demo\n",

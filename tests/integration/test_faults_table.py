@@ -40,8 +40,8 @@ GAP = 1_000_000
 
 @pytest.fixture(scope="module")
 def app(dynamodb_url: str) -> Iterator[FaultyApp]:
-    with faulty_app(dynamodb_url) as app:
-        app.status.ports.store._batch._budget_s = 0.5
+    with faulty_app(dynamodb_url) as app, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agentrun.adapters.dynamo.client.LONGEST_WITHOUT_PROGRESS_S", 0.5)
         yield app
 
 
@@ -157,7 +157,7 @@ async def is_broken_off(caller: Caller, engine: Recital, answer: Exchange) -> No
 
 
 async def is_said_later(caller: Caller, engine: Recital, answer: Exchange) -> None:
-    """The end is durable but its executor could not learn so; whoever comes back is told."""
+    """The end is durable but its executor could not learn so; a reader that comes back is told."""
     run_id = answer.headers["x-run-id"]
     assert answer.events == ["START", *["CONTENT_DELTA"] * len(engine.texts)]
     rest = await caller.attach(run_id, answer.frames[-1].id).complete()
@@ -193,7 +193,7 @@ REQUESTS = {
 
 @pytest.fixture(scope="module")
 def ended(app: FaultyApp) -> tuple[Caller, str]:
-    """Return a run that has ended, for all that only read."""
+    """Return a run that has ended, for tests that only read."""
     engine = Recital("a", "b", "c")
     engine.gate.set()
     caller = app.caller(engine)

@@ -1,8 +1,7 @@
-"""The functions call DynamoDB as they are allowed to, and need all that they are allowed."""
+"""The functions call DynamoDB only as they are allowed to, and need every permission."""
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -13,13 +12,13 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from tests.integration.conftest import Bearer
+from agentrun.adapters.dynamo.table import Table
+from tests.integration.conftest import AppModule, Bearer
 from tests.integration.gateway import Gateway, alive, talker
 from tests.runs import a_request, a_run
 from tests.tables import TABLE, client_of
 from tests.unit import test_iam as iam
 
-AppModule = Callable[[str], ModuleType]
 Call = tuple[str, str]
 BEYOND_ANY_HEADER = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(200))
 RUNS, ORDERS = "/api/agents/echo/runs", "/api/agents/finance_agent/runs"
@@ -81,7 +80,7 @@ def started(answer: Response) -> str:
 
 
 def everything_that_streams(client: TestClient, bearer: dict[str, str], session: str) -> str:
-    """Start, follow, continue and take over from runs; gives the one with long texts."""
+    """Start, follow, continue and take over from runs; return the one with long texts."""
     once = bearer | {"Idempotency-Key": str(uuid4())}
     long = {"message": BEYOND_ANY_HEADER, "sessionId": session}
     run_id = started(client.post(f"{RUNS}/stream", json=long, headers=once))
@@ -95,9 +94,9 @@ def everything_that_streams(client: TestClient, bearer: dict[str, str], session:
     paused = started(client.post(f"{ORDERS}/stream", json=order, headers=bearer))
     rejected = client.post(f"{ORDERS}/{paused}/continue", json={"action": "REJECT"}, headers=bearer)
     assert rejected.status_code == 200
-    # Its executor is gone, and the session in its hands: whoever comes next takes it over.
+    # Its executor is gone and holds the session; the next run takes it over.
     dead = a_run("dead", session_id=str(uuid4()))
-    DynamoRunStore(client_of(), TABLE).start(dead, a_request())
+    DynamoRunStore(Table(client_of(), TABLE)).start(dead, a_request())
     after = {"message": "next", "sessionId": dead.session_id}
     started(client.post(f"{RUNS}/stream", json=after, headers=bearer))
     return run_id
@@ -105,7 +104,7 @@ def everything_that_streams(client: TestClient, bearer: dict[str, str], session:
 
 def everything_else(ana: Gateway, run_id: str, session: str) -> None:
     """List, read, repair, cancel and delete."""
-    elsewhere = DynamoRunStore(client_of(), TABLE)
+    elsewhere = DynamoRunStore(Table(client_of(), TABLE))
     lapsed, running = a_run("lapsed"), alive("running", session_id=str(uuid4()))
     waiting = alive("waiting", session_id=str(uuid4()), status="QUEUED")
     for run in (lapsed, running, waiting):

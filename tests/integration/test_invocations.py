@@ -2,17 +2,19 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.events import ContentDelta, Metrics, PendingApproval
-from agentrun.domain.outcomes import Outcome
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, Outcome, RunKey, RunStatus
 from agentrun.domain.turns import TurnPaused
 from agentrun.service.launcher import LauncherSettings, RunLauncher
+from tests.fakes.hooks import Hookable
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.integration.asgi_exchange import until
 from tests.integration.conftest import AppModule, Bearer
@@ -23,6 +25,10 @@ pytestmark = pytest.mark.anyio
 RUNS = "/api/agents/echo/runs"
 CALL = PendingApproval(id="c1", tool="order", tool_name="order", arguments={})
 APPROVED = {"decision": "APPROVED"}
+
+
+class HookedStore(Hookable, DynamoRunStore):
+    """The real store, whose methods a test may fail."""
 
 
 class Door:
@@ -37,6 +43,9 @@ class Door:
         )
         settings = LauncherSettings(on_ended=self._ended, pace=QUICK)
         stream.routes.launcher = RunLauncher(self.engine, stream.ports, settings)
+        self.store = HookedStore(stream.table)
+        """The one that answers are read from; executions have another."""
+        stream.routes.ports = replace(stream.runs, store=self.store)
         self.order: list[str] = []
         self.sent: list[dict[str, Any]] = []
         self.send_fault: Exception | None = None
@@ -109,30 +118,20 @@ async def door(app_module: AppModule, bearer: Bearer) -> Door:
 
 @pytest.mark.parametrize("error", [StoreUnavailableError("away"), RuntimeError("a bug")])
 async def test_a_read_that_fails_after_the_run_went_on_leaves_no_execution_behind(
-    door: Door, monkeypatch: pytest.MonkeyPatch, error: Exception
+    door: Door, error: Exception
 ) -> None:
     run = await door.pause()
-
-    def fail(*_: object) -> None:
-        asking.get_loop().call_soon_threadsafe(door.gate.set)
-        raise error
-
-    monkeypatch.setattr(door.stream.runs.store, "get", fail)
-    asking = asyncio.create_task(door.resolve(run))
-    await asking
+    loop = asyncio.get_running_loop()
+    door.store.fails("get", error=error)
+    door.store.before("get", lambda *_: loop.call_soon_threadsafe(door.gate.set))
+    await door.resolve(run)
     await until(lambda: "ended" in door.order, "the execution's end")
     assert door.order == ["ended", "answered"]
 
 
-async def test_what_has_begun_is_not_answered_as_if_it_had_not(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_has_begun_is_not_answered_as_if_it_had_not(door: Door) -> None:
     run = await door.pause()
-
-    def fail(*_: object) -> None:
-        raise StoreUnavailableError("away")
-
-    monkeypatch.setattr(door.stream.runs.store, "get", fail)
+    door.store.fails("get")
     door.gate.set()
     await door.resolve(run)
     assert door.sent[0]["status"] == 200

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -20,8 +19,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.contract.test_token_verifier import token
+from tests.integration.conftest import AppModule
 
-AppModule = Callable[[str], ModuleType]
 FINANCE = "/api/agents/finance_agent/runs"
 ORDER = "Buy 1 share of AMZN"
 SCOPE = "runs:read runs:write"
@@ -199,7 +198,7 @@ def test_each_caller_is_answered_as_the_matrix_says(
 
 
 def _thing(doors: Doors, endpoint: str, caller: str) -> Thing:
-    """Return one of its own to whoever is going to change it, or to use its id elsewhere."""
+    """Return one of its own to a test that changes it or uses its id elsewhere."""
     changes = endpoint in CHANGING and caller in {"owner", "admin"}
     changes |= endpoint == "run in session"
     return doors.order() if changes else doors.kept()

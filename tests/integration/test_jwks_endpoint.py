@@ -7,14 +7,15 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from agentrun.adapters.tokens.jwks_endpoint import (
+from agentrun.adapters.tokens.jwks import (
     MAX_DOCUMENT_BYTES,
     JwksEndpoint,
     JwksUnavailableError,
 )
 from agentrun.adapters.tokens.signing_keys import FETCH_TIMEOUT_S, RemoteSigningKeys
 from agentrun.domain.errors import IssuerUnavailableError
-from tests.issuer_server import PATH, Issuer, running_issuer, send
+from tests.http_server import send
+from tests.issuer_server import PATH, Issuer, running_issuer
 
 Answer = Callable[[BaseHTTPRequestHandler], object]
 TIMEOUT_S = 0.2

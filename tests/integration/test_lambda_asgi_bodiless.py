@@ -1,7 +1,5 @@
 """Every answer ends, and with at least one byte behind the prelude."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.lambda_http_events import function_url_event
@@ -12,17 +10,6 @@ pytestmark = pytest.mark.anyio
 
 ERROR_TYPE = "lambda-runtime-function-error-type"
 LAST_CHUNK = b"\r\n0\r\n\r\n"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[ScriptedRuntimeApi]:
-    async with ScriptedRuntimeApi() as server:
-        yield server
 
 
 async def answered(

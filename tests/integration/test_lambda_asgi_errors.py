@@ -1,7 +1,6 @@
 """Errors at every stage of an invocation: what Lambda is told, and that the next is served."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,17 +16,6 @@ from tests.lambda_runtime.process import running
 pytestmark = pytest.mark.anyio
 
 ERROR_TYPE = "lambda-runtime-function-error-type"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[ScriptedRuntimeApi]:
-    async with ScriptedRuntimeApi() as server:
-        yield server
 
 
 async def _next_is_served(api: ScriptedRuntimeApi) -> None:

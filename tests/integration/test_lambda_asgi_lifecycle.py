@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,6 @@ async def handler(scope, receive, send):
 """
 
 ERROR_TYPE = "lambda-runtime-function-error-type"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[ScriptedRuntimeApi]:
-    async with ScriptedRuntimeApi() as server:
-        yield server
 
 
 @pytest.mark.parametrize(

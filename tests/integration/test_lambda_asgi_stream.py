@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -31,17 +30,6 @@ def tokens() -> StreamingResponse:
             await asyncio.sleep(0)
     return StreamingResponse(generate(), media_type="text/event-stream")
 """
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[ScriptedRuntimeApi]:
-    async with ScriptedRuntimeApi() as server:
-        yield server
 
 
 async def _response(api: ScriptedRuntimeApi, event: object) -> Call:

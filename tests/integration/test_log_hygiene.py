@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from logging import StreamHandler
 from types import ModuleType
@@ -21,10 +21,9 @@ from agentrun.telemetry import log_as_json
 from agentrun.telemetry import logger as powertools
 from lambda_asgi.logs import configure_logging
 from tests.contract.test_token_verifier import token
-from tests.integration.conftest import event_file
+from tests.integration.conftest import AppModule, event_file
 from tests.integration.gateway import Gateway
 
-AppModule = Callable[[str], ModuleType]
 RUNS = "/api/agents/analyst/runs"
 # What Lambda sets for a function that logs JSON ("Configuring JSON and plain text log formats").
 AS_ON_LAMBDA = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
@@ -57,7 +56,7 @@ FIELDS = {
 
 @dataclass
 class Functions:
-    """The functions' modules, set up to log as on Lambda, and all that they log."""
+    """The functions' modules, set up to log as on Lambda, and everything that they log."""
 
     stream: ModuleType
     status: ModuleType
@@ -100,7 +99,7 @@ def headers(bearer: str, **more: str) -> dict[str, str]:
 
 
 def talk(client: TestClient, bearer: str, session: str) -> str:
-    """Have a conversation, with all that may go wrong in one; gives one run of it."""
+    """Have a conversation in which everything goes wrong; return one of its runs."""
 
     def say(agent: str, message: str, status: int = 200, **more: Any) -> httpx2.Response:
         path = f"/api/agents/{agent}/runs/stream?q={PRIVATE['query']}"
@@ -127,7 +126,7 @@ def talk(client: TestClient, bearer: str, session: str) -> str:
 
 
 def be_refused(client: TestClient, authorizer: ModuleType) -> list[str]:
-    """Knock with tokens that are not good; gives them."""
+    """Send bad tokens; return them."""
     claim = PRIVATE["claim of a refused token"]
     bad = [
         token(sub=claim, exp=1),

@@ -1,14 +1,13 @@
 """Media at Bedrock: what boto3 sends for each type, through the deployed engine."""
 
 from base64 import b64decode
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentrun.domain.media import LoadedMedia
-from tests.bedrock import BedrockServer, Reply, Text, bedrock_server
+from tests.bedrock import BedrockServer, Reply, Text
 from tests.bedrock.engine_run import Runner
 
 pytestmark = pytest.mark.anyio
@@ -29,12 +28,9 @@ BYTES = bytes(range(256))
 
 
 @pytest.fixture
-def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
-    with bedrock_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        server.script(Reply(Text("I see.")))
-        yield server
+def bedrock(bedrock: BedrockServer) -> BedrockServer:
+    bedrock.script(Reply(Text("I see.")))
+    return bedrock
 
 
 async def sent(bedrock: BedrockServer, folder: Path, *media: LoadedMedia) -> list[dict[str, Any]]:

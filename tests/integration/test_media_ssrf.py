@@ -3,21 +3,17 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_catalog.media import public_download
 from agent_catalog.media.loader import UrlMediaLoader
 from agentrun.domain.errors import InvalidRequestError
+from tests.certificates import self_signed
 from tests.integration.internet import PUBLIC, PUBLIC_IPV6, Internet, ok, redirect
 
 pytestmark = pytest.mark.anyio
@@ -200,34 +196,13 @@ async def test_a_request_carries_the_name_and_neither_cookies_nor_credentials(
     assert not names & {"cookie", "authorization", "proxy-authorization", "referer"}
 
 
-def certified(tmp_path: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make a server's TLS for a name, and a client's that trusts just this certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-        .public_bytes(serialization.Encoding.PEM)
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    (tmp_path / "server.pem").write_bytes(certificate + private)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(tmp_path / "server.pem")
-    return server, ssl.create_default_context(cadata=certificate.decode())
-
-
 async def test_tls_is_to_the_name_although_the_connection_is_to_its_address(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    server, trusting = certified(tmp_path, "files.example")
+    certificate = self_signed(tmp_path, "files.example")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+    trusting = ssl.create_default_context(cafile=certificate)
     internet = Internet(NAMES | {"other.example": [[PUBLIC]]}, {"files.example/": ok(b"secret")})
     async with internet.opened(server):
         assert await refusal("https://files.example/") == "could not be downloaded"

@@ -1,7 +1,7 @@
 """What a model may say, what its user sees of it, and what goes back: `docs/models.md`."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.events import ContentDelta, ReasoningDelta, ToolEnd, ToolError, ToolStart
 from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
-from tests.bedrock import BedrockServer, RawToolUse, Reasoning, Reply, Text, ToolUse, bedrock_server
+from tests.bedrock import BedrockServer, RawToolUse, Reasoning, Reply, Text, ToolUse
 from tests.bedrock.engine_run import EngineRun, Runner
 from tests.bedrock.sent import calls_in, results_in, sent
 from tests.runs import AT
@@ -26,15 +26,6 @@ WITHOUT_TOOLS = """
 name: Sample
 description: Had tools once.
 """
-
-
-@pytest.fixture
-def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
-    with bedrock_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
-        assert server.refused == []
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
-from agentrun.domain.outcomes import Completed
 from agentrun.domain.ports import AgentTask
+from agentrun.domain.runs import Completed
 from agentrun.http.sse import encode_frame
 from agentrun.service.executing.execution import RunExecution
-from agentrun.service.starting.pending_execution import PendingExecution
-from agentrun.service.starting.slots import slot_at
+from agentrun.service.starting.admission import slot_at
+from agentrun.service.starting.start_run import PendingExecution
 from tests.bedrock import BedrockServer, RawToolUse, Reasoning, Reply, Text, bedrock_server
 from tests.bedrock.engine_run import AGENT, Runner
 from tests.bedrock.model_server import Answer, ModelServer
@@ -191,27 +191,22 @@ often = settings(
 )
 
 
+PROVIDERS: dict[str, Callable[..., Answer]] = {
+    "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0": Reply,
+    "bedrock:mistral.mistral-large-2407-v1:0": Reply,
+    "openai:qwen3:8b": ChatReply,
+}
+
+
+@pytest.mark.parametrize("model", PROVIDERS)
 @often
 @anything
-async def test_claude_on_bedrock_takes_back_whatever_it_has_said(
-    bedrock: BedrockServer, tmp_path: Path, turns: Sequence[Sequence[Steps]]
+async def test_a_model_takes_back_whatever_it_has_said(
+    bedrock: BedrockServer,
+    compatible: OpenAiCompatibleServer,
+    tmp_path: Path,
+    model: str,
+    turns: Sequence[Sequence[Steps]],
 ) -> None:
-    model = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
-    await Provider(bedrock, Reply, model).converse(tmp_path, turns)
-
-
-@often
-@anything
-async def test_mistral_on_bedrock_takes_back_whatever_it_has_said(
-    bedrock: BedrockServer, tmp_path: Path, turns: Sequence[Sequence[Steps]]
-) -> None:
-    model = "bedrock:mistral.mistral-large-2407-v1:0"
-    await Provider(bedrock, Reply, model).converse(tmp_path, turns)
-
-
-@often
-@anything
-async def test_a_compatible_server_takes_back_whatever_it_has_said(
-    compatible: OpenAiCompatibleServer, tmp_path: Path, turns: Sequence[Sequence[Steps]]
-) -> None:
-    await Provider(compatible, ChatReply, "openai:qwen3:8b").converse(tmp_path, turns)
+    server = bedrock if PROVIDERS[model] is Reply else compatible
+    await Provider(server, PROVIDERS[model], model).converse(tmp_path, turns)

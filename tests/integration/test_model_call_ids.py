@@ -1,7 +1,7 @@
 """The ids of calls: what a user sees of them, and what goes back: `docs/models.md`."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.events import ToolEnd, ToolStart
 from agentrun.domain.turns import Resumption, TurnPaused
-from tests.bedrock import BedrockServer, Reply, Text, ToolUse, bedrock_server
+from tests.bedrock import BedrockServer, Reply, Text, ToolUse
 from tests.bedrock.engine_run import Runner
 from tests.bedrock.sent import calls_in, results_in, sent
 
@@ -18,15 +18,6 @@ pytestmark = pytest.mark.anyio
 MODEL = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 ADD = ToolUse("t1", "add", {"left": 1, "right": 2})
 DONE = Reply(Text("It is 3."))
-
-
-@pytest.fixture
-def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockServer]:
-    with bedrock_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
-        assert server.refused == []
 
 
 @pytest.fixture

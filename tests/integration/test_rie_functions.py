@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,15 +14,19 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import SessionBusyError
-from agentrun.domain.runs import Lease
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, EVENTS, event_file
-from tests.runs import EXECUTOR, a_request, a_run
+from tests.integration.gateway import alive
+from tests.runs import a_request
 from tests.sse_blocks import blocks
 from tests.tables import TABLE, client_of
 
 pytestmark = pytest.mark.skipif(not rie.AVAILABLE, reason="the emulator is a Linux binary")
+
+
+FIVE_MINUTES = timedelta(minutes=5)
 
 
 def events_of(function: str) -> list[str]:
@@ -47,32 +51,23 @@ def environment(dynamodb_url: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def store(environment: dict[str, str]) -> DynamoRunStore:
-    return DynamoRunStore(client_of(environment["AWS_ENDPOINT_URL_DYNAMODB"]), TABLE)
+    return DynamoRunStore(Table(client_of(environment["AWS_ENDPOINT_URL_DYNAMODB"]), TABLE))
 
 
-@pytest.fixture(scope="module")
-def status(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
-    folder = rie.FUNCTIONS / "status"
-    with rie.emulated(
-        folder, rie.MANAGED_RUNTIME, environment=environment, scratch=scratch
-    ) as invoke:
-        yield invoke
+def emulated(name: str) -> Any:
+    """Return a fixture that runs a function under the emulator."""
+    command = rie.EXEC_WRAPPER if name == "stream" else rie.MANAGED_RUNTIME
+
+    @pytest.fixture(scope="module", name=name)
+    def function(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
+        folder = rie.FUNCTIONS / name
+        with rie.emulated(folder, command, environment=environment, scratch=scratch) as invoke:
+            yield invoke
+
+    return function
 
 
-@pytest.fixture(scope="module")
-def authorizer(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
-    folder = rie.FUNCTIONS / "authorizer"
-    with rie.emulated(
-        folder, rie.MANAGED_RUNTIME, environment=environment, scratch=scratch
-    ) as invoke:
-        yield invoke
-
-
-@pytest.fixture(scope="module")
-def stream(environment: dict[str, str], scratch: Path) -> Iterator[rie.Invoke]:
-    folder = rie.FUNCTIONS / "stream"
-    with rie.emulated(folder, rie.EXEC_WRAPPER, environment=environment, scratch=scratch) as invoke:
-        yield invoke
+status, authorizer, stream = map(emulated, ("status", "authorizer", "stream"))
 
 
 def answered(payload: bytes) -> tuple[int, Any]:
@@ -100,19 +95,13 @@ def run_of(event: dict[str, Any]) -> str:
     return run_id
 
 
-def alive(run_id: str, **changes: Any) -> Any:
-    now = datetime.now(UTC)
-    lease = Lease(executor=EXECUTOR, until=now + timedelta(minutes=5))
-    return a_run(run_id, created_at=now, updated_at=now, started_at=now, lease=lease, **changes)
-
-
 @pytest.fixture(scope="module")
 def running(store: DynamoRunStore) -> str:
     """Record the run that the status events ask for."""
     event = event_file("get-run.json")
     identity = event["requestContext"]["authorizer"]
     agent_id = event["pathParameters"]["agentId"]
-    run = alive(run_of(event), agent_id=agent_id, user_id=identity["userId"])
+    run = alive(run_of(event), FIVE_MINUTES, agent_id=agent_id, user_id=identity["userId"])
     store.start(run, a_request())
     return run_of(event)
 
@@ -123,7 +112,8 @@ def conversation(store: DynamoRunStore) -> None:
     event = event_file("get-session.json")
     session_id = event["pathParameters"]["sessionId"]
     identity = event["requestContext"]["authorizer"]
-    run = alive(f"run-{uuid4()}", session_id=session_id, user_id=identity["userId"])
+    owned = {"session_id": session_id, "user_id": identity["userId"]}
+    run = alive(f"run-{uuid4()}", FIVE_MINUTES, **owned)
     with suppress(SessionBusyError):
         store.start(run, a_request())
 

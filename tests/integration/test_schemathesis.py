@@ -6,10 +6,9 @@ What the OpenAPI document says, tried by Schemathesis through both doors.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,10 +24,10 @@ from agentrun.http.openapi.document import FUNCTION_URL_PATHS, openapi_json
 from tests.contract.test_token_verifier import token
 from tests.e2e.conftest import ROOT as PROJECT
 from tests.e2e.conftest import LocalStack, running_stack
+from tests.integration.conftest import AppModule
 from tests.integration.front_doors import FunctionUrl, RestApi, rest_api
 from tests.openapi_document import Json, closed_document, misfits, operations
 
-AppModule = Callable[[str], ModuleType]
 EVENT = {"$ref": "#/components/schemas/ServerSentEvent"}
 # What no schema can say: whether an agent takes this file, and which cursors were given out.
 NOT_OF_FORM_ALONE = ["streamRun", "runOnce", "listSessions"]

@@ -1,16 +1,13 @@
-"""Both functions send the security headers with all that they answer."""
+"""Both functions send the security headers with every answer."""
 
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from agentrun.http.browsers import SECURITY_HEADERS
-from tests.integration.conftest import Bearer, event_file
+from agentrun.http.middleware import SECURITY_HEADERS
+from tests.integration.conftest import AppModule, Bearer, event_file
 
-AppModule = Callable[[str], ModuleType]
 RUNS = "/api/agents/echo/runs"
 PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
 REQUESTS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
@@ -21,11 +18,6 @@ REQUESTS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
     "no such method": (405, "PUT", RUNS, {}),
     "a preflight": (200, "OPTIONS", RUNS, {"headers": PREFLIGHT}),
 }
-
-
-@pytest.fixture(scope="module")
-def stream(app_module: AppModule) -> TestClient:
-    return TestClient(app_module("stream").app, raise_server_exceptions=False)
 
 
 def secured(headers: Any) -> dict[str, str]:

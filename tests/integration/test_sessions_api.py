@@ -1,8 +1,6 @@
 """Conversations through the status function, as API Gateway calls it."""
 
 import json
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -19,27 +17,16 @@ from pydantic_ai.messages import (
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.events import Metrics
-from agentrun.domain.outcomes import CancelledByRequest
-from tests.integration.conftest import event_file
-from tests.integration.gateway import Handler, Talk, talker
+from agentrun.domain.runs import CancelledByRequest
+from tests.integration.conftest import Handler, event_file
+from tests.integration.gateway import Talk, talker
 from tests.runs import completed, deltas, failed
 from tests.tables import TABLE, client_of
 
-AppModule = Callable[[str], ModuleType]
 LAMBDA_LIMIT_BYTES = 6_291_556
 """What Lambda says in its refusal of a larger answer."""
-
-
-@pytest.fixture(scope="module")
-def handler(app_module: AppModule) -> Handler:
-    handler: Handler = app_module("status").handler
-    return handler
-
-
-@pytest.fixture(scope="module")
-def store(handler: Handler) -> DynamoRunStore:
-    return DynamoRunStore(client_of(), TABLE)
 
 
 def of_session(name: str, session_id: str) -> dict[str, Any]:
@@ -48,6 +35,14 @@ def of_session(name: str, session_id: str) -> dict[str, Any]:
     wanted = event["pathParameters"]["sessionId"]
     renamed: dict[str, Any] = json.loads(json.dumps(event).replace(wanted, session_id))
     return renamed
+
+
+def talks(store: DynamoRunStore, user: str, count: int) -> list[Talk]:
+    """Have conversations of one run each, one after another."""
+    found = [Talk(store, user, later_s=number / 10) for number in range(count)]
+    for number, talk in enumerate(found):
+        talk.turn(f"{user}-{number}")
+    return found
 
 
 def test_a_session_is_listed_and_shown_alike(handler: Handler, store: DynamoRunStore) -> None:
@@ -76,10 +71,8 @@ def test_a_session_is_listed_and_shown_alike(handler: Handler, store: DynamoRunS
 
 
 def test_the_list_is_paged_by_number_and_counted(handler: Handler, store: DynamoRunStore) -> None:
-    cleo, talks = talker(handler, "cleo"), [Talk(store, "cleo", later_s=n / 10) for n in range(5)]
-    for number, talk in enumerate(talks):
-        talk.turn(f"cleo-{number}")
-    newest_first = [talk.id for talk in reversed(talks)]
+    cleo = talker(handler, "cleo")
+    newest_first = [talk.id for talk in reversed(talks(store, "cleo", 5))]
     for number in range(3):
         status, page = cleo.get("/api/sessions", size=["2"], page=[str(number)], cursor=[""])
         assert status == 200
@@ -97,8 +90,7 @@ def test_the_list_is_paged_by_number_and_counted(handler: Handler, store: Dynamo
 def test_a_page_by_cursor_has_no_number_but_the_totals(
     handler: Handler, store: DynamoRunStore
 ) -> None:
-    for number in range(3):
-        Talk(store, "ines").turn(f"ines-{number}")
+    talks(store, "ines", 3)
     ines = talker(handler, "ines")
     _, first = ines.get("/api/sessions", size=["2"])
     _, last = ines.get("/api/sessions", size=["2"], cursor=[first["nextCursor"]])
@@ -110,24 +102,15 @@ def test_a_page_by_cursor_has_no_number_but_the_totals(
 def test_totals_are_of_the_agent_that_was_asked_for(
     handler: Handler, store: DynamoRunStore
 ) -> None:
-    for number in range(3):
-        Talk(store, "otto").turn(f"otto-{number}")
+    talks(store, "otto", 3)
     otto = talker(handler, "otto")
     for agent, total in (("echo", 3), ("analyst", 0)):
         _, page = otto.get("/api/sessions", agentId=[agent], size=["2"], page=["0"])
         assert (page["totalElements"], len(page["content"])) == (total, min(total, 2))
 
 
-@pytest.mark.parametrize("page", ["-1", "x", "", "1.5", "1000001", "9" * 5_000])
-def test_a_page_out_of_range_is_refused(handler: Handler, page: str) -> None:
-    status, problem = talker(handler, "ana").get("/api/sessions", page=[page])
-    assert (status, problem["type"]) == (400, "urn:problem-type:invalid-request")
-    assert problem["invalidParams"][0]["name"] == "page"
-
-
 def test_a_page_and_a_cursor_together_are_refused(handler: Handler, store: DynamoRunStore) -> None:
-    for number in range(2):
-        Talk(store, "rosa").turn(f"rosa-{number}")
+    talks(store, "rosa", 2)
     rosa = talker(handler, "rosa")
     _, first = rosa.get("/api/sessions", size=["1"])
     status, problem = rosa.get("/api/sessions", page=["1"], cursor=[first["nextCursor"]])
@@ -138,10 +121,8 @@ def test_a_page_and_a_cursor_together_are_refused(handler: Handler, store: Dynam
 def test_the_list_is_paged_the_most_recently_used_first(
     handler: Handler, store: DynamoRunStore
 ) -> None:
-    eve, talks = talker(handler, "eve"), [Talk(store, "eve", later_s=n / 10) for n in range(5)]
-    for number, talk in enumerate(talks):
-        talk.turn(f"eve-{number}")
-    talks[0].turn("eve-again")
+    eve, had = talker(handler, "eve"), talks(store, "eve", 5)
+    had[0].turn("eve-again")
     found, cursor = [], ""
     for _ in range(3):
         status, page = eve.get("/api/sessions", size=["2"], cursor=[cursor])
@@ -149,21 +130,13 @@ def test_the_list_is_paged_the_most_recently_used_first(
         found += [session["id"] for session in page["content"]]
         cursor = page.get("nextCursor", "")
     assert cursor == ""
-    assert found == [talks[n].id for n in (0, 4, 3, 2, 1)]
-
-
-@pytest.mark.parametrize("size", ["0", "101", "-1", "x", "", "1.5"])
-def test_a_size_out_of_range_is_refused(handler: Handler, size: str) -> None:
-    status, problem = talker(handler, "ana").get("/api/sessions", size=[size])
-    assert (status, problem["type"]) == (400, "urn:problem-type:invalid-request")
-    assert problem["invalidParams"][0]["name"] == "size"
+    assert found == [had[n].id for n in (0, 4, 3, 2, 1)]
 
 
 def test_a_cursor_of_somebody_elses_or_nobodys_is_refused(
     handler: Handler, store: DynamoRunStore
 ) -> None:
-    for number in range(2):
-        Talk(store, "finn").turn(f"finn-{number}")
+    talks(store, "finn", 2)
     _, page = talker(handler, "finn").get("/api/sessions", size=["1"])
     for cursor in (page["nextCursor"], "forged", "é", "AAAAAAAAAAAA", f"{page['nextCursor']}A"):
         status, problem = talker(handler, "gus").get("/api/sessions", cursor=[cursor])
@@ -278,7 +251,7 @@ def test_a_deleted_session_is_404_with_all_its_runs_and_may_start_afresh(
     handler: Handler, store: DynamoRunStore
 ) -> None:
     pia, talk = talker(handler, "pia"), Talk(store, "pia")
-    log = DynamoEventLog(client_of(), TABLE)
+    log = DynamoEventLog(Table(client_of(), TABLE))
     for run in (talk.turn("pia-1", "x" * 9_000), talk.begin("pia-2")):
         log.append(run.key, deltas(1, 3), at=run.created_at)
     assert pia.call(of_session("delete-session.json", talk.id)) == (204, None)

@@ -1,33 +1,19 @@
 """The status function and the authorizer, called as Lambda calls them."""
 
 import time
-from collections.abc import Callable
-from types import ModuleType
 
 import pytest
 from awslambdaric.lambda_runtime_exception import FaultException  # type: ignore[import-untyped] # no stubs exist
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from tests.contract.test_token_verifier import token
-from tests.integration.conftest import event_file
-from tests.integration.gateway import Gateway, Handler, alive
+from tests.integration.conftest import AppModule, Handler, event_file
+from tests.integration.gateway import Gateway, alive
 from tests.runs import EXECUTOR, a_request, a_run, completed, deltas
 from tests.tables import TABLE, client_of
-
-AppModule = Callable[[str], ModuleType]
-
-
-@pytest.fixture(scope="module")
-def handler(app_module: AppModule) -> Handler:
-    handler: Handler = app_module("status").handler
-    return handler
-
-
-@pytest.fixture(scope="module")
-def store(handler: Handler) -> DynamoRunStore:
-    return DynamoRunStore(client_of(), TABLE)
 
 
 @pytest.fixture
@@ -70,7 +56,7 @@ def test_a_two_megabyte_output_is_returned_whole(ana: Gateway, store: DynamoRunS
 def test_a_dead_run_is_failed_for_every_reader(ana: Gateway, store: DynamoRunStore) -> None:
     run = a_run("dead", session_id="s3")
     store.start(run, a_request())
-    DynamoEventLog(client_of(), TABLE).append(run.key, deltas(1, 3), at=SystemClock().now())
+    DynamoEventLog(Table(client_of(), TABLE)).append(run.key, deltas(1, 3), at=SystemClock().now())
     _, single = ana.get("/api/agents/echo/runs/dead")
     _, batch = ana.get("/api/agents/echo/runs/status", runIds=["dead"])
     assert (single["status"], single["errorType"]) == ("FAILED", "LEASE_EXPIRED")
@@ -88,9 +74,7 @@ def test_a_batch_of_a_hundred_is_one_read(
     assert [run["id"] for run in body] == ids.split(",")
 
 
-def test_what_is_not_the_callers_is_absent(
-    ana: Gateway, handler: Handler, store: DynamoRunStore
-) -> None:
+def test_what_is_not_the_callers_is_absent(ana: Gateway, store: DynamoRunStore) -> None:
     store.start(alive("mine", session_id="s5"), a_request())
     store.start(alive("bobs", session_id="s6", user_id="bob"), a_request())
     store.start(alive("theirs", session_id="s7", org_id="umbrella"), a_request())
@@ -98,13 +82,6 @@ def test_what_is_not_the_callers_is_absent(
     asked = ["mine,bobs,theirs", "analysts,nothing", "a#b", "mine"]
     _, body = ana.get("/api/agents/echo/runs/status", runIds=asked)
     assert [run["id"] for run in body] == ["mine"]
-    for run_id in ("bobs", "theirs", "analysts", "nothing", "a%23b"):
-        status, problem = ana.get(f"/api/agents/echo/runs/{run_id}")
-        assert status == 404
-        assert problem["type"] == "urn:problem-type:resource-not-found"
-    admin = Gateway(handler, userId="root", roles="admin")
-    assert admin.get("/api/agents/echo/runs/bobs")[0] == 200
-    assert admin.get("/api/agents/echo/runs/theirs")[0] == 404
 
 
 def test_a_summary_leaves_the_texts_out(ana: Gateway, store: DynamoRunStore) -> None:
@@ -129,35 +106,15 @@ def test_cancelling_leaves_a_mark_for_the_executor_and_may_be_repeated(
     assert store.get_state(run.key).status == "COMPLETED"
 
 
-def test_cancelling_needs_a_visible_run_and_the_scope(
-    ana: Gateway, handler: Handler, store: DynamoRunStore
-) -> None:
+def test_cancelling_needs_the_scope(ana: Gateway, store: DynamoRunStore) -> None:
     store.start(alive("kept", session_id="s11"), a_request())
-    path = "/api/agents/echo/runs/kept"
-    assert ana.send("DELETE", path)[0] == 403
-    bob = Gateway(handler, userId="bob", scope="runs:read runs:write")
-    assert bob.send("DELETE", path)[0] == 404
-    assert bob.send("DELETE", "/api/agents/echo/runs/nothing")[0] == 404
+    assert ana.send("DELETE", "/api/agents/echo/runs/kept")[0] == 403
     assert not store.get_state(alive("kept").key).cancel_requested
 
 
 @pytest.mark.parametrize("values", [[""], [",,"], ["", ","]])
 def test_a_batch_of_nothing_is_empty(ana: Gateway, values: list[str]) -> None:
     assert ana.get("/api/agents/echo/runs/status", runIds=values) == (200, [])
-
-
-def test_a_batch_of_101_is_refused_with_the_number(ana: Gateway) -> None:
-    ids = ",".join(str(number) for number in range(101))
-    status, problem = ana.get("/api/agents/echo/runs/status", runIds=[ids])
-    assert status == 400
-    assert "101" in problem["detail"]
-    assert problem["invalidParams"][0]["name"] == "runIds"
-
-
-def test_a_batch_without_ids_is_refused(ana: Gateway) -> None:
-    status, problem = ana.get("/api/agents/echo/runs/status")
-    assert status == 400
-    assert problem["invalidParams"][0]["name"] == "runIds"
 
 
 def test_agents_are_listed_without_loading_the_engine(ana: Gateway) -> None:

@@ -1,22 +1,13 @@
 """The stream function: its routes on real parts, a table in this process excepted."""
 
 import json
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.integration.conftest import Bearer, event_file
+from tests.integration.conftest import AppModule, Bearer, event_file
 from tests.sse_blocks import blocks
-
-AppModule = Callable[[str], ModuleType]
-
-
-@pytest.fixture(scope="module")
-def client(app_module: AppModule) -> TestClient:
-    return TestClient(app_module("stream").app, raise_server_exceptions=False)
 
 
 def frames(text: str) -> list[dict[str, Any]]:
@@ -31,8 +22,8 @@ def types_of(text: str) -> list[str]:
     return [frame["event"] for frame in frames(text)]
 
 
-def test_a_stream_has_the_headers_of_one(client: TestClient, bearer: Bearer) -> None:
-    answer = client.post("/api/agents/echo/runs/stream", json={"message": "hi"}, headers=bearer())
+def test_a_stream_has_the_headers_of_one(stream: TestClient, bearer: Bearer) -> None:
+    answer = stream.post("/api/agents/echo/runs/stream", json={"message": "hi"}, headers=bearer())
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache, no-transform"
@@ -45,9 +36,9 @@ def test_a_stream_has_the_headers_of_one(client: TestClient, bearer: Bearer) -> 
     }
 
 
-def test_a_stream_goes_from_start_to_stop(client: TestClient, bearer: Bearer) -> None:
+def test_a_stream_goes_from_start_to_stop(stream: TestClient, bearer: Bearer) -> None:
     body = {"message": "What is 17 * 23?"}
-    answer = client.post("/api/agents/analyst/runs/stream", json=body, headers=bearer())
+    answer = stream.post("/api/agents/analyst/runs/stream", json=body, headers=bearer())
     types = types_of(answer.text)
     assert types[0] == "START"
     assert types[-2:] == ["METRICS", "STOP"]
@@ -57,24 +48,9 @@ def test_a_stream_goes_from_start_to_stop(client: TestClient, bearer: Bearer) ->
     assert ids == [f"id: {number}" for number in range(1, len(types) + 1)]
 
 
-def test_a_text_comes_back_byte_for_byte(client: TestClient, bearer: Bearer) -> None:
-    message = "naïve 🧑‍🚀 \r\nnew\n\nline\u2028sep\u2029 \u0085 \u0000 end\t "
-    answer = client.post(
-        "/api/agents/echo/runs/stream", json={"message": message}, headers=bearer()
-    )
-    deltas = [f["data"] for f in frames(answer.text) if f["event"] == "CONTENT_DELTA"]
-    assert "".join(deltas) == message
-
-
-def test_a_thousand_deltas_are_a_thousand_frames(client: TestClient, bearer: Bearer) -> None:
-    body = {"message": "/emit 1000"}
-    answer = client.post("/api/agents/echo/runs/stream", json=body, headers=bearer())
-    assert types_of(answer.text).count("CONTENT_DELTA") == 1000
-
-
-def test_the_same_run_is_answered_once(client: TestClient, bearer: Bearer) -> None:
+def test_the_same_run_is_answered_once(stream: TestClient, bearer: Bearer) -> None:
     body = {"message": "What is 17 * 23?"}
-    answer = client.post("/api/agents/analyst/runs", json=body, headers=bearer())
+    answer = stream.post("/api/agents/analyst/runs", json=body, headers=bearer())
     result = answer.json()
     assert answer.status_code == 200
     assert result["status"] == "COMPLETED"
@@ -84,60 +60,52 @@ def test_the_same_run_is_answered_once(client: TestClient, bearer: Bearer) -> No
     assert result["reasoningSteps"]
 
 
-def test_a_run_that_failed_is_a_bad_gateway_with_its_id(client: TestClient, bearer: Bearer) -> None:
-    answer = client.post("/api/agents/echo/runs", json={"message": "/fail"}, headers=bearer())
+def test_a_run_that_failed_is_a_bad_gateway_with_its_id(stream: TestClient, bearer: Bearer) -> None:
+    answer = stream.post("/api/agents/echo/runs", json={"message": "/fail"}, headers=bearer())
     assert answer.status_code == 502
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == "urn:problem-type:run-failed"
     assert answer.json()["runId"]
 
 
-def test_a_stream_that_failed_ends_in_error(client: TestClient, bearer: Bearer) -> None:
+def test_a_stream_that_failed_ends_in_error(stream: TestClient, bearer: Bearer) -> None:
     body = {"message": "/fail"}
-    answer = client.post("/api/agents/echo/runs/stream", json=body, headers=bearer())
+    answer = stream.post("/api/agents/echo/runs/stream", json=body, headers=bearer())
     assert answer.status_code == 200
     assert types_of(answer.text)[-2:] == ["METRICS", "ERROR"]
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "application/json", "text/event-stream;q=0"])
-def test_a_continuation_is_one_answer(client: TestClient, bearer: Bearer, accept: str) -> None:
-    answer = decided(client, bearer() | {"Accept": accept})
+def test_a_continuation_is_one_answer(stream: TestClient, bearer: Bearer, accept: str) -> None:
+    answer = decided(stream, bearer() | {"Accept": accept})
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["status"] == "COMPLETED"
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/json, Text/Event-Stream"])
 def test_a_continuation_is_streamed_on_request(
-    client: TestClient, bearer: Bearer, accept: str
+    stream: TestClient, bearer: Bearer, accept: str
 ) -> None:
-    answer = decided(client, bearer() | {"Accept": accept})
+    answer = decided(stream, bearer() | {"Accept": accept})
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     types = types_of(answer.text)
     assert (types[0], types[-1]) == ("START", "STOP")
     assert len(list(blocks(answer.content))) == len(types)
 
 
-def decided(client: TestClient, headers: dict[str, str]) -> Any:
+def decided(stream: TestClient, headers: dict[str, str]) -> Any:
     """Start a run that pauses, and continue it."""
     runs = "/api/agents/finance_agent/runs"
-    paused = client.post(runs, json={"message": "Buy 10 shares of AMZN"}, headers=headers).json()
+    paused = stream.post(runs, json={"message": "Buy 10 shares of AMZN"}, headers=headers).json()
     assert paused["status"] == "PAUSED"
     path = f"{runs}/{paused['runId']}/continue"
-    return client.post(path, json={"action": "REJECT"}, headers=headers)
+    return stream.post(path, json={"action": "REJECT"}, headers=headers)
 
 
 MALFORMED: dict[str, tuple[bytes, list[str]]] = {
     "not JSON": (b"{", ["body"]),
-    "empty": (b"", ["body"]),
-    "not an object": (b"[]", ["body"]),
     "no message": (b"{}", ["message"]),
     "empty message": (b'{"message":""}', ["message"]),
-    "blank message": (b'{"message":" \\n\\t"}', ["message"]),
-    "message too long": (b'{"message":"' + b"x" * 100_001 + b'"}', ["message"]),
-    "message of another type": (b'{"message":7}', ["message"]),
-    "lone surrogate": (b'{"message":"\\ud800 "}', ["body"]),
-    "not UTF-8": (b'{"message":"\xff"}', ["body"]),
-    "session no UUID": (b'{"message":"m","sessionId":"x"}', ["sessionId"]),
     "too hot": (b'{"message":"m","options":{"temperature":2.1}}', ["options.temperature"]),
     "no tokens": (b'{"message":"m","options":{"maxTokens":0}}', ["options.maxTokens"]),
     "unknown model": (b'{"message":"m","options":{"model":"x"}}', ["options.model"]),
@@ -146,10 +114,10 @@ MALFORMED: dict[str, tuple[bytes, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", list(MALFORMED))
-def test_a_malformed_body_is_refused_by_name(client: TestClient, bearer: Bearer, name: str) -> None:
+def test_a_malformed_body_is_refused_by_name(stream: TestClient, bearer: Bearer, name: str) -> None:
     content, fields = MALFORMED[name]
     headers = bearer() | {"Content-Type": "application/json"}
-    answer = client.post("/api/agents/echo/runs/stream", content=content, headers=headers)
+    answer = stream.post("/api/agents/echo/runs/stream", content=content, headers=headers)
     assert (answer.status_code, answer.json()["status"]) == (400, 400)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == "urn:problem-type:invalid-request"
@@ -157,31 +125,33 @@ def test_a_malformed_body_is_refused_by_name(client: TestClient, bearer: Bearer,
     assert [param["name"] for param in answer.json()["invalidParams"]] == fields
 
 
-def test_unknown_fields_are_ignored_and_old_names_taken(client: TestClient, bearer: Bearer) -> None:
+def test_unknown_fields_are_ignored_and_old_names_taken(stream: TestClient, bearer: Bearer) -> None:
     session = "5f0a4c3e-8f3e-4d61-9d0c-2f1a7c9f0b11"
     body = {"message": "m", "session_id": session, "user_id": "ana", "org_id": "acme", "x": 1}
-    answer = client.post("/api/agents/echo/runs/stream", json=body, headers=bearer())
+    answer = stream.post("/api/agents/echo/runs/stream", json=body, headers=bearer())
     assert answer.headers["x-session-id"] == session
 
 
-@pytest.mark.parametrize("path", ["/api/agents/echo/runs/stream", "/api/agents/echo/runs"])
-def test_without_a_token_nothing_is_looked_at(client: TestClient, path: str) -> None:
-    answer = client.post(path, content=b"{")
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/stream"), ("POST", ""), ("GET", "/nothing/stream")]
+)
+def test_without_a_token_nothing_is_looked_at(stream: TestClient, method: str, path: str) -> None:
+    answer = stream.request(method, f"/api/agents/echo/runs{path}", content=b"{")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.json()["type"] == "urn:problem-type:unauthorized"
 
 
-def test_two_authorization_headers_are_one_too_many(client: TestClient, bearer: Bearer) -> None:
+def test_two_authorization_headers_are_one_too_many(stream: TestClient, bearer: Bearer) -> None:
     header = ("Authorization", bearer()["Authorization"])
-    answer = client.post(
+    answer = stream.post(
         "/api/agents/echo/runs/stream", json={"message": "m"}, headers=[header, header]
     )
     assert answer.status_code == 401
 
 
-def test_a_reader_may_not_start_runs(client: TestClient, bearer: Bearer) -> None:
-    answer = client.post(
+def test_a_reader_may_not_start_runs(stream: TestClient, bearer: Bearer) -> None:
+    answer = stream.post(
         "/api/agents/echo/runs/stream",
         json={"message": "m"},
         headers=bearer(scope="runs:read", roles=[]),
@@ -189,8 +159,8 @@ def test_a_reader_may_not_start_runs(client: TestClient, bearer: Bearer) -> None
     assert answer.status_code == 403
 
 
-def test_an_unknown_agent_is_refused_before_any_byte(client: TestClient, bearer: Bearer) -> None:
-    answer = client.post("/api/agents/nobody/runs/stream", json={"message": "m"}, headers=bearer())
+def test_an_unknown_agent_is_refused_before_any_byte(stream: TestClient, bearer: Bearer) -> None:
+    answer = stream.post("/api/agents/nobody/runs/stream", json={"message": "m"}, headers=bearer())
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:problem-type:resource-not-found"
     assert "x-run-id" not in answer.headers
@@ -206,35 +176,23 @@ def test_an_unknown_agent_is_refused_before_any_byte(client: TestClient, bearer:
     ],
 )
 def test_other_paths_and_methods_are_problems(
-    client: TestClient, bearer: Bearer, method: str, path: str, status: int
+    stream: TestClient, bearer: Bearer, method: str, path: str, status: int
 ) -> None:
-    answer = client.request(method, path, headers=bearer())
+    answer = stream.request(method, path, headers=bearer())
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_another_content_type_is_refused(client: TestClient, bearer: Bearer) -> None:
-    answer = client.post("/api/agents/echo/runs/stream", content=b"{}", headers=bearer())
-    assert answer.status_code == 415
-
-
-def test_a_body_over_the_limit_is_refused(client: TestClient, bearer: Bearer) -> None:
-    headers = bearer() | {"Content-Type": "application/json"}
-    content = b'{"message":"m","x":"' + b"x" * (6 * 1024 * 1024) + b'"}'
-    answer = client.post("/api/agents/echo/runs/stream", content=content, headers=headers)
-    assert answer.status_code == 413
-
-
 def test_scripts_of_the_named_origin_may_read_answers_and_errors(
-    client: TestClient, bearer: Bearer
+    stream: TestClient, bearer: Bearer
 ) -> None:
     origin = {"Origin": "https://app.example"}
     for headers in (bearer() | origin, origin):
-        answer = client.post("/api/agents/echo/runs", json={"message": "m"}, headers=headers)
+        answer = stream.post("/api/agents/echo/runs", json={"message": "m"}, headers=headers)
         assert answer.headers["access-control-allow-origin"] == "https://app.example"
         assert "X-Run-Id" in answer.headers["access-control-expose-headers"]
     elsewhere = bearer() | {"Origin": "https://evil.example"}
-    answer = client.post("/api/agents/echo/runs", json={"message": "m"}, headers=elsewhere)
+    answer = stream.post("/api/agents/echo/runs", json={"message": "m"}, headers=elsewhere)
     assert "access-control-allow-origin" not in answer.headers
 
 

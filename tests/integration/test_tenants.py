@@ -12,8 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from agentrun.adapters.tokens.verifier import MAX_TOKEN_BYTES
-from agentrun.http.bearer import verified_by_gateway
-from agentrun.http.lambda_refusal import RefusedTokenError
+from agentrun.http.bearer import RefusedTokenError, verified_by_gateway
 from agentrun.settings import Settings
 from tests.contract.test_token_verifier import KEYS, claims, raw_token, token
 from tests.integration.conftest import deployment

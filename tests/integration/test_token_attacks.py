@@ -27,8 +27,9 @@ from agentrun_local.doors.rest_api import RestApiDoor
 from agentrun_local.functions.invocation import FunctionError, Invocation
 from agentrun_local.template.resources import read_stack
 from tests.contract.test_token_verifier import JWKS, REFUSED, signed_by_a_stranger, token
+from tests.http_server import send
 from tests.integration.conftest import ENVIRONMENT
-from tests.issuer_server import Issuer, running_issuer, send
+from tests.issuer_server import Issuer, running_issuer
 from tests.translated_template import ROOT
 from tests.unit.agentrun_local.doors.fake_doors import InProcessFunction, client_of, fill, prelude
 

@@ -3,7 +3,6 @@
 import json
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from tests.http_server import served
 
 CHUNK_BYTES = 65_536
 TIMEOUT_S = 60
@@ -190,7 +191,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
     proxy: Proxy
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -202,13 +202,7 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def running(proxy: Proxy) -> Iterator[Proxy]:
     """Serve on a free port of this machine until the context is left."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.proxy = proxy
-        proxy.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            server.shutdown()
-            thread.join()
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.proxy = proxy
+    with served(server) as proxy.url:
+        yield proxy

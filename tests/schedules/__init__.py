@@ -1,1 +1,1 @@
-"""Every interleaving of the store calls of two or three actors, and what has to hold after each."""
+"""Play every interleaving of the store calls of two or three actors, and check promises."""

@@ -1,4 +1,4 @@
-"""Try more schedules than the tests do, and print how many there were."""
+"""Play more schedules than the tests do, and print how many there were."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""What processes do: start and continue runs, execute them, read, cancel, delete."""
+"""Actors: start and continue runs, execute them, read, cancel, delete."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -21,10 +21,9 @@ from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.follow import attach
 from agentrun.service.reading.runs import cancel_run, get_run, get_runs
 from agentrun.service.reading.sessions import delete_session
+from agentrun.service.starting.admission import slot_at
 from agentrun.service.starting.continue_run import paused_run
-from agentrun.service.starting.pending_execution import PendingExecution
-from agentrun.service.starting.slots import slot_at
-from agentrun.service.starting.start_run import Idempotency
+from agentrun.service.starting.start_run import Idempotency, PendingExecution
 from tests.fakes.engine_outputs import EngineOutput, say_all
 from tests.rig import ANA, ECHO
 from tests.runs import SESSION, a_request
@@ -40,7 +39,7 @@ PAUSE = TurnPaused(pending=(CALL,), state="the engine's own")
 TOOL = object()
 """In a script: a tool has its effect."""
 REST_S = 3.0
-"""In a script: the model thinks for as long as brings a heartbeat about."""
+"""In a script: the model thinks long enough for a heartbeat."""
 LONGEST_LOOK_S = 0.6
 
 
@@ -49,7 +48,7 @@ def nothing() -> None:
 
 
 class ActingEngine:
-    """The port `AgentEngine`: says texts, rests for seconds, and lets tools have their effects."""
+    """The port `AgentEngine`: says texts, rests for seconds, and runs tools."""
 
     def __init__(self, process: Process, script: Sequence[Any]) -> None:
         self._process = process
@@ -133,7 +132,7 @@ def executes(
     *,
     patience_s: float | None = None,
 ) -> Act:
-    """Execute a run that is stored already; after `patience_s` of its own time it dies."""
+    """Execute a run that is already stored; die after `patience_s` of its own time."""
     process = scene.process(name)
     task = AgentTask(
         run_id=run.id,
@@ -160,7 +159,7 @@ def executes(
 
 
 def continues(scene: Scene, name: str, run_id: str, script: Sequence[Any]) -> Act:
-    """Approve what a run waits for, and execute it to its end."""
+    """Approve what a run waits for, and execute the run to its end."""
     process = scene.process(name)
 
     async def act() -> None:
@@ -179,7 +178,7 @@ def continues(scene: Scene, name: str, run_id: str, script: Sequence[Any]) -> Ac
 
 
 def reads(scene: Scene, name: str, run_id: str, *, times: int = 1) -> Act:
-    """Poll one run; whoever finds it dead declares it so."""
+    """Poll one run, and declare it dead if it is."""
     process = scene.process(name)
 
     def act() -> None:
@@ -208,7 +207,7 @@ def reads_batch(scene: Scene, name: str, run_ids: Sequence[str]) -> Act:
 
 
 def replays(scene: Scene, name: str, run_id: str, *, cursor: int = 0) -> Act:
-    """Attach to a run after a cursor, and stay for as long as a look or two take."""
+    """Attach to a run after a cursor, and stay for one or two looks."""
     process = scene.process(name)
 
     async def act() -> None:
@@ -265,7 +264,7 @@ def deletes(scene: Scene, name: str) -> Act:
 
 
 def sweeps(scene: Scene, times: int = 1) -> Act:
-    """Delete what has outlived its `ttl`, as DynamoDB does at some time or other."""
+    """Delete what has outlived its `ttl`, as DynamoDB eventually does."""
 
     def act() -> None:
         for _ in range(times):
@@ -276,7 +275,7 @@ def sweeps(scene: Scene, times: int = 1) -> Act:
 
 
 def passes(scene: Scene, *seconds: float) -> Act:
-    """Let time pass, a jump at a step."""
+    """Let time pass, one jump per step."""
 
     def act() -> None:
         for jump_s in seconds:

@@ -1,4 +1,4 @@
-"""Calls and their results in a few words, for people who read a schedule."""
+"""Describe calls and their results in a few words, for readers of a schedule."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from tests.fakes.faults import OPERATIONS
 
 
 def port_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Name a call of a port, with what of its arguments tells it from others."""
+    """Name a call of a port, with the arguments that distinguish it."""
     return " ".join([name, *filter(None, map(_argument, (*args, *kwargs.values())))])
 
 
@@ -32,7 +32,7 @@ def _events(value: object) -> str:
 
 
 def port_result(value: object) -> str:
-    """Tell what a port has answered."""
+    """Describe what a port returned."""
     if isinstance(value, AgentRun):
         flag = " cancel!" if value.cancel_requested else ""
         return f"{value.id} {value.status} v{value.version}{flag}"
@@ -46,7 +46,7 @@ def port_result(value: object) -> str:
 
 
 def request(operation: str, params: Mapping[str, Any]) -> str:
-    """Name a request to DynamoDB by what the project wants with it."""
+    """Name a request to DynamoDB by its purpose."""
     purpose = next(
         (name for name, matches in OPERATIONS.items() if matches(operation, params)), None
     )
@@ -66,7 +66,7 @@ def _where(params: Mapping[str, Any]) -> str:
 
 
 def reply(status: int, body: Mapping[str, Any]) -> str:
-    """Tell what DynamoDB has answered."""
+    """Describe what DynamoDB returned."""
     if status != 200:
         return str(body.get("Error", {}).get("Code", status))
     item = body.get("Item") or body.get("Attributes")

@@ -1,4 +1,4 @@
-"""Says after the tests how many schedules there were."""
+"""Print after the tests how many schedules there were."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def dynamo() -> Iterator[DynamoStores]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print a line for each scenario, also where the tests ran in several processes."""
+    """Print a line per scenario, also if the tests ran in several processes."""
     reports = [
         report for result in ("passed", "failed") for report in terminalreporter.getreports(result)
     ]

@@ -1,4 +1,4 @@
-"""All schedules of a scenario, one after another, each from its beginning."""
+"""Play all schedules of a scenario, each from its beginning."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ Actors = Mapping[str, Callable[[], None]]
 
 @dataclass
 class Played:
-    """One schedule and what it broke."""
+    """One schedule and the promises that it broke."""
 
     stage: Stage
     broken: list[str]
@@ -49,7 +49,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much of the schedules is tried."""
+    """How many schedules are played."""
 
     switches: int | None = None
     faults: int = 1
@@ -58,9 +58,9 @@ class Bounds:
 
 def schedules(first: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], list[Choice]]]:
     """
-    Yield schedules depth first; the caller fills in the choices that playing each has met.
+    Yield schedules depth first; the caller fills in the choices that each one met.
 
-    A schedule is as long as its last choice that is not the first possible one.
+    A schedule ends with its last choice other than the first possible one.
     """
     schedule = first
     while True:
@@ -84,10 +84,10 @@ def explore(
     Play all schedules within the bounds.
 
     Args:
-        name: What the report calls them.
-        play: Sets everything up anew, plays it on the stage, and tells which promises it broke.
+        name: Name in the report.
+        play: Set everything up anew, play it on the stage, and return the broken promises.
         faults: What may happen to calls.
-        bounds: How much is tried.
+        bounds: How many schedules are played.
     """
     report = Report(name, bounds.switches)
     # Thousands of runs that are fenced off, each with its warning.

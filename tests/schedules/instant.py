@@ -1,4 +1,4 @@
-"""Event loops in which nobody waits: timers fire at once, and threads are the caller's own."""
+"""Event loops without waiting: timers fire at once, and threads are the caller's own."""
 
 import asyncio
 import selectors
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class InPlace(Executor):
-    """Threads that are none: a call that blocks holds up all of its process."""
+    """An executor without threads: a blocking call holds up its whole process."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
@@ -23,7 +23,7 @@ class InPlace(Executor):
 
 
 class _Selector(selectors.SelectSelector):
-    """A selector that passes the time instead of waiting."""
+    """A selector that advances the time instead of waiting."""
 
     passed_s = 0.0
 
@@ -36,12 +36,12 @@ class _Selector(selectors.SelectSelector):
 
 
 class InstantLoop(asyncio.SelectorEventLoop):
-    """A loop with a time of its own, in which the next timer is always due."""
+    """A loop with its own time, in which the next timer is always due."""
 
     def __init__(self) -> None:
         self._clock = _Selector()
         super().__init__(self._clock)
-        # What a dead process leaves behind is nobody's.
+        # Ignore errors that a dead process leaves behind.
         self.set_exception_handler(lambda _loop, _context: None)
 
     def time(self) -> float:

@@ -1,4 +1,4 @@
-"""Ends meet readers who take their runs for dead, deletions and the expiry of items."""
+"""Ends meet readers that take their runs for dead, deletions and expiring items."""
 
 from agentrun.domain.runs import RunStatus
 from tests.runs import deltas

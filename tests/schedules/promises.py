@@ -1,4 +1,4 @@
-"""What has to hold after every schedule, by name."""
+"""Named promises that have to hold after every schedule."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,12 @@ from itertools import pairwise
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import NotFoundError
 from agentrun.domain.events import EventType, RecordedEvent
-from agentrun.domain.runs import (
-    LEASE_DURATION,
-    LEASE_EXPIRED,
-    LEASE_EXPIRED_ID_GAP,
-    AgentRun,
-    RunStatus,
-)
-from agentrun.service.reading.follow import ENDS, EVENTS_KEPT
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED, LEASE_EXPIRED_ID_GAP
+from agentrun.service.reading.follow import EVENTS_KEPT
+from agentrun.service.reading.replay import ENDS
 from agentrun.service.reading.runs import get_run
-from agentrun.service.starting.session_queue import store_or_queue
+from agentrun.service.starting.admission import store_or_queue
 from tests.rig import ANA
 from tests.runs import AT, SESSION, a_request, a_run
 from tests.schedules.actors import replays
@@ -25,7 +21,7 @@ from tests.schedules.scene import BEGINNINGS, Happened, Heard, Scene, content_of
 from tests.schedules.stage import Stage, Step
 
 LETS_ACT = BEGINNINGS | {"heartbeat"}
-"""Writes by which an executor learns that it may go on, or that it may not."""
+"""Writes from which an executor learns whether it may go on."""
 SAYS = {
     EventType.STOP: RunStatus.COMPLETED,
     EventType.ERROR: RunStatus.FAILED,
@@ -35,7 +31,7 @@ SAYS = {
 
 @dataclass
 class Aftermath:
-    """How everything is once all actors have come to their ends and every lease has lapsed."""
+    """The state once all actors have finished and every lease has lapsed."""
 
     scene: Scene
     runs: Mapping[str, AgentRun | None]
@@ -63,7 +59,7 @@ def aftermath(
 def _final(scene: Scene, run_id: str) -> AgentRun | None:
     ports = scene.process("judge").runs
     try:
-        # Twice: a continuation that never began is PAUSED again, and then perhaps CANCELLED.
+        # Twice, because a continuation that never began is PAUSED again, then perhaps CANCELLED.
         for _ in range(2):
             run = get_run(ANA, "echo", run_id, ports=ports)
     except NotFoundError:
@@ -78,7 +74,7 @@ def _replay(scene: Scene, run_id: str) -> Heard | None:
 
 
 def broken(after: Aftermath) -> list[str]:
-    """Tell which promises do not hold, each as its name and what breaks it."""
+    """Return the broken promises, each as its name and what broke it."""
     found = [f"{name}: {problem}" for name, check in PROMISES.items() for problem in check(after)]
     unforeseen = [f"{who} {type(error).__name__}: {error}" for who, error in after.errors]
     return found + [f"no error is unforeseen: {problem}" for problem in unforeseen]
@@ -91,7 +87,7 @@ def _of(after: Aftermath, what: str, run_id: str | None = None) -> Iterator[tupl
 
 
 def told_ends_last(after: Aftermath) -> Iterator[str]:
-    """Whatever end any reader was told is the run's, in every later read, with its output."""
+    """Every later read returns the end that any reader was told, with its output."""
     deletions = [place for place, _ in _of(after, "deleted")]
     for place, one in _of(after, "told"):
         final, told = after.runs.get(one.run_id), one.run
@@ -118,7 +114,7 @@ def _brief(run: AgentRun) -> str:
 
 
 def outputs_fit(after: Aftermath) -> Iterator[str]:
-    """A state and its output come from one moment."""
+    """A state and its output are of the same moment."""
     for _, one in _of(after, "told"):
         if one.run and one.run.status in after.outputs:
             expected = after.outputs[one.run.status]
@@ -137,7 +133,7 @@ def effects_are_the_holders(after: Aftermath) -> Iterator[str]:
 
 
 def begun_is_there(after: Aftermath) -> Iterator[str]:
-    """A write that lets a run begin to act leaves it under way by whoever has made the write."""
+    """A write that lets a run begin to act leaves it under way under the writer."""
     for _, one in _of(after, "wrote"):
         if one.call in BEGINNINGS:
             run = one.run
@@ -147,7 +143,7 @@ def begun_is_there(after: Aftermath) -> Iterator[str]:
 
 
 def leases_are_whole(after: Aftermath) -> Iterator[str]:
-    """A lease begins with the write that makes it."""
+    """A lease begins with the write that creates it."""
     for write, left_s in after.scene.leases:
         if left_s < LEASE_DURATION.total_seconds():
             yield f"{write} makes a lease of {left_s:g} s"
@@ -166,7 +162,7 @@ def cancels_hold(after: Aftermath) -> Iterator[str]:
                 informed.add(other.actor)
             if other.what == "acted" and other.actor in informed:
                 yield f"{other.actor} acted although it could know of the cancel"
-            # Whoever has written nothing since could not know: its end had been decided.
+            # An executor that has written nothing since could not know; its end was decided.
             is_decided |= other.call == "finish" and other.actor not in informed
         final = after.runs.get(one.run_id)
         if final is None or final.status is RunStatus.CANCELLED:
@@ -203,7 +199,7 @@ def sessions_are_usable(after: Aftermath) -> Iterator[str]:
 
 
 def deletions_hold(after: Aftermath) -> Iterator[str]:
-    """Nothing is readable after an acknowledged deletion, and whatever is left expires."""
+    """Nothing is readable after an acknowledged deletion, and everything left expires."""
     items = after.scene.stores.items()
     owned = {item["pk"]["S"] for item in items if item["sk"]["S"] == "RUN"}
     for item in items:
@@ -225,14 +221,14 @@ def deletions_hold(after: Aftermath) -> Iterator[str]:
 
 
 def one_runs_at_a_time(after: Aftermath) -> Iterator[str]:
-    """Whoever acts in a session holds its lock; so no two do."""
+    """A run that acts in a session holds its lock, so no two act at once."""
     for _, one in _of(after, "acted"):
         if one.run is not None and one.call != one.run_id:
             yield f"{one.actor} acted while {one.call} held the session"
 
 
 def ids_mean_one_thing(after: Aftermath) -> Iterator[str]:
-    """No event id has two meanings, whoever is told it."""
+    """No event id has two meanings for any reader."""
     for run_id, heard in after.replays.items():
         meanings: dict[int, str] = {}
         streams = [one for one in after.scene.heard if one.run_id == run_id]
@@ -244,7 +240,7 @@ def ids_mean_one_thing(after: Aftermath) -> Iterator[str]:
 
 
 def streams_have_no_holes(after: Aftermath) -> Iterator[str]:
-    """A stream goes on from its cursor without a gap, but for the end of a lapsed lease."""
+    """A stream continues from its cursor without a gap, except at the end of a lapsed lease."""
     for heard in [*after.scene.heard, *filter(None, after.replays.values())]:
         run = after.runs.get(heard.run_id)
         ids = [heard.cursor, *(event.id for event in heard.events)]
@@ -255,7 +251,7 @@ def streams_have_no_holes(after: Aftermath) -> Iterator[str]:
 
 
 def replays_are_whole(after: Aftermath) -> Iterator[str]:
-    """A replay ends as the run did, and has all that anybody was told."""
+    """A replay ends as the run did, and has everything that any reader was told."""
     for run_id, run in after.runs.items():
         heard = after.replays[run_id]
         if run is None or not (run.status.is_terminal or run.status is RunStatus.PAUSED):
@@ -281,7 +277,7 @@ def _missing(after: Aftermath, run: AgentRun, replayed: list[RecordedEvent]) -> 
         if stream.run_id != run.id:
             continue
         lost = [event for event in stream.events if event.id not in ids]
-        # What a dead process had said and not stored is gone with it; an end never is.
+        # Events that a dead process had sent but not stored are lost; an end never is.
         if run.error_type == LEASE_EXPIRED:
             lost = [event for event in lost if event.event.event in ENDS]
         if lost:

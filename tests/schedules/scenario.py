@@ -1,4 +1,4 @@
-"""A scenario: actors that meet, after something has happened, along every schedule."""
+"""A scenario: actors that meet after something has happened, in every schedule."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ ALL = Bounds()
 @dataclass(frozen=True)
 class Scenario:
     """
-    Actors that meet, after something has happened.
+    Actors that meet after something has happened.
 
     `runs` are those that are looked at in the end, `outputs` what a reader of the whole run has to
     be told beside a status.
@@ -72,7 +72,7 @@ def refusing(actor: str, *calls: str) -> Faults:
 
 
 def under_way(scene: Scene, executor: str = "executor", run_id: str = RUN) -> AgentRun:
-    """Start a run that somebody is about to execute."""
+    """Start a run that is about to be executed."""
     lease = Lease(executor=f"{executor}-0", until=scene.clock.now() + LEASE_DURATION)
     run = a_run(run_id, lease=lease)
     scene.store.start(run, a_request())

@@ -1,4 +1,4 @@
-"""Who meets whom: the pairs and triples whose schedules are tried."""
+"""The pairs and triples of actors whose schedules are played."""
 
 from tests.schedules.of_ends import ENDS
 from tests.schedules.of_locks import LOCKS

@@ -1,4 +1,4 @@
-"""One fresh set of stores with a clock, the processes that use them, and what was seen of them."""
+"""Fresh stores with a clock, the processes that use them, and what was observed."""
 
 import copy
 import json
@@ -18,6 +18,7 @@ from moto.dynamodb.models import dynamodb_backends
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import NotFoundError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.ports import AgentEngine, ConversationStore, EventLog, RunStore
@@ -26,8 +27,8 @@ from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.slots import RunSlots
+from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.start_run import LaunchPorts
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_quota import InMemoryRunQuota
@@ -49,7 +50,7 @@ BEGINNINGS = frozenset({"start", "resume", "begin_continuation", "begin_queued"}
 
 @dataclass(frozen=True)
 class Happened:
-    """One thing that happened, in the order of all: what, by whom, to which run."""
+    """One event of the scene, in order: what happened, by which actor, to which run."""
 
     what: Literal["wrote", "acted", "told", "cancelled", "deleted", "refused", "began"]
     actor: str
@@ -61,7 +62,7 @@ class Happened:
 
 @dataclass
 class Heard:
-    """A stream, as far as its reader got it; `cursor` is where it began."""
+    """A stream, as far as its reader received it; `cursor` is where it began."""
 
     actor: str
     run_id: str
@@ -71,7 +72,7 @@ class Heard:
 
 
 class Stores(Protocol):
-    """Where a scene is set: the ports, and how they are emptied."""
+    """The ports of a scene, and how to empty them."""
 
     granularity: str
 
@@ -82,15 +83,15 @@ class Stores(Protocol):
     def steps_are_calls(self) -> bool: ...
 
     def items(self) -> list[Mapping[str, Any]]:
-        """Return all items, if there are items."""
+        """Return all items, if the stores have items."""
         ...
 
     def expire(self, now_s: float) -> None:
-        """Delete what has outlived its `ttl`, if there is such a thing."""
+        """Delete what has outlived its `ttl`, if the stores have one."""
         ...
 
     def remembered(self, name: str, build: Callable[[], None]) -> None:
-        """Fill the stores, which are empty, as `build` does, or has done before."""
+        """Fill the empty stores as `build` does, or did before."""
         ...
 
 
@@ -125,7 +126,7 @@ class DynamoStores:
     def __init__(self) -> None:
         self._current: Callable[[], Stage | None] = lambda: None
         self._memories: dict[str, Any] = {}
-        # Each attempt is a step, and its fault the caller's to meet.
+        # Each attempt is a step, and the caller has to cope with its fault.
         config = Config(retries={"total_max_attempts": 1})
         self.client = boto3.client("dynamodb", region_name="eu-west-1", config=config)
         create_table(self.client)
@@ -134,9 +135,9 @@ class DynamoStores:
     def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any]:
         self._current = current
         self._table().items.clear()
-        log = DynamoEventLog(self.client, TABLE, longest_pause=RETENTION)
-        conversations = DynamoConversationStore(self.client, TABLE)
-        return DynamoRunStore(self.client, TABLE), log, conversations
+        log = DynamoEventLog(Table(self.client, TABLE), longest_pause=RETENTION)
+        conversations = DynamoConversationStore(Table(self.client, TABLE))
+        return DynamoRunStore(Table(self.client, TABLE)), log, conversations
 
     def remembered(self, name: str, build: Callable[[], None]) -> None:
         if name not in self._memories:
@@ -172,7 +173,7 @@ def dynamo_stores() -> Iterator[DynamoStores]:
 
 
 class Scene:
-    """Stores, clock and processes of one schedule, and all that was seen."""
+    """Stores, clock and processes of one schedule, and everything observed."""
 
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
@@ -200,7 +201,7 @@ class Scene:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Look at the stores without that being a step."""
+        """Look at the stores without counting it as a step."""
         stage, self._stage = self._stage, None
         try:
             yield
@@ -208,12 +209,12 @@ class Scene:
             self._stage = stage
 
     def step(self, call: str, touches: Touches = EVERYTHING) -> None:
-        """Make something a step that is no call of a store."""
+        """Make something other than a store call a step."""
         if self._stage is not None:
             self._stage.step(call, touches).result = "done"
 
     def process(self, name: str) -> "Process":
-        """Return a process of its own, in whose name runs and executors are called."""
+        """Return a new process, which names its runs and executors."""
         store, log, conversations = self._stepped
         return Process(self, name, store, log, conversations)
 
@@ -231,7 +232,7 @@ class Scene:
     def asked(
         self, actor: str, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        """Hear of a call that is about to be made; keep what lease it makes, and how long."""
+        """Note a call before it is made, with the lease that it creates and its length."""
         leases = [one for one in (*args, *kwargs.values()) if isinstance(one, Lease)]
         leases += [
             one.lease
@@ -246,14 +247,14 @@ class Scene:
             self.leases.append((f"{actor} {method}", left_s))
 
     def made(self, actor: str, method: str, args: tuple[Any, ...]) -> None:
-        """Hear of a call that has succeeded, whether or not its caller ever learns that."""
+        """Note a call that succeeded, even if its caller never learns so."""
         key = args[0].key if args and isinstance(args[0], AgentRun) else args[0] if args else None
         if isinstance(key, RunKey):
             header = self.header(key.run_id) if method in BEGINNINGS else None
             self.note("wrote", actor, key.run_id, header, call=method)
 
     def header(self, run_id: str) -> AgentRun | None:
-        """Return a run as it is, without that being a step; None where it is gone."""
+        """Return a run without counting it as a step; None if it is gone."""
         try:
             with self.looking():
                 return self.store.get_state(RunKey(tenant="acme", run_id=run_id))
@@ -291,7 +292,7 @@ class Process:
 
 
 def content_of(event: RecordedEvent) -> str:
-    """Return what an event says, whenever it was said."""
+    """Return an event's content without its time."""
     return json.dumps(event.event.model_dump(mode="json"), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Actors in threads of their own, of which exactly one runs at a time: whoever has the baton."""
+"""Run actors in threads, exactly one at a time: the one with the baton."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -9,13 +9,13 @@ from tests.schedules.touches import EVERYTHING, Touches
 
 
 class Fault(StrEnum):
-    """What becomes of a call beside its being made."""
+    """What may happen to a call."""
 
     NONE = ""
     REFUSED = "never sent"
     LOST = "reply lost"
     DIES = "process dies"
-    """The call is made; of its process nothing is ever heard again."""
+    """The call is made, and its process is never heard of again."""
 
 
 class ProcessDied(BaseException):
@@ -23,7 +23,7 @@ class ProcessDied(BaseException):
 
 
 Faults = Callable[[str, str], Sequence[Fault]]
-"""Tells what may happen to a call of an actor, by both names, beside its being made."""
+"""Return the faults that may happen to a call, by the names of actor and call."""
 
 
 def no_faults(_actor: str, _call: str) -> Sequence[Fault]:
@@ -56,7 +56,7 @@ class _Actor:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of how many possible next steps was taken."""
+    """Which of the possible next steps was taken, and how many there were."""
 
     taken: int
     of: int
@@ -66,7 +66,7 @@ class Stage:
     """
     Plays actors, one step at a time, along a schedule.
 
-    A step is a call together with all that its actor does until its next one. An actor has run up
+    A step is a call and everything that its actor does until the next call. An actor has run up
     to its first call when the schedule begins. Where the schedule is silent, whoever has made the
     last step makes the next one.
 
@@ -105,7 +105,7 @@ class Stage:
 
     @property
     def actor(self) -> str | None:
-        """Who is making a step; None for code that is no actor's."""
+        """The actor that is making a step; None for code outside of actors."""
         return self._running.name if self._running else None
 
     def play(self, actors: Mapping[str, Callable[[], None]]) -> None:
@@ -125,7 +125,7 @@ class Stage:
 
     def step(self, call: str, touches: Touches = EVERYTHING) -> Step:
         """
-        Wait for the turn to make a call that touches this.
+        Wait until this actor may make a call that touches this.
 
         Returns:
             The step, whose `fault` is to be met, and whose `result` is to be filled in.
@@ -159,7 +159,7 @@ class Stage:
             self._pass_on()
 
     def _pass_on(self, *, to_myself: _Actor | None = None) -> None:
-        """Give the baton to whoever is next, and wait for it in the end, unless that is oneself."""
+        """Pass the baton to the next actor and wait to get it back, unless this actor is next."""
         following = self._choose() if self._is_ready else None
         if following is not None and following is to_myself:
             return
@@ -173,7 +173,7 @@ class Stage:
         waiting = [actor for actor in self._actors if actor.waits_with is not None]
         options = self._options(waiting)
         if waiting and not options:
-            # Another schedule comes to the same: what is left of this one is not worth playing.
+            # Another schedule has the same effect, so the rest of this one need not be played.
             self.is_cut = True
             return waiting[0]
         if not options:
@@ -191,7 +191,7 @@ class Stage:
 
     def _fall_asleep(self, tried: Sequence[_Actor], following: _Actor) -> None:
         """
-        Keep those asleep who could as well have gone before, where they have been tried.
+        Keep actors asleep whose step could have come earlier, if that has been played.
 
         See "sleep sets" in P. Godefroid, Partial-Order Methods for the Verification of Concurrent
         Systems, 1996.

@@ -1,4 +1,4 @@
-"""Stores whose calls, or whose requests, are the steps of a schedule."""
+"""Stores whose calls or requests are the steps of a schedule."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Is told of each call of a port by an actor."""
+    """Is notified of each call of a port by an actor."""
 
     def asked(
         self, actor: str, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        """Hear of a call that is about to be made."""
+        """Note a call before it is made."""
         ...
 
     def made(self, actor: str, method: str, args: tuple[Any, ...]) -> None:
-        """Hear of a call that has succeeded, whether or not its caller ever learns that."""
+        """Note a call that succeeded, even if its caller never learns so."""
         ...
 
 
 class SteppedPort:
-    """A port each call of which is a step, or only heard of where `steps` is not set."""
+    """A port whose calls are steps, or are only reported if `steps` is not set."""
 
     def __init__(
         self, port: object, current: Callable[[], Stage | None], listener: Listener

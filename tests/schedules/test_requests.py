@@ -1,4 +1,4 @@
-"""Schedules of requests to DynamoDB, by the adapters."""
+"""Schedules of the adapters' requests to DynamoDB."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The stage and the explorer: all orders are played, none twice, and what breaks is found."""
+"""The stage and the explorer play every order once and find what breaks."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What calls read and write, to tell which of them may change places without any difference."""
+"""What calls read and write, to tell which of them commute."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ ALL = "*"
 
 @dataclass(frozen=True)
 class Touches:
-    """Names of what a step reads and writes; one that ends with a star stands for all like it."""
+    """Names of what a step reads and writes; a name that ends with a star is a prefix."""
 
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
 
     def commutes_with(self, other: "Touches") -> bool:
-        """Tell whether the two steps come to the same in either order."""
+        """Tell whether the two steps have the same effect in either order."""
         return not (
             _meet(self.writes, other.reads | other.writes) or _meet(other.writes, self.reads)
         )
@@ -67,12 +67,12 @@ _CALLS = {
 
 
 def by_call(method: str) -> Touches:
-    """Tell what a call of a port touches; of one that is not known, everything."""
+    """Return what a call of a port touches; for an unknown call, everything."""
     return _CALLS.get(method, EVERYTHING)
 
 
 def by_request(operation: str, params: Mapping[str, Any]) -> Touches:
-    """Tell what a request to DynamoDB touches."""
+    """Return what a request to DynamoDB touches."""
     if operation in _REQUESTS:
         return _REQUESTS[operation](params)
     return EVERYTHING
@@ -98,7 +98,7 @@ def _of_batch(params: Mapping[str, Any]) -> Touches:
 
 
 def _range(params: Mapping[str, Any]) -> str:
-    """Name what a query reads, or rather more."""
+    """Return what a query reads, or a superset."""
     values = params["ExpressionAttributeValues"]
     if "IndexName" in params or ":pk" not in values:
         return ALL
@@ -107,7 +107,7 @@ def _range(params: Mapping[str, Any]) -> str:
 
 
 def _shared(prefixes: list[str]) -> str:
-    """Return what all begin with, up to the first number sign."""
+    """Return the common prefix, up to the first number sign."""
     starts = {prefix.partition("#")[0] for prefix in prefixes}
     return starts.pop() if len(starts) == 1 else ""
 

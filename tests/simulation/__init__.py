@@ -1,1 +1,1 @@
-"""A simulation of the real services under virtual time, with whatever may go wrong around them."""
+"""Simulate the real services under virtual time, with faults all around them."""

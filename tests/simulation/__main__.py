@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: many examples, one after the other, or one by its seed."""
+"""`python -m tests.simulation`: play many examples, or one by its seed."""
 
 import argparse
 import logging

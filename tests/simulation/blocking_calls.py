@@ -1,5 +1,5 @@
 """
-Blocking calls that can be stopped in the middle: threads of which one runs at a time.
+Blocking calls that can be stopped midway: threads of which one runs at a time.
 
 A service's blocking code runs in a thread of its own, as it does in a real process, and hands
 control back to the timeline wherever it waits for the store. So other actors come in between any
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class GoneError(BaseException):
-    """The process has been killed: whatever it was doing is not gone on with."""
+    """The process has been killed; its work does not continue."""
 
 
 class Worker(threading.Thread):
@@ -39,7 +39,7 @@ class Worker(threading.Thread):
         self.label: str | None = None
         self.subject: str | None = None
         self.header: AgentRun | None = None
-        """What it is doing, with which run, and that run as its last call has left it."""
+        """Its activity, the run concerned, and that run after the last call."""
         self.start()
 
     @classmethod
@@ -57,7 +57,7 @@ class Worker(threading.Thread):
         return worker
 
     def go_on(self) -> bool:
-        """Let it run until it parks or is done; tell whether it is done."""
+        """Run it until it parks or is done; return whether it is done."""
         self._go.release()
         self._back.acquire()
         if self._is_done:
@@ -92,7 +92,7 @@ class Threads(Executor):
         self._busy: dict[Worker, Callable[[], None]] = {}
 
     def begin(self, loop: ProcessLoop, call: Callable[[], T]) -> asyncio.Future[T]:
-        """Run a call up to its first wait; the rest comes as the timeline lets it."""
+        """Begin a call and run it to its first wait; the timeline decides when it continues."""
         future: asyncio.Future[T] = loop.create_future()
         outcome: list[Callable[[], None]] = []
 
@@ -120,21 +120,21 @@ class Threads(Executor):
         self.go_on(worker)
 
     def go_on(self, worker: Worker) -> None:
-        """Let a call go on that waits."""
+        """Continue a waiting call."""
         deliver = self._busy.get(worker)
         if deliver is not None and worker.go_on():
             del self._busy[worker]
             deliver()
 
     def kill(self, *, but: threading.Thread) -> None:
-        """End all calls where they are; one that is killing its own process ends itself."""
+        """End all calls where they are; a call that kills its own process ends itself."""
         for worker in list(self._busy):
             worker.is_gone = True
             if worker is not but and worker.go_on():
                 del self._busy[worker]
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        """Have another thread make a call, for a blocking one that waits with `wait_for`."""
+        """Make a call in another thread, for a blocking call that waits with `wait_for`."""
         future: Future[T] = Future()
 
         def job() -> None:
@@ -154,7 +154,7 @@ class Threads(Executor):
 
 
 def wait_for(futures: Iterable["Future[Any]"], timeout: float) -> None:
-    """Wait in virtual time, where the services have `concurrent.futures.wait`."""
+    """Wait in virtual time, in place of the services' `concurrent.futures.wait`."""
     worker, waited = Worker.current(), list(futures)
     threads = worker.threads
     is_awake = False

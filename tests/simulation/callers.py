@@ -1,4 +1,4 @@
-"""Callers: what they ask for, and what they make of the answers."""
+"""Callers: what they request, and how they react to the answers."""
 
 import asyncio
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def _answer_of(turn: PastTurn) -> list[Message]:
 
 @dataclass
 class Caller:
-    """One user at one client, who can do whatever the API lets them."""
+    """One user at one client, who uses everything that the API offers."""
 
     site: Site
     user: str
@@ -67,7 +67,7 @@ class Caller:
         is_streamed: bool = True,
         patience: int = 3,
     ) -> str | None:
-        """Start a run, ask again with the same key if that fails, and read it to its end."""
+        """Start a run, repeat with the same key if that fails, and read it to its end."""
         message = message or self.new_message()
         body: dict[str, Any] = {"message": message}
         if session is not None:
@@ -95,13 +95,13 @@ class Caller:
         return None
 
     def new_message(self, script: Any = None) -> str:
-        """Think of a message that nobody has sent, and of what its agent does."""
+        """Return a new message, and register what its agent does."""
         message = f"m{len(self.ledger.scripts)}"
         self.ledger.scripts[message] = script or draw_script(self.random, message, asks=self.asks)
         return message
 
     async def follow(self, exchange: Exchange, run_id: str, cursor: int, source: str) -> int:
-        """Read a stream as far as it comes, or as this reader cares to; gives the last id."""
+        """Read a stream to its end or for as long as this reader stays; return the last id."""
         frames: list[Frame] = []
         leaves_after = self.random.choice([None, None, None, self.random.randint(1, 6)])
         try:
@@ -134,7 +134,7 @@ class Caller:
         return await self.follow(exchange, run_id, cursor, f"attach by {self.user}")
 
     async def go_on(self, run_id: str, *, approves: bool, way: str) -> int | None:
-        """Decide a pause, by one of three ways; gives the status, if there is one."""
+        """Decide a pause in one of three ways; return the status, if there is one."""
         self._note(f"decides {run_id} by {way}: {approves}")
         action = {"action": "APPROVE" if approves else "REJECT"}
         if way == "resolve":
@@ -218,7 +218,7 @@ class Caller:
         self.ledger.cancelled(run_id)
 
     async def look_into(self, session: str) -> None:
-        """Read what was said in a session, and what sessions there are."""
+        """Read the messages of a session, and the list of sessions."""
         asked_at, ledger = self.site.world.now, self.ledger
         due = ledger.completed_in(session)
         told: dict[str, str] = {}

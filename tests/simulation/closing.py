@@ -1,9 +1,10 @@
-"""The end of an example: the weather is fine, everything comes to rest, and one looks back."""
+"""The end of an example: faults stop, everything comes to rest, and promises are checked."""
 
 import asyncio
 
 from agentrun.domain.errors import AgentrunError
-from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
+from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
 from tests.simulation.callers import RUNS, Caller
 from tests.simulation.exchange import ConnectionLostError, Frame
 from tests.simulation.facts import RunFacts
@@ -16,7 +17,7 @@ LEASES_S = 20.0
 
 
 class Closing:
-    """What has to be true once nothing goes wrong any more."""
+    """What has to hold once nothing goes wrong any more."""
 
     def __init__(self, site: Site, inspector: Caller) -> None:
         self._site = site
@@ -25,7 +26,7 @@ class Closing:
         self._caller = inspector
 
     async def look_back(self) -> None:
-        """Wait until all runs have come to rest; then look at all that is left."""
+        """Wait until all runs have come to rest; then check everything that is left."""
         await asyncio.sleep(70)
         states = {}
         for run_id, facts in list(self._ledger.runs.items()):
@@ -51,7 +52,7 @@ class Closing:
         return Caller(self._site, facts.user)
 
     async def _rests(self, run_id: str, facts: RunFacts) -> AgentRun | None:
-        """A run does not go on for ever."""
+        """A run comes to an end."""
         give_up_at = self._world.now + RESTS_WITHIN_S
         while True:
             run = await self._of(facts).look(run_id)
@@ -63,7 +64,7 @@ class Closing:
             await asyncio.sleep(5)
 
     def _large_ends_get_through(self, run: AgentRun, facts: RunFacts) -> None:
-        """However much a run has said, its end is written where nothing else is in its way."""
+        """An end of any size is written if nothing else is in its way."""
         script = self._ledger.scripts[facts.message]
         is_large = len(whole_text(script)) > 1_000_000
         is_plain = len(facts.executors) == 1 and not self._world.weather.has_struck
@@ -71,7 +72,7 @@ class Closing:
             self._ledger.breach("a_large_end_gets_through", f"{run.id} is {run.status}")
 
     def _ends_agree(self, run: AgentRun, facts: RunFacts) -> None:
-        """Whatever was told as an end is what every later reader is told."""
+        """Every later reader is told the same end."""
         for told in facts.ends_told:
             if told.status is not run.status or told.completed_at != run.completed_at:
                 detail = f"{run.id}: told {told.status}, is {run.status}"
@@ -82,7 +83,7 @@ class Closing:
             self._ledger.breach("a_cancelled_run_ends", f"{run.id} is {run.status}")
 
     async def _replay_agrees(self, run: AgentRun, facts: RunFacts) -> None:
-        """A replay is what live readers have seen, whole, but for what died with a process."""
+        """A replay is complete and what live readers saw, except for what died with a process."""
         exchange = self._site.request("GET", f"{RUNS}/{run.id}/stream", user=facts.user)
         frames: list[Frame] = []
         try:
@@ -116,14 +117,14 @@ class Closing:
             self._ledger.breach("a_replay_is_whole", f"{run.id}: {text!r}, not {whole!r}")
 
     def _is_gone_for_a_reason(self, run: AgentRun, status: int | None) -> None:
-        """Events are there for a day after the end; a replay that cannot be whole is 404."""
+        """Events last for a day after the end; a replay that cannot be complete is 404."""
         end = run.completed_at or run.updated_at
         age_h = (self._world.instant() - end).total_seconds() / 3600
         if status != 404 or (run.status.is_terminal and age_h < 23.9):
             self._ledger.breach("a_replay_is_there_for_a_day", f"{run.id}: {status} at {age_h} h")
 
     async def _session_is_usable(self, session: str, user: str) -> None:
-        """Every session takes a run again, once the leases of the dead are over."""
+        """Every session accepts a run again once the leases of dead runs are over."""
         caller = Caller(self._site, user)
         message = caller.new_message((Say("hello"),))
         give_up_at = self._world.now + LEASES_S

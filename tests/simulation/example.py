@@ -1,4 +1,4 @@
-"""One example: a seed, and all that follows from it."""
+"""One example: a seed, and everything that follows from it."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from agentrun.domain.errors import SessionBusyError, SessionNotFoundError
 from agentrun.domain.runs import Lease
-from agentrun.service.reading import repairs
+from agentrun.service.reading import runs as run_reading
 from tests.runs import a_queued_run, a_request
 from tests.simulation.blocking_calls import wait_for
 from tests.simulation.callers import Caller
@@ -49,12 +49,12 @@ AMBUSHED = {
     "delete": 1,
     "lock": 1,
 }
-"""Where somebody may lie in wait, and how often they do."""
+"""Where an actor may lie in wait, and how often one does."""
 
 
 @dataclass
 class Report:
-    """What an example has come to."""
+    """The result of an example."""
 
     seed: int
     broken: list[tuple[str, str]]
@@ -71,7 +71,7 @@ class Example:
     def __init__(self, seed: int, storage: Callable[[World, timedelta], Storage] = Memory) -> None:
         self.seed = seed
         luck = Random(seed)
-        # What spreads load in the services is drawn by lot as well.
+        # The services' own random choices follow the seed too.
         random.seed(seed)
         self.world = World(luck, Weather.of(luck))
         self.is_long = luck.random() < 0.15
@@ -89,7 +89,7 @@ class Example:
 
     def play(self) -> Report:
         """Play the example to its end, or to the first broken promise."""
-        with patch.object(repairs, "wait", wait_for):
+        with patch.object(run_reading, "wait", wait_for):
             return self._played()
 
     def _played(self) -> Report:
@@ -119,7 +119,7 @@ class Example:
         )
 
     def _tidy(self) -> None:
-        """Let all that is left unwind, with a store that is away for good."""
+        """Unwind everything that is left, with a store that is away for good."""
         self.world.is_over = True
         for process in [*self.site.streams, *self.site.statuses]:
             process.kill()
@@ -157,7 +157,7 @@ class Example:
         await Closing(self.site, self.callers[0]).look_back()
 
     def _expire(self) -> None:
-        """Have what is expired deleted every hour, some of it."""
+        """Delete some of what has expired every hour."""
         self.storage.expire()
         self.world.timeline.after(3600, self._expire)
 
@@ -298,7 +298,7 @@ class Example:
                 world.note(process.name, f"cannot reach {method or 'the store'} until {until:.1f}")
 
     async def _floods(self) -> None:
-        """Have a run say, and pause with, as much as a partition takes in several seconds."""
+        """Make a run say, and pause with, as much as a partition takes in several seconds."""
         luck = self.world.random
         letters = "".join(luck.choices(ascii_letters, k=250_000))
         says = [Say(f"{number}{letters}") for number in range(luck.randint(5, 9))]
@@ -308,7 +308,7 @@ class Example:
         await caller.start(None, message=caller.new_message(script))
 
     async def _crowds(self) -> None:
-        """Fill a session's queue with runs that have died or been cancelled there."""
+        """Fill a session's queue with runs that have died or been cancelled."""
         luck, runs = self.world.random, self.storage.truth.runs
         caller = luck.choice(self.callers)
         session, now = luck.choice(self._sessions_of(caller)), self.world.instant()
@@ -328,7 +328,7 @@ class Example:
                     runs.request_cancel(run.key, at=now)
 
     def _lay_ambush(self) -> None:
-        """Have somebody act just as a method is called, and something befall its caller."""
+        """Let an actor act just as a method is called, and let its caller fail."""
         luck, world = self.world.random, self.world
         method = luck.choices([*AMBUSHED], [*AMBUSHED.values()])[0]
         fault: Fault | None = luck.choice([None, Fault.SLOW, Fault.SLOW, *Fault])

@@ -15,7 +15,7 @@ class ConnectionLostError(Exception):
 
 @dataclass(frozen=True)
 class Frame:
-    """One event as it stands on the wire."""
+    """One event as it is on the wire."""
 
     id: int
     event: str
@@ -25,7 +25,7 @@ class Frame:
 
 @dataclass
 class Exchange:
-    """Collects an answer on the client's loop, as far as it has come."""
+    """Collect an answer on the client's loop, as far as it has come."""
 
     loop: ProcessLoop
     status: int | None = None
@@ -36,7 +36,7 @@ class Exchange:
     _waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
-        """Take a message of the app; the client may have gone long ago, and nobody notices."""
+        """Take a message from the app; nobody notices if the client has left."""
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
@@ -46,7 +46,7 @@ class Exchange:
         self._wake()
 
     def end(self) -> None:
-        """Say that the invocation is over; an answer that has no end has broken off."""
+        """Mark the invocation as over; an answer without an end has broken off."""
         if not self.is_over:
             self.break_off()
 
@@ -74,7 +74,7 @@ class Exchange:
         return self.status
 
     async def answer(self) -> Any:
-        """Wait for the whole body and read it as JSON; nothing where it is empty."""
+        """Wait for the whole body and parse it as JSON; return None if it is empty."""
         await self.head()
         while not self.is_over:
             await self._change()

@@ -1,5 +1,5 @@
 """
-DynamoDB's expressions, as far as the adapters use them: conditions, updates, projections.
+Evaluate DynamoDB's expressions as far as the adapters use them.
 
 Grammar: "Condition and filter expressions" and "Update expressions" in the DynamoDB developer
 guide. What is not known here is an error, not a guess.
@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"\s*(:\w+|#\w+|\w+(?:\[\d+\])?|<>|<=|>=|[=<>(),+-])")
 
 
 class SyntaxOfExpressionError(Exception):
-    """An expression that this reading of the grammar does not know."""
+    """An expression that this parser does not know."""
 
 
 class _Reader:
@@ -127,7 +127,7 @@ class _Reader:
 
 
 def _at(item: Item, path: str) -> Any:
-    """Return an attribute, or an element of one that is a list."""
+    """Return an attribute, or an element of a list attribute."""
     name, _, index = path.rstrip("]").partition("[")
     value = item.get(name)
     if not index or value is None:
@@ -239,12 +239,12 @@ def _named(text: str, names: Mapping[str, str]) -> str:
 
 
 def holds(text: str, item: Item, names: Mapping[str, str], values: Values) -> bool:
-    """Tell whether a condition holds for an item; an empty one is one that is not there."""
+    """Tell whether a condition holds for an item; a missing item is an empty one."""
     return _condition(_named(text, names))(item, values)
 
 
 def updated(text: str, item: Item, names: Mapping[str, str], values: Values) -> Item:
-    """Return an item as an update leaves it."""
+    """Return an item after an update."""
     after = dict(item)
     for clause, path, value in _update(_named(text, names)):
         if clause == "REMOVE":
@@ -258,7 +258,7 @@ def updated(text: str, item: Item, names: Mapping[str, str], values: Values) -> 
 
 
 def _merged(clause: str, stored: Any, given: Any) -> Any:
-    """ADD a number, or elements to a set; DELETE elements; nothing is left of an empty set."""
+    """ADD a number, or elements to a set; DELETE elements; drop an empty set."""
     kind = next(iter(given))
     if kind == "N":
         return {"N": str(Decimal(stored["N"] if stored else 0) + Decimal(given["N"]))}
@@ -270,6 +270,6 @@ def _merged(clause: str, stored: Any, given: Any) -> Any:
 
 
 def projected(text: str, item: Item, names: Mapping[str, str]) -> Item:
-    """Return the attributes of an item that are asked for."""
+    """Return the requested attributes of an item."""
     wanted = {name.strip() for name in _named(text, names).split(",")}
     return {name: value for name, value in item.items() if name in wanted}

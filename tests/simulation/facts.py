@@ -22,4 +22,4 @@ class RunFacts:
     cancelled_at: float | None = None
     gone_at: float | None = None
     is_started: bool = False
-    """Whether whoever has stored it has learnt so."""
+    """Whether the process that stored it knows that."""

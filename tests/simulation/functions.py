@@ -1,4 +1,4 @@
-"""The two functions as they are deployed, each in processes of its own, and the door to them."""
+"""The two functions as deployed, each in its own processes, and the door to them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ from starlette.requests import Request
 from agentrun.domain.errors import AgentrunError
 from agentrun.domain.ports import AgentTask, ConversationStore
 from agentrun.domain.principal import Principal
-from agentrun.http.invocations import KeptInvocations
+from agentrun.http.middleware import KeptInvocations
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.slots import RunSlots
+from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.start_run import LaunchPorts
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.rig import Agents
 from tests.simulation.exchange import ConnectionLostError, Exchange
@@ -39,7 +39,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 
 
 class SlowMedia:
-    """The port `MediaLoader`, whose downloads take their time."""
+    """The port `MediaLoader`, with slow downloads."""
 
     def __init__(self, world: World, loop: ProcessLoop) -> None:
         self._world = world
@@ -54,7 +54,7 @@ class SlowMedia:
 
 @dataclass
 class Context:
-    """What Lambda tells of an invocation."""
+    """What Lambda says about an invocation."""
 
     world: World
     ends_at: float
@@ -106,10 +106,10 @@ class StreamProcess(Process):
 
     def began(self, task: AgentTask) -> str:
         executor = next(
-            execution._turn.executor
+            execution._pending.lease.executor
             for execution in self.launcher._executing.values()
             if execution.run.id == task.run_id
-            and execution._turn.task.resumption is task.resumption
+            and execution._pending.task.resumption is task.resumption
         )
         self.ledger.turn_begins(task, executor, self.name)
         return executor
@@ -118,12 +118,12 @@ class StreamProcess(Process):
         self.ledger.tool_begins(task, executor, call, self)
 
     def under_way(self) -> list[str]:
-        """Name the runs that this process executes at the moment."""
+        """Return the runs that this process is executing."""
         return [execution.run.id for execution in self.launcher._executing.values()]
 
 
 def _at_once(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer on the loop: Starlette would take a thread, which knows nothing of virtual time."""
+    """Answer on the loop: Starlette would use a thread, outside of virtual time."""
 
     async def answer(request: Request, error: Exception) -> Any:
         return handler(request, error)
@@ -138,7 +138,7 @@ async def _caller_of(request: Request) -> Principal:
 
 @dataclass
 class Site:
-    """All processes, and the way to them."""
+    """All processes, and how to reach them."""
 
     world: World
     storage: Storage
@@ -173,7 +173,7 @@ class Site:
         body: Any = None,
         by_url: bool = False,
     ) -> Exchange:
-        """Send a request to the stream function, to whichever process Lambda chooses."""
+        """Send a request to the stream function, in a process of Lambda's choice."""
         process = self._stream_process()
         exchange = Exchange(self.clients)
         given = {"authorization": user, "content-type": "application/json", **(headers or {})}
@@ -217,11 +217,11 @@ class Site:
 
     async def status(self, call: Callable[[RunPorts, ConversationStore], T]) -> T:
         """
-        Ask the status function, which answers with a service's result or error.
+        Call the status function, which answers with a service's result or error.
 
         Raises:
             ConnectionLostError: The process has ended.
-            AgentrunError: As the service says.
+            AgentrunError: As the service raises.
         """
         self.statuses = [process for process in self.statuses if not process.is_dead]
         free = [process for process in self.statuses if process.is_free]

@@ -1,4 +1,4 @@
-"""Ports with the world in between: whatever a port is called, and whatever its methods are."""
+"""Ports with the world in between, for any port and any method."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ UNCONDITIONAL = frozenset({"append"})
 
 @dataclass(frozen=True)
 class StoreCall:
-    """One call of a port, and since when its caller has waited for it."""
+    """One call of a port, and since when its caller waits."""
 
     process: str
     method: str
@@ -44,7 +44,7 @@ class StoreCall:
 
 
 class Recorder(Protocol):
-    """Is told of every call: as it is about to be applied, when it was, and when it returns."""
+    """Is notified of every call: before it is applied, afterwards, and when it returns."""
 
     def applying(self, call: StoreCall) -> None: ...
 
@@ -54,7 +54,7 @@ class Recorder(Protocol):
 
 
 def _subject(args: tuple[Any, ...]) -> str | None:
-    """Name the run that a call is about, if it is about one."""
+    """Return the run that a call is about, if any."""
     for value in args:
         if isinstance(value, RunKey):
             return value.run_id
@@ -110,6 +110,6 @@ def through(
     """
     Return a port as a process reaches it.
 
-    `is_open` only records the calls: the world is nearer to the store, below the port.
+    With `is_open` it only records calls: the world is then below the port, closer to the store.
     """
     return cast("Port", _Gateway(world, process, port, recorder, is_open=is_open))

@@ -1,4 +1,4 @@
-"""All that was seen in one example: calls, effects, answers, and the promises that were broken."""
+"""Everything seen in one example: calls, effects, answers and broken promises."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.ports import AgentTask, RunStore
-from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
 from tests.simulation.exchange import Frame
 from tests.simulation.facts import RunFacts
 from tests.simulation.gateways import StoreCall
@@ -15,17 +16,17 @@ from tests.simulation.world import World
 
 LEASE_S = 15.0
 CANCEL_SEEN_S = 20.0
-"""A heartbeat that comes through shows a cancel; without any, the lease is over by then."""
+"""A heartbeat that succeeds shows a cancel; if none does, the lease is over by then."""
 CANCELLED_WITHIN_S = 3.0
 STORE_CALLS_OF_A_CANCEL = 4
-"""One that is under way, the heartbeat, the last segment, and the end."""
+"""A write under way, the heartbeat, the last segment, and the end."""
 LEASE_MAKERS = {"start", "resume", "heartbeat", "begin_continuation"}
 ENDS = {"STOP", "ERROR", "PAUSED", "CANCELLED"}
 GAP = 1_000_000
 
 
 class HasMoments(Protocol):
-    """A process, as far as moments go."""
+    """A process that has a number of moments."""
 
     @property
     def name(self) -> str: ...
@@ -36,7 +37,7 @@ class HasMoments(Protocol):
 
 @dataclass
 class Ledger:
-    """Notes what happens, and checks at once what can be checked at once."""
+    """Note what happens, and check at once what can be checked at once."""
 
     world: World
     truth: RunStore
@@ -50,14 +51,14 @@ class Ledger:
     by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     loops: dict[str, Any] = field(default_factory=dict)
     limit: int = 0
-    """How many runs of one user may execute at once; 0 is any number."""
+    """How many runs of one user may execute at once; 0 means any number."""
     deletions: set[str] = field(default_factory=set)
     """The sessions that somebody has wanted to delete."""
     crowded: dict[str, str] = field(default_factory=dict)
     """The sessions that were filled with the dead, and whose they are."""
 
     def breach(self, promise: Callable[..., object] | str, detail: str) -> None:
-        """Note that a promise is broken."""
+        """Note a broken promise."""
         name = promise if isinstance(promise, str) else promise.__name__
         self.world.note("PROMISE", f"{name}: {detail}")
         self.broken.append((name, detail))
@@ -132,7 +133,7 @@ class Ledger:
             self.a_cancelled_run_ends_soon(after)
 
     def a_lease_lapses_in_silence_only(self, run: AgentRun) -> None:
-        """Nobody is taken for dead who was heard of within the lease."""
+        """No run is taken for dead within its lease."""
         executor = run.lease.executor if run.lease else ""
         silent_s = self.world.now - self.signs_of_life.get(executor, -LEASE_S)
         if silent_s < LEASE_S:
@@ -140,7 +141,7 @@ class Ledger:
             self.breach(self.a_lease_lapses_in_silence_only, detail)
 
     def a_cancelled_run_ends_soon(self, run: AgentRun) -> None:
-        """Where nothing goes wrong, a cancel ends a run within its time, and what stores take."""
+        """If nothing goes wrong, a cancel ends a run within its time, plus that of the stores."""
         facts, weather = self.runs.get(run.id), self.world.weather
         if facts is None or facts.cancelled_at is None or weather.has_struck:
             return
@@ -149,7 +150,7 @@ class Ledger:
             self.breach(self.a_cancelled_run_ends_soon, f"{run.id} after {took_s:.3f} s")
 
     def start_is_said_of_a_stored_run(self, run: AgentRun, header: AgentRun | None) -> None:
-        """Whoever learns that it has stored a run finds it there, alive, and its own."""
+        """A process that learns that it stored a run finds it there, alive, and its own."""
         if header is None or header.status.is_terminal:
             status = header.status if header else "not there"
             self.breach(self.start_is_said_of_a_stored_run, f"{run.id} is {status}")
@@ -183,7 +184,7 @@ class Ledger:
         )
 
     def no_more_runs_than_allowed(self, user: str) -> None:
-        """No more runs of a user execute at once than the limit says."""
+        """No more runs of a user execute at once than the limit allows."""
         headers = [self.header(facts.key) for facts in self.runs.values() if facts.user == user]
         running = [
             header.id
@@ -212,7 +213,7 @@ class Ledger:
     ) -> None:
         """Every effect of a tool begins while the header says RUNNING by that executor."""
         if header is None:
-            # Deleted: its executor finds that out as it finds out a cancel.
+            # Deleted: its executor learns that as it learns of a cancel.
             gone_at = self.runs[run_id].gone_at or self.world.now
             if self.world.now - gone_at > CANCEL_SEEN_S:
                 self.breach(self.a_tool_begins_under_its_executor, f"{run_id} was deleted")
@@ -244,19 +245,19 @@ class Ledger:
             self.breach(self.a_cancel_that_was_seen_is_heeded, f"{what} of {run_id} begins late")
 
     def a_cancel_that_was_seen_is_heeded(self) -> None:
-        """An executor that has seen a cancel begins nothing any more."""
+        """An executor that has seen a cancel begins nothing further."""
 
     # What callers see.
 
     def request_ends(self, process: str, what: str, under_way: Sequence[str]) -> None:
-        """When a request has been answered, nothing of it goes on without an invocation."""
+        """Once a request has been answered, nothing of it goes on without an invocation."""
         self.world.note(process, f"end of {what}")
         if under_way:
             detail = f"{what} leaves {', '.join(under_way)}"
             self.breach("an_answered_request_leaves_nothing_behind", detail)
 
     def frame_read(self, run_id: str, frame: Frame) -> None:
-        """An event id has one meaning, whoever reads it."""
+        """An event id has one meaning for all readers."""
         facts = self.runs.get(run_id)
         if facts is None:
             return
@@ -267,7 +268,7 @@ class Ledger:
             self.breach("an_event_id_has_one_meaning", detail)
 
     def state_read(self, run: AgentRun, *, with_text: bool, source: str, asked_at: float) -> None:
-        """Whatever is told of a version of a run is so for ever."""
+        """What is reported of a version of a run never changes."""
         facts = self.runs.get(run.id)
         if facts is None:
             return
@@ -293,7 +294,7 @@ class Ledger:
             self.breach(self.a_text_belongs_to_its_state, detail)
 
     def stream_read(self, run_id: str, cursor: int, frames: Sequence[Frame], source: str) -> None:
-        """A stream goes on after its cursor without a hole, but for the gap before a lapse."""
+        """A stream continues after its cursor without a hole, except for the gap before a lapse."""
         last = cursor
         for frame in frames:
             is_gap = frame.event == "ERROR" and frame.id > max(last, GAP)
@@ -303,7 +304,7 @@ class Ledger:
             last = frame.id
 
     def completed_in(self, session: str) -> list[str]:
-        """Name the runs of a session that have COMPLETED, if nobody deletes them."""
+        """Return the runs of a session that have COMPLETED, unless it is being deleted."""
         if session in self.deletions:
             return []
         headers = [self.header(facts.key) for facts in self.runs.values()]
@@ -316,7 +317,7 @@ class Ledger:
         ]
 
     def is_missing(self, session: str, due: Sequence[str], what: str) -> None:
-        """Note that something of a session was not told, unless it is being deleted."""
+        """Note that something of a session is missing, unless it is being deleted."""
         if session not in self.deletions:
             detail = f"{what} is missing, of {session} with {', '.join(due)}"
             self.breach("a_session_tells_what_was_said", detail)
@@ -324,7 +325,7 @@ class Ledger:
     def session_read(
         self, session: str, due: Sequence[str], told: Mapping[str, str], asked_at: float
     ) -> None:
-        """A session tells of all that has COMPLETED there, and of nothing that was deleted."""
+        """A session shows everything that has COMPLETED, and nothing that was deleted."""
         for run_id in due:
             if run_id not in told:
                 self.is_missing(session, due, run_id)

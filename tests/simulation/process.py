@@ -1,4 +1,4 @@
-"""A process that serves requests as Lambda has it: one at a time, and frozen in between."""
+"""A process that serves requests as on Lambda: one at a time, frozen in between."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from tests.simulation.world import EPOCH, World
 
 LONGEST_INVOCATION_S = 240.0
 STOPPED_AFTER_S = 0.4
-"""What Lambda leaves a process between SIGTERM and SIGKILL."""
+"""The time that Lambda leaves a process between SIGTERM and SIGKILL."""
 
 
 class ProcessClock:
@@ -42,7 +42,7 @@ class Process:
         self.clock = ProcessClock(world, world.random.choice([0.0, -0.99, 0.99]))
         self.is_busy = False
         self.left_behind: Callable[[], list[str]] = list
-        """Names what would go on after an invocation, if it were not frozen."""
+        """Return what would go on after an invocation if the process were not frozen."""
         self.on_stop: Callable[[], Awaitable[None]] | None = None
         self._thaws_at = 0.0
         self._when_broken: list[Callable[[], None]] = []
@@ -67,8 +67,8 @@ class Process:
         Thaw the process and serve a request; freeze it as soon as that has ended.
 
         Args:
-            serve: Answers the request, with all that holds its invocation.
-            on_end: Called at the end of the invocation, while what it has left is still there.
+            serve: Answers the request, including everything that holds its invocation.
+            on_end: Called at the end of the invocation, before what it left behind is gone.
             on_broken: Called instead if the process ends first.
         """
         assert self.is_free
@@ -84,7 +84,7 @@ class Process:
                 await serve()
             finally:
                 if not self.is_dead:
-                    # What ends at the same moment ends with it.
+                    # Let everything that ends at the same moment end with it.
                     idles = self.loop.idles
                     self.world.timeline.after(0.0, lambda: self._end(idles, number, on_end))
 
@@ -109,7 +109,7 @@ class Process:
             self.kill()
 
     def freeze(self, duration_s: float) -> None:
-        """Stop all that the process does for a while."""
+        """Stop everything that the process does for a while."""
         self._thaws_at = max(self._thaws_at, self.world.now + duration_s)
         self.world.note(self.name, f"frozen for {duration_s} s")
         self._settle()
@@ -125,7 +125,7 @@ class Process:
             self.world.timeline.at(self._thaws_at, self._settle)
 
     def kill(self) -> None:
-        """End the process where it is."""
+        """Kill the process at once."""
         if self.is_dead:
             return
         self.world.note(self.name, "killed")
@@ -135,7 +135,7 @@ class Process:
             broken()
 
     def stop(self) -> None:
-        """Tell the process to end itself, and kill it a moment later."""
+        """Tell the process to stop, and kill it a moment later."""
         if self.on_stop is not None and not self.is_dead:
             self.world.note(self.name, "told to end")
             ending: Any = self.on_stop

@@ -1,4 +1,4 @@
-"""What agents do: scripts drawn by lot, and an engine that plays them and notes every effect."""
+"""Random scripts for agents, and an engine that plays them and notes every effect."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call that needs no approval, and takes a while."""
+    """A tool call that needs no approval and takes a while."""
 
     call: str
     seconds: float
@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Ask:
-    """A tool call that needs an approval, which pauses the run; the rest is for whoever resumes."""
+    """A tool call that needs approval and pauses the run; a continuation plays the rest."""
 
     call: str
     seconds: float
@@ -56,7 +56,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Fail:
-    """The end of a run whose agent fails, as foreseen or not."""
+    """The end of a run whose agent fails, foreseen or not."""
 
     is_foreseen: bool
 
@@ -65,7 +65,7 @@ Step = Say | Wait | Call | Ask | Fail
 
 
 def draw_script(random: Random, name: str, *, asks: int = 2) -> tuple[Step, ...]:
-    """Draw what the run of a message does; all texts and calls have names of their own."""
+    """Draw what a message's run does; all texts and calls have unique names."""
     steps: list[Step] = []
     for number in range(random.randint(1, 8)):
         kind = random.choices(["say", "wait", "act", "ask", "long"], [5, 3, 4, asks, 1])[0]
@@ -86,15 +86,15 @@ def draw_script(random: Random, name: str, *, asks: int = 2) -> tuple[Step, ...]
 
 
 def whole_text(script: Sequence[Step]) -> str:
-    """Return the answer of a run that has played all of its script."""
+    """Return the answer of a run that has played its whole script."""
     return "".join(step.text for step in script if isinstance(step, Say))
 
 
 class Witness(Protocol):
-    """Is told what engines do, at the moment at which they do it."""
+    """Is notified of what engines do, at the moment when they do it."""
 
     def began(self, task: AgentTask) -> str:
-        """Note that a turn begins; gives the name of the executor."""
+        """Note that an engine begins; return the name of the executor."""
         ...
 
     def acts(self, task: AgentTask, executor: str, call: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the simulated services keep their runs: in memory, or on a table of moto's server."""
+"""Stores of the simulated services: in memory, or on a table of moto's server."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table as DynamoTable
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.ports import ConversationStore, EventLog, RunQuota, RunStore
 from agentrun.domain.quotas import RunLimits
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 UNITS_A_SECOND = 350
-"""What a partition takes, of 1 KB each; DynamoDB takes 1000, which larger texts would need."""
+"""Write units a second of a partition; DynamoDB's 1000 would need larger texts."""
 
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores as somebody reaches them."""
+    """The stores as one process reaches them."""
 
     runs: RunStore
     log: EventLog
@@ -57,7 +58,7 @@ class Storage(Protocol):
         ...
 
     def left_without_end(self) -> list[str]:
-        """Name what belongs to a run that is not there, and does not go away by itself."""
+        """Return what belongs to a missing run and does not expire."""
         ...
 
 
@@ -93,7 +94,7 @@ class Table:
     is_open = True
 
     def __init__(self, client: "DynamoDBClient | None", world: World, expiry: timedelta) -> None:
-        """Take the client of a server, whose table is made anew; without one, a table in memory."""
+        """Use the client of a server, and create its table; without one, a table in memory."""
         self._client = client or cast("DynamoDBClient", TableInMemory())
         self._world = world
         self._expiry = expiry
@@ -107,9 +108,9 @@ class Table:
 
     def _stores(self, client: "DynamoDBClient") -> Stores:
         return Stores(
-            DynamoRunStore(client, TABLE),
-            DynamoEventLog(client, TABLE, longest_pause=self._expiry),
-            DynamoConversationStore(client, TABLE),
+            DynamoRunStore(DynamoTable(client, TABLE)),
+            DynamoEventLog(DynamoTable(client, TABLE), longest_pause=self._expiry),
+            DynamoConversationStore(DynamoTable(client, TABLE)),
             self._quota,
         )
 
@@ -126,7 +127,7 @@ class Table:
             return None
 
     def take_units(self, item: dict[str, Any]) -> bool:
-        """Take an item's write units from its partition's for this second, if they are left."""
+        """Take an item's write units from its partition's for this second, if enough are left."""
         units = sum(len(str(value)) for value in item.values()) // 1024 + 1
         second = float(int(self._world.now))
         at, taken = self._written.get(item["pk"]["S"], (second, 0))
@@ -158,7 +159,7 @@ class Table:
 
 
 class ClientGateway:
-    """A client of DynamoDB with the world in between, and botocore's own tries on top of it."""
+    """A client of DynamoDB with the world in between, and botocore's retries on top."""
 
     def __init__(
         self,
@@ -226,7 +227,7 @@ class ClientGateway:
 
 
 def _is_repeatable(name: str, kwargs: dict[str, Any]) -> bool:
-    """Tell a write that has no condition, or one that its own first success does not break."""
+    """Tell whether a write can be repeated after its own success."""
     condition = kwargs.get("ConditionExpression", "")
     return name != "transact_write_items" and condition in {
         "",
@@ -239,6 +240,6 @@ def _timed_out() -> Exception:
 
 
 def some_limits(world: World) -> RunQuota:
-    """Return a quota that is out of the way in most examples, and narrow in some."""
+    """Return a quota that is irrelevant in most examples, and narrow in some."""
     limits = [0, 0, 0, world.random.choice([1, 2, 4])]
     return InMemoryRunQuota(RunLimits(runs_per_user=world.random.choice(limits), runs_per_tenant=0))

@@ -1,5 +1,5 @@
 """
-A table of DynamoDB in a dictionary, for the real adapters: a thousand times as fast as a server.
+A DynamoDB table in a dictionary, for the real adapters; 1000 times faster than a server.
 
 Each call is atomic, as DynamoDB's are, reads are consistent, and its limits are DynamoDB's.
 """
@@ -127,7 +127,7 @@ class TableInMemory:
         return self.items.get(key[0], {}).get(key[1], {})
 
     def _apply(self, writes: Sequence[tuple[str, Any]], operation: str) -> None:
-        """Make all writes, or none where one of their conditions does not hold."""
+        """Apply all writes, or none if one of their conditions does not hold."""
         reasons = [self._refusal(write) for _, write in writes]
         if any(reason["Code"] != "None" for reason in reasons):
             is_one = operation != "TransactWriteItems"
@@ -210,7 +210,7 @@ def _shown(item: Item, options: Mapping[str, Any]) -> Item:
 
 
 def _page(found: Sequence[Item], limit: int | None) -> tuple[Sequence[Item], Item | None]:
-    """Return a page, and where it stops if there is more."""
+    """Return a page, and where it stops if there are more."""
     total = 0
     for number, item in enumerate(found, 1):
         total += _size(item)

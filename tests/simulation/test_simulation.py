@@ -1,5 +1,5 @@
 """
-The services under virtual time: whatever the schedule, no promise is broken.
+The services under virtual time: no schedule breaks a promise.
 
 A failure names the promise and the seed: `python -m tests.simulation --seed SEED --examples 1
 --trace 100` shows how it came to that.
@@ -25,7 +25,7 @@ ON_A_SERVER = range(3, 7)
 
 
 def told(report: Report) -> str:
-    """Say which promise was broken, and what led to it."""
+    """Describe which promise was broken, and what led to it."""
     lines = [f"seed {report.seed}", *(f"{name}: {detail}" for name, detail in report.broken)]
     return "\n".join([*lines, *report.trace[-40:]])
 
@@ -67,7 +67,7 @@ def test_a_seed_is_a_schedule() -> None:
 
 
 def is_found(promise: str, *, within: int) -> bool:
-    """Tell whether a promise is the one that is broken in one of so many examples."""
+    """Tell whether one of so many examples breaks exactly this promise."""
     return any(
         promise in {name for name, _ in Example(seed).play().broken} for seed in range(1, within)
     )
@@ -134,6 +134,6 @@ def test_an_end_that_does_not_look_whether_there_is_one_is_found(
 
 
 def _held(seen: AgentRun) -> dict[str, object]:
-    """Name what a settling is conditional on."""
+    """Return what a settling is conditional on."""
     names = ("status", "lease", "last_event_id", "cancel_requested")
     return {name: getattr(seen, name) for name in names}

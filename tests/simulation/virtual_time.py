@@ -1,4 +1,4 @@
-"""Time that jumps: event loops, one for each process, that share one timeline and one thread."""
+"""Virtual time: event loops, one per process, that share one timeline and one thread."""
 
 import asyncio
 import heapq
@@ -15,7 +15,7 @@ TICK_S = 1e-6
 
 
 class StuckError(Exception):
-    """Nothing is left to happen, or too much has happened, and the end has not come."""
+    """Nothing is left to happen, or too much has happened, before the end."""
 
 
 class Begins(Protocol):
@@ -26,7 +26,7 @@ class Begins(Protocol):
 
 class Timeline:
     """
-    Decides what happens next, and when that is.
+    Decide what happens next, and when.
 
     Whatever is ready happens in the order in which it became so; only when nothing is, time goes on
     to the next timer of the world or of a process that is not frozen.
@@ -43,7 +43,7 @@ class Timeline:
         self._ready: deque[ProcessLoop] = deque()
 
     def at(self, when: float, call: Callable[[], None]) -> None:
-        """Have the world do something, whoever is frozen or dead by then."""
+        """Schedule an action of the world, whichever processes are frozen or dead by then."""
         heapq.heappush(self._due, (max(when, self.now), next(self._numbers), call))
 
     def after(self, delay_s: float, call: Callable[[], None]) -> None:
@@ -57,7 +57,7 @@ class Timeline:
 
     def run(self, is_over: Callable[[], bool], *, until: float, turns: int = 500_000) -> None:
         """
-        Let things happen until it is over.
+        Let things happen until the end.
 
         Raises:
             StuckError: It is not over at the virtual instant `until`, or after so many turns.
@@ -71,7 +71,7 @@ class Timeline:
                 raise StuckError(f"at {self.now:.3f} s, after {self.turns} turns")
 
     def _advance(self, until: float) -> bool:
-        """Go on to what comes next; False if nothing does before `until`."""
+        """Advance to the next event; return False if there is none before `until`."""
         sleepers = [loop for loop in self.loops if loop.next_at() is not None]
         loop = min(sleepers, key=lambda loop: loop.next_at() or 0.0, default=None)
         loop_at = float("inf") if loop is None else loop.next_at() or 0.0
@@ -96,7 +96,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.is_frozen = False
         self.is_dead = False
         self.idles = 0
-        """How often it has had nothing to do: what happens between two of them is one moment."""
+        """How often it had nothing to do; everything between two such times is one moment."""
         self._stops_when_frozen = stops_when_frozen
         self._lag_s = 0.0
         self._frozen_at = 0.0
@@ -123,7 +123,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.timeline.loops.remove(self)
 
     def revive(self) -> None:
-        """Let a dead or frozen process run, to unwind what it was doing."""
+        """Let a dead or frozen process run, to unwind its work."""
         if self.is_dead:
             self.is_dead = False
             self.timeline.loops.append(self)
@@ -132,7 +132,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
             self.timeline.is_ready(self)
 
     def next_at(self) -> float | None:
-        """Tell when the next timer is due, on the timeline."""
+        """Return when the next timer is due, on the timeline."""
         if self.is_frozen or self.is_dead:
             return None
         while self._timers and self._timers[0][2].cancelled():
@@ -144,7 +144,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._enqueue(heapq.heappop(self._timers)[2])
 
     def turn(self) -> None:
-        """Run what is ready first, unless the process is frozen."""
+        """Run the first ready callback, unless the process is frozen."""
         if self.is_frozen or self.is_dead or not self._handles:
             return
         handle = self._handles.popleft()
@@ -161,7 +161,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._handles.append(handle)
         self.timeline.is_ready(self)
 
-    # What asyncio asks of a loop.
+    # What asyncio requires of a loop.
 
     def time(self) -> float:
         return self.timeline.now - self._lag_s
@@ -196,13 +196,13 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         now = self.time()
-        # Less than a tick would be no time at all once it is added to an instant.
+        # A shorter delay would vanish when it is added to an instant.
         due = max(when, now + TICK_S) if when > now else now
         heapq.heappush(self._timers, (due, self.timeline.number(), handle))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it where it is until it is due."""
+        """Leave the timer in place until it is due."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -243,6 +243,6 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
 
 def process_loop(timeline: Timeline, name: str, *, stops_when_frozen: bool = False) -> ProcessLoop:
-    """Build the loop of a process; `stops_when_frozen` is a monotonic clock that does so."""
-    # Sockets, signals and subprocesses are left out: nothing of a service touches them here.
+    """Build the loop of a process; with `stops_when_frozen` its monotonic clock freezes too."""
+    # Sockets, signals and subprocesses are left out: no service uses them here.
     return ProcessLoop(timeline, name, stops_when_frozen=stops_when_frozen)  # type: ignore[abstract]

@@ -1,4 +1,4 @@
-"""What may go wrong around a call of the store, drawn by lot."""
+"""Random faults around a call of the store."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,13 +23,13 @@ class Fault(StrEnum):
 
 
 CALL_TIMES_OUT_S = 6.0
-"""What botocore takes for three attempts of two seconds each."""
+"""The time of botocore's three attempts of two seconds each."""
 
 
 @dataclass
 class Weather:
     """
-    How often what happens; each example has a weather of its own.
+    How often each fault happens; each example has its own weather.
 
     `outages` are the processes that cannot reach the store, or one method of it, and until when.
     """
@@ -76,17 +76,17 @@ class Weather:
 
     @property
     def longest_call_s(self) -> float:
-        """Tell what a call takes there and back at most, where nothing goes wrong."""
+        """Return the longest round trip of a call if nothing goes wrong."""
         return 2 * (self.slowest_s if self.slow else 0.01)
 
     def latency_s(self) -> float:
-        """Draw how long one way takes."""
+        """Draw how long a one-way trip takes."""
         if not self.is_fine and self.random.random() < self.slow:
             return self.random.uniform(0.02, self.slowest_s)
         return self.random.uniform(0.001, 0.01)
 
     def is_slow_s(self) -> float:
-        """Draw how long one way takes that is slow for sure."""
+        """Draw how long a slow one-way trip takes."""
         return self.random.choice([0.05, 0.3, 1.0, 3.0])
 
     def is_out(self, process: str, method: str, now: float) -> bool:

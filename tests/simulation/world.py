@@ -1,4 +1,4 @@
-"""The world between processes and their store: latency, faults, freezes, and what was seen."""
+"""The world between processes and their store: latency, faults, freezes and a trace."""
 
 from collections import Counter, deque
 from collections.abc import Callable
@@ -19,12 +19,12 @@ EPOCH = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
 Ambush = Callable[["Process", str, str | None], Fault | None]
-"""Is asked at every call, by its process, method and run; may strike, and say what befalls it."""
+"""Is asked at every call, with process, method and run; may return a fault for it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a store has answered: a value or an error."""
+    """A store's answer: a value or an error."""
 
     value: Any = None
     error: BaseException | None = None
@@ -38,7 +38,7 @@ class Outcome:
 
 
 def unavailable() -> Exception:
-    """Return what a store says that cannot be reached."""
+    """Return the error of a store that cannot be reached."""
     return StoreUnavailableError("The store cannot be reached at the moment.")
 
 
@@ -52,7 +52,7 @@ class World:
     steps: int = 0
     is_over: bool = False
     is_late: bool = False
-    """Whether a call is being applied whose caller has given it up, or had its answer."""
+    """Whether a call is applied after its caller has given it up or had its answer."""
     calls: Counter[str] = field(default_factory=Counter)
     trace: deque[str] = field(default_factory=lambda: deque(maxlen=4000))
     ambushes: list[Ambush] = field(default_factory=list)
@@ -82,7 +82,7 @@ class World:
         subject: str | None = None,
     ) -> Any:
         """
-        Make a call of the store for a process, from one of its threads, as fate has it.
+        Make a call of the store for a process, from one of its threads, with random faults.
 
         Raises:
             GoneError: The process has been killed.
@@ -128,7 +128,7 @@ class World:
         apply: Callable[[], Any],
         fault: Fault,
     ) -> Outcome | None:
-        """Send the call and wait for the reply, if one comes; the store acts in its own time."""
+        """Send the call and wait for the reply, if one comes; the store acts when it likes."""
         there_s, back_s = self.weather.latency_s(), self.weather.latency_s()
         if fault is Fault.SLOW:
             there_s = self.random.choice([there_s, self.weather.is_slow_s()])

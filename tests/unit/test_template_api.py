@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from agentrun.http import browsers as cors
+from agentrun.http import middleware as cors
 from agentrun.http import problems
-from agentrun.http.browsers import SECURITY_HEADERS
+from agentrun.http.middleware import SECURITY_HEADERS
 from agentrun.settings import Settings
 from agentrun_local.template.cloudformation import load_resources
 from tests.translated_template import ROOT, of_type, openapi, operations, properties, routes, stack

@@ -1,4 +1,4 @@
-"""What an exception says of itself, of what led to it, and of where that happened."""
+"""Describes exceptions for logs: what happened, what caused it, and where."""
 
 import re
 import sysconfig
@@ -15,16 +15,16 @@ _PLAIN = frozenset(
         "lambda_asgi.errors.InitError",
     }
 )
-"""Whose text quotes nobody; by name, since not every function has all of these packages."""
+"""Errors whose text quotes nobody; by name, since not every function has these packages."""
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LIBRARIES = ("<frozen ", *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 
 
 def described(error: BaseException) -> str:
     """
-    Describe an exception and what led to it, the first cause first, as Python does.
+    Describe an exception and its causes, the first cause first, as Python does.
 
-    No text is in it that may quote what people or models have said.
+    Texts that may quote people or models are left out.
     """
     parts = []
     for one in _chain(error):
@@ -36,9 +36,9 @@ def described(error: BaseException) -> str:
 
 def in_full(error: BaseException) -> str:
     """
-    Describe an exception and what led to it as Python does, texts and all.
+    Describe an exception and its causes as Python does, texts included.
 
-    Of the libraries' frames, which are most of them, only the last of each exception is shown.
+    Of libraries' frames, only each exception's last is shown.
     """
     whole = traceback.TracebackException.from_exception(error)
     waiting = [whole]
@@ -53,11 +53,11 @@ def in_full(error: BaseException) -> str:
 
 def first_cause(error: BaseException, text_of: Callable[[BaseException], str]) -> str:
     """
-    Tell on one line what it all began with, and where in the project's own code, if it was there.
+    Return the first cause on one line, with its place in the project's own code if it has one.
 
     Args:
         error: The last exception of a chain.
-        text_of: What may be shown of an exception's text.
+        text_of: Returns what may be shown of an exception's text.
     """
     *_, first = _chain(error)
     text = " ".join(text_of(first).split())
@@ -68,10 +68,10 @@ def first_cause(error: BaseException, text_of: Callable[[BaseException], str]) -
 
 def plain_text(error: BaseException) -> str:
     """
-    Return what of an exception's text quotes no one; empty where that is not known.
+    Return an exception's text if it quotes nobody, else an empty string.
 
-    Our own are worded so, and those of the operating system and of AWS; what Python says of an
-    import or of a source file is about code. Of what an HTTP API refused it is status and code.
+    Our own texts are safe, and so are those of the operating system, of AWS, and of Python on
+    imports and source files. For the refusal of an HTTP API it is status and code.
     """
     if isinstance(error, SyntaxError):
         # A text that was parsed, such as a formula, has no file.
@@ -100,7 +100,7 @@ def _refusal(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, then what led to it; of a group, what is in it."""
+    """Yield an exception and its causes; for a group, also what is in it."""
     waiting, seen = [error], 0
     while waiting and seen < _LONGEST_CHAIN:
         seen += 1

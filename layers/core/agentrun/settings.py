@@ -1,4 +1,4 @@
-"""What a deployment decides, read once from the environment."""
+"""The settings of a deployment, read once from the environment."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _MAY_BE_EMPTY = {"org_claim"}
 
 
 class Settings(BaseModel):
-    """The parameters of the template, as each function gets them."""
+    """The template's parameters, as every function gets them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +53,7 @@ class Settings(BaseModel):
         """
         Read the variables `AGENTRUN_…`; those absent or empty keep their defaults.
 
-        An empty `AGENTRUN_ORG_CLAIM` says that there are no organisations; an absent one does not.
+        An empty `AGENTRUN_ORG_CLAIM` means that there are no organisations.
 
         Raises:
             ValueError: `AGENTRUN_JWKS` is not JSON, or a number is out of its range.
@@ -74,7 +74,7 @@ class Settings(BaseModel):
 
     @property
     def effective_jwks_url(self) -> str:
-        """Where the issuer publishes its keys unless the deployment says otherwise."""
+        """Where the issuer publishes its keys: by default, the standard path below its URL."""
         return self.jwks_url or f"{self.jwt_issuer.rstrip('/')}/.well-known/jwks.json"
 
     @property
@@ -84,7 +84,7 @@ class Settings(BaseModel):
 
     @property
     def run_limits(self) -> RunLimits:
-        """What users and tenants may run; 0 is no limit."""
+        """What users and tenants may run; 0 means no limit."""
         return RunLimits(
             runs_per_user=self.max_runs_per_user,
             runs_per_tenant=self.max_runs_per_tenant,

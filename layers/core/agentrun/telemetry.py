@@ -9,8 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from agentrun.causes import described, first_cause, in_full, plain_text
-from agentrun.domain.outcomes import Outcome
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, Outcome
 
 logger = Logger()
 """Structured JSON; its service name comes from POWERTOOLS_SERVICE_NAME."""
@@ -18,14 +17,14 @@ logger = Logger()
 
 def log_as_json(causes: Literal["safe", "full"] = "safe") -> None:
     """
-    Send what the project's modules log with the standard library the same way.
+    Log what the project's modules say through the standard library as JSON, too.
 
-    Libraries are heard from their warnings on, whatever the function's log level: below that, an
-    HTTP client writes down every URL that it calls, and one of media may hold a signature.
+    Libraries log warnings and above only, whatever the function's log level: below that, an HTTP
+    client logs every URL that it calls, and a media URL may contain a signature.
 
     Args:
-        causes: `safe`: of an exception no text is logged that may quote what people or models have
-            said; `full`: all of it, for a machine whose log only its developer reads.
+        causes: `safe` logs no exception's text that may quote people or models; `full` logs
+            everything, for a machine whose log only its developer reads.
     """
     root = logging.getLogger()
     root.setLevel(max(root.level, logging.WARNING))
@@ -41,12 +40,12 @@ def log_as_json(causes: Literal["safe", "full"] = "safe") -> None:
 
 
 def without_quotes(record: logging.LogRecord) -> bool:
-    """Replace a record's exception by what it says of kinds and places; lets every record pass."""
+    """Describe a record's exception by kinds and places only; let every record pass."""
     return _explained(record, plain_text, described)
 
 
 def with_quotes(record: logging.LogRecord) -> bool:
-    """Replace a record's exception by all that it says; lets every record pass."""
+    """Describe a record's exception in full; let every record pass."""
     return _explained(record, str, in_full)
 
 
@@ -59,13 +58,13 @@ def _explained(
         error = record.exc_info[1]
         record.exc_info = record.exc_text = None
         explained = f"{first_cause(error, text_of)}\n\n{whole(error).rstrip()}"
-        # The names that Powertools looks for before it describes an exception itself.
+        # Powertools describes an exception itself unless these are there.
         vars(record).update(exception=explained, exception_name=type(error).__name__)
     return True
 
 
 def count_ended_run(run: AgentRun, outcome: Outcome | None) -> None:
-    """Write what one execution came to as metrics (CloudWatch's embedded format), on one line."""
+    """Write how an execution ended as metrics, on one line (CloudWatch's embedded format)."""
     metrics = EphemeralMetrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "agentrun"))
     metrics.add_dimension(name="agent", value=run.agent_id)
     ended_as = outcome.status if outcome else "LOST"

@@ -1,4 +1,4 @@
-"""The developer's AWS account, read only; why an answer is missing, if it is."""
+"""The developer's AWS account, read only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,14 +18,14 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from agentrun_local.doctor.findings import Finding, not_looked_at, ok
 
-# A check that waits longer than this tells less than one that says so.
+# A check should rather report a time-out than wait longer.
 _CONFIG = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}
 )
 _SIGN_IN = "Sign in (aws configure, aws sso login, or AWS_PROFILE) and call this again."
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _NOT_FOUND = frozenset({"ResourceNotFoundException", "NotFoundException"})
-# What Bedrock answers to an id that looks like none of its own.
+# Operations whose ValidationException means that there is no such id.
 _NO_SUCH_ID = frozenset({"get_foundation_model", "get_inference_profile"})
 _INVALID = frozenset(
     {
@@ -39,7 +39,7 @@ _INVALID = frozenset(
 
 
 class NotLookedAtError(Exception):
-    """AWS gave no answer to a question; `remedy` says what would get one."""
+    """AWS gave no answer; `remedy` says how to get one."""
 
     def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why)
@@ -54,7 +54,7 @@ class Account:
     """The account of the developer's credentials, in the region of the deployment."""
 
     def __init__(self, *, region: str | None, profile: str | None) -> None:
-        """Take region and profile over those of the environment; nothing is called yet."""
+        """Take region and profile, by default the environment's; call nothing yet."""
         self._why_not: NotLookedAtError | None = None
         self.id = ""
         self.region = region or ""
@@ -63,13 +63,13 @@ class Account:
             self._session = boto3.Session(profile_name=profile, region_name=region)
             self.region = self._session.region_name or ""
             if not self.region:
-                # Not every client minds: that of STS would ask in us-east-1.
+                # Not every client refuses to work without: that of STS would ask in us-east-1.
                 self._why_not = _reason("", NoRegionError())
         except BotoCoreError as error:
             self._why_not = _reason("sts:GetCallerIdentity", error)
 
     def identify(self) -> Finding:
-        """Ask whose credentials these are; where that fails, nothing more is asked for."""
+        """Ask whose credentials these are; if that fails, AWS is not asked again."""
         check = "region and identity"
         try:
             identity = self.ask("sts", "get_caller_identity")
@@ -85,7 +85,7 @@ class Account:
         Call an operation that changes nothing.
 
         Raises:
-            NotLookedAtError: No credentials, no network, no permission or no sound answer.
+            NotLookedAtError: No credentials, no network, no permission, or an error.
             NotThereError: What was asked for does not exist.
         """
         if self._why_not is not None:
@@ -142,7 +142,7 @@ def _reason(permission: str, error: BotoCoreError) -> NotLookedAtError:
                 "Is there a network, and is the region spelt right?",
             )
         case _:
-            # Expired sign-ins among them, which botocore has a class for each of.
+            # Among them are expired sign-ins, for which botocore has a class each.
             return NotLookedAtError(
                 f"{permission} could not be called ({type(error).__name__})", _SIGN_IN
             )

@@ -1,4 +1,4 @@
-"""Models on Bedrock: whether they can be called from here, from where they answer, how long yet."""
+"""Checks of Bedrock models: whether they can be called, from which regions, and until when."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _REPLACE = "Choose a successor in the parameter Model, or in the agents' files t
 
 @dataclass(frozen=True)
 class BedrockModel:
-    """What a model id stands for: the model, and the regions that a profile may send calls to."""
+    """What a model id means: the model, and the regions that a profile may send calls to."""
 
     id: str
     regions: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class BedrockModel:
 
 
 class ModelChecks:
-    """Checks of one account; of Anthropic's models it met, `locked` cannot be called yet."""
+    """Checks of one account's models; of those in `anthropic`, `locked` cannot be called yet."""
 
     def __init__(self, account: Account, *, now: datetime | None = None) -> None:
         self._account = account
@@ -47,7 +47,7 @@ class ModelChecks:
         self._known: dict[str, Any] = {}
 
     def findings(self, model_id: str) -> Iterator[Finding]:
-        """Yield what there is to say about one id, without `bedrock:` in front."""
+        """Yield findings on one id, which has no `bedrock:` in front."""
         try:
             model = self._resolve(model_id)
         except NotThereError:
@@ -155,7 +155,7 @@ class ModelChecks:
 
 
 def _of_availability(found: Any, model: BedrockModel, model_id: str) -> Finding | None:
-    """Return what stands in the way of the first call; None where nothing does."""
+    """Return what stands in the way of the first call; None if nothing does."""
     check = "model access"
     agreement = found["agreementAvailability"]
     status = agreement["status"]
@@ -179,7 +179,7 @@ def _of_availability(found: Any, model: BedrockModel, model_id: str) -> Finding 
 
 def anthropics_form(account: Account, *, locked: bool) -> Finding:
     """
-    Tell whether Anthropic's form for first use has been sent; what it holds is not shown.
+    Check that Anthropic's form for first use has been sent; its content is not shown.
 
     Args:
         account: The account that would have sent it.

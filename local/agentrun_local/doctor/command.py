@@ -1,4 +1,4 @@
-"""`agentrun doctor`: every check in its order, and the table of what was found."""
+"""`agentrun doctor`: runs every check and prints the findings."""
 
 import subprocess
 import sys
@@ -27,10 +27,10 @@ _ASK = "from layers.build import runtime_python; print(runtime_python() or '')"
 
 def run_doctor(options: DoctorOptions) -> int:
     """
-    Print what stands in the way of a deployment; nothing is changed anywhere.
+    Print what stands in the way of a deployment; change nothing.
 
     Returns:
-        1 where there is a problem, else 0, also where checks could not be made.
+        1 if there is a problem; 0 otherwise, even if some checks could not be made.
 
     Raises:
         LocalStackError: The template or `samconfig.toml` cannot be read.
@@ -71,7 +71,7 @@ def _parameters(deployment: Deployment) -> Finding:
 
 
 def _python(deployment: Deployment) -> Finding:
-    """Ask the build which interpreter it would compile the sources with."""
+    """Ask the build which interpreter it would use to compile the sources."""
     check = "Python 3.13"
     root = deployment.template.parent
     if not (root / _BUILD).is_file():

@@ -1,4 +1,4 @@
-"""What is to be deployed, and where: the template's parameters and SAM's own settings."""
+"""What is to be deployed, and where: the template's parameters and SAM's settings."""
 
 import tomllib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _SAM_SETTINGS = "samconfig.toml"
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """What the command was given; what it was not comes from `samconfig.toml`."""
+    """The command's options; the rest comes from `samconfig.toml`."""
 
     template: Path
     config_env: str = "default"
@@ -25,7 +25,7 @@ class DoctorOptions:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment: `given` are the values that somebody chose, `definitions` the template's."""
+    """A deployment: `given` are the parameters' chosen values, `definitions` the template's."""
 
     template: Path
     stack_name: str
@@ -35,12 +35,12 @@ class Deployment:
     definitions: Mapping[str, Mapping[str, Any]]
 
     def value(self, name: str) -> str:
-        """Return what a parameter stands at; empty where it has no value or is not declared."""
+        """Return a parameter's value; empty if it has none or is not declared."""
         return self.given.get(name, str(self.definitions.get(name, {}).get("Default", "")))
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The parameters without which nothing can be deployed."""
+        """The parameters that need a value and have none."""
         return tuple(
             name
             for name, definition in self.definitions.items()
@@ -50,9 +50,9 @@ class Deployment:
 
 def read_deployment(options: DoctorOptions) -> Deployment:
     """
-    Read the template and, beside it, what `sam deploy` would take from `samconfig.toml`.
+    Read the template, and what `sam deploy` would read from the `samconfig.toml` beside it.
 
-    Single parameters of the command win over those of the file.
+    The command's parameters win over those of the file.
 
     Raises:
         LocalStackError: A file is missing or broken, or has no such environment.
@@ -91,7 +91,7 @@ def _saved_options(path: Path, environment: str) -> Mapping[str, Any]:
 
 
 def _overrides(value: Any, folder: Path) -> Mapping[str, str]:
-    """Read parameters in any of the forms that SAM takes, with SAM's own code."""
+    """Read parameters in any form that SAM accepts, with SAM's own code."""
     if not value:
         return {}
     # Imported here: it takes a while, and not every checkout has overrides.

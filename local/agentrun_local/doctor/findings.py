@@ -1,4 +1,4 @@
-"""What the doctor has found, and the table that it prints."""
+"""The doctor's findings, and the table of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _WIDTH = 100
 
 
 class Verdict(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table: what was checked, how it came out, and what to do about it."""
+    """One line of the table: what was checked, the result, and what to do about it."""
 
     check: str
     verdict: Verdict
@@ -28,12 +28,12 @@ class Finding:
 
 
 def ok(check: str, said: str) -> Finding:
-    """Return a finding that needs nothing to be done."""
+    """Return a finding that needs no action."""
     return Finding(check, Verdict.OK, said)
 
 
 def warning(check: str, said: str, remedy: str) -> Finding:
-    """Return a finding that lets the deployment work, for now or for some callers."""
+    """Return a finding that does not stop the deployment, for now or for some callers."""
     return Finding(check, Verdict.WARNING, said, remedy)
 
 
@@ -43,7 +43,7 @@ def problem(check: str, said: str, remedy: str) -> Finding:
 
 
 def not_looked_at(check: str, said: str, remedy: str = "") -> Finding:
-    """Return a finding that says why there is none."""
+    """Return a finding that says why the check was not made."""
     return Finding(check, Verdict.NOT_LOOKED_AT, said, remedy)
 
 
@@ -62,7 +62,7 @@ def table(findings: Sequence[Finding]) -> str:
 
 
 def summary(findings: Iterable[Finding]) -> str:
-    """Return how many findings there are of each verdict, the worst first."""
+    """Count the findings of each verdict, the worst first."""
     of_each = [finding.verdict for finding in findings]
     names = {Verdict.PROBLEM: "problem", Verdict.WARNING: "warning"}
     counts = [
@@ -75,7 +75,7 @@ def summary(findings: Iterable[Finding]) -> str:
 
 def _beside(left: str, text: str, indent: str) -> list[str]:
     room = max(_WIDTH - len(left), 40)
-    # Names of models and ARNs stay whole, so that they can be copied.
+    # Model ids and ARNs stay whole, so that they can be copied.
     parts = wrap(
         text, room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

@@ -1,10 +1,9 @@
-"""The issuer of tokens: whether its keys can be fetched and used, as the functions will do it."""
+"""The issuer of tokens: whether its keys can be fetched and used as the functions do it."""
 
 import json
 from urllib.error import HTTPError
 
-from agentrun.adapters.tokens.jwks import verification_keys
-from agentrun.adapters.tokens.jwks_endpoint import JwksEndpoint, JwksUnavailableError
+from agentrun.adapters.tokens.jwks import JwksEndpoint, JwksUnavailableError, verification_keys
 from agentrun.settings import Settings
 from agentrun_local.doctor.deployment import Deployment
 from agentrun_local.doctor.findings import Finding, not_looked_at, ok, problem
@@ -19,9 +18,8 @@ def check_issuer(deployment: Deployment, *, is_online: bool) -> list[Finding]:
     Fetch the issuer's keys and its discovery document.
 
     Args:
-        deployment: Says where.
-        is_online: Whether anything else could be reached; if not, silence is no problem of the
-            issuer's.
+        deployment: Has the issuer's parameters.
+        is_online: Whether anything else could be reached; if not, the issuer is not to blame.
     """
     issuer, url, jwks = (deployment.value(name) for name in ("Issuer", "JwksUrl", "Jwks"))
     if not issuer:
@@ -53,12 +51,12 @@ def _of_keys(count: int, place: str) -> Finding:
 
 
 def _discovered(issuer: str) -> tuple[Finding | None, str]:
-    """Return what discovery says of the issuer's name, and where it says that the keys are."""
+    """Return a finding on the issuer's name, and where discovery says that the keys are."""
     url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     try:
         found = JwksEndpoint(url).document(_TIMEOUT_S)
     except (JwksUnavailableError, ValueError):
-        # An issuer need not have one: then the keys alone tell.
+        # An issuer need not have one; then only its keys are checked.
         return None, ""
     if not isinstance(found, dict) or not isinstance(found.get("issuer"), str):
         return None, ""

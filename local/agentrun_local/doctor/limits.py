@@ -1,4 +1,4 @@
-"""What the account allows: invocations of Lambda at once, access logs of API Gateway."""
+"""The account's limits: concurrent invocations of Lambda, access logs of API Gateway."""
 
 from agentrun_local.doctor.account import Account, NotLookedAtError, NotThereError
 from agentrun_local.doctor.deployment import Deployment
@@ -8,7 +8,7 @@ _CONCURRENCY = "Lambda concurrency"
 _LOGGING = "access logs"
 # Lambda developer guide, "Configuring reserved concurrency": the last 100 cannot be reserved.
 MUST_STAY_FREE = 100
-# Lambda quotas: what accounts have by default. New ones begin with fewer.
+# The default of accounts ("Lambda quotas"). New ones begin with fewer.
 USUAL = 1_000
 _RAISE = (
     "Ask for more in Service Quotas, Lambda, Concurrent executions (L-B99A9384); every stream and"
@@ -17,7 +17,7 @@ _RAISE = (
 
 
 def concurrency(account: Account, deployment: Deployment) -> Finding:
-    """Hold `StreamConcurrency` against what the account has left to reserve."""
+    """Compare `StreamConcurrency` with what the account has left to reserve."""
     try:
         limits = account.ask("lambda", "get_account_settings")["AccountLimit"]
         reserved = _reserved(account, deployment)
@@ -42,7 +42,7 @@ def concurrency(account: Account, deployment: Deployment) -> Finding:
 
 
 def _reserved(account: Account, deployment: Deployment) -> int:
-    """Return what the stack, if it is there, has reserved already."""
+    """Return what the stack, if it exists, has reserved already."""
     try:
         function = account.ask(
             "cloudformation",
@@ -52,14 +52,14 @@ def _reserved(account: Account, deployment: Deployment) -> int:
         )["StackResourceDetail"]["PhysicalResourceId"]
         found = account.ask("lambda", "get_function_concurrency", FunctionName=function)
     except (NotLookedAtError, NotThereError):
-        # A stack that does not exist is a ValidationError; without the permission to look, it is
-        # taken for a first deployment, which errs on the side of a problem.
+        # A stack that does not exist is a ValidationError. Without the permission to look, assume a
+        # first deployment: that rather reports a problem too many.
         return 0
     return int(found.get("ReservedConcurrentExecutions", 0))
 
 
 def logging_role(account: Account, deployment: Deployment) -> Finding:
-    """Hold `ApiGatewayLogging` against the account's role for API Gateway."""
+    """Compare `ApiGatewayLogging` with the account's role for API Gateway."""
     choice = deployment.value("ApiGatewayLogging")
     if choice == "none":
         return ok(_LOGGING, "ApiGatewayLogging=none: none are written, and no role is needed")

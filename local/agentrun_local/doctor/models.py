@@ -1,4 +1,4 @@
-"""Every model that the deployment may call: the parameter's, and those of the agents' files."""
+"""Checks of every model that the deployment may call: the parameter's and the agents'."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ _AGENTS = "layers/agents/agents"
 
 
 def check_models(account: Account, deployment: Deployment) -> Iterator[Finding]:
-    """Yield what there is to say about the agents' files, then about each model that they name."""
+    """Yield findings on the agents' files, then on each model that they name."""
     default = deployment.value("Model")
     folder = deployment.template.parent / _AGENTS
     faults: list[str] = []
@@ -30,7 +30,7 @@ def check_models(account: Account, deployment: Deployment) -> Iterator[Finding]:
     bedrock = [name.partition(":")[2] for name in models if name.startswith("bedrock:")]
     for name in bedrock:
         yield from checks.findings(name)
-    # An application inference profile does not say whose its model is; AWS may not have answered.
+    # An application inference profile does not name its model, and AWS may not have answered.
     if checks.anthropic or any(ANTHROPIC in name for name in bedrock):
         yield anthropics_form(account, locked=bool(checks.locked))
     for name in models:
@@ -39,7 +39,7 @@ def check_models(account: Account, deployment: Deployment) -> Iterator[Finding]:
 
 
 def _models(default: str, folder: Path, faults: list[str]) -> Mapping[str, None]:
-    """Return the models' ids, each once; an inactive agent's may be chosen again any time."""
+    """Return the models' ids, each once, also those of inactive agents."""
     catalog = load_catalog(default, folder, on_fault=faults.append)
     named: dict[str, None] = {default: None}
     for agent in catalog.agents():

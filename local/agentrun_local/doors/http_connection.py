@@ -52,12 +52,13 @@ class HttpConnection:
                 raise ConnectionBrokenError
 
     async def respond(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send a whole response."""
+        """Send a whole response, in one write."""
         fields = [*headers.items(), ("Content-Length", str(len(body)))]
-        self._send(h11.Response(status_code=status, headers=fields))
-        if body:
-            self._send(h11.Data(data=body))
-        self._send(h11.EndOfMessage())
+        self._send(
+            h11.Response(status_code=status, headers=fields),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        )
         try:
             await self._writer.drain()
         except ConnectionError as error:
@@ -89,5 +90,5 @@ class HttpConnection:
         except ConnectionError:
             return b""
 
-    def _send(self, event: h11.Event) -> None:
-        self._writer.write(self._http.send(event) or b"")
+    def _send(self, *events: h11.Event) -> None:
+        self._writer.write(b"".join(self._http.send(event) or b"" for event in events))

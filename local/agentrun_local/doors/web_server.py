@@ -24,12 +24,16 @@ def listen(port: int) -> socket.socket:
         LocalStackError: Somebody else has it.
     """
     try:
-        return socket.create_server(("127.0.0.1", port), backlog=512)
+        listener = socket.create_server(("127.0.0.1", port), backlog=512)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise LocalStackError(
             f"Port {port} cannot be used ({reason}); take another with --port or --url-port."
         ) from error
+    # What is accepted inherits it. asyncio sets it on sockets whose protocol it has named itself,
+    # which `create_server` leaves at 0: an answer's body would wait 40 ms for its head's ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def url_of(listener: socket.socket) -> str:

@@ -25,12 +25,10 @@ _START_TIMEOUT_S = 60
 
 async def start_moto_server(supervisor: ProcessSupervisor, log: Callable[[str], None]) -> str:
     """
-    Start moto's server on a free port and give its URL.
-
-    Its own process: in-process, moto's conditional writes are not atomic across threads.
+    Start moto's server on a free port, in a process of its own, and return its URL.
 
     Raises:
-        LocalStackError: It ended, or said nothing for a minute.
+        LocalStackError: It ended, or did not start within a minute.
     """
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     output: list[str] = []
@@ -65,10 +63,10 @@ async def _first_of(listening: asyncio.Future[str], child: Child) -> None:
 
 def create_tables(url: str, tables: Iterable[Table], *, region: str = REGION) -> None:
     """
-    Create those of the tables that are not there.
+    Create the tables that do not exist yet.
 
     Raises:
-        LocalStackError: Nothing that speaks DynamoDB answers at the URL.
+        LocalStackError: No DynamoDB answers at the URL.
     """
     client = boto3.client(
         "dynamodb",

@@ -1,4 +1,4 @@
-"""The laptop's own token issuer: a key pair on disk, tokens signed with it."""
+"""The local token issuer: a key pair on disk, and tokens signed with it."""
 
 import base64
 import contextlib
@@ -29,14 +29,14 @@ CLAIMS = {
     "RoleClaims": "roles",
     "AdminRole": "admin",
 }
-"""The template's parameters that say where the claims of these tokens stand."""
+"""The template's parameters that name the claims of these tokens."""
 
 _KEY_FILE = "dev-key.pem"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who a token speaks for; the defaults are an ordinary user."""
+    """The user that a token is for; by default one without roles."""
 
     user: str = "dev"
     org: str = "dev-org"
@@ -48,7 +48,7 @@ class DevIdentity:
     """Signs tokens that a local stack with the same folder accepts."""
 
     def __init__(self, folder: Path) -> None:
-        """Load the key pair from the folder, made at the first use, readable by its owner only."""
+        """Load the key pair from the folder; the first use creates it, readable by its owner."""
         self._key = _load_or_create(folder / _KEY_FILE)
         self._public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._key.public_key()))
         # RFC 7638: the thumbprint is over the required members, sorted, without white space.
@@ -69,8 +69,8 @@ class DevIdentity:
         Sign a JWT.
 
         Args:
-            caller: Whom it speaks for.
-            expires_in_s: Seconds from now to its `exp`; negative gives one that is expired.
+            caller: The user that it is for.
+            expires_in_s: Seconds until its `exp`; negative for an expired token.
         """
         caller = caller or Caller()
         now = int(time.time())
@@ -108,7 +108,7 @@ def _create(path: Path) -> None:
     draft.write_bytes(b"")
     draft.chmod(0o600)
     draft.write_bytes(pem)
-    # Two stacks that start at once must end up with one key: the first link wins.
+    # Two stacks that start at once must use the same key: the first link wins.
     with contextlib.suppress(FileExistsError):
         os.link(draft, path)
     draft.unlink()

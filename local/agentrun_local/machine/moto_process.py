@@ -1,9 +1,9 @@
 """
-moto's DynamoDB as a process, with two repairs that several writers at once need.
+moto's DynamoDB as a process, with two fixes for concurrent writers.
 
-moto serves each request in a thread of its own without a lock, so that a rollback undoes what
-others wrote meanwhile; and for each part of a TransactWriteItems it copies the whole table, which
-takes 0.1 s per thousand items.
+moto serves each request in its own thread without a lock, so a rollback also undoes what others
+wrote meanwhile; and it copies the whole table for each part of a TransactWriteItems, which takes
+0.1 s per thousand items.
 """
 
 import contextvars
@@ -29,7 +29,7 @@ _transact_write_items = DynamoDBBackend.transact_write_items
 
 
 def main() -> None:
-    """Serve on a free port of 127.0.0.1 and say on which."""
+    """Serve on a free port of 127.0.0.1 and print its URL."""
     # Assigned by name, because moto looks them up on the classes.
     setattr(DynamoDBBackend, "transact_write_items", _noting_parts)  # noqa: B010
     setattr(Table, "__deepcopy__", _copy_for_rollback)  # noqa: B010
@@ -65,7 +65,7 @@ def _noting_parts(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]
 
 
 def _copy_for_rollback(table: Table, memo: dict[int, Any]) -> Table:
-    """Copy only the partitions that the transaction touches; nobody changes the others."""
+    """Copy only the partitions that the transaction touches; the others do not change."""
     duplicate = copy.copy(table)
     duplicate.items = copy.copy(table.items)
     for part in _parts.get():

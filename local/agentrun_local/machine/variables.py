@@ -1,4 +1,4 @@
-"""Variables that the functions get from this machine: from files, and for real models."""
+"""Environment variables that functions get from this machine: from files, and for real models."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from dotenv.parser import Binding, parse_stream
 from agentrun_local.errors import LocalStackError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Without these as they are, a function would not start, or not find its table.
+# With other values of these, a function would not start, or not find its table.
 _RESERVED = re.compile(
     r"AWS_LAMBDA_.*|LAMBDA_(TASK_ROOT|RUNTIME_DIR)|_HANDLER|_X_AMZN_TRACE_ID|(PYTHON)?PATH"
     r"|AWS_ENDPOINT_URL_DYNAMODB"
@@ -20,32 +20,32 @@ _RESERVED = re.compile(
 
 
 class EnvFileError(LocalStackError):
-    """A file of variables cannot be read; the message quotes nothing of it but reserved names."""
+    """A file of variables cannot be read; the message quotes only reserved names from it."""
 
 
 def read_env_files(paths: Sequence[Path]) -> dict[str, str]:
     """
     Read files of `NAME=VALUE` lines as python-dotenv does; later ones win.
 
-    Comments, `export`, quotes and values of several lines in quotes are understood. `${NAME}` in a
-    value stays as it is: what is written down is what the functions get.
+    Comments, `export`, quotes and quoted values of several lines work. `${NAME}` in a value is not
+    expanded.
 
     Raises:
-        EnvFileError: A file is missing or not UTF-8, or a line is no assignment; the message names
-            file and line.
+        EnvFileError: A file is missing or not UTF-8, or a line is not an assignment; names file and
+            line.
     """
     return {name: value for path in paths for name, value in _assignments(path)}
 
 
 def _assignments(path: Path) -> Iterator[tuple[str, str]]:
-    # As a file's text: every line ends in a line feed.
+    # As when a file is read as text, every line ends in a line feed.
     for binding in parse_stream(io.StringIO(_text(path), newline=None)):
         if binding.error or binding.key is not None:
             yield _assignment(binding, f"{path}, line {_line(binding)}")
 
 
 def _assignment(binding: Binding, place: str) -> tuple[str, str]:
-    # Never the line itself: what is wrong with it may be that it is a secret and nothing else.
+    # Never quote the line: it may be a secret without a name.
     name, value = binding.key, binding.value
     if name is None or value is None:
         raise EnvFileError(f"{place}: is not NAME=VALUE.")
@@ -73,7 +73,7 @@ def _text(path: Path) -> str:
 
 
 def _line(binding: Binding) -> int:
-    """Return the line that an assignment begins on; the parser counts blank ones before as its."""
+    """Return the line of an assignment; the parser includes the blank lines before it."""
     text = binding.original.string
     blank = text[: len(text) - len(text.lstrip())]
     return binding.original.line + blank.count("\n")
@@ -89,12 +89,11 @@ _PASSED_ON = {
 
 def model_environment(model: str, given: Mapping[str, str]) -> dict[str, str]:
     """
-    Return the variables with which a function calls the model; none for the demo model.
+    Return the variables that a function needs to call the model; none for the demo model.
 
-    For a Bedrock model these are the developer's own credentials and region, resolved once, as a
-    role's are on Lambda; where `given`, which the functions get beside them, has credentials, those
-    are used. DynamoDB stays local all the same: it has an endpoint of its own. For some others it
-    is where they are, and their key; what else a provider needs has to be in `given`.
+    For a Bedrock model these are the developer's credentials and region, resolved once, unless
+    `given`, which the functions also get, has credentials. DynamoDB stays local: it has its own
+    endpoint. For some other providers it is their URL and key; `given` has to have the rest.
 
     Raises:
         LocalStackError: There are no AWS credentials or no region.
@@ -106,7 +105,7 @@ def model_environment(model: str, given: Mapping[str, str]) -> dict[str, str]:
         return passed_on
     session = boto3.Session()
     region = given.get("AWS_DEFAULT_REGION") or given.get("AWS_REGION") or session.region_name
-    # Never some of the one and some of the other: they belong together.
+    # Never mix the two: a key and its secret belong together.
     credentials = {} if "AWS_ACCESS_KEY_ID" in given else _credentials(session)
     if credentials is None or region is None:
         raise LocalStackError(

@@ -1,4 +1,4 @@
-"""Who is let in, and what browsers and clients see of it: health, tokens, CORS, header names."""
+"""Checks of access: health, tokens, CORS, header names."""
 
 from agentrun_local.smoke.outcome import Door, Outcome, fails, holds, not_tried
 from agentrun_local.smoke.target import Answer, Target
@@ -7,7 +7,7 @@ NO_TOKEN = ""
 BAD_TOKEN = "e30.e30.c21va2U"  # noqa: S105 - a JWT by its form, and nobody's
 DEFAULT_ORIGIN = "https://smoke.example"
 _ABSENT_RUN = "/api/agents/echo/runs/00000000-0000-4000-8000-000000000000/stream"
-"""A path of both doors at which there is nothing, for anybody."""
+"""A path of both doors to a run that does not exist."""
 _IDS = ("x-run-id", "x-session-id")
 _STREAMED = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -18,13 +18,13 @@ _WANTED = ("authorization", "content-type", "last-event-id")
 
 
 _NOT_OUR_REFUSAL = (
-    "Something else refuses in the stack's place, or the REST API has lost its gateway responses: "
-    "look whether the deployed template has them, and what stands in front."
+    "Something in front refuses in the stack's place, or the REST API has lost its gateway "
+    "responses: check that the deployed template has them."
 )
 
 
 def health(target: Target, door: Door) -> Outcome:
-    """Ask without a token whether the stack is there."""
+    """Ask for the stack's health without a token."""
     answer = target.ask(door, "GET", "/api/v1/health", token=NO_TOKEN)
     if answer.status == 200 and answer.json() == {"status": "UP"}:
         return holds("200 UP")
@@ -32,7 +32,7 @@ def health(target: Target, door: Door) -> Outcome:
 
 
 def refused_token(target: Target, door: Door) -> Outcome:
-    """Send no token, and one of nobody's."""
+    """Send no token, then a bad one."""
     for token, what in ((NO_TOKEN, "no token"), (BAD_TOKEN, "a bad token")):
         answer = _protected(target, door, token)
         if answer.status != 401:
@@ -56,14 +56,14 @@ def accepted_token(target: Target, door: Door) -> Outcome:
     if answer.status == 403:
         return fails(
             f"answered {answer.summary}",
-            "The token verifies but has not the right: see ScopeClaims, ScopePrefix, "
+            "The token is valid but lacks a scope: see ScopeClaims, ScopePrefix, "
             "DefaultScopes and RoleClaims in docs/deploy.md.",
         )
     return fails(f"answered {answer.summary}")
 
 
 def preflight(target: Target, door: Door) -> Outcome:
-    """Ask as a browser does before a script's request, then as the script does."""
+    """Send a browser's preflight, then the script's request."""
     origin = target.origin or DEFAULT_ORIGIN
     asked = {
         "Origin": origin,
@@ -73,7 +73,7 @@ def preflight(target: Target, door: Door) -> Outcome:
     path = f"{target.runs_of('echo')}/stream"
     answer = target.ask(door, "OPTIONS", path, headers=asked, token=NO_TOKEN)
     if answer.status == 400 and target.origin is None:
-        return not_tried("CorsOrigins does not name every origin; name one of yours by --origin")
+        return not_tried("CorsOrigins does not name every origin; name one of yours with --origin")
     if answer.status not in {200, 204}:
         return fails(f"the preflight was answered {answer.summary}")
     if fault := _allows(answer, origin):
@@ -85,7 +85,7 @@ def preflight(target: Target, door: Door) -> Outcome:
 
 
 def header_names(target: Target, door: Door) -> Outcome:
-    """Look which names the headers have that clients read."""
+    """Check the names of the headers that clients read."""
     refused = _protected(target, door, NO_TOKEN).head
     renamed = "x-amzn-remapped-www-authenticate"
     if refused.first("www-authenticate") == "Bearer":

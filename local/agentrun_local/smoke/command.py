@@ -25,14 +25,14 @@ class SmokeError(LocalStackError):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says where the stack is, who asks, and what is tried."""
+    """Add the options: where the stack is, who asks, and what to check."""
     parser.add_argument("--base-url", help="REST API; default: the local stack's")
     parser.add_argument("--function-url", help="Function URL; default: the local stack's")
-    parser.add_argument("--stack", help="a CloudFormation stack whose outputs name both")
+    parser.add_argument("--stack", help="a CloudFormation stack whose outputs have both URLs")
     parser.add_argument("--region", help="the stack's; default: your AWS settings'")
     parser.add_argument("--token", help=f"default: ${TOKEN_VARIABLE}, or the local stack's own")
-    parser.add_argument("--agent", help="answers in most checks; default: echo, on the demo model")
-    parser.add_argument("--model-agent", help="default: the first that is not on the demo model")
+    parser.add_argument("--agent", help="agent of most checks; default: echo, on the demo model")
+    parser.add_argument("--model-agent", help="default: the first one not on the demo model")
     parser.add_argument("--origin", help="a web origin that CorsOrigins names")
     parser.add_argument("--long", action="store_true", help="hold a stream for 6 minutes a door")
     parser.add_argument(
@@ -54,10 +54,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run_smoke(options: argparse.Namespace) -> int:
     """
-    Try a stack, print the report, and return the exit status: 1 if something fails.
+    Check a stack, print the report, and return the exit status: 1 if something fails.
 
     Raises:
-        SmokeError: An option or the stack's outputs say too little to begin.
+        SmokeError: An option is wrong, or something needed to begin is missing.
     """
     skipped = _skipped(options.skip)
     doors = _doors(options)
@@ -79,7 +79,7 @@ def run_smoke(options: argparse.Namespace) -> int:
         if not options.json:
             print(report.row(row), flush=True)
     took_s = time.monotonic() - begun
-    # What failed can be looked up by its run; what holds need not litter the caller's sessions.
+    # Failed runs stay, to be looked up; if all checks hold, the caller's sessions stay clean.
     deleted = all_hold(rows) and target.delete_sessions()
     ending = report.document if options.json else report.foot
     print(ending(rows, took_s, deleted=deleted))
@@ -88,12 +88,12 @@ def run_smoke(options: argparse.Namespace) -> int:
 
 def stack_doors(name: str, region: str | None) -> dict[Door, str]:
     """
-    Return the base URLs that a stack's outputs name.
+    Return the base URLs in a stack's outputs.
 
     Raises:
         SmokeError: There is no such stack, or its outputs are not this project's.
     """
-    # Here, because boto3 takes a moment that the other ways to name a stack need not wait.
+    # Imported here: it takes a moment, which only --stack has to wait.
     import boto3  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -127,7 +127,7 @@ def _doors(options: argparse.Namespace) -> dict[Door, str]:
 def _is_base_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        # Reading the port finds one that is no number; the encoding, a host that is no name.
+        # Reading the port raises if it is not a number; the encoding, if the host is not a name.
         is_there = bool((parts.hostname or "").encode("idna")) and parts.port != 0
     except ValueError:
         return False

@@ -1,8 +1,8 @@
 """
-One HTTP/1.1 connection to a door that notes when each piece of an answer arrives.
+An HTTP/1.1 connection that notes when each piece of an answer arrives.
 
-h11 under a plain socket: a client that reads ahead, or that opens a second connection by itself,
-would hide how an answer comes and whether it ends.
+It uses h11 on a plain socket: a client that reads ahead, or opens a second connection by itself,
+would hide how an answer arrives and whether it ends.
 """
 
 import socket
@@ -21,15 +21,15 @@ _CONNECT_S = 15
 
 
 class ExchangeError(Exception):
-    """A request has not got a whole answer; the message is a sentence without any secret."""
+    """A request got no complete answer; the message is a sentence without secrets."""
 
 
 class SilentError(ExchangeError):
-    """Nothing has arrived within the time that was given."""
+    """Nothing arrived in time."""
 
 
 class ClosedError(ExchangeError):
-    """The other side has closed the connection, and there was no answer."""
+    """The other side closed the connection without an answer."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Head:
-    """An answer's status and headers; names are in small letters."""
+    """An answer's status and headers; names are in lower case."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     at: float
 
     def all(self, name: str) -> list[str]:
-        """Return every value of a header, in the order in which they came."""
+        """Return every value of a header, in order."""
         return [value for field, value in self.headers if field == name.lower()]
 
     def first(self, name: str) -> str:
@@ -58,14 +58,14 @@ class Head:
 
 
 class Connection:
-    """One request at a time: `request`, then `pieces` to the end, then perhaps the next."""
+    """One request at a time: `request`, then `pieces` to the end, then the next."""
 
     def __init__(self, base_url: str) -> None:
         """
         Connect to a base URL's host.
 
         Raises:
-            ExchangeError: There is nobody, or its certificate is not trusted.
+            ExchangeError: Nothing answers, or its certificate is not trusted.
         """
         parts = urlsplit(base_url)
         self._host = parts.netloc
@@ -90,12 +90,12 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it, whatever is still to come."""
+        """Close it at once."""
         self._socket.close()
 
     @property
     def says_it_closes(self) -> bool:
-        """Whether the last answer has announced that its connection is closed."""
+        """Whether the last answer has announced that the connection closes."""
         return self._http.our_state is h11.MUST_CLOSE
 
     def request(
@@ -124,7 +124,7 @@ class Connection:
         try:
             request = h11.Request(method=method, target=target, headers=list(fields.items()))
         except (h11.LocalProtocolError, UnicodeEncodeError):
-            # Their messages quote what may be the token.
+            # Their messages may quote the token.
             raise ExchangeError(
                 "the request cannot be sent: the token, the agent or the origin has a character "
                 "that HTTP does not allow"
@@ -147,11 +147,11 @@ class Connection:
         Yield the body as it arrives, up to its end: its length, its last chunk, or the close.
 
         Args:
-            silent_s: How long nothing may arrive.
-            until: When the end has to be there at the latest, by `time.monotonic()`.
+            silent_s: The longest silence between two pieces.
+            until: When the answer has to have ended, by `time.monotonic()`.
 
         Raises:
-            SilentError: Neither a piece nor the end came in time.
+            SilentError: Neither a piece nor the end arrived in time.
             ExchangeError: The connection was lost before the end.
         """
         while True:
@@ -170,7 +170,7 @@ class Connection:
                 raise ExchangeError("the connection was lost in the middle of the answer")
 
     def closes(self, *, within_s: float) -> bool:
-        """Whether the other side closes the connection in time."""
+        """Tell whether the other side closes the connection in time."""
         self._socket.settimeout(within_s)
         try:
             return not self._socket.recv(1)
@@ -222,7 +222,7 @@ class Connection:
 
 def _connected(scheme: str, host: str, port: int | None) -> socket.socket:
     plain = socket.create_connection((host, port or (80 if scheme == "http" else 443)), _CONNECT_S)
-    # Small requests leave at once.
+    # Send small requests at once.
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if scheme == "http":
         return plain

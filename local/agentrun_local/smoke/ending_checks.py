@@ -1,4 +1,4 @@
-"""Answers without a stream have to end: their connection closes, or serves the next request."""
+"""Checks that answers without a stream end: their connection closes, or serves the next request."""
 
 import time
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from agentrun_local.smoke.outcome import Door, Outcome, fails, holds
 from agentrun_local.smoke.target import Target
 
 _NOT_AS_DOCUMENTED = (
-    "This is not what the API answers here: something in front has answered, or a function has "
-    "failed; its log, /agentrun/STACK/stream, says whether it was asked."
+    "The API does not answer this here: something in front has answered, or the function has "
+    "failed; its log, /agentrun/STACK/stream, says whether it was called."
 )
 
 
 def no_content_ends(target: Target, door: Door) -> Outcome:
-    """Attach to an ended run after its last event: 204."""
+    """Attach to an ended run after its last event, for a 204."""
     ended = target.ended_run()
     cursor = str(ended.seen[-1].id)
     return _ends(target, door, "GET", target.stream_of(ended.run_id), 204, cursor)
@@ -58,7 +58,7 @@ def _ends(
 
 
 def _serves_again(again: Callable[[], Head], status: int, took: str) -> Outcome:
-    """See whether the connection of an answer that looks whole serves one more request."""
+    """Check that the connection of an answer that looks complete serves one more request."""
     try:
         second = again()
     except ClosedError:

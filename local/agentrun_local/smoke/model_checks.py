@@ -1,4 +1,4 @@
-"""The deployment's own model: whether it answers, how soon, and what to do if it does not."""
+"""A check of the deployment's own model: whether it answers, and how soon."""
 
 from agentrun_local.smoke.outcome import Door, Outcome, Verdict, fails, holds, not_tried
 from agentrun_local.smoke.run_stream import Frame
@@ -8,10 +8,10 @@ from agentrun_local.smoke.target import DEMO, Target
 _ANSWERS_WITHIN_S = 180
 REMEDIES = {
     "MODEL_ERROR": (
-        "Open the model to the account: look it up (parameter Model) in the Bedrock console, in "
-        "the stack's region. Anthropic's want a form once per account and a first call by a role "
-        "that may aws-marketplace:Subscribe. A retired model, or one that needs an inference "
-        "profile (eu., us., global.), fails like this too; the stream function's log has the cause."
+        "Enable the model for the account: look it up (parameter Model) in the Bedrock console, in "
+        "the stack's region. Anthropic's models need a form once per account, and a first call by "
+        "a role that may aws-marketplace:Subscribe. A retired model, or one that needs a profile "
+        "(eu., us., global.), fails like this too; the stream function's log has the cause."
     ),
     "MODEL_THROTTLED": (
         "The account's requests or tokens a minute are used up: see Service Quotas, Amazon "
@@ -23,19 +23,19 @@ REMEDIES = {
         "Amazon Bedrock, or at the provider, before you try again."
     ),
     "MODEL_TIMEOUT": (
-        "The model said nothing for ModelIdleTimeout seconds: try again; if it is always so, raise "
-        "the parameter or choose another model."
+        "The model said nothing for ModelIdleTimeout seconds: try again; if it happens every time, "
+        "raise the parameter or choose another model."
     ),
     "USAGE_LIMIT": "The `limits` of the agent's file are below what a short answer needs.",
     "MAX_TOKENS": "The agent's max_tokens is below what a short answer needs.",
     "CONTENT_FILTERED": "A guardrail has stopped a harmless answer; look at its configuration.",
     "AGENT_ERROR": "The agent is not set up correctly; the stream function's log says why.",
 }
-"""By the run's `errorType`."""
+"""Remedies by the run's `errorType`."""
 
 
 def model(target: Target, door: Door) -> Outcome:
-    """Run an agent on the deployment's own model with a message that costs next to nothing."""
+    """Run an agent on the deployment's own model, with a message that costs almost nothing."""
     agent = target.model_agent
     if agent is None:
         agent = next((a["id"] for a in target.agents if a.get("model") != DEMO), None)

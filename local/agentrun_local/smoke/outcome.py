@@ -1,4 +1,4 @@
-"""What a check says: whether its point holds, what was seen, and what to do about it."""
+"""The outcome of a check: whether its point holds, what was seen, and what to do about it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Door(StrEnum):
-    """A way into the stack, by the word that options use."""
+    """A way into the stack; the values are those of the options."""
 
     REST = "rest"
     URL = "url"
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A verdict and what was seen; a remedy only where it is not the check's own."""
+    """A verdict and what was seen; a remedy only if it is not the check's own."""
 
     verdict: Verdict
     seen: str
@@ -35,7 +35,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """One point, tried at each of its doors."""
+    """One point, checked at each of its doors."""
 
     name: str
     remedy: str
@@ -54,5 +54,5 @@ def fails(seen: str, remedy: str = "") -> Outcome:
 
 
 def not_tried(why: str) -> Outcome:
-    """Say that nobody can tell, and why."""
+    """Say that the point could not be checked, and why."""
     return Outcome(Verdict.NOT_TRIED, why)

@@ -1,4 +1,4 @@
-"""What is recorded of a run: replay, status, batch, and status while no more runs are let in."""
+"""Checks of what is recorded: replay, status, batch, and status while the function is full."""
 
 from contextlib import ExitStack, suppress
 from uuid import uuid4
@@ -13,7 +13,7 @@ MOST_AT_LIMIT = 40
 
 
 def replayed(target: Target, door: Door) -> Outcome:
-    """Read a run again that has ended: all of it, then its second half."""
+    """Replay an ended run: all of it, then its second half."""
     ended = target.ended_run()
     told = [(frame.id, frame.event, frame.data) for frame in ended.seen]
     for cursor in (0, len(told) // 2):
@@ -25,7 +25,7 @@ def replayed(target: Target, door: Door) -> Outcome:
 
 
 def recorded(target: Target, door: Door) -> Outcome:
-    """Compare what a stream has said with what the status tells."""
+    """Compare a run's stream with its status."""
     ended = target.ended_run()
     answer = target.ask(door, "GET", f"{target.runs_of(target.paced_agent)}/{ended.run_id}/status")
     run = answer.json()
@@ -39,7 +39,7 @@ def recorded(target: Target, door: Door) -> Outcome:
 
 
 def batch(target: Target, door: Door) -> Outcome:
-    """Ask for two runs and one that is not there."""
+    """Ask for two runs and one that does not exist."""
     first, second = (target.ended_run(number).run_id for number in range(2))
     asked = f"{second},{uuid4()},{first}"
     path = f"{target.runs_of(target.paced_agent)}/status?runIds={asked}&fields=summary"
@@ -54,7 +54,7 @@ def batch(target: Target, door: Door) -> Outcome:
 
 
 def at_limit(target: Target, door: Door) -> Outcome:
-    """Take every place of the stream function, and ask for a status meanwhile."""
+    """Take every place of the stream function, and ask for a status."""
     places = target.at_limit
     if not places:
         return not_tried("only with --at-limit N, N being the stack's StreamConcurrency")
@@ -73,7 +73,7 @@ def at_limit(target: Target, door: Door) -> Outcome:
             return fails(f"with {len(started)} streams open: {error}")
         finally:
             for stream in started:
-                # A place that is not given back here is given back when its run ends, in 30 s.
+                # If this fails, the place is free again when its run ends, after 30 s.
                 with suppress(ExchangeError):
                     cancel(target, stream.run_id)
     if answer.status != 200:
@@ -84,7 +84,7 @@ def at_limit(target: Target, door: Door) -> Outcome:
 
 
 def _one_more(target: Target) -> str:
-    """Try to start one more run; return how it was refused, or nothing if it was not."""
+    """Try to start one more run; return the status of its refusal, empty if there was none."""
     try:
         with target.run(target.streaming_door, "one") as stream:
             stream.whole()

@@ -1,4 +1,4 @@
-"""The report: a table that can be pasted into an issue, or JSON; without token and host names."""
+"""The report: a table to paste into an issue, or JSON; without the token and host names."""
 
 import json
 from collections import defaultdict
@@ -16,7 +16,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Report:
-    """Says what was tried, in words that hold no secret."""
+    """Reports what was checked, without secrets."""
 
     def __init__(self, target: Target, at: datetime | None = None) -> None:
         self._target = target
@@ -24,7 +24,7 @@ class Report:
         self._hidden = _hidden(target)
 
     def head(self) -> str:
-        """Return what stands above the rows."""
+        """Return the lines above the rows."""
         asked = ", ".join(
             f"{_DOORS[door]} {self.safe(url)}" for door, url in self._target.doors.items()
         )
@@ -39,7 +39,7 @@ class Report:
         return _line(row.check.name, _DOORS[row.door], verdict, seen)
 
     def foot(self, rows: Sequence[Row], took_s: float, *, deleted: bool) -> str:
-        """Return what stands below the rows: remedies, sums, costs."""
+        """Return the lines below the rows: remedies, totals, costs."""
         remedies = dict.fromkeys(
             f"- {row.check.name}: {self.safe(row.remedy)}" for row in rows if row.remedy
         )
@@ -51,7 +51,7 @@ class Report:
         return "\n".join(["", *advice, f"{sums}.", *map(self.safe, costs), f"Its runs {kept}."])
 
     def document(self, rows: Sequence[Row], took_s: float, *, deleted: bool) -> str:
-        """Return all of it as JSON."""
+        """Return the whole report as JSON."""
         said = {
             "at": f"{self._at:%Y-%m-%dT%H:%M:%SZ}",
             "doors": {door: self.safe(url) for door, url in self._target.doors.items()},
@@ -77,19 +77,19 @@ class Report:
         return json.dumps(said, indent=2)
 
     def safe(self, text: str) -> str:
-        """Take out what may not be shown: the token, hosts' whole names, control characters."""
+        """Replace what may not be shown: the token, full host names, control characters."""
         for secret, shown in self._hidden.items():
             text = text.replace(secret, shown)
         return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def all_hold(rows: Sequence[Row]) -> bool:
-    """Whether nothing fails, and something holds."""
+    """Tell whether nothing fails and something holds."""
     return not _count(rows, Verdict.FAILS) and bool(_count(rows, Verdict.HOLDS))
 
 
 def _hidden(target: Target) -> dict[str, str]:
-    """Map what has to be hidden to what is shown in its place, the longest first."""
+    """Map what must be hidden to what is shown instead, the longest first."""
     hidden = {part: "[token]" for part in (target.token, *target.token.split(".")) if len(part) > 8}
     for url in target.doors.values():
         host = urlsplit(url).hostname or ""

@@ -1,4 +1,4 @@
-"""A run's stream as it comes in: frames, each with the moment of its arrival."""
+"""A run's stream as it arrives: frames, each with its time of arrival."""
 
 import json
 import time
@@ -15,7 +15,11 @@ TERMINAL = frozenset({"STOP", "ERROR", "PAUSED", "CANCELLED"})
 
 @dataclass(frozen=True)
 class Frame:
-    """One event: `said_s` is the stack's clock, `at` this machine's; only differences compare."""
+    """
+    One event.
+
+    `said_s` is by the stack's clock and `at` by this machine's: compare differences only.
+    """
 
     id: int
     event: str
@@ -25,7 +29,7 @@ class Frame:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The object that `data` holds, for events that have one; empty for others."""
+        """The object in `data`; empty for events without one."""
         try:
             found = json.loads(self.data)
         except ValueError:
@@ -33,13 +37,13 @@ class Frame:
         return found if isinstance(found, dict) else {}
 
     def figure(self, name: str) -> float | None:
-        """Return one of the facts if it is a number."""
+        """Return one of the facts; None if it is not a number."""
         value = self.facts.get(name)
         return value if isinstance(value, int | float) else None
 
 
 class RunStream:
-    """An open stream; what has been read is kept in `seen`."""
+    """An open stream; `seen` has the frames that were read."""
 
     def __init__(self, connection: Connection, head: Head, *, silent_s: float) -> None:
         self.head = head
@@ -55,11 +59,11 @@ class RunStream:
 
     def frames(self, *, within_s: float | None = None) -> Iterator[Frame]:
         """
-        Yield frames up to the end of the stream; a second call goes on where the first was left.
+        Yield frames up to the end of the stream; a second call goes on where the first stopped.
 
         Raises:
             SilentError: Not even a ping came for too long, or the end did not come in time.
-            ExchangeError: The stream broke off, or says something that is no frame.
+            ExchangeError: The stream broke off, or contains something that is not a frame.
         """
         until = None if within_s is None else time.monotonic() + within_s
         pieces = self._connection.pieces(silent_s=self._silent_s, until=until)
@@ -74,11 +78,11 @@ class RunStream:
             raise ExchangeError("the stream ended without a terminal event")
 
     def up_to(self, number: int, *, within_s: float) -> Frame:
-        """Read the next frames, so many of them; return the last. Raises as `frames` does."""
+        """Read this many frames and return the last. Raises as `frames` does."""
         return list(islice(self.frames(within_s=within_s), number))[-1]
 
     def whole(self, *, within_s: float | None = None) -> list[Frame]:
-        """Read to the end; return all frames, those read before too. Raises as `frames` does."""
+        """Read to the end and return all frames, earlier ones too. Raises as `frames` does."""
         for _ in self.frames(within_s=within_s):
             pass
         return self.seen
@@ -108,5 +112,5 @@ class RunStream:
 
 
 def content(frames: list[Frame]) -> str:
-    """Return the answer that the frames tell."""
+    """Return the answer that the frames contain."""
     return "".join(frame.data for frame in frames if frame.event == "CONTENT_DELTA")

@@ -1,4 +1,4 @@
-"""What a stream has to do while its run is under way; times are compared with the stack's own."""
+"""Checks of streams while their runs are under way, by the stack's own times."""
 
 import time
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from agentrun_local.smoke.run_stream import Frame, RunStream
 from agentrun_local.smoke.target import Answer, Target
 
 _TELLING_S = 0.5
-"""Events that the stack says closer together than this tell nothing about a door."""
+"""Events that the stack sends closer together than this say nothing about a door."""
 _LATE_S = 10
-"""How long a cancelled run is watched beyond its limit, to say how late it was."""
+"""How long a cancelled run is watched past its limit, to report how late it ended."""
 _NEEDS_START = "needs a stream whose START comes while the run is under way; see start"
 
 
 def start_first(target: Target, door: Door) -> Outcome:
-    """See whether START arrives while the model is still silent."""
+    """Check that START arrives while the model is still silent."""
     seen = not_tried("nothing was run")
     for _ in range(target.limits.tries):
         with target.run(door, target.paced(3, 100, after_ms=2_000)) as stream:
@@ -31,7 +31,7 @@ def start_first(target: Target, door: Door) -> Outcome:
 
 
 def start_before_content(frames: Sequence[Frame]) -> Outcome:
-    """Compare when START and the first of the answer were said and when they arrived."""
+    """Compare when START and the first token were sent and when they arrived."""
     if not frames or frames[0].event != "START":
         return fails("the first event is not START")
     start, spoken = frames[0], [f for f in frames if f.event.endswith("_DELTA")]
@@ -46,7 +46,7 @@ def start_before_content(frames: Sequence[Frame]) -> Outcome:
 
 
 def one_by_one(target: Target, door: Door) -> Outcome:
-    """See whether events arrive as far apart as they are said."""
+    """Check that events arrive as far apart as they were sent."""
     seen = not_tried("nothing was run")
     for _ in range(target.limits.tries):
         with target.run(door, target.paced(10, 400)) as stream:
@@ -72,7 +72,7 @@ def _apart(frames: Sequence[Frame]) -> Outcome:
 
 
 def cancelled(target: Target, door: Door) -> Outcome:
-    """Cancel a run that is under way, and time how long it goes on."""
+    """Cancel a run that is under way, and measure how long it goes on."""
     if door in target.held_back:
         return not_tried(_NEEDS_START)
     if Door.REST not in target.doors:
@@ -94,7 +94,7 @@ def cancelled(target: Target, door: Door) -> Outcome:
 def _cancelled_in_time(last: Frame, answered_at: float, limit_s: float) -> Outcome:
     if last.event != "CANCELLED":
         return fails(f"the stream ended with {last.event}, not CANCELLED")
-    # A stream may tell it before the cancel's own answer has come.
+    # The stream may end before the cancel's own answer arrives.
     took = f"{max(0, last.at - answered_at):.1f} s after the 204; the limit is {limit_s:.1f} s"
     return holds(took) if last.at - answered_at <= limit_s else fails(took)
 
@@ -104,7 +104,7 @@ def _timed_cancel(target: Target, run_id: str) -> tuple[Answer, float]:
 
 
 def cancel(target: Target, run_id: str) -> Answer:
-    """Cancel a run; raises as `ask` does."""
+    """Cancel a run. Raises as `ask` does."""
     return target.ask(Door.REST, "DELETE", f"{target.runs_of(target.paced_agent)}/{run_id}")
 
 
@@ -128,7 +128,7 @@ def _shown(ids: Sequence[int]) -> str:
 
 
 def long_stream(target: Target, door: Door) -> Outcome:
-    """Hold a stream open for minutes, most of the time with nothing but pings."""
+    """Hold a stream open for minutes, mostly with nothing but pings."""
     if not target.long:
         return not_tried("only with --long, which takes 6 minutes a door")
     if not target.can_be_paced:

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are tried, and how each is run."""
+"""All checks in their order, and how each is run."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,31 +18,31 @@ from agentrun_local.smoke.target import RefusedError, Target
 _BOTH = (Door.REST, Door.URL)
 _REST = (Door.REST,)
 
-_SEE_LOG = "Look into the log of the function, /agentrun/STACK/stream or /agentrun/STACK/status."
+_SEE_LOG = "See the function's log, /agentrun/STACK/stream or /agentrun/STACK/status."
 _BUFFERED = (
-    "Something between the function and you holds pieces of the answer back. If the stack is asked "
-    "by its own URLs: look whether the REST API's methods have ResponseTransferMode STREAM and the "
-    "Function URL InvokeMode RESPONSE_STREAM. Behind CloudFront or a proxy: switch its buffering "
-    "and its compression off for these paths."
+    "Something between the function and you buffers the answer. If you use the stack's own URLs, "
+    "check that the REST API's methods have ResponseTransferMode STREAM and the Function URL "
+    "InvokeMode RESPONSE_STREAM. Behind CloudFront or a proxy, switch off buffering and "
+    "compression for these paths."
 )
 _NO_END = (
-    "An answer that is not ended keeps its client waiting for minutes. Behind a proxy: look "
-    "whether it hands the end on. Otherwise say so in an issue, with this report: Lambda's "
-    "streamed answers without a body are a known weak point."
+    "An answer without an end keeps its client waiting for minutes. Behind a proxy, check that it "
+    "passes the end on. Otherwise open an issue with this report: Lambda's streamed answers "
+    "without a body are a known weak point."
 )
 
 CHECKS = (
     Check(
         "health",
-        "Look whether the base URL is the output RestApiBaseUrl, with its stage; behind a domain "
-        "of your own, whether BasePath is the path in it. " + _SEE_LOG,
+        "Check that the base URL is the output RestApiBaseUrl, with its stage; behind a custom "
+        "domain, that BasePath is the path in it. " + _SEE_LOG,
         _REST,
         access_checks.health,
     ),
     Check(
         "refused token",
-        "Stop: this stack answers people that it does not know. Look whether the API has its "
-        "authorizer and whether something in front answers in the stack's name.",
+        "Stop: this stack answers strangers. Check that the API has its authorizer, and that "
+        "nothing in front answers in its place.",
         _BOTH,
         access_checks.refused_token,
     ),
@@ -55,8 +55,8 @@ CHECKS = (
     ),
     Check(
         "CORS preflight",
-        "Name the origin in CorsOrigins, and headers of your own in CorsAllowHeaders; let nothing "
-        "in front add CORS headers, for the functions send them already.",
+        "Add the origin to CorsOrigins, and your own headers to CorsAllowHeaders; nothing in front "
+        "may add CORS headers, since the functions send them already.",
         _BOTH,
         access_checks.preflight,
     ),
@@ -64,7 +64,7 @@ CHECKS = (
     Check("frames one by one", _BUFFERED, _BOTH, stream_checks.one_by_one),
     Check(
         "header names",
-        "Something in front drops the header, or gives it another name: let it pass all of them.",
+        "Something in front drops or renames the header: let it pass all of them.",
         _BOTH,
         access_checks.header_names,
     ),
@@ -73,49 +73,49 @@ CHECKS = (
     Check("error ends", _NO_END, _BOTH, ending_checks.error_ends),
     Check(
         "cancel",
-        "The stream function looks for a cancel with each heartbeat: see its log for a store that "
-        "is throttled, and whether StreamMemorySize leaves it enough of a CPU.",
+        "The stream function looks for a cancel with every heartbeat: see its log for a throttled "
+        "store, and check that StreamMemorySize gives it enough CPU.",
         _BOTH,
         stream_checks.cancelled,
     ),
     Check(
         "re-attach",
         "A reader that loses its connection would lose events: see the stream function's log for a "
-        "store that is throttled or denied.",
+        "store that is throttled or denies access.",
         _BOTH,
         stream_checks.reattached,
     ),
     Check(
         "replay",
-        "The event log is not what was streamed: see the stream function's log, and whether "
-        "something in front caches answers.",
+        "The event log differs from what was streamed: see the stream function's log, and check "
+        "that nothing in front caches answers.",
         _BOTH,
         record_checks.replayed,
     ),
     Check(
         "status",
-        "See both functions' logs, and whether something in front caches answers.",
+        "See both functions' logs, and check that nothing in front caches answers.",
         _REST,
         record_checks.recorded,
     ),
     Check(
         "batch",
-        "See the status function's log, and whether something in front caches answers or rewrites "
+        "See the status function's log, and check that nothing in front caches answers or rewrites "
         "the query.",
         _REST,
         record_checks.batch,
     ),
     Check(
         "status at limit",
-        "The account's own concurrency is used up as well: leave StreamConcurrency below it, or "
-        "have the account's quota raised (Service Quotas, Lambda, concurrent executions).",
+        "The account's own concurrency is used up too: keep StreamConcurrency below it, or have "
+        "the quota raised (Service Quotas, Lambda, concurrent executions).",
         _REST,
         record_checks.at_limit,
     ),
     Check("model", _SEE_LOG, _BOTH, model_checks.model),
     Check(
         "long stream",
-        "Something in front ends a stream for its age or its silence: see the time-outs in "
+        "Something in front ends streams by age or idle time: see the time-outs in "
         "docs/deploy.md, A domain of your own; PingAfter makes pings more frequent. An "
         "edge-optimised API drops streams after 30 idle seconds.",
         _BOTH,
@@ -126,7 +126,7 @@ CHECKS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One check at one door, and what came of it."""
+    """One check at one door, and its outcome."""
 
     check: Check
     door: Door
@@ -135,14 +135,14 @@ class Row:
 
     @property
     def remedy(self) -> str:
-        """What to do where the point fails; nothing where it does not."""
+        """What to do if the point fails; empty if it does not."""
         if self.outcome.verdict is not Verdict.FAILS:
             return ""
         return self.outcome.remedy or self.check.remedy
 
 
 def slug(check: Check) -> str:
-    """Return a check's name as an option takes it."""
+    """Return a check's name as `--skip` takes it."""
     return check.name.lower().replace(" ", "-")
 
 
@@ -151,7 +151,7 @@ def try_all(
     checks: Sequence[Check] = CHECKS,
     left_out: Callable[[Check, Door], bool] = lambda *_: False,
 ) -> Iterator[Row]:
-    """Try the checks one after another and yield a row for each at each of its doors."""
+    """Run the checks one after another and yield a row for each at each of its doors."""
     for check in checks:
         for door in check.doors:
             begun = time.monotonic()
@@ -163,7 +163,7 @@ def try_all(
 
 
 def try_one(target: Target, check: Check, door: Door) -> Outcome:
-    """Try one check; a stack that does not answer fails it, and never ends the command."""
+    """Run one check; a stack that does not answer fails it, and does not end the command."""
     if door not in target.doors:
         return not_tried("the door's base URL is not given")
     runs_before = len(target.spent)
@@ -184,10 +184,10 @@ def _tried(target: Target, check: Check, door: Door) -> Outcome:
 
 
 _REFUSED = {
-    401: "See accepted token: the stack does not take it.",
-    403: "The token has not the right: it needs the scopes runs:read and runs:write.",
-    404: "The agent is not there: name one that is by --agent.",
+    401: "See accepted token: the stack refuses it.",
+    403: "The token needs the scopes runs:read and runs:write.",
+    404: "There is no such agent: name another with --agent.",
     429: "Too many runs are under way, or the function's concurrency is used up: see "
     "MaxRunsPerUser and StreamConcurrency, and try again in a minute.",
 }
-"""By the status of the answer, where a check could not begin."""
+"""Remedies for a check that could not begin, by the answer's status."""

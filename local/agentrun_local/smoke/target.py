@@ -1,4 +1,4 @@
-"""The stack that is looked at: its two doors, who asks, and what has been run there so far."""
+"""The stack under test: its two doors, who asks, and what has been run there so far."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ DEMO = "demo"
 
 
 class RefusedError(ExchangeError):
-    """The stack has refused what a check needs; `status` tells how."""
+    """The stack refused what a check needs, with this `status`."""
 
     def __init__(self, asked: str, answer: "Answer") -> None:
         super().__init__(f"{asked} was answered {answer.summary}")
@@ -23,20 +23,20 @@ class RefusedError(ExchangeError):
 
 @dataclass(frozen=True)
 class Limits:
-    """How long things may take, in seconds; the defaults are bounds told in docs/deploy.md."""
+    """How long things may take, in seconds; docs/deploy.md states the defaults."""
 
     answer_s: float = 30
-    """To the head of an answer: a cold start, and room for one more."""
+    """Until the head of an answer: a cold start, with room for one more."""
     end_s: float = 10
-    """From an answer's head to its end, where nothing is streamed, and to the one after it."""
+    """From an answer's head to its end if nothing is streamed, and until the next answer."""
     silence_s: float = 25
     """Between two signs of life of a stream, which come every 10 s at the latest."""
     cancel_s: float = 3
     """From a cancel's answer to the end of its run's stream: the API's contract."""
     long_s: float = 360
-    """The long stream's length."""
+    """The length of the long stream."""
     tries: int = 3
-    """A machine that is busy for a moment looks like a door that holds back, which always does."""
+    """A door that buffers always does; a machine that is busy for a moment only looks like it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Answer:
         return self.head.status
 
     def json(self) -> Any:
-        """Return what the body says; None where it is no JSON."""
+        """Return the body's JSON; None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -59,7 +59,7 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """The name of the problem that the body tells, or nothing."""
+        """The name of the problem in the body, or nothing."""
         said = self.json()
         kind = said.get("type") if isinstance(said, dict) else None
         return kind.removeprefix("urn:problem-type:") if isinstance(kind, str) else ""
@@ -73,7 +73,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a run has used, as far as it has said so."""
+    """What a run has used, as far as it has been reported."""
 
     model: str
     tokens: int = 0
@@ -82,10 +82,10 @@ class Spent:
 
 @dataclass
 class Target:
-    """Where the checks look, and what they share."""
+    """The stack that the checks ask, and what they share."""
 
     doors: Mapping[Door, str]
-    """Base URLs; a door that is absent is not tried."""
+    """Base URLs; a door without one is not checked."""
     token: str
     agent: str | None = None
     model_agent: str | None = None
@@ -112,7 +112,7 @@ class Target:
         token: str | None = None,
     ) -> Answer:
         """
-        Send a request with a token, the caller's own if none is given, `""` for none at all.
+        Send a request with a token: by default the caller's own; `""` sends none.
 
         Raises:
             ExchangeError: There was no whole answer in time.
@@ -182,7 +182,7 @@ class Target:
         return str(next(found, "a model not told"))
 
     def ended_run(self, number: int = 0) -> RunStream:
-        """Return a run that has come to its end; the same for the same number. Raises as `run`."""
+        """Return a run that has ended, the same one for the same number. Raises as `run` does."""
         while len(self._ended) <= number:
             with self.run(self.streaming_door, "one two three") as stream:
                 stream.whole()
@@ -191,13 +191,13 @@ class Target:
 
     @property
     def streaming_door(self) -> Door:
-        """The door that runs are begun through where it makes no difference."""
+        """The door for runs where either would do."""
         return Door.URL if Door.URL in self.doors else Door.REST
 
     @property
     def agents(self) -> list[dict[str, Any]]:
         """
-        The agents that may be run.
+        The agents that can be run.
 
         Raises:
             RefusedError: The stack does not list them.
@@ -212,7 +212,7 @@ class Target:
 
     @property
     def paced_agent(self) -> str:
-        """The agent of most checks: one on the demo model, which costs nothing and can be paced."""
+        """The agent of most checks: on the demo model, which is free and can be paced."""
         if self.agent is not None:
             return self.agent
         demo = [str(agent["id"]) for agent in self.agents if agent.get("model") == DEMO]
@@ -223,18 +223,18 @@ class Target:
 
     @property
     def can_be_paced(self) -> bool:
-        """Whether that agent's answers take as long as they are asked to: `echo` obeys /emit."""
+        """Whether that agent obeys /emit, which sets how long an answer takes; `echo` does."""
         chosen = [agent for agent in self.agents if agent["id"] == self.paced_agent]
         return any(a.get("model") == DEMO and not a.get("tools") for a in chosen)
 
     def paced(self, count: int, every_ms: int, after_ms: int = 0) -> str:
-        """Return a message whose answer takes its time; other models are asked for a long one."""
+        """Return a message whose answer takes this long; other models are asked for a long one."""
         if self.can_be_paced:
             return f"/emit {count} every {every_ms} after {after_ms}"
         return f"Write the numbers from 1 to {count * 10} in English words, and nothing else."
 
     def delete_sessions(self) -> bool:
-        """Delete the conversations of all runs; whether that has worked for each of them."""
+        """Delete the conversations of all runs; return whether every one is deleted."""
         deleted = []
         for session in self.sessions:
             try:
@@ -249,7 +249,7 @@ class Target:
         return f"/api/agents/{agent}/runs"
 
     def stream_of(self, run_id: str) -> str:
-        """Return the path at which one attaches to a run."""
+        """Return the path to attach to a run."""
         return f"{self.runs_of(self.paced_agent)}/{run_id}/stream"
 
 

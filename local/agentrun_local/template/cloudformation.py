@@ -21,9 +21,9 @@ REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK_NAME = "agentrun"
 
-# The translator takes code that is already in S3; the key then carries the folder.
+# The translator accepts only code that is already in S3, so the key names the folder.
 _LOCAL_BUCKET = "s3://local/"
-# It says on every start that some feature toggle is not configured.
+# On every start it logs that some feature toggle is not configured.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 _PSEUDO_PARAMETERS = {
@@ -39,7 +39,7 @@ _PSEUDO_PARAMETERS = {
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource: its type, what `Ref` gives, its properties without intrinsic functions."""
+    """One resource: its type, the value of `Ref`, its properties without intrinsic functions."""
 
     type: str
     reference: str
@@ -52,10 +52,10 @@ def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resou
 
     Args:
         path: The template; `CodeUri` and `ContentUri` in it must be local folders.
-        parameters: Values that win over the parameters' defaults; unknown names are an error.
+        parameters: Values that replace the parameters' defaults; unknown names are an error.
 
     Returns:
-        The resources by logical id, those with a false condition left out.
+        The resources by logical id, without those whose condition is false.
 
     Raises:
         TemplateError: The file is missing or is not a valid SAM template.
@@ -98,7 +98,7 @@ def parameter_definitions(path: Path) -> Mapping[str, Mapping[str, Any]]:
 
 
 def parameter_value(path: Path, given: Mapping[str, str], name: str) -> str:
-    """Return what a parameter stands at; empty for one that the template does not declare."""
+    """Return a parameter's value; empty if the template does not declare it."""
     declared = _parse(path).get("Parameters", {})
     return str(given.get(name, declared.get(name, {}).get("Default", "")))
 
@@ -157,5 +157,5 @@ def _reference(name: str, resource: dict[str, Any]) -> str:
 
 
 def _attribute(resource: str, attribute: str) -> str:
-    # Only functions' ARNs are ever followed; any other attribute is a name for something absent.
+    # Only functions' ARNs are used; any other attribute belongs to something that is not here.
     return function_arn(resource) if attribute == "Arn" else f"{resource}.{attribute}"

@@ -12,7 +12,7 @@ _NO_VALUE = object()
 
 class Resolver:
     """
-    Resolves `Ref`, `Fn::GetAtt`, `Fn::Sub`, `Fn::If` and their like.
+    Resolves `Ref`, `Fn::GetAtt`, `Fn::Sub`, `Fn::If` and the like.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
     """
@@ -25,7 +25,7 @@ class Resolver:
         conditions: Mapping[str, Any],
         mappings: Mapping[str, Any],
     ) -> None:
-        """Take the values that `Ref` and `Fn::GetAtt` give, and two sections of the template."""
+        """Take the values of `Ref` and `Fn::GetAtt`, and two sections of the template."""
         self._refs = refs
         self._attribute = attribute
         self._conditions = conditions

@@ -1,4 +1,4 @@
-"""What a template says of its parameters' values, held against them as CloudFormation does."""
+"""Checks parameters against the template's rules, as CloudFormation does."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ def check_values(declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, 
         given: Values by the names of parameters that are declared.
 
     Raises:
-        TemplateError: Some are refused; it names each, with the template's own
-            `ConstraintDescription` where it has one.
+        TemplateError: Names each value that is refused, with the template's own
+            `ConstraintDescription` if there is one.
     """
     faults = [
         _told(name, declared[name], given[name], rule)
@@ -45,14 +45,14 @@ def _told(name: str, definition: Mapping[str, Any], value: str, rule: str) -> st
 
 
 def _broken_rules(definition: Mapping[str, Any], value: str) -> Iterator[str]:
-    """Tell what a value breaks, by the rules of the user guide's page "Parameters"."""
+    """Yield what a value breaks (CloudFormation user guide, "Parameters")."""
     items = [item.strip() for item in value.split(",")] if is_list(definition) else [value]
     for item in items:
         if str(definition["Type"]) in {"Number", "List<Number>"}:
             yield from _broken_by_number(definition, item)
         else:
             yield from _broken_by_text(definition, item)
-        allowed = [_text(one) for one in definition.get("AllowedValues", ())]
+        allowed = [as_text(one) for one in definition.get("AllowedValues", ())]
         if allowed and item not in allowed:
             yield f"must be one of {', '.join(allowed)}"
 
@@ -84,10 +84,10 @@ def _matches(pattern: str, item: str) -> bool:
     try:
         return re.fullmatch(pattern, item, re.ASCII) is not None
     except re.error:
-        # Java knows what Python does not, such as \p{Lu}: CloudFormation has the say then.
+        # Java has classes that Python has not, such as \p{Lu}: leave those to CloudFormation.
         return True
 
 
-def _text(value: Any) -> str:
-    # CloudFormation writes a boolean in lower case.
+def as_text(value: Any) -> str:
+    """Return a value as CloudFormation writes it: a boolean in lower case."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from agentrun_local.doors.rest_definition import RestApi, read_rest_api
 from agentrun_local.errors import TemplateError
 from agentrun_local.template.cloudformation import Resource, load_resources, parameter_value
+from agentrun_local.template.parameters import as_text
 
 STREAM_CONCURRENCY = 64
 """Invocations at once in one process of a function that has its own runtime."""
 
 BASE_PATH = "BasePath"
-"""The parameter that tells functions the base path below which a domain serves them."""
+"""The parameter with the base path below which a custom domain serves the API."""
 
 _TABLE_PROPERTIES = (
     "AttributeDefinitions",
@@ -63,7 +64,7 @@ class Function:
 
 @dataclass(frozen=True)
 class FunctionUrl:
-    """A Function URL: the function behind it, and whether it streams."""
+    """A Function URL: its function, and whether it streams."""
 
     function: str
     streaming: bool
@@ -90,7 +91,7 @@ class Stack:
 
 def read_stack(path: Path, parameters: Mapping[str, str]) -> Stack:
     """
-    Read the template; what the local stack has no use for (IAM, logs, alarms) is passed over.
+    Read the template, except for what the local stack does not need (IAM, logs, alarms).
 
     Raises:
         TemplateError: The template is missing or broken, or lacks something that Lambda requires.
@@ -105,7 +106,7 @@ def read_stack(path: Path, parameters: Mapping[str, str]) -> Stack:
         name: root / _folder(name, resource.properties["Content"])
         for name, resource in of_type("AWS::Lambda::LayerVersion")
     }
-    # What a domain does with it stands in no template: the stack of the domain has the mapping.
+    # The template has no base path mapping: that is part of the domain's own stack.
     base_path = parameter_value(path, parameters, BASE_PATH).strip("/")
     apis = [
         replace(read_rest_api(resource, resources), base_path=f"/{base_path}" if base_path else "")
@@ -137,7 +138,7 @@ def _function(
         # 3 s and 128 MB are Lambda's defaults (CreateFunction).
         timeout_s=int(properties.get("Timeout", 3)),
         memory_mb=int(properties.get("MemorySize", 128)),
-        environment={key: _text(value) for key, value in variables.items()},
+        environment={key: as_text(value) for key, value in variables.items()},
         json_logs=properties.get("LoggingConfig", {}).get("LogFormat") == "JSON",
         concurrency=STREAM_CONCURRENCY if has_own_runtime else 1,
     )
@@ -174,11 +175,6 @@ def _table(resource: Resource) -> Table:
         definition=definition,
         ttl_attribute=ttl.get("AttributeName") if ttl.get("Enabled") else None,
     )
-
-
-def _text(value: Any) -> str:
-    # CloudFormation writes a boolean in lower case.
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _at_most_one(found: list[_T], what: str) -> _T | None:

@@ -5,11 +5,10 @@ Every answer is held against botocore's description of the service before it is 
 """
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,7 +16,7 @@ from botocore.model import OperationModel, ServiceModel
 from botocore.session import get_session
 
 from tests.bedrock.rules import misshapen
-from tests.issuer_server import send
+from tests.http_server import answering, send, served
 
 _SERVICES = ("bedrock", "lambda")
 
@@ -25,8 +24,8 @@ _SERVICES = ("bedrock", "lambda")
 class ControlPlane:
     """Answers operations as scripted, by `service.Operation`; anything else does not exist."""
 
-    def __init__(self, server: ThreadingHTTPServer) -> None:
-        self.url = f"http://127.0.0.1:{server.server_port}"
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.environment = {f"AWS_ENDPOINT_URL_{name.upper()}": self.url for name in _SERVICES}
         self.asked: list[str] = []
         self._answers: dict[tuple[str, str], dict[str, Any]] = {}
@@ -94,21 +93,6 @@ def _asked_for(path: str) -> tuple[str, str]:
 @contextmanager
 def running_control_plane() -> Iterator[ControlPlane]:
     """Serve a control plane that knows nothing yet."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            plane.serve(self)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        plane = ControlPlane(server)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield plane
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(answering(lambda asked: plane.serve(asked))) as url:  # noqa: PLW0108 - made below
+        plane = ControlPlane(url)
+        yield plane

@@ -10,8 +10,9 @@ import pytest
 
 from agentrun_local.cli import main
 from tests.documented import ROOT
+from tests.http_server import send
 from tests.integration.doctor.control_plane import ControlPlane
-from tests.issuer_server import PATH, Issuer, send
+from tests.issuer_server import PATH, Issuer
 
 SONNET = "anthropic.claude-sonnet-5-5"
 DEFAULT = f"global.{SONNET}"

@@ -110,14 +110,14 @@ class ResolveRequest(Value):
     reason: Reason = None
 
     def as_continue(self) -> ContinueRequest:
-        """Say the same as a request to continue."""
+        """Return the same decision as a request to continue."""
         approved = self.decision == "APPROVED"
         action = ApprovalAction.APPROVE if approved else ApprovalAction.REJECT
         return ContinueRequest(action=action, reason=self.reason)
 
 
 def approval_id(run_id: str, paused_event_id: int) -> str:
-    """Name one pause of one run; the id alone leads back to the run."""
+    """Return the id of one pause of a run; it contains the run's id."""
     return f"{run_id}.{paused_event_id}"
 
 

@@ -1,4 +1,4 @@
-"""Conversations: who uses a session, what was said in it, and who goes first."""
+"""Conversations: which run uses a session, which ones wait for it, and what was said in it."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -10,10 +10,10 @@ from agentrun.domain.value import Instant, Value
 
 MAX_QUEUED = 90
 """
-Living runs that may wait in one session.
+How many living runs may wait in one session.
 
-Each of them reads the session's item twice a second and whoever joins or leaves writes it: with so
-many UUIDs it stays within 4 KB, which is one read unit and four write units.
+Each of them reads the session's item twice a second, and writes it as it joins or leaves. With this
+many UUIDs the item stays within 4 KB, which is one read unit and four write units.
 """
 
 
@@ -27,10 +27,10 @@ class SessionPolicy(StrEnum):
 
 class SessionLock(Value):
     """
-    Who uses a session: one run that is active, and those that wait, the first in turn first.
+    Which run uses a session, and which ones wait for it, the next one first.
 
-    `active_by` is the executor that has taken it. A holder may have died or ended without letting
-    go: its own state tells.
+    `active_by` is the executor that has taken the session. A holder may have died or ended without
+    letting go; its own state tells.
     """
 
     active: str | None = None
@@ -43,7 +43,7 @@ class SessionLock(Value):
         return len(self.queue) >= MAX_QUEUED
 
     def before(self, run_id: str) -> tuple[str, ...]:
-        """Return the runs that have to end before this one's turn comes."""
+        """Return the runs that have to end before this one may begin."""
         ahead = self.queue[: self.queue.index(run_id)] if run_id in self.queue else self.queue
         active = (self.active,) if self.active not in {None, run_id} else ()
         return tuple(run for run in (*active, *ahead) if run is not None)
@@ -53,18 +53,18 @@ class SessionLock(Value):
         return run_id == self.active or run_id in self.queue
 
     def taken_by(self, run_id: str, executor: str) -> "SessionLock":
-        """Return the lock as it is once it is this run's turn; those behind it keep their place."""
+        """Return the lock as this run takes it; the runs behind it keep their places."""
         behind = self.queue[self.queue.index(run_id) + 1 :] if run_id in self.queue else ()
         return SessionLock(active=run_id, active_by=executor, queue=behind)
 
     def without(self, run_ids: Collection[str]) -> "SessionLock":
-        """Return the lock as it is once these runs do not wait any more."""
+        """Return the lock without these runs in its queue."""
         left = tuple(run_id for run_id in self.queue if run_id not in run_ids)
-        return self.model_copy(update={"queue": left})
+        return SessionLock(active=self.active, active_by=self.active_by, queue=left)
 
     def released(self) -> "SessionLock":
-        """Return the lock as it is once its holder has let go of it."""
-        return self.model_copy(update={"active": None, "active_by": None})
+        """Return the lock as its holder leaves it."""
+        return SessionLock(queue=self.queue)
 
 
 FREE = SessionLock()
@@ -81,11 +81,19 @@ class Session(Value):
     updated_at: Instant
 
 
+TITLE_CHARACTERS = 80
+
+
+def session_title(message: str) -> str:
+    """Name a session after its first message."""
+    return " ".join(message.split())[:TITLE_CHARACTERS]
+
+
 class SessionPage(Value):
     """
     Some sessions, the most recently used first, and where the next page begins.
 
-    `total` counts all sessions that the pages have together.
+    `total` counts the sessions of all pages.
     """
 
     sessions: tuple[Session, ...]
@@ -97,8 +105,8 @@ class PastTurn(Value):
     """
     One earlier run of a conversation, as its next turns see it.
 
-    `messages` are in the engine's own form; None where the two texts say it all: a plain question
-    and answer, or a run that did not end by itself. `is_whole` is False for the latter.
+    `messages` are in the engine's own form; None if `input` and `output` are enough, as for a plain
+    question and answer, or if the run did not end by itself, in which case `is_whole` is False.
     `updated_at` is when the run ended.
     """
 

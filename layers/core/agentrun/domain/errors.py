@@ -16,8 +16,8 @@ Everything that can go wrong with a request or a run, as one tree.
     ├── TooManyRunsError               a limit on runs or tokens is reached; retry later
     ├── RunFailedError                 the run that a caller waited for has failed
     ├── StoreUnavailableError          the store throttled, failed or timed out; retrying is safe
-    ├── IssuerUnavailableError         nobody can say whether a token is good; retrying is safe
-    ├── BrokenAgentError               nobody can run the agent until its definition is mended
+    ├── IssuerUnavailableError         no token can be verified at the moment; retrying is safe
+    ├── BrokenAgentError               the agent's definition is broken; retrying is pointless
     ├── FencedError                    another executor owns the run, or it has ended; never retry
     └── EngineError                    the agent failed; its message is safe to show
         ├── CannotResumeError          what was paused cannot go on; nothing has been done
@@ -48,7 +48,7 @@ class UnauthenticatedError(AgentrunError):
     """There is no bearer token, or it does not verify; `reason` is for the log only."""
 
     def __init__(self, reason: str) -> None:
-        # The same words whatever is wrong, and the gateway's own: whoever tries learns nothing.
+        # The gateway's own words, whatever is wrong, so that attackers learn nothing.
         super().__init__("A valid bearer token is required.")
         self.reason = reason
 
@@ -106,7 +106,7 @@ class PayloadTooLargeError(AgentrunError):
 
 
 class TooManyRunsError(AgentrunError):
-    """A limit is reached; `holders` have the slots in the way, if it is one of runs under way."""
+    """A limit is reached; if it is one of runs under way, `holders` are the slots in the way."""
 
     def __init__(self, message: str, *, retry_after_s: int, holders: Sequence[Slot] = ()) -> None:
         super().__init__(message)
@@ -127,14 +127,14 @@ class StoreUnavailableError(AgentrunError):
 
 
 class IssuerUnavailableError(AgentrunError):
-    """The issuer's keys cannot be had, so that a token is neither good nor bad; retry."""
+    """The issuer's keys are not available, so that no token can be verified; retry."""
 
     def __init__(self) -> None:
         super().__init__("Tokens cannot be verified at the moment.")
 
 
 class BrokenAgentError(AgentrunError):
-    """The agent's definition is broken, so that retrying is no use; `fault` is for the log only."""
+    """The agent's definition is broken; retrying is pointless. `fault` is for the log only."""
 
     def __init__(self, agent_id: str, fault: str) -> None:
         super().__init__(f"The agent '{agent_id}' cannot be run: its definition is broken.")
@@ -171,5 +171,5 @@ class MayNotActError(EngineError):
 
 
 def _shown(wanted: str) -> str:
-    """Cut what may be no id at all, but as long as a URL."""
+    """Cut an id that a caller has made up, and that may be as long as a URL."""
     return wanted if len(wanted) <= 64 else f"{wanted[:64]}…"

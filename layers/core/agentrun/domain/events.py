@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, JsonValue, TypeAdapter
 
@@ -98,6 +98,32 @@ class Metrics(Value):
         default=None, description="In US dollars."
     )
     duration_ms: int | None = None
+
+    def lasting(self, duration_ms: int) -> "Metrics":
+        """Return the same figures with this duration."""
+        return self.model_copy(update={"duration_ms": duration_ms})
+
+    def added_to(self, before: "Metrics") -> "Metrics":
+        """Return the sums with earlier figures; one that only one side knows counts alone."""
+        return Metrics(
+            input_tokens=_sum(before.input_tokens, self.input_tokens),
+            output_tokens=_sum(before.output_tokens, self.output_tokens),
+            reasoning_tokens=_sum(before.reasoning_tokens, self.reasoning_tokens),
+            total_tokens=_sum(before.total_tokens, self.total_tokens),
+            llm_calls=_sum(before.llm_calls, self.llm_calls),
+            model=self.model,
+            cost_usd=_sum(before.cost_usd, self.cost_usd),
+            duration_ms=_sum(before.duration_ms, self.duration_ms),
+        )
+
+
+Figure = TypeVar("Figure", int, float)
+
+
+def _sum(before: Figure | None, now: Figure | None) -> Figure | None:
+    if before is None or now is None:
+        return now if before is None else before
+    return before + now
 
 
 Followups = Annotated[

@@ -10,10 +10,10 @@ from agentrun.domain.value import Value
 
 MAX_MEDIA = 10
 MAX_INLINE_BYTES = 4 * 1024 * 1024
-"""Of all inline media of a request, decoded: as base64 they must fit into Lambda's 6 MB."""
+"""Limit on all inline media of a request, decoded: as base64 they must fit into Lambda's 6 MB."""
 
 MAX_DOWNLOAD_BYTES = 10 * 1024 * 1024
-"""Of each file that is given by URL."""
+"""Limit on each file that is given by URL."""
 
 
 class LoadedMedia(Value):
@@ -31,13 +31,13 @@ class MediaLoader(Protocol):
         Download everything from public hosts, or nothing.
 
         Args:
-            urls: http or https URLs by the request's field that holds each, as `media.0.data`.
+            urls: http or https URLs by the request's field, such as `media.0.data`.
 
         Returns:
-            What each URL gave, by the same names; at most `MAX_DOWNLOAD_BYTES` each.
+            The content of each URL, by the same names; at most `MAX_DOWNLOAD_BYTES` each.
 
         Raises:
-            InvalidRequestError: A URL is not allowed, or gave nothing in time; names its field.
+            InvalidRequestError: A URL is not allowed, or did not answer in time; names its field.
             PayloadTooLargeError: A file is too large; the message names its field.
         """
         ...
@@ -61,7 +61,7 @@ def essence(media_type: str) -> str:
     """
     Return `type/subtype` of a MIME type in lower case, without its parameters.
 
-    Names are compared without case (RFC 2045, section 5.1); no parameter changes what is done.
+    Types are compared without case (RFC 2045, section 5.1), and parameters do not matter here.
 
     Raises:
         ValueError: It is not a MIME type.
@@ -76,8 +76,8 @@ def contradicts(media_type: str, data: bytes) -> bool:
     """
     Tell whether bytes cannot be of a type, given as its essence.
 
-    PNG, JPEG, GIF, WebP and PDF begin with their signature, nothing else does; text is UTF-8.
-    Whether bytes of other types are what they should be is not known here.
+    PNG, JPEG, GIF, WebP and PDF, and nothing else, begin with their signatures; text is UTF-8.
+    Bytes of other types are not checked.
     """
     signed = next((name for name, begins in _SIGNATURES.items() if begins(data)), None)
     if signed is not None or media_type in _SIGNATURES:

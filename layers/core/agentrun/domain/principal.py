@@ -26,15 +26,15 @@ class Principal(Value):
         return ADMIN_ROLE in self.roles
 
     def may_see(self, owner: str) -> bool:
-        """Tell whether what `owner` has in this tenant is visible to the caller."""
+        """Tell whether the caller sees the runs and sessions of `owner`."""
         return self.is_admin or owner == self.user_id
 
     def check_may_write(self, *, also: str | None = None) -> None:
         """
-        Let through who may start, continue and cancel runs; an admin may.
+        Check that the caller may start, continue and cancel runs; an admin always may.
 
         Args:
-            also: A scope that is needed beside `runs:write`, of the agent in question.
+            also: Another scope that is needed, besides `runs:write`: the agent's.
 
         Raises:
             ForbiddenError: The token lacks a scope.
@@ -48,7 +48,7 @@ class Principal(Value):
         Return the user in whose name a request acts.
 
         Args:
-            org_id: The organisation that the request names, if any; it never widens anything.
+            org_id: The organisation that the request names, if any.
             user_id: The user that the request names, if any.
 
         Raises:

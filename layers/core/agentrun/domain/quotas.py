@@ -1,4 +1,4 @@
-"""Quotas: how much a user and a tenant may run at once, in a minute, in a day."""
+"""Quotas: how much users and tenants may run and read at once, in a minute, in a day."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from agentrun.domain.value import epoch_ms
 
 RETRY_AFTER_S = 5
-"""When a run may have ended that is in the way of another one."""
+"""After this, a run or a reader that is in the way may have ended."""
 UNWRITTEN_FOR = timedelta(seconds=15)
 """
-A start goes on trying to write its run for about this long after its slot's first lease.
+For about this long after the end of its slot's first lease, a start may still write its run.
 
-The slot is taken right before the first try. Three tries of three attempts that all time out, after
-2 s, or 3 with the connection, take 27 s at most; the lease has 15 of them.
+The slot is taken right before the first try. Three tries of three attempts each, which time out
+after 2 s, or 3 s with the connection, take 27 s at most; the lease covers 15 s of them.
 """
 OVERDUE_AFTER = timedelta(minutes=20)
 """Lambda ends an invocation, and so the run in it, after 15 minutes."""
@@ -22,7 +22,7 @@ MINUTE_S = 60
 
 MOST_RUNS_PER_TENANT = 400
 """
-What a tenant's one item can carry: each start and each end of a run writes it whole.
+How many a tenant's one item can carry: each start and each end of a run writes all of it.
 
 A partition takes 1000 write units a second, one for each KB of the item ("Quotas in Amazon
 DynamoDB" in its developer guide). With 400 runs of as many users the item has 29 KB, and if each
@@ -30,10 +30,10 @@ lasts 30 s, that is 773 units a second; 500 would be 1200.
 """
 
 
-# Every function's start pays for this module, so that these are no pydantic models.
+# Dataclasses, since every function imports this module: pydantic models would slow its start.
 @dataclass(frozen=True)
 class RunLimits:
-    """What is allowed; 0 is no limit. A continuation counts as a run that is started."""
+    """What is allowed; 0 means no limit. A continuation counts as a start."""
 
     runs_per_user: int = 50
     runs_per_tenant: int = 200
@@ -43,7 +43,7 @@ class RunLimits:
 
     @property
     def slots_per_tenant(self) -> int:
-        """How many slots a tenant may have: without a limit of its own, what its item carries."""
+        """How many slots a tenant may have: its limit, or else what its item can carry."""
         return self.runs_per_tenant or MOST_RUNS_PER_TENANT
 
     @property
@@ -55,10 +55,10 @@ class RunLimits:
 @dataclass(frozen=True)
 class Slot:
     """
-    What one execution of a run holds while it lasts.
+    What an execution of a run holds while it lasts.
 
-    `user` stands for the user's id, see `user_tag`; `lease_until` is the end of a lease that began
-    as the slot was taken, which no other execution of the run shares.
+    `user` is the user's `user_tag`. `lease_until` is the end of a lease that began as the slot was
+    taken; it tells the executions of a run apart.
     """
 
     tenant: str
@@ -68,28 +68,29 @@ class Slot:
 
     @property
     def name(self) -> str:
-        """What tells it from all others of the tenant."""
+        """A name that is unique within the tenant."""
         return f"{epoch_ms(self.lease_until)}:{self.run_id}"
 
     def may_be_about_to_begin(self, at: datetime) -> bool:
-        """Tell whether its run may still be written, or continued, after it was taken."""
+        """Tell whether its run may still be about to be written or continued."""
         return at < self.lease_until + UNWRITTEN_FOR
 
     def is_overdue(self, at: datetime) -> bool:
-        """Tell whether it is held for longer than runs take."""
+        """Tell whether it has been held for longer than runs take."""
         return at > self.lease_until + OVERDUE_AFTER
 
 
 def user_tag(user_id: str) -> str:
-    """Return a short name of a user: a user's id may be long, and is nobody else's to read."""
+    """Return a short name for a user, whose id may be long and is private."""
     return urlsafe_b64encode(hashlib.sha256(user_id.encode()).digest()[:9]).decode()
 
 
 @dataclass(frozen=True)
 class Usage:
     """
-    What a tenant has used: its slots; its starts, and those of one user, in this minute; and tokens
-    in this day (UTC).
+    What a tenant has used: slots; starts of all and of one user in this minute; tokens on this day.
+
+    Days are those of UTC.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -100,7 +101,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a slot is not to be had; `holders` have those that one may wait for, if it is that."""
+    """Why a slot is refused; `holders` are the slots in the way, if there are any."""
 
     message: str
     retry_after_s: int
@@ -108,7 +109,7 @@ class Refusal:
 
 
 def refusal(slot: Slot, usage: Usage, limits: RunLimits, at: datetime) -> Refusal | None:
-    """Tell what stands against a slot, the longest to wait for first; nothing if it is held."""
+    """Return why a slot is refused, the longest wait first; None if it is free, or held already."""
     if slot in usage.slots:
         return None
     return _refused_for_a_time(usage, limits, at) or _refused_for_others(slot, usage, limits)
@@ -155,10 +156,31 @@ def _seconds_to_midnight(at: datetime) -> int:
 
 
 def minute_of(at: datetime) -> int:
-    """Return the minute that starts are counted in, since the Unix epoch."""
+    """Return the minute for which starts are counted, since the Unix epoch."""
     return int(at.timestamp()) // MINUTE_S
 
 
 def day_of(at: datetime) -> str:
-    """Return the day (UTC) that tokens are counted in, as yyyymmdd; sorts as the days do."""
+    """Return the day (UTC) for which tokens are counted, as yyyymmdd; sorts as the days do."""
     return at.astimezone(UTC).strftime("%Y%m%d")
+
+
+@dataclass(frozen=True)
+class ReaderPlace:
+    """
+    What a reader holds while it follows a run of a user.
+
+    `user` is the `user_tag` of the run's owner. `until` is when the process that serves the reader
+    is stopped at the latest. `reader_id` tells the readers of a run apart.
+    """
+
+    tenant: str
+    user: str
+    run_id: str
+    reader_id: str
+    until: datetime
+
+    @property
+    def name(self) -> str:
+        """A name that is unique among the user's places."""
+        return f"{epoch_ms(self.until)}:{self.run_id}:{self.reader_id}"

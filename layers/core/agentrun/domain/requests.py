@@ -31,7 +31,7 @@ def _not_blank(text: str) -> str:
 
 
 def _number(value: object) -> object:
-    """Let nothing but a number be one; JSON makes no difference between 1 and 1.0."""
+    """Refuse what is no number, true and false included; JSON does not tell 1 from 1.0."""
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     raise ValueError("must be a number")
@@ -121,7 +121,7 @@ class RunRequest(Value):
     generate_followups: StrictBool = Field(
         default=False, description="Whether to suggest follow-up questions."
     )
-    # At the first bad one: a body may have millions, and each error would be kept and reported.
+    # Fail at the first bad one: a body may have millions, and each error would be kept.
     media: tuple[Media, ...] = Field(
         default=(),
         fail_fast=True,
@@ -130,13 +130,17 @@ class RunRequest(Value):
     )
     options: RunOptions = RunOptions()
 
+    def without_media(self) -> "RunRequest":
+        """Return the request without its media."""
+        return self.model_copy(update={"media": ()})
+
 
 class IdempotencyClaim(Value):
     """
     What a caller's Idempotency-Key stands for.
 
-    `key_hash` names the user and the key, `fingerprint` the agent and the body: the same key with
-    another fingerprint is a mistake of the caller's.
+    `key_hash` names the user and the key, `fingerprint` the agent and the body. The same key with
+    another fingerprint is the caller's mistake.
     """
 
     key_hash: str
@@ -178,7 +182,7 @@ def _digest(*parts: str) -> str:
 
 
 def _normal(value: JsonValue) -> JsonValue:
-    """Write a whole number one way: JSON knows no difference between 1 and 1.0."""
+    """Write whole numbers in one way: JSON does not tell 1 from 1.0."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):

@@ -1,16 +1,20 @@
-"""A run of an agent: its identity, its state and the ways it may change."""
+"""A run of an agent: its identity, its state, how it may change and how it may end."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypedDict, assert_never
 
 from pydantic import Field
 
 from agentrun.domain.approvals import run_of_approval
-from agentrun.domain.events import Followups, Paused
+from agentrun.domain.events import Cancelled, Error, Followups, Metrics, Paused, Stop, TerminalEvent
+from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import Instant, Value, to_milliseconds
 
 LEASE_DURATION = timedelta(seconds=15)
+PREVIEW_BYTES = 4096
+"""How much of each text a list or a batch of runs shows."""
 
 
 class RunStatus(StrEnum):
@@ -26,7 +30,26 @@ class RunStatus(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """Whether nothing can follow."""
-        return self in {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}
+        return self not in _NEXT
+
+    def may_become(self, status: "RunStatus") -> bool:
+        """Tell whether a run may change from this status to another."""
+        return status in _NEXT.get(self, ())
+
+
+_NEXT = {
+    RunStatus.QUEUED: {RunStatus.RUNNING, RunStatus.FAILED, RunStatus.CANCELLED},
+    RunStatus.RUNNING: {
+        RunStatus.PAUSED,
+        RunStatus.COMPLETED,
+        RunStatus.FAILED,
+        RunStatus.CANCELLED,
+    },
+    RunStatus.PAUSED: {RunStatus.RUNNING, RunStatus.CANCELLED},
+}
+"""What each status may change to; those that are missing are final."""
+UNDER_WAY = frozenset({RunStatus.QUEUED, RunStatus.RUNNING})
+"""A run in one of these has an executor."""
 
 
 class RunKey(Value):
@@ -37,7 +60,7 @@ class RunKey(Value):
 
 
 class Lease(Value):
-    """Who executes a run, and until when that is to be believed without a new heartbeat."""
+    """Who executes a run, and until when that holds without a new heartbeat."""
 
     executor: str
     until: Instant
@@ -51,10 +74,10 @@ class AgentRun(Value):
     """
     A run as it is known; what is not known, or not known yet, is absent.
 
-    A run that goes on keeps its `required_action` until its next pause. The fields from `lease` on
-    are the service's own and never leave it; a PAUSED run's lease ends when it has waited long
-    enough, at `paused_until`. `last_event_id` covers START from the moment at which the run, or its
-    continuation, begins, and all events once it has ended.
+    A continued run keeps its `required_action` until its next pause. The fields from `lease` on are
+    for the service alone. A PAUSED run's lease ends when it has waited long enough, at
+    `paused_until`. `last_event_id` is that of START once the run, or its continuation, has begun,
+    and that of the last event once it has ended.
     """
 
     id: str
@@ -110,7 +133,7 @@ class AgentRun(Value):
 
     @property
     def paused_event_id(self) -> int | None:
-        """The id of the event of the run's latest pause; None where it was never paused."""
+        """The event id of the run's latest pause; None if it was never paused."""
         if self.required_action is None:
             return None
         _, event_id = run_of_approval(self.required_action.approval_id)
@@ -118,121 +141,232 @@ class AgentRun(Value):
 
     @property
     def has_begun(self) -> bool:
-        """Whether START was said, of a continued run whether it was said again."""
+        """Whether START was said; of a continued run, whether it was said again."""
         paused = self.paused_event_id
         return paused is None or self.last_event_id > paused
 
+    def queued(self) -> "AgentRun":
+        """Return a new run as it is stored when its session is busy: QUEUED from the first."""
+        if self.status is not RunStatus.RUNNING or self.version > 1:
+            raise ValueError(f"only a new run can be queued, not '{self.id}'")
+        return self._with(status=RunStatus.QUEUED, started_at=None)
 
-LEASE_EXPIRED = "LEASE_EXPIRED"
-LEASE_GRACE_S = 2.0
-LEASE_EXPIRED_ID_GAP = 1_000_000
-"""Puts the ERROR of an expired lease beyond every id that was sent but never stored."""
-APPROVAL_EXPIRED = "APPROVAL_EXPIRED"
+    def with_lease(self, lease: Lease) -> "AgentRun":
+        """Return the run under another lease."""
+        if self.status.is_terminal:
+            raise ValueError(f"the run '{self.id}' is {self.status} and needs no lease")
+        return self._with(lease=lease)
+
+    def renewed(self, at: datetime) -> "AgentRun":
+        """Return the run with its lease as it is to be written at this moment."""
+        if self.lease is None:
+            raise ValueError(f"nobody executes the run '{self.id}'")
+        return self.with_lease(self.lease.renewed(at))
+
+    def resumed(self, lease: Lease, *, at: datetime) -> "AgentRun":
+        """Return a PAUSED run as it goes on under a new lease."""
+        return self._moved(RunStatus.RUNNING, at, lease=lease)
+
+    def paused_again(self, *, at: datetime) -> "AgentRun":
+        """Return a resumed run as it was while it was PAUSED."""
+        if self.lease is None or self.paused_until is None:
+            raise ValueError("only a run that was paused can be so again")
+        lease = Lease(executor=self.lease.executor, until=self.paused_until)
+        return self._moved(RunStatus.PAUSED, at, lease=lease, last_event_id=self.paused_event_id)
+
+    def cancelled(
+        self,
+        *,
+        at: datetime,
+        ended_at: datetime,
+        error_type: str | None = None,
+        error_message: str | None = None,
+    ) -> "AgentRun":
+        """Return the run as CANCELLED without an executor; its end is one more event."""
+        return self._moved(
+            RunStatus.CANCELLED,
+            at,
+            completed_at=to_milliseconds(ended_at),
+            error_type=error_type,
+            error_message=error_message,
+            last_event_id=self.last_event_id + 1,
+        )
+
+    def failed(
+        self,
+        *,
+        at: datetime,
+        ended_at: datetime,
+        error_type: str,
+        error_message: str,
+        last_event_id: int,
+    ) -> "AgentRun":
+        """Return the run as FAILED without an executor."""
+        ended_at = to_milliseconds(ended_at)
+        duration = ended_at - self.started_at if self.started_at else None
+        return self._moved(
+            RunStatus.FAILED,
+            at,
+            completed_at=ended_at,
+            error_type=error_type,
+            error_message=error_message,
+            duration_ms=None if duration is None else max(0, int(duration.total_seconds() * 1000)),
+            last_event_id=last_event_id,
+        )
+
+    def _moved(self, status: RunStatus, at: datetime, **changes: object) -> "AgentRun":
+        if not self.status.may_become(status):
+            raise ValueError(f"the run '{self.id}' is {self.status} and cannot become {status}")
+        return self._with(
+            status=status, updated_at=to_milliseconds(at), version=self.version + 1, **changes
+        )
+
+    def without_texts(self) -> "AgentRun":
+        """Return the run without its texts, which its header may or may not hold."""
+        return self.with_texts(input=None, output=None)
+
+    def with_texts(self, *, input: str | None, output: str | None) -> "AgentRun":  # noqa: A002
+        """Return the run with its whole texts."""
+        return self._with(input=input, output=output)
+
+    def with_previews(self, *, more: frozenset[str] = frozenset()) -> "AgentRun":
+        """
+        Return the run with its texts cut to 4096 bytes of UTF-8 each.
+
+        Args:
+            more: The names of the texts that are only beginnings already.
+        """
+        changes: dict[str, object] = {}
+        for name, text in (("input", self.input), ("output", self.output)):
+            if text is not None:
+                changes[name], was_cut = cut_utf8(text)
+                changes[f"{name}_truncated"] = was_cut or name in more or None
+        return self._with(**changes)
+
+    def _with(self, **changes: object) -> "AgentRun":
+        """Copy the run; the changes are not validated, so that only the methods above make any."""
+        return self.model_copy(update=changes)
 
 
-def lease_has_lapsed(run: AgentRun, now: datetime) -> bool:
+class Ending(TypedDict):
+    """What every end of an execution has: its text so far, its figures, its last event's id."""
+
+    output: str
+    metrics: Metrics
+    last_event_id: int
+
+
+class _Outcome(Value):
+    """The fields of `Ending`."""
+
+    output: str
+    metrics: Metrics
+    last_event_id: int = Field(ge=1)
+
+
+class Completed(_Outcome):
+    """The agent has answered; `messages` are for the conversation's next turns."""
+
+    status: Literal[RunStatus.COMPLETED] = RunStatus.COMPLETED
+    followups: tuple[str, ...] | None = None
+    messages: str | None = None
+
+
+class Failed(_Outcome):
+    """The run has failed; the message is safe to show."""
+
+    status: Literal[RunStatus.FAILED] = RunStatus.FAILED
+    error_type: str
+    error_message: str
+
+
+class CancelledByRequest(_Outcome):
+    """Somebody has asked for the end."""
+
+    status: Literal[RunStatus.CANCELLED] = RunStatus.CANCELLED
+    reason: str
+
+
+class PausedForApproval(_Outcome):
+    """The run waits for decisions, until `paused_until` at the latest."""
+
+    status: Literal[RunStatus.PAUSED] = RunStatus.PAUSED
+    required_action: Paused
+    checkpoint: Checkpoint
+    paused_until: Instant
+
+
+Outcome = Completed | Failed | CancelledByRequest | PausedForApproval
+
+
+@dataclass
+class EndProgress:
     """
-    Tell whether a run is to be settled by whoever reads it.
+    How much of an end is written; pass the same object with each try.
 
-    That is one whose executor has been silent for longer than lease and grace, one whose approval
-    nobody has decided in time, and one that was paused just after its end had been asked for.
+    An execution whose end cannot be written tries another one: `end` numbers them from 0, so that
+    late writes of an earlier end are never taken for parts of a later one. `stored` is the store's:
+    it counts what is stored beside the run already.
     """
-    if run.status.is_terminal or run.lease is None:
-        return False
-    if run.status is RunStatus.PAUSED and run.cancel_requested:
-        return True
-    grace_s = 0.0 if run.status is RunStatus.PAUSED else LEASE_GRACE_S
-    return (now - run.lease.until).total_seconds() > grace_s
+
+    end: int = 0
+    stored: int = 0
 
 
-def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentRun:
+def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:
+    """Return the event that ends the stream with an outcome."""
+    match outcome:
+        case Completed():
+            return Stop(run_id=run_id, followups=outcome.followups)
+        case Failed():
+            return Error(message=outcome.error_message)
+        case CancelledByRequest():
+            return Cancelled(reason=outcome.reason)
+        case PausedForApproval():
+            return outcome.required_action
+        case _:
+            assert_never(outcome)
+
+
+def changes_at_end(outcome: Outcome, at: datetime) -> dict[str, object]:
     """
-    Return a run as it is once its lease has lapsed.
+    Return the fields of a run that its end sets, by their Python names; all others stay.
 
-    A pause that nobody has decided ends CANCELLED, and so does one that came after a cancel. A
-    continuation that has not begun leaves the run PAUSED as it was, or ends it CANCELLED where that
-    pause would be over. Any other run has lost its executor and is FAILED. It has ended when its
-    time was up, however much later that is seen.
-
-    Args:
-        run: The run as its header says: whatever else is concluded from, the log included, may
-            have been written by an executor that had lost the run.
-        last_stored_event_id: The log's last event, beyond which the end of a FAILED run has to be.
-        at: When it is written down; an aware UTC instant.
+    The store adds `messages`, the checkpoint and the lease.
     """
-    if run.status is RunStatus.PAUSED:
-        return _undecided(run, at)
-    if run.has_begun:
-        return _abandoned(run, last_stored_event_id, at)
-    again = paused_again(run, at)
-    return _undecided(run, at) if lease_has_lapsed(again, at) else again
+    figures = outcome.metrics.model_dump(exclude={"event", "llm_calls"}, by_alias=False)
+    changes: dict[str, object] = {
+        **{name: value for name, value in figures.items() if value is not None},
+        "status": outcome.status,
+        "output": outcome.output,
+        "updated_at": to_milliseconds(at),
+        "last_event_id": outcome.last_event_id,
+    }
+    if outcome.status.is_terminal:
+        changes["completed_at"] = to_milliseconds(at)
+    match outcome:
+        case Completed():
+            changes |= {"followups": outcome.followups} if outcome.followups is not None else {}
+        case Failed():
+            changes |= {"error_type": outcome.error_type, "error_message": outcome.error_message}
+        case PausedForApproval():
+            changes |= {
+                "required_action": outcome.required_action,
+                "paused_until": outcome.paused_until,
+            }
+        case CancelledByRequest():
+            pass
+        case _:
+            assert_never(outcome)
+    return changes
 
 
-def paused_again(run: AgentRun, at: datetime) -> AgentRun:
-    """Return a resumed run as it was before."""
-    if run.lease is None or run.paused_until is None:
-        raise ValueError("only a run that was paused can be so again")
-    return run.model_copy(
-        update={
-            "status": RunStatus.PAUSED,
-            "lease": Lease(executor=run.lease.executor, until=run.paused_until),
-            "last_event_id": run.paused_event_id,
-            "updated_at": to_milliseconds(at),
-            "version": run.version + 1,
-        }
-    )
-
-
-def _undecided(run: AgentRun, at: datetime) -> AgentRun:
-    is_too_late = not run.cancel_requested
-    return run.model_copy(
-        update={
-            "status": RunStatus.CANCELLED,
-            "error_type": APPROVAL_EXPIRED if is_too_late else None,
-            "error_message": "The approval was not decided in time." if is_too_late else None,
-            "updated_at": to_milliseconds(at),
-            "completed_at": min(_undecided_until(run), to_milliseconds(at)),
-            "last_event_id": run.last_event_id + 1,
-            "version": run.version + 1,
-        }
-    )
-
-
-def _undecided_until(run: AgentRun) -> datetime:
-    if not run.cancel_requested:
-        return run.paused_until or run.updated_at
-    if run.status is RunStatus.PAUSED or run.lease is None:
-        # A pause that came after the request to cancel was over as soon as it had begun.
-        return run.updated_at
-    return run.lease.until
-
-
-def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentRun:
-    ended_at = min(run.lease.until if run.lease else at, to_milliseconds(at))
-    duration = ended_at - run.started_at if run.started_at else None
-    return run.model_copy(
-        update={
-            "status": RunStatus.FAILED,
-            "error_type": LEASE_EXPIRED,
-            "error_message": "The run stopped without finishing: its executor is gone.",
-            "updated_at": to_milliseconds(at),
-            "completed_at": ended_at,
-            "duration_ms": None if duration is None else _milliseconds(duration),
-            "last_event_id": max(_committed(run), last_stored_event_id) + LEASE_EXPIRED_ID_GAP,
-            "version": run.version + 1,
-        }
-    )
-
-
-def _committed(run: AgentRun) -> int:
-    """
-    Return the last event that was said for certain: the pause, or the START of a new run.
-
-    Not the START of a continuation: its executor may not have lived to store it, and what it
-    stores after the run's end must not appear in a replay.
-    """
-    return run.paused_event_id or 1
-
-
-def _milliseconds(duration: timedelta) -> int:
-    return max(0, int(duration.total_seconds() * 1000))
+def cut_utf8(text: str, limit_bytes: int = PREVIEW_BYTES) -> tuple[str, bool]:
+    """Cut a text to `limit_bytes` of UTF-8 at a character boundary; tell whether it was cut."""
+    # A character has at most 4 bytes in UTF-8, so most texts need no encoding to be let through.
+    if len(text) * 4 <= limit_bytes:
+        return text, False
+    encoded = text.encode()
+    if len(encoded) <= limit_bytes:
+        return text, False
+    return encoded[:limit_bytes].decode(errors="ignore"), True

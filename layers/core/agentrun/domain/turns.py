@@ -1,4 +1,6 @@
-"""What an engine is given for one turn of one agent, and what it leaves behind."""
+"""What an engine needs for one turn of an agent, and what it leaves behind."""
+
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -12,7 +14,7 @@ from agentrun.domain.value import Value
 
 
 class Resumption(Value):
-    """A turn that was paused: where it stopped, in the engine's own form, and what was decided."""
+    """How to go on with a paused turn: its state, in the engine's own form, and the decisions."""
 
     state: str
     decisions: tuple[Decision, ...]
@@ -20,7 +22,7 @@ class Resumption(Value):
 
 class AgentTask(Value):
     """
-    What an engine is to do: one turn of one agent.
+    One turn of an agent that an engine has to execute.
 
     `history` are the earlier turns of the conversation, the oldest first.
     """
@@ -37,13 +39,17 @@ class AgentTask(Value):
     history: tuple[PastTurn, ...] = ()
     resumption: Resumption | None = None
 
+    def with_history(self, history: Sequence[PastTurn]) -> "AgentTask":
+        """Return the task after these turns of the conversation."""
+        return self.model_copy(update={"history": tuple(history)})
+
 
 class Checkpoint(Value):
     """
-    All that is needed to go on with a paused run in another process.
+    Everything that another process needs to continue a paused run.
 
-    `state` is in the engine's own form; `output` and `metrics` are what the run has come to. The
-    media are what the request's were when it came: a URL may give something else by now.
+    `state` is in the engine's own form; `output` and `metrics` are those of the run so far. `media`
+    are those that the run began with: a URL may lead to something else by now.
     """
 
     request: RunRequest
@@ -55,10 +61,10 @@ class Checkpoint(Value):
 
 class TurnEnded(Value):
     """
-    The turn is over and answered.
+    The turn has ended with an answer.
 
     `messages` are what the conversation's next turns need of it, in the engine's own form, without
-    media; None where the question and the answer say it all.
+    media; None if the question and the answer are enough.
     """
 
     messages: str | None = None
@@ -66,7 +72,7 @@ class TurnEnded(Value):
 
 
 class TurnPaused(Value):
-    """The turn cannot go on before somebody decides; `state` is in the engine's own form."""
+    """The turn waits for decisions; `state` is in the engine's own form."""
 
     pending: tuple[PendingApproval, ...] = Field(min_length=1)
     state: str

@@ -1,4 +1,4 @@
-"""How large an answer may be that leaves its function in one piece, and what is cut for it."""
+"""The size limit of answers that are sent in one piece, and how texts are cut to meet it."""
 
 import json
 from bisect import bisect_right
@@ -8,12 +8,12 @@ from typing import Any
 from pydantic_core import to_json
 
 MAX_ANSWER_BYTES = 6_291_556
-"""Of a buffered answer, headers included: Lambda's 6 MB as its error has it ("Lambda quotas")."""
+"""A buffered answer with its headers: Lambda's 6 MB, as its error states it ("Lambda quotas")."""
 HEADERS_BYTES = 32 * 1024
-"""For status and headers, each of which is there twice; API Gateway takes 10 KB of a request's."""
+"""Room for status and headers, each sent twice; API Gateway allows a request 10 KB of them."""
 MAX_BODY_BYTES = MAX_ANSWER_BYTES - HEADERS_BYTES
 LEAST_CUT_BYTES = 64 * 1024
-"""An entry of a list that would be cut to less is left out."""
+"""A list entry that would be cut to less than this is left out."""
 _TEXTS = ("input", "output", "content")
 _FLAG_BYTES = 32
 """For `"outputTruncated":true` and its comma."""
@@ -21,23 +21,23 @@ _BLOCK_CHARACTERS = 64 * 1024
 
 
 class AnswerTooLargeError(Exception):
-    """There is nothing to cut that would make the answer fit."""
+    """Cutting its texts cannot make the answer fit."""
 
 
 def sent_bytes(body: bytes) -> int:
     """
-    Measure a JSON body as its function sends it: as a text inside of JSON, in UTF-8.
+    Measure a JSON body as its function sends it: as a string inside JSON, in UTF-8.
 
-    API Gateway's proxy integration has it so, and awslambdaric (4.2.2, `lambda_runtime_marshaller`)
-    writes it. What JSON has escaped once is escaped again: a quote in a text takes four bytes, a
-    control character seven.
+    API Gateway's proxy integration requires that, and awslambdaric (4.2.2,
+    `lambda_runtime_marshaller`) writes it. Escapes are escaped again: a quote in a text takes four
+    bytes, a control character seven.
     """
     return len(json.dumps(body.decode(), ensure_ascii=False).encode()) - 2
 
 
 def whole(body: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """
-    Write a body from which nothing is to be cut.
+    Serialize a body without cutting anything.
 
     Raises:
         AnswerTooLargeError: It does not fit.
@@ -50,17 +50,17 @@ def whole(body: Mapping[str, Any] | Sequence[Any]) -> bytes:
 
 def fitted(bodies: Sequence[Mapping[str, Any]], room_bytes: int = MAX_BODY_BYTES) -> list[bytes]:
     """
-    Write bodies, all of them, so that they fit together; the longest of their texts are cut.
+    Serialize all bodies so that they fit together, cutting the longest texts.
 
-    `input`, `output` and `content` are cut at a character's boundary and marked, as
-    `outputTruncated`. Where that is not enough, the largest `requiredAction` are left out.
+    `input`, `output` and `content` are cut at a character boundary and marked, for example by
+    `outputTruncated`. If that is not enough, the largest `requiredAction` are left out.
 
     Args:
-        bodies: What one answer has.
-        room_bytes: How many bytes they may have together as they are sent.
+        bodies: All bodies of one answer.
+        room_bytes: How many bytes they may take together, as sent.
 
     Raises:
-        AnswerTooLargeError: They do not fit without any text either.
+        AnswerTooLargeError: They do not fit even without their texts.
     """
     written = [to_json(body) for body in bodies]
     # Escaping a second time makes nothing more than twice as long.
@@ -79,9 +79,9 @@ def fitted(bodies: Sequence[Mapping[str, Any]], room_bytes: int = MAX_BODY_BYTES
 
 def newest(bodies: Sequence[Mapping[str, Any]], room_bytes: int = MAX_BODY_BYTES) -> bytes:
     """
-    Write an array of the last bodies that fit, the oldest first.
+    Serialize an array of as many of the last bodies as fit, the oldest first.
 
-    Of the first one that does not, as much is there as there is room for, if that is worth it.
+    The first one that does not fit is cut to the room that is left, if that is worth it.
     """
     fitting: list[bytes] = []
     left_bytes = room_bytes - 2
@@ -97,17 +97,17 @@ def newest(bodies: Sequence[Mapping[str, Any]], room_bytes: int = MAX_BODY_BYTES
 
 
 def as_array(written: Sequence[bytes]) -> bytes:
-    """Put bodies into one array."""
+    """Join serialized bodies into one array."""
     return b"[" + b",".join(written) + b"]"
 
 
 def text_bytes(text: str) -> int:
-    """Measure a text inside a body as it is sent, without its quotes."""
+    """Measure a text as sent inside a body, without its quotes."""
     return sent_bytes(to_json(text)) - 4
 
 
 def cut(text: str, room_bytes: int) -> str:
-    """Return as much of a text as has `room_bytes` as it is sent, at a character's boundary."""
+    """Cut a text to `room_bytes` as sent, at a character boundary."""
     for start in range(0, len(text), _BLOCK_CHARACTERS):
         block = text[start : start + _BLOCK_CHARACTERS]
         size = text_bytes(block)
@@ -129,7 +129,7 @@ def _sent_together(written: Sequence[bytes]) -> int:
 
 
 def _texts(bodies: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
-    """Name all that may be cut."""
+    """Return the texts that may be cut, each as its body and field."""
     return [(body, name) for body in bodies for name in _TEXTS if body.get(name)]
 
 
@@ -138,7 +138,7 @@ def _leave_out_actions(bodies: Sequence[dict[str, Any]], room_bytes: int) -> int
     Leave out the largest `requiredAction` until the bodies fit without their texts.
 
     Returns:
-        How many bytes they have without their texts.
+        Their size without their texts.
 
     Raises:
         AnswerTooLargeError: They do not fit.
@@ -161,7 +161,7 @@ def _action_bytes(body: Mapping[str, Any]) -> int:
 
 
 def _level(sizes: Sequence[int], room_bytes: int) -> int:
-    """Return the size to which texts are cut so that together they have `room_bytes`."""
+    """Return the size to cut texts to so that they take `room_bytes` together."""
     left = len(sizes)
     for size in sorted(sizes):
         if size * left > room_bytes:

@@ -1,4 +1,4 @@
-"""Says who is asking, before anything else of a request is read."""
+"""Authenticates a request before anything else of it is read."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 def by_bearer_token(verifier: TokenVerifier) -> AsyncAuthentication:
-    """Trust nothing but the request's own token: for a function that has its own URL."""
+    """Authenticate by the request's own token, for a function that has its own URL."""
 
     async def authenticate(request: Request) -> Principal:
         try:
             token = bearer_token(request.headers.getlist("authorization"))
-            # In a thread: the issuer may have to be asked for its keys.
+            # In a thread: it may have to fetch the issuer's keys.
             verified = await run_in_threadpool(verifier.verify, token)
         except UnauthenticatedError as error:
             log.info("token refused", extra={"reason": error.reason})
@@ -35,15 +35,14 @@ def by_bearer_token(verifier: TokenVerifier) -> AsyncAuthentication:
 
 def by_gateway(clock: Clock) -> Authentication:
     """
-    Trust API Gateway's authorizer, but not beyond the token's life.
+    Authenticate by what API Gateway's authorizer said, until the token expires.
 
-    The gateway keeps the authorizer's decision for up to 300 s, whatever the token's `exp`, so no
-    token may be trusted for having come through it.
+    The gateway caches the authorizer's decision for up to 300 s, whatever the token's `exp`.
     """
 
     def authenticate(request: Request) -> Principal:
-        # Which of several headers the authorizer was shown is not known; Mangum joins them with a
-        # comma, and no token has one.
+        # Which of several headers the authorizer saw is unknown. Mangum joins them with a comma,
+        # which no token contains.
         if "," in ",".join(request.headers.getlist("authorization")):
             raise UnauthenticatedError("several Authorization headers")
         event = request.scope.get("aws.event", {})

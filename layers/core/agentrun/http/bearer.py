@@ -1,15 +1,25 @@
-"""Bearer tokens in requests, and identities between the authorizer and the functions behind it."""
+"""Bearer tokens, and what the authorizer says of them: a refusal, or an identity."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from agentrun.domain.errors import UnauthenticatedError
 from agentrun.domain.ports import VerifiedToken
 from agentrun.domain.principal import Principal
 
+if TYPE_CHECKING:
+    _Foreseen = Exception
+else:
+    try:
+        # Part of AWS's runtime, which is there wherever it runs a handler; no layer has it.
+        from awslambdaric.lambda_runtime_exception import FaultException as _Foreseen
+    except ImportError:
+        _Foreseen = Exception
+
 
 def bearer_token(authorization: Sequence[str]) -> str:
     """
-    Take the token out of a request's Authorization headers (RFC 6750, section 2.1).
+    Return the token in a request's Authorization headers (RFC 6750, section 2.1).
 
     Raises:
         UnauthenticatedError: None or several headers, another scheme, or no token.
@@ -26,8 +36,8 @@ def authorizer_context(verified: VerifiedToken) -> dict[str, str]:
     """
     Write an identity as an API Gateway authorizer's context, whose values are flat.
 
-    The token's end goes along: the gateway caches by its own clock, and what is behind it checks.
-    No scope or role may have a space in it.
+    It includes the token's expiry: the gateway caches by its own clock, so the functions behind it
+    check again. No scope or role may contain a space.
     """
     principal = verified.principal
     return {
@@ -62,3 +72,20 @@ def verified_by_gateway(context: Mapping[str, object]) -> VerifiedToken:
 
 def _words(joined: object) -> frozenset[str]:
     return frozenset(str(joined).split(" ")) - {""}
+
+
+class RefusedTokenError(_Foreseen):
+    """
+    The token is not valid; API Gateway turns the message into a 401, and knows no other way to it.
+
+    AWS's runtime logs a `FaultException` on one line, and any other exception with a stack trace,
+    as if the function were at fault (awslambdaric 4.2, `bootstrap.py`). That line is the only log
+    of a refusal: its `errorType` says why, since the gateway needs the message.
+    """
+
+    def __init__(self, reason: str) -> None:
+        # Not super()'s, which would leave the message out of str().
+        Exception.__init__(self, "Unauthorized")
+        self.msg = "Unauthorized"
+        self.exception_type = f"token refused: {reason}"
+        self.trace = None

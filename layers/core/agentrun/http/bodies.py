@@ -1,7 +1,7 @@
 """
 The JSON bodies of answers.
 
-Shapes that differ from the domain's models are typed dictionaries, which cost a cold start nothing;
+Shapes that differ from the domain's values are typed dictionaries, which cost a cold start nothing;
 the OpenAPI document is generated from both.
 """
 
@@ -89,7 +89,7 @@ def json_answer(
 
 def buffered_answer(body: Mapping[str, Any] | Sequence[Any]) -> Response:
     """
-    Answer 200 with a JSON body that leaves its function in one piece and has nothing to cut.
+    Answer 200 with a JSON body that is sent in one piece and must not be cut.
 
     Raises:
         AnswerTooLargeError: It does not fit into Lambda's 6 MB.
@@ -98,24 +98,24 @@ def buffered_answer(body: Mapping[str, Any] | Sequence[Any]) -> Response:
 
 
 def run_answer(run: AgentRun) -> Response:
-    """Answer 200 with a run, its texts as whole as Lambda's 6 MB allow."""
+    """Answer 200 with a run, its texts cut where they exceed Lambda's 6 MB."""
     (body,) = answer_size.fitted([run_body(run)])
     return Response(body, media_type="application/json")
 
 
 def runs_answer(runs: Sequence[AgentRun]) -> Response:
-    """Answer 200 with all of these runs, their texts as whole as Lambda's 6 MB allow."""
+    """Answer 200 with all of these runs, their texts cut where they exceed Lambda's 6 MB."""
     bodies = answer_size.fitted([run_body(run) for run in runs])
     return Response(answer_size.as_array(bodies), media_type="application/json")
 
 
 def newest_answer(bodies: Sequence[Mapping[str, Any]]) -> Response:
-    """Answer 200 with an array of JSON bodies; of those that do not fit, the first are left out."""
+    """Answer 200 with an array of as many of the last JSON bodies as fit."""
     return Response(answer_size.newest(bodies), media_type="application/json")
 
 
 def session_answer(session: Session, messages: Sequence[Message]) -> Response:
-    """Answer 200 with a session and its messages, as many as `newest_answer` gives."""
+    """Answer 200 with a session and as many of its newest messages as fit."""
     head = to_json(session_body(session)).removesuffix(b"}") + b',"messages":'
     room_bytes = answer_size.MAX_BODY_BYTES - answer_size.sent_bytes(head) - 1
     newest = answer_size.newest([message_body(message) for message in messages], room_bytes)
@@ -123,7 +123,7 @@ def session_answer(session: Session, messages: Sequence[Message]) -> Response:
 
 
 def agent_body(agent: Agent) -> AgentBody:
-    """Return an agent as its callers see it, under the names that clients have long known."""
+    """Return an agent as callers see it, also under names that older clients read."""
     return {
         "id": agent.id,
         "agentId": agent.id,
@@ -140,7 +140,7 @@ def agent_body(agent: Agent) -> AgentBody:
 
 
 def run_body(run: AgentRun) -> dict[str, Any]:
-    """Return a run; what is not known is absent."""
+    """Return a run; unknown fields are absent."""
     body = run.model_dump(mode="json", exclude_none=True, exclude={"required_action"})
     if run.required_action is not None and run.status is RunStatus.PAUSED:
         body["requiredAction"] = paused_object(run.required_action)
@@ -148,7 +148,7 @@ def run_body(run: AgentRun) -> dict[str, Any]:
 
 
 def session_body(session: Session) -> SessionBody:
-    """Return a session as its callers see it, its id under both names."""
+    """Return a session as callers see it, its id under both names."""
     return {
         "id": session.id,
         "sessionId": session.id,
@@ -161,7 +161,7 @@ def session_body(session: Session) -> SessionBody:
 
 
 def sessions_body(page: SessionPage, *, number: int | None, size: int) -> SessionPageBody:
-    """Return a page of sessions with its number, if it has one, and the size that was asked for."""
+    """Return a page of sessions; `number` is None where a cursor was used."""
     body: SessionPageBody = {
         "content": [session_body(session) for session in page.sessions],
         "size": size,
@@ -176,12 +176,12 @@ def sessions_body(page: SessionPage, *, number: int | None, size: int) -> Sessio
 
 
 def message_body(message: Message) -> dict[str, Any]:
-    """Return one message of a conversation; what is not known is absent."""
+    """Return one message of a conversation; unknown fields are absent."""
     return message.model_dump(mode="json", exclude_none=True)
 
 
 def result_body(result: RunResult) -> dict[str, Any]:
-    """Return a finished run's result as one answer."""
+    """Return a run's result as one answer."""
     body = result.model_dump(mode="json", exclude={"required_action", "metrics", "followups"})
     if result.followups is not None:
         body["followups"] = result.followups

@@ -60,10 +60,10 @@ STATUSES = {kind: status for status, kind in (*PROBLEMS.values(), *_TYPE_OF_STAT
 """The status of each type."""
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
 _MAX_INSTANCE_CHARACTERS = 256
-"""Any path of ours is shorter; whatever else was asked for is not worth repeating whole."""
+"""Longer than any path of ours; an unknown path is not worth repeating in full."""
 _MAX_TEXT_CHARACTERS = 500
 _MAX_INVALID_PARAMS = 20
-"""A client may name its fields as it likes, and at what length: no refusal is as long."""
+"""Clients may send any number of fields with names of any length; refusals stay short."""
 
 # pydantic's own words for these are Python's, not JSON's.
 _REASONS = {
@@ -77,7 +77,7 @@ _REASONS = {
     "uuid_type": "must be a UUID",
 }
 _LOGGED = (errors.StoreUnavailableError, errors.EngineError)
-"""What has a cause that nobody else has logged, and is no refusal of the caller's own doing."""
+"""Errors that are not the caller's fault, and whose cause nothing else logs."""
 _INTERNAL = "Something went wrong on our side."
 
 
@@ -136,7 +136,7 @@ def _short(text: str) -> str:
 
 
 def status_and_type(error: errors.AgentrunError) -> tuple[int, str]:
-    """Find an error, or the branch that it grows on, in the table."""
+    """Look up an error in the table, by its class or the nearest base class."""
     return next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
 
 
@@ -206,7 +206,7 @@ def of_http_exception(request: Request, error: Exception) -> Response:
 
 
 def of_unexpected_error(request: Request, error: Exception) -> Response:
-    """Answer anything else; its cause is in the log only."""
+    """Answer any other error; only the log tells its cause."""
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
     return problem(request, 500, "internal-error", _INTERNAL)
 
@@ -216,4 +216,4 @@ HANDLERS: Mapping[Any, ExceptionHandler] = {
     HTTPException: of_http_exception,
     Exception: of_unexpected_error,
 }
-"""What makes every error of a Starlette app, or of one built on it, a problem."""
+"""Handlers that answer every error of a Starlette or FastAPI app with a problem."""

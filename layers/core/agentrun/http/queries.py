@@ -1,11 +1,20 @@
-"""The query parameters of the routes that read, for FastAPI and for the OpenAPI document."""
+"""
+What FastAPI reads: the query parameters of the routes that read, and the problems it answers.
+
+The stream function has no FastAPI and imports nothing of this.
+"""
 
 from typing import Annotated, Literal
 
-from fastapi import Query
+from fastapi import FastAPI, Query
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentrun.http.problems import HANDLERS, invalid_request, of_agentrun_error
 
 MAX_PAGE = 1_000_000
-"""Further back than any list goes; with the largest size, within DynamoDB's 32 bits for a limit."""
+"""Beyond the end of any list; times the largest size, within DynamoDB's 32 bits for a limit."""
 DEFAULT_SIZE = 20
 
 IncludeInactive = Annotated[
@@ -49,3 +58,16 @@ OfUser = Annotated[
         description="Whose sessions; the role `admin` may name others.",
     ),
 ]
+
+
+def of_invalid_parameters(request: Request, error: Exception) -> Response:
+    """Answer a path or a query that FastAPI refused."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered below
+    return of_agentrun_error(request, invalid_request(error.errors()))
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer every error of an app with a problem."""
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    app.add_exception_handler(RequestValidationError, of_invalid_parameters)

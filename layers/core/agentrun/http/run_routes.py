@@ -1,8 +1,8 @@
-"""The routes of a function that executes runs."""
+"""The routes that execute and follow runs, and what they answer."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agentrun.domain.approvals import ContinueRequest, ResolveRequest
@@ -10,10 +10,11 @@ from agentrun.domain.errors import AgentrunError
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.http.authentication import AsyncAuthentication
-from agentrun.http.bodies import json_answer, run_body
-from agentrun.http.invocations import came_by_function_url, deadline_of
+from agentrun.http.bodies import json_answer, result_body, run_body
 from agentrun.http.requests import (
+    came_by_function_url,
     cursor_of,
+    deadline_of,
     idempotency_of,
     read_body,
     read_json,
@@ -22,12 +23,12 @@ from agentrun.http.requests import (
     validated,
     wants_stream,
 )
-from agentrun.http.run_answers import result_answer, stream_answer
+from agentrun.http.sse import MEDIA_TYPE, encode_stream
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import RunPorts, in_thread
-from agentrun.service.reading.follow import attach, whole_run
-from agentrun.service.reading.result import RunStream
+from agentrun.service.reading.follow import RunFollower, attach, whole_run
+from agentrun.service.reading.result import RunStream, collect_result
 from agentrun.service.starting.continue_run import paused_run, run_to_approve
 
 RUNS = "/api/agents/{agent_id}/runs"
@@ -35,10 +36,10 @@ RUNS = "/api/agents/{agent_id}/runs"
 
 class RunRoutes:
     """
-    Refuses requests, or begins, continues and follows runs.
+    Routes that begin, continue and follow runs.
 
-    All that can refuse a request happens before the first byte of its answer. The app that has
-    these routes is to be wrapped in `KeptInvocations`: a run goes on after its request.
+    A refusal comes before the first byte of an answer. Wrap the app that has these routes in
+    `KeptInvocations`: a run goes on after its request.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class RunRoutes:
             Route("/api/v1/approvals/{approval_id}/resolve", self._resolve, methods=["POST"]),
         ]
         for route in routes:
-            # Starlette adds it to GET; it would follow a run to its end and send nothing of it.
+            # Starlette adds HEAD to GET; it would follow a run to its end and send nothing.
             (route.methods or set()).discard("HEAD")
         return routes
 
@@ -85,7 +86,7 @@ class RunRoutes:
         )
 
     async def _stream(self, request: Request) -> Response:
-        """Run an agent and stream what happens, or what a reader that comes back has missed."""
+        """Run an agent and stream what happens, or what a returning reader has missed."""
         return self._streamed(await self._begin(request, is_streamed=True))
 
     async def _run_once(self, request: Request) -> Response:
@@ -114,7 +115,7 @@ class RunRoutes:
         execution = await self.launcher.resume(caller, paused, body, deadline=deadline)
         if wants_stream(request):
             return self._streamed(execution)
-        # The whole run's result, also what it had said before: its log has both.
+        # The result of the whole run, with what came before the pause: the log has both.
         execution.detach()
         await self.launcher.ended(execution)
         return await result_answer(await whole_run(paused.key, self.ports, is_replay=False))
@@ -133,9 +134,53 @@ class RunRoutes:
         return json_answer(run_body(await self._continued(execution)))
 
     async def _continued(self, execution: RunExecution) -> AgentRun:
-        """Read a run that goes on; where that fails, it goes on all the same."""
+        """Read a run that goes on; if that fails, return it as it was begun."""
         begun = execution.as_begun
         try:
             return await in_thread(self.ports.threads, self.ports.store.get, begun.key)
         except AgentrunError:
             return begun
+
+
+_AGAINST_BUFFERING = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+def stream_answer(stream: RunStream, *, ping_after_s: float) -> Response:
+    """
+    Stream a run's events, live or from its log; answer 204 if none are left.
+
+    Args:
+        stream: The run.
+        ping_after_s: Seconds of silence before a ping.
+    """
+    # A run that is only replayed does not fail with its reader.
+    on_failure = stream.fail if isinstance(stream, RunExecution) else lambda: None
+    names = {"X-Run-Id": stream.run.id, "X-Session-Id": stream.run.session_id}
+    names |= _replayed_header(stream)
+    if isinstance(stream, RunFollower) and stream.has_nothing_left:
+        return Response(status_code=204, headers=names)
+    return StreamingResponse(
+        encode_stream(stream.batches(idle_s=ping_after_s), on_failure=on_failure),
+        headers=_AGAINST_BUFFERING | names,
+        media_type=MEDIA_TYPE,
+    )
+
+
+async def result_answer(stream: RunStream) -> Response:
+    """
+    Answer with a run's result once it has ended.
+
+    Raises:
+        RunFailedError: The run has failed.
+    """
+    body = result_body(await collect_result(stream))
+    return json_answer(body, headers=_replayed_header(stream))
+
+
+def _replayed_header(stream: RunStream) -> dict[str, str]:
+    """Tell the client that its request has led to a run that it had started before."""
+    is_replay = isinstance(stream, RunFollower) and stream.is_replay
+    return {"Idempotent-Replayed": "true"} if is_replay else {}

@@ -1,13 +1,12 @@
 """The routes of conversations."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
-from starlette.requests import Request
 
 from agentrun.domain.ports import ConversationStore
 from agentrun.domain.principal import Principal
+from agentrun.http.authentication import Authentication
 from agentrun.http.bodies import (
     buffered_answer,
     message_body,
@@ -20,8 +19,6 @@ from agentrun.http.queries import DEFAULT_SIZE, Cursor, OfAgent, OfUser, Page, S
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading import sessions
 
-Authentication = Callable[[Request], Principal]
-
 
 def session_routes(
     authenticate: Authentication,
@@ -30,11 +27,10 @@ def session_routes(
     transcript: sessions.Transcript,
     ports: RunPorts,
 ) -> APIRouter:
-    """Make the routes below `/api/sessions`, for callers that `authenticate` lets through."""
+    """Return the routes below `/api/sessions`."""
     router = APIRouter(prefix="/api/sessions")
     _add_sessions(router, authenticate, conversations)
-    _add_one(router, authenticate, conversations, transcript, ports)
-    _add_contents(router, authenticate, conversations, transcript, ports)
+    _add_one_session(router, authenticate, conversations, transcript, ports)
     return router
 
 
@@ -52,7 +48,7 @@ def _add_sessions(
         page: Page = None,
         cursor: Cursor = None,
     ) -> Response:
-        """List the caller's sessions; an empty text is like none."""
+        """List the caller's sessions; an empty parameter counts as none."""
         found = sessions.list_sessions(
             caller,
             user_id=user_id,
@@ -72,7 +68,7 @@ def _add_sessions(
         return Response(status_code=204)
 
 
-def _add_one(
+def _add_one_session(
     router: APIRouter,
     authenticate: Authentication,
     conversations: ConversationStore,
@@ -88,16 +84,6 @@ def _add_one(
             caller, session_id, transcript=transcript, conversations=conversations, ports=ports
         )
         return session_answer(found, said)
-
-
-def _add_contents(
-    router: APIRouter,
-    authenticate: Authentication,
-    conversations: ConversationStore,
-    transcript: sessions.Transcript,
-    ports: RunPorts,
-) -> None:
-    Caller = Annotated[Principal, Depends(authenticate)]  # noqa: N806 - a type
 
     @router.get("/{session_id}/runs")
     def get_runs(caller: Caller, session_id: str) -> Response:

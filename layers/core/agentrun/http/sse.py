@@ -30,7 +30,7 @@ from agentrun.domain.events import (
     ToolStart,
 )
 
-# Neither has a blank line of its own: a block without data is a message to some readers.
+# Neither ends in a blank line: some readers take a block without data for a message.
 RETRY = b"retry: 1000\n"
 PING = b": ping\n"
 
@@ -40,7 +40,7 @@ _UNTOLD = "The end of the run cannot be shown here; ask for its status."
 
 log = logging.getLogger(__name__)
 
-# JSON allows these characters raw, but readers that split lines by Unicode's rules break on them.
+# JSON allows these characters raw, but readers that split lines as Unicode does break on them.
 _LINE_SEPARATORS = {
     "\u0085".encode(): b"\\u0085",
     "\u2028".encode(): b"\\u2028",
@@ -51,7 +51,7 @@ _LINE_SEPARATORS = {
 def encode_frame(recorded: RecordedEvent) -> bytes:
     """Write one event: an `id:` line, a `data:` line with JSON, a blank line."""
     event = recorded.event
-    # Only `data` needs a JSON writer; the rest is known to be plain.
+    # Only `data` needs escaping.
     data = to_json(wire_data(event))
     for raw, escaped in _LINE_SEPARATORS.items():
         if raw in data:
@@ -65,7 +65,7 @@ def encode_frame(recorded: RecordedEvent) -> bytes:
 
 
 def wire_data(event: RunEvent) -> str:
-    """Return what `data` holds: a text, or an object's JSON."""
+    """Return an event's `data`: plain text, or an object as JSON."""
     match event:
         case ReasoningDelta() | ContentDelta():
             return event.text
@@ -134,13 +134,13 @@ async def encode_stream(
     on_failure: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[bytes, None]:
     """
-    Write batches of events as they come, and a comment for an empty one: nothing happened.
+    Write batches of events as they come; an empty batch is a ping.
 
-    Every blank line ends a block that has data. httpx-sse and @microsoft/fetch-event-source hand
+    Every blank line ends a block that has data: httpx-sse and @microsoft/fetch-event-source pass
     any other block on as an empty message, against the HTML standard.
 
-    An event that cannot be written is left out, once `on_failure` has been called; a terminal one
-    becomes an ERROR, since a stream that ends without one asks its reader to come again.
+    An event that cannot be written is left out after a call to `on_failure`. A terminal one becomes
+    an ERROR, since readers come again when a stream ends without one.
     """
     opening = RETRY
     async for batch in batches:

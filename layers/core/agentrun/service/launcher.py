@@ -1,31 +1,34 @@
-"""Begin and continue runs, and keep their executions going, whoever listens."""
+"""Begin and continue runs, and execute them apart from the requests that asked for them."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from agentrun.domain.approvals import ContinueRequest
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import FencedError, StoreUnavailableError
-from agentrun.domain.outcomes import Outcome
 from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import LEASE_DURATION, AgentRun
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Outcome
+from agentrun.service.executing.ending import earlier_events_kept
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace
-from agentrun.service.executing.retention import earlier_events_kept
-from agentrun.service.invocation import keep_invocation_for
-from agentrun.service.ports import in_thread
+from agentrun.service.ports import every, in_thread, keep_invocation_for, retried
 from agentrun.service.reading.follow import RunFollower, follower_of, whole_run
 from agentrun.service.reading.result import RunStream
 from agentrun.service.starting.continue_run import continue_run
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.pending_execution import PendingExecution
-from agentrun.service.starting.reconnect import Reader, SentAgain, run_sent_before
-from agentrun.service.starting.start_run import Idempotency, start_run
+from agentrun.service.starting.reconnect import SentAgain, run_sent_before
+from agentrun.service.starting.start_run import (
+    Idempotency,
+    LaunchPorts,
+    PendingExecution,
+    Reader,
+    start_run,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ async def _nothing_to_load() -> None:
 
 @dataclass(frozen=True)
 class LauncherSettings:
-    """What is decided for all runs of a process; `engine_ready` waits until engines can begin."""
+    """Settings for all runs of a process; `engine_ready` waits until the engine is loaded."""
 
     on_ended: Callable[[AgentRun, Outcome | None], None]
     prepare: Callable[[], None] = lambda: None
@@ -45,7 +48,7 @@ class LauncherSettings:
 
 
 class RunLauncher:
-    """Starts and continues runs and executes each in a task of its own, off the request."""
+    """Starts and continues runs, and executes each of them in a task of its own."""
 
     def __init__(
         self,
@@ -71,21 +74,17 @@ class RunLauncher:
         deadline: datetime | None,
     ) -> RunStream:
         """
-        Make a run durable and begin to execute it, or follow the one that the key stands for.
+        Make a run durable and begin to execute it, or follow the run that the key stands for.
 
-        A reader that sends its request again goes on with the run that the request has started.
+        A reader that sends its request again follows the run that the request has started.
 
         Args:
-            principal: The verified caller.
-            agent_id: The agent that is to run.
-            request: The validated body.
-            idempotency: The caller's key, and the body as it came.
-            policy: What to do while another run uses the session.
-            reader: Who reads the run's stream, and how far it has read an earlier one.
+            principal, agent_id, request, idempotency, policy: See `start_run`.
+            reader: Who reads the run's stream, and how far it has read already.
             deadline: When the process will be stopped, if that is known.
 
         Returns:
-            The execution, under way; a follower where the run had been started before.
+            The execution, under way; or a follower, if the run had been started before.
 
         Raises:
             AgentrunError: The request was refused and nothing started; see `start_run`.
@@ -99,7 +98,7 @@ class RunLauncher:
                 runs = self._ports.runs
                 follower = await follower_of(found, runs, is_replay=True, cursor=cursor)
                 return await self.admit(follower, deadline=deadline)
-        # The store's answer is waited for in any case: the engine can load meanwhile.
+        # The engine can load while the start waits for the store.
         self._settings.prepare()
         started = await start_run(
             principal,
@@ -110,18 +109,11 @@ class RunLauncher:
             fingerprint=fingerprint,
             ports=self._ports,
         )
-        if started.new is None:
+        if started.pending is None:
             runs = self._ports.runs
             follower = await whole_run(started.key, runs, is_replay=True, cursor=cursor)
             return await self.admit(follower, deadline=deadline)
-        turn = PendingExecution(
-            run=started.new.run,
-            task=started.new.task,
-            request=started.new.request,
-            slot=started.new.slot,
-            ports=self._ports,
-        )
-        return self._launch(self._execution(turn), deadline)
+        return self._launch(self._execution(started.pending), deadline)
 
     async def admit(self, follower: RunFollower, *, deadline: datetime | None) -> RunFollower:
         """Take a place for a reader of a run that is under way; see `ReaderPlaces.admit`."""
@@ -139,25 +131,25 @@ class RunLauncher:
         Continue a paused run.
 
         Returns:
-            The execution, under way; its first event is durable.
+            The execution, under way. Its first event is durable.
 
         Raises:
             AgentrunError: The request was refused, or the continuation could not begin, and the
                 run is PAUSED as it was; see `continue_run`.
         """
-        # Before the run is taken: an engine that cannot be loaded must cost nobody a decision.
+        # Before the run is taken: if the engine cannot be loaded, no decision is lost.
         await self._settings.engine_ready()
-        turn = await continue_run(principal, paused, request, ports=self._ports)
+        pending = await continue_run(principal, paused, request, ports=self._ports)
         try:
-            execution = self._execution(turn)
+            execution = self._execution(pending)
             await execution.begin_again()
         except (Exception, asyncio.CancelledError):
-            await self._give_up(turn)
+            await self._give_up(pending)
             raise
         return self._launch(execution, deadline)
 
-    def _execution(self, turn: PendingExecution) -> RunExecution:
-        return RunExecution(turn, engine=self._engine, pace=self._settings.pace)
+    def _execution(self, pending: PendingExecution) -> RunExecution:
+        return RunExecution(pending, engine=self._engine, pace=self._settings.pace)
 
     def _launch(self, execution: RunExecution, deadline: datetime | None) -> RunExecution:
         executing = asyncio.create_task(self._execute(execution, deadline))
@@ -171,44 +163,41 @@ class RunLauncher:
         async with earlier_events_kept(run, ports, deadline=deadline):
             self._settings.on_ended(run, await execution.execute(deadline=deadline))
 
-    async def _give_up(self, turn: PendingExecution) -> None:
-        """Put the pause back, now or once the store is back; later the lapsed lease does it."""
+    async def _give_up(self, pending: PendingExecution) -> None:
+        """Put the pause back, now or soon; if neither works, the lapsed lease does it later."""
         try:
-            await self._restore_pause(turn)
-        except FencedError:
-            pass
+            with suppress(FencedError):
+                await self._restore_pause(pending)
         except StoreUnavailableError:
-            restoring = asyncio.create_task(self._restore_pause_later(turn))
+            restoring = asyncio.create_task(self._restore_pause_later(pending))
             self._restoring.add(restoring)
             restoring.add_done_callback(self._restoring.discard)
             keep_invocation_for(restoring)
-        await self._ports.slots.give_back(turn.slot, tokens=0)
+        await self._ports.slots.give_back(pending.slot, tokens=0)
 
-    async def _restore_pause(self, turn: PendingExecution) -> None:
+    async def _restore_pause(self, pending: PendingExecution) -> None:
         store, threads = self._ports.runs.store, self._ports.runs.threads
-        run, at = turn.run, self._ports.runs.clock.now()
+        run, at = pending.run, self._ports.runs.clock.now()
         # The run as it was taken: its last event is the pause's.
         await in_thread(
-            threads, store.restore_pause, run.key, turn.executor, at=at, paused_id=run.last_event_id
+            threads,
+            store.restore_pause,
+            run.key,
+            pending.lease.executor,
+            at=at,
+            paused_id=run.last_event_id,
         )
         await in_thread(threads, store.release, run)
 
-    async def _restore_pause_later(self, turn: PendingExecution) -> None:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + LEASE_DURATION.total_seconds()
-        while loop.time() < give_up_at:
-            await asyncio.sleep(self._settings.pace.retry_pause_s)
-            try:
-                await self._restore_pause(turn)
-            except StoreUnavailableError:
-                continue
-            except FencedError:
-                return
-            else:
-                return
+    async def _restore_pause_later(self, pending: PendingExecution) -> None:
+        pause_s = self._settings.pace.retry_pause_s
+        await asyncio.sleep(pause_s)
+        pauses = every(pause_s, for_s=LEASE_DURATION.total_seconds())
+        with suppress(FencedError, StoreUnavailableError):
+            await retried(lambda: self._restore_pause(pending), pauses)
 
     async def ended(self, execution: RunExecution) -> None:
-        """Wait until an execution is over; it goes on where its caller does not."""
+        """Wait until an execution is over; a caller that stops waiting does not stop it."""
         tasks = [task for task, executed in self._executing.items() if executed is execution]
         if tasks:
             await asyncio.wait(tasks)

@@ -1,11 +1,15 @@
-"""What every use case needs: where runs are kept, threads that may block, the time."""
+"""What every use case needs: the ports, calls in threads, retries, an invocation that lasts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import repeat, takewhile
 from typing import ParamSpec, TypeVar
 
+from agentrun.domain.errors import AgentrunError, StoreUnavailableError
 from agentrun.domain.ports import Clock, EventLog, RunStore
 
 
@@ -33,3 +37,70 @@ async def in_thread(
     """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(threads, lambda: call(*args, **kwargs))
+
+
+async def retried(
+    call: Callable[[], Awaitable[T]],
+    pauses: Iterable[float],
+    *,
+    on: type[AgentrunError] | tuple[type[AgentrunError], ...] = StoreUnavailableError,
+    before_retry: Callable[[], Awaitable[None]] | None = None,
+) -> T:
+    """
+    Repeat a call until it succeeds or no pause is left; then raise its last error.
+
+    Args:
+        call: What to try.
+        pauses: How many seconds to wait after each failure; `every` makes some.
+        on: The errors that another try may mend. All others are raised at once.
+        before_retry: Called after each pause.
+    """
+    left = iter(pauses)
+    while True:
+        try:
+            return await call()
+        except on:
+            pause_s = next(left, None)
+            if pause_s is None:
+                raise
+        await asyncio.sleep(pause_s)
+        if before_retry is not None:
+            await before_retry()
+
+
+def every(pause_s: float, *, for_s: float = float("inf")) -> Iterable[float]:
+    """Yield the same pause again and again, as long as it ends within `for_s` seconds from now."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + for_s
+    return takewhile(lambda pause_s: loop.time() + pause_s < give_up_at, repeat(pause_s))
+
+
+_begun: ContextVar[list[asyncio.Task[None]] | None] = ContextVar("begun", default=None)
+
+
+def keep_invocation_for(work: asyncio.Task[None]) -> None:
+    """Make the invocation of the current request, if there is one, last until `work` is done."""
+    begun = _begun.get()
+    if begun is not None:
+        begun.append(work)
+
+
+@asynccontextmanager
+async def invocation_kept() -> AsyncGenerator[None, None]:
+    """
+    Wait at the end, however it comes about, for all work that was begun inside.
+
+    Lambda freezes a process once it has answered an invocation, with all work that is still under
+    way, and thaws it for the next one, minutes later or never.
+
+    A cancellation does not end the wait: the work has its own deadline and ends itself before it.
+    A second one ends the wait, not the work.
+    """
+    begun: list[asyncio.Task[None]] = []
+    token = _begun.set(begun)
+    try:
+        yield
+    finally:
+        _begun.reset(token)
+        while pending := [work for work in begun if not work.done()]:
+            await asyncio.wait(pending)

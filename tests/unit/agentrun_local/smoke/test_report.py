@@ -85,7 +85,7 @@ def test_every_failure_of_a_model_has_its_remedy() -> None:
 
 def test_the_documented_checks_are_those_that_are_tried() -> None:
     page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
-    section = page.split("## Look whether it works")[1].split("\n## ")[0]
+    section = page.split("## Check that it works")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ([^|`]+?) \| ", section, re.MULTILINE)
     assert [name for name in rows if name not in {"check", "option"}] == [
         check.name for check in CHECKS

@@ -175,8 +175,7 @@ def test_this_projects_table_and_function_url_are_read(stack: Stack) -> None:
     assert (stack.function_url.function, stack.function_url.streaming) == ("StreamFunction", True)
 
 
-def test_an_exec_wrapper_that_no_layer_has_is_an_error(tmp_path: Path) -> None:
-    function = """
+FUNCTION = """
 Resources:
   F:
     Type: AWS::Serverless::Function
@@ -184,22 +183,18 @@ Resources:
       CodeUri: code
       Handler: app.handler
       Runtime: python3.13
-      Environment: {Variables: {AWS_LAMBDA_EXEC_WRAPPER: /opt/nothing}}
 """
-    found = read_stack(written(tmp_path, function), {}).functions["F"]
+
+
+def test_an_exec_wrapper_that_no_layer_has_is_an_error(tmp_path: Path) -> None:
+    variables = "      Environment: {Variables: {AWS_LAMBDA_EXEC_WRAPPER: /opt/nothing}}\n"
+    found = read_stack(written(tmp_path, FUNCTION + variables), {}).functions["F"]
     with pytest.raises(TemplateError, match="no layer of it has the exec wrapper /opt/nothing"):
         _ = found.exec_wrapper
 
 
 def test_a_request_authorizer_is_read_with_its_identity_sources(tmp_path: Path) -> None:
-    text = """
-Resources:
-  F:
-    Type: AWS::Serverless::Function
-    Properties:
-      CodeUri: code
-      Handler: app.handler
-      Runtime: python3.13
+    more = """\
       Events:
         E: {Type: Api, Properties: {RestApiId: !Ref A, Path: /x, Method: any}}
   A:
@@ -214,7 +209,7 @@ Resources:
             FunctionPayloadType: REQUEST
             Identity: {Headers: [X-Key], QueryStrings: [key], ReauthorizeEvery: 0}
 """
-    api = read_stack(written(tmp_path, text), {}).rest_api
+    api = read_stack(written(tmp_path, FUNCTION + more), {}).rest_api
     assert api is not None
     authorizer = api.authorizers["Q"]
     assert (authorizer.kind, authorizer.ttl_s) == ("REQUEST", 0)

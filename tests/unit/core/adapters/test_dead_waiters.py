@@ -9,14 +9,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
-from agentrun.adapters.dynamo.items import header_item, session_key
+from agentrun.adapters.dynamo.items import header_item, lock_of, session_key
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from agentrun.adapters.dynamo.session_lock import lock_of
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.conversations import MAX_QUEUED, SessionLock, SessionPolicy
 from agentrun.domain.errors import ConflictError, TooManyRunsError
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
-from agentrun.service.starting.session_queue import store_or_queue
+from agentrun.service.starting.admission import store_or_queue
 from tests.fakes.clock import FixedClock
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed
 from tests.tables import TABLE
@@ -92,7 +92,7 @@ class WaitersRig:
 @pytest.fixture
 def rig(client: "DynamoDBClient") -> Iterator[WaitersRig]:
     with ThreadPoolExecutor(1) as threads:
-        store, log = DynamoRunStore(client, TABLE), DynamoEventLog(client, TABLE)
+        store, log = DynamoRunStore(Table(client, TABLE)), DynamoEventLog(Table(client, TABLE))
         found = WaitersRig(client, RunPorts(store, log, threads, FixedClock(AT)), [], [])
         client.meta.events.register("provide-client-params.dynamodb", found.note)
         yield found

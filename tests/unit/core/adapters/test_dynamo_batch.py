@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentrun.adapters.dynamo.client import FIRST_PAUSE_S, LONGEST_S, DynamoBatches
+from agentrun.adapters.dynamo.client import FIRST_PAUSE_S, LONGEST_S
+from agentrun.adapters.dynamo.items import Item, key_at, key_of
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.session_list import DynamoSessionList
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import StoreUnavailableError
 from tests.fakes.clock import Elapsing
 from tests.runs import a_request, a_run
@@ -15,8 +17,6 @@ from tests.tables import TABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-Key = dict[str, dict[str, str]]
 
 
 class PartialAnswers:
@@ -41,30 +41,26 @@ class PartialAnswers:
         count = min(next(self._answered, len(keys)), len(keys))
         answered, left = keys[:count], keys[count:]
         found = parsed["Responses"].get(TABLE, [])
-        parsed["Responses"][TABLE] = [item for item in found if _key(item) in answered]
+        parsed["Responses"][TABLE] = [item for item in found if key_of(item) in answered]
         parsed["UnprocessedKeys"] = {TABLE: self._asked | {"Keys": left}} if left else {}
 
 
-def _key(item: dict[str, Any]) -> Key:
-    return {"pk": item["pk"], "sk": item["sk"]}
-
-
-def put(client: "DynamoDBClient", count: int) -> list[Key]:
-    keys = [{"pk": {"S": f"p{number}"}, "sk": {"S": "s"}} for number in range(count)]
+def put(client: "DynamoDBClient", count: int) -> list[Item]:
+    keys = [key_at(f"p{number}", "s") for number in range(count)]
     for key in keys:
         client.put_item(TableName=TABLE, Item=key)
     return keys
 
 
-def batches_of(client: "DynamoDBClient", time: Elapsing) -> DynamoBatches:
-    return DynamoBatches(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
+def table_of(client: "DynamoDBClient", time: Elapsing) -> Table:
+    return Table(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
 
 
 def test_an_answer_in_parts_is_put_together(client: "DynamoDBClient") -> None:
     time = Elapsing()
     keys = put(client, 100)
     answers = PartialAnswers(client, iter([30, 30, 30]), time)
-    read = batches_of(client, time).read(keys, consistent=True)
+    read = table_of(client, time).items(keys, consistent=True)
     assert sorted(item["pk"]["S"] for item in read) == sorted(key["pk"]["S"] for key in keys)
     assert answers.asked == [100, 70, 40, 10]
 
@@ -76,7 +72,7 @@ def test_pauses_start_anew_with_progress(
     time = Elapsing()
     keys = put(client, 4)
     PartialAnswers(client, iter([0, 0, 1, 0, 1]), time)
-    assert len(batches_of(client, time).read(keys, consistent=True)) == 4
+    assert len(table_of(client, time).items(keys, consistent=True)) == 4
     first = FIRST_PAUSE_S
     assert time.sleeps == [first, 2 * first, first, 2 * first, first]
 
@@ -87,7 +83,7 @@ def test_patience_lasts_while_every_call_brings_something(client: "DynamoDBClien
     answers = PartialAnswers(client, iter([1, 1, 1, 1]), time)
     # Longer in all than what is waited for without any progress.
     answers.call_s = 1.1
-    assert len(batches_of(client, time).read(keys, consistent=True)) == 5
+    assert len(table_of(client, time).items(keys, consistent=True)) == 5
     assert 5.0 < time.now_s < LONGEST_S
 
 
@@ -98,7 +94,7 @@ def test_patience_ends_without_progress_and_in_all(client: "DynamoDBClient") -> 
         answers = PartialAnswers(client, iter([answered] * 10_000), time)
         answers.call_s = 0.5
         with pytest.raises(StoreUnavailableError):
-            batches_of(client, time).read(keys, consistent=True)
+            table_of(client, time).items(keys, consistent=True)
         assert longest_s - 1.4 < time.now_s <= longest_s + answers.call_s
         client.meta.events.unregister("after-call.dynamodb.BatchGetItem", answers._edit)
 
@@ -108,20 +104,20 @@ def test_a_key_that_is_there_twice_is_read_once(client: "DynamoDBClient") -> Non
     keys = put(client, 60)
     answers = PartialAnswers(client, iter(()), time)
     # DynamoDB answers duplicates with a ValidationException, and so does moto.
-    assert len(batches_of(client, time).read([*keys, *keys], consistent=True)) == 60
+    assert len(table_of(client, time).items([*keys, *keys], consistent=True)) == 60
     assert answers.asked == [60]
 
 
 def test_a_key_that_is_there_twice_is_deleted_once(client: "DynamoDBClient") -> None:
     keys = put(client, 20)
-    batches_of(client, Elapsing()).delete([*keys, *keys])
+    table_of(client, Elapsing()).delete_all([*keys, *keys])
     assert client.scan(TableName=TABLE)["Items"] == []
 
 
 def test_a_session_that_moves_while_its_page_is_read_is_listed_once(
     client: "DynamoDBClient",
 ) -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     for number in range(3):
         store.start(a_run(f"run-{number}", session_id=f"s{number}"), a_request())
 
@@ -131,8 +127,7 @@ def test_a_session_that_moves_while_its_page_is_read_is_listed_once(
             parsed["Count"] += 1
 
     client.meta.events.register("after-call.dynamodb.Query", show_twice)
-    batches = batches_of(client, Elapsing())
-    page = DynamoSessionList(client, TABLE, batches, "acme", "ana").page(
+    page = DynamoSessionList(table_of(client, Elapsing()), "acme", "ana").page(
         size=20, skip=0, cursor=None
     )
     assert sorted(session.id for session in page.sessions) == ["s0", "s1", "s2"]

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentrun.adapters.dynamo import conversation_store as dynamo_conversation_store
 from agentrun.adapters.dynamo import past_turns as dynamo_conversation_turns
-from agentrun.adapters.dynamo import request_runs as dynamo_request_runs
 from agentrun.adapters.dynamo import session_list as dynamo_conversation_list
-from agentrun.adapters.dynamo.client import DynamoBatches
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
-from agentrun.adapters.dynamo.items import chunk_sk, run_pk, session_key, size_bytes, to_slices
+from agentrun.adapters.dynamo.items import Item, chunk_sk, run_pk, session_key, size_bytes
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from agentrun.adapters.dynamo.start_transaction import start_transaction
+from agentrun.adapters.dynamo.run_writes import start_writes
+from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.dynamo.texts import to_chunks
 from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.requests import request_fingerprint
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store(client: "DynamoDBClient") -> DynamoRunStore:
-    return DynamoRunStore(client, TABLE)
+    return DynamoRunStore(Table(client, TABLE))
 
 
 @pytest.fixture
 def conversations(client: "DynamoDBClient") -> DynamoConversationStore:
-    return DynamoConversationStore(client, TABLE)
+    return DynamoConversationStore(Table(client, TABLE))
 
 
 def test_what_a_fenced_executor_leaves_behind_is_never_seen(
     client: "DynamoDBClient", store: DynamoRunStore, conversations: DynamoConversationStore
 ) -> None:
     run = turn(store, 1, "short")
-    late = to_slices('["a lie"]')[0]
+    late = to_chunks("messages", '["a lie"]')[0]
     for executor in (EXECUTOR, "executor-2"):
         for text in ("messages", "output"):
             key = {"pk": {"S": run_pk(run.key)}, "sk": {"S": chunk_sk(text, executor, 0)}}
@@ -52,7 +53,7 @@ def test_turns_stop_after_the_one_that_reaches_the_bound(
 ) -> None:
     for number in range(1, 8):
         turn(store, number, letters(10_000, number))
-    bounded = DynamoConversationStore(client, TABLE, turns_limit_bytes=25_000)
+    bounded = DynamoConversationStore(Table(client, TABLE), turns_limit_bytes=25_000)
     turns = bounded.turns("acme", SESSION, newest=None)
     assert [turn.run_id for turn in turns] == ["run-5", "run-6", "run-7"]
     assert all(len(turn.output) == 10_000 for turn in turns)
@@ -133,8 +134,7 @@ def test_unprocessed_keys_are_asked_for_again(
             parsed["UnprocessedKeys"] = {TABLE: {"Keys": [key], "ConsistentRead": True}}
 
     client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_one)
-    batches = DynamoBatches(client, TABLE, sleep=lambda _: None)
-    patient = DynamoConversationStore(client, TABLE, batches=batches)
+    patient = DynamoConversationStore(Table(client, TABLE, sleep=lambda _: None))
     assert len(patient.turns("acme", SESSION, newest=None)) == 3
     assert left
 
@@ -154,9 +154,9 @@ def test_a_batch_that_stays_unprocessed_is_unavailable(
     def sleep(seconds: float) -> None:
         elapsed[0] += seconds
 
-    batches = DynamoBatches(client, TABLE, sleep=sleep, monotonic=lambda: elapsed[0])
+    table = Table(client, TABLE, sleep=sleep, monotonic=lambda: elapsed[0])
     with pytest.raises(StoreUnavailableError):
-        DynamoConversationStore(client, TABLE, batches=batches).turns("acme", SESSION, newest=1)
+        DynamoConversationStore(table).turns("acme", SESSION, newest=1)
     assert 2 < elapsed[0] < 4
 
 
@@ -281,11 +281,9 @@ def test_a_fingerprint_costs_no_write_unit(message: str) -> None:
     longest = {"org_id": "o" * 256, "session_id": "s" * 64, "agent_id": "a" * 64}
     run = a_run("r" * 64, input=message, **longest)
 
-    def puts(fingerprint: str | None) -> list[dict[str, Any]]:
-        writes = start_transaction(
-            TABLE, run, a_request(message), None, seen=FREE, fingerprint=fingerprint
-        )
-        return [write["Put"]["Item"] for write in writes if "Put" in write]
+    def puts(fingerprint: str | None) -> list[Item]:
+        writes = start_writes(run, a_request(message), None, seen=FREE, fingerprint=fingerprint)
+        return [write.at for write in writes if write.kind == "Put"]
 
     fingerprint = request_fingerprint(run.agent_id, {"message": message})
     without, recognised = puts(None), puts(fingerprint)
@@ -302,8 +300,8 @@ def test_a_request_is_looked_for_in_a_bounded_number_of_sessions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dynamo_conversation_list, "PAGE_SESSIONS", 2)
-    monkeypatch.setattr(dynamo_request_runs, "MAX_PAGES_OF_SESSIONS", 2)
-    monkeypatch.setattr(dynamo_request_runs, "MAX_SESSIONS", 1)
+    monkeypatch.setattr(dynamo_conversation_store, "MAX_PAGES_OF_SESSIONS", 2)
+    monkeypatch.setattr(dynamo_conversation_store, "MAX_SESSIONS", 1)
     hello = ("1", "4", "5")
     for number in "123456":
         at = AT + timedelta(seconds=int(number))
@@ -321,5 +319,5 @@ def test_a_request_is_looked_for_in_a_bounded_number_of_sessions(
     for number in ("5", "4"):
         client.delete_item(TableName=TABLE, Key=session_key("acme", f"s{number}"))
     assert found(0) == ["1"]
-    monkeypatch.setattr(dynamo_request_runs, "MAX_PAGES_OF_SESSIONS", 1)
+    monkeypatch.setattr(dynamo_conversation_store, "MAX_PAGES_OF_SESSIONS", 1)
     assert found(0) == []

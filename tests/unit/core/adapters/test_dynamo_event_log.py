@@ -7,6 +7,7 @@ import pytest
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.items import event_sk, run_pk
+from agentrun.adapters.dynamo.table import Table
 from tests.runs import AT, a_run, deltas
 from tests.tables import TABLE, client_of
 
@@ -21,7 +22,7 @@ LONGEST_RUN = timedelta(minutes=15)
 
 @pytest.fixture
 def log(client: "DynamoDBClient") -> DynamoEventLog:
-    return DynamoEventLog(client, TABLE, longest_pause=LONGEST_PAUSE)
+    return DynamoEventLog(Table(client, TABLE), longest_pause=LONGEST_PAUSE)
 
 
 def calls_of(client: "DynamoDBClient") -> list[str]:

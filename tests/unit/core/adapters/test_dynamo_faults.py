@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from agentrun.adapters.dynamo.client import DynamoBatches
-from agentrun.adapters.dynamo.items import ENDED_HEADER_BYTES, RUNNING_HEADER_BYTES, size_bytes
+from agentrun.adapters.dynamo.items import size_bytes
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.run_writes import ENDED_HEADER_BYTES, RUNNING_HEADER_BYTES
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.dynamo.texts import read_text
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, StoreUnavailableError
@@ -53,8 +54,8 @@ def keys_of_started_runs(store: DynamoRunStore, count: int) -> list[RunKey]:
 
 def test_unprocessed_keys_are_asked_for_again_after_a_pause(client: "DynamoDBClient") -> None:
     time = Elapsing()
-    batch = DynamoBatches(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
-    store = DynamoRunStore(client, TABLE, batch=batch)
+    table = Table(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
+    store = DynamoRunStore(table)
     keys = keys_of_started_runs(store, 9)
     calls = leave_unprocessed(client, of_each_answer=2, times=2)
     assert set(store.get_many(keys, with_text=True)) == set(keys)
@@ -66,8 +67,8 @@ def test_keys_that_stay_unprocessed_are_an_error_never_a_shorter_list(
     client: "DynamoDBClient",
 ) -> None:
     time = Elapsing()
-    batch = DynamoBatches(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
-    store = DynamoRunStore(client, TABLE, batch=batch)
+    table = Table(client, TABLE, sleep=time.sleep, monotonic=time.monotonic)
+    store = DynamoRunStore(table)
     keys = keys_of_started_runs(store, 3)
     leave_unprocessed(client, of_each_answer=1, times=10_000)
     with pytest.raises(StoreUnavailableError):
@@ -76,7 +77,7 @@ def test_keys_that_stay_unprocessed_are_an_error_never_a_shorter_list(
 
 
 def test_a_hundred_runs_are_one_call(client: "DynamoDBClient") -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     keys = keys_of_started_runs(store, 100)
     calls = leave_unprocessed(client, of_each_answer=0, times=0)
     assert len(store.get_many(keys, with_text=True)) == 100
@@ -84,7 +85,7 @@ def test_a_hundred_runs_are_one_call(client: "DynamoDBClient") -> None:
 
 
 def test_throttling_is_unavailability_and_a_refusal_is_not(client: "DynamoDBClient") -> None:
-    store = DynamoRunStore(client, "no-such-table")
+    store = DynamoRunStore(Table(client, "no-such-table"))
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         store.get(a_run().key)
 
@@ -99,7 +100,7 @@ def test_throttling_is_unavailability_and_a_refusal_is_not(client: "DynamoDBClie
 
 def test_a_run_that_is_gone_cannot_be_renewed(client: "DynamoDBClient") -> None:
     with pytest.raises(FencedError):
-        DynamoRunStore(client, TABLE).heartbeat(a_run().key, EXECUTOR, lease_until=AT)
+        DynamoRunStore(Table(client, TABLE)).heartbeat(a_run().key, EXECUTOR, lease_until=AT)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_a_run_that_is_gone_cannot_be_renewed(client: "DynamoDBClient") -> None:
 def test_a_header_stays_small_while_running_and_at_its_end(
     client: "DynamoDBClient", message: str
 ) -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     run = a_run(id="r" * 36, model="bedrock:global.anthropic.claude-sonnet-5-5")
     run = run.model_copy(update={"input": message, "user_id": "u" * 64, "org_id": "o" * 64})
     store.start(run, a_request(message))
@@ -121,7 +122,7 @@ def test_a_header_stays_small_while_running_and_at_its_end(
 def test_a_checkpoint_goes_away_two_days_after_its_pause(
     client: "DynamoDBClient",
 ) -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     store.start(a_run(), a_request())
     store.finish(KEY, EXECUTOR, paused(), at=LATER)
     ttls = [i["ttl"]["N"] for i in client.scan(TableName=TABLE)["Items"] if "ttl" in i]
@@ -133,7 +134,7 @@ def test_a_checkpoint_goes_away_two_days_after_its_pause(
 def test_messages_are_kept_beside_a_header_of_at_most_4_kb(
     client: "DynamoDBClient", size: int, output_size: int
 ) -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     # Random digits do not compress to much less than half.
     digits = "".join(random.Random(1).choices("0123456789", k=400_000))
     output, messages = digits[:output_size], digits[:size]
@@ -142,24 +143,24 @@ def test_messages_are_kept_beside_a_header_of_at_most_4_kb(
     store.finish(KEY, EXECUTOR, completed(output, messages=messages), at=LATER)
     header = store.read_header(KEY)
     assert size_bytes(header) <= ENDED_HEADER_BYTES
-    assert read_text(client, TABLE, header, "messages") == messages
+    assert read_text(Table(client, TABLE), header, "messages") == messages
     assert store.get(KEY).output == output
 
 
 def test_a_run_without_messages_stores_none(
     client: "DynamoDBClient",
 ) -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     store.start(a_run(), a_request())
     store.finish(KEY, EXECUTOR, completed(), at=LATER)
-    assert read_text(client, TABLE, store.read_header(KEY), "messages") is None
+    assert read_text(Table(client, TABLE), store.read_header(KEY), "messages") is None
     assert len(client.scan(TableName=TABLE)["Items"]) == 3
 
 
 def test_settling_and_cancelling_name_only_what_the_status_function_may(
     client: "DynamoDBClient",
 ) -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     named: set[str] = set()
     returned: set[str] = set()
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from agentrun.adapters.dynamo.items import session_key
+from agentrun.adapters.dynamo.items import lock_of, session_key
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from agentrun.adapters.dynamo.session_lock import lock_of
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.runs import Lease, RunStatus
@@ -33,7 +33,7 @@ KEY = a_run().key
 
 @pytest.fixture
 def store(client: "DynamoDBClient") -> DynamoRunStore:
-    return DynamoRunStore(client, TABLE)
+    return DynamoRunStore(Table(client, TABLE))
 
 
 def lose_next_reply(client: "DynamoDBClient", operation: str) -> None:
@@ -55,7 +55,7 @@ def lock(client: "DynamoDBClient") -> SessionLock:
 
 
 def test_a_start_whose_reply_was_lost_does_not_make_two(client: "DynamoDBClient") -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     lose_next_reply(client, "TransactWriteItems")
     with pytest.raises(StoreUnavailableError):
         store.start(a_run(), a_request())
@@ -65,7 +65,7 @@ def test_a_start_whose_reply_was_lost_does_not_make_two(client: "DynamoDBClient"
 
 
 def test_an_end_whose_reply_was_lost_is_recognised_as_ones_own(client: "DynamoDBClient") -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     store.start(a_run(), a_request())
     lose_next_reply(client, "UpdateItem")
     with pytest.raises(StoreUnavailableError):

@@ -9,6 +9,7 @@ import pytest
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.service.ports import RunPorts
@@ -29,7 +30,7 @@ READS = ["one", "many"]
 
 @pytest.fixture(autouse=True)
 def _started(client: "DynamoDBClient") -> None:
-    DynamoRunStore(client, TABLE).start(a_run(), a_request())
+    DynamoRunStore(Table(client, TABLE)).start(a_run(), a_request())
 
 
 def before_the_next(client: "DynamoDBClient", operation: str, act: Callable[[], object]) -> None:
@@ -46,8 +47,8 @@ def before_the_next(client: "DynamoDBClient", operation: str, act: Callable[[], 
 def read(client: "DynamoDBClient", how: str) -> list[AgentRun]:
     """Read the run a while after its lease has lapsed."""
     with ThreadPoolExecutor(2) as threads:
-        log, clock = DynamoEventLog(client, TABLE), FixedClock(AT + timedelta(seconds=18))
-        ports = RunPorts(DynamoRunStore(client, TABLE), log, threads, clock)
+        log, clock = DynamoEventLog(Table(client, TABLE)), FixedClock(AT + timedelta(seconds=18))
+        ports = RunPorts(DynamoRunStore(Table(client, TABLE)), log, threads, clock)
         if how == "one":
             return [get_run(ANA, "echo", "run-1", ports=ports)]
         return get_runs(ANA, "echo", ["run-1"], with_text=True, ports=ports)
@@ -60,7 +61,7 @@ def test_a_run_that_ends_before_its_repair_is_told_with_its_output(
     client: "DynamoDBClient", how: str, answer: str, call: str
 ) -> None:
     def finish() -> None:
-        elsewhere = DynamoRunStore(client_of(), TABLE)
+        elsewhere = DynamoRunStore(Table(client_of(), TABLE))
         elsewhere.finish(KEY, EXECUTOR, completed(answer), at=AT)
 
     before_the_next(client, call, finish)
@@ -72,7 +73,7 @@ def test_a_run_that_ends_before_its_repair_is_told_with_its_output(
 
 
 def finished(client: "DynamoDBClient") -> DynamoRunStore:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     store.finish(KEY, EXECUTOR, completed(LONG), at=AT)
     return store
 
@@ -117,4 +118,4 @@ def test_a_batch_of_short_texts_is_one_call(client: "DynamoDBClient") -> None:
 
 
 def read_now(client: "DynamoDBClient") -> dict[Any, AgentRun]:
-    return DynamoRunStore(client, TABLE).get_many([KEY], with_text=True)
+    return DynamoRunStore(Table(client, TABLE)).get_many([KEY], with_text=True)

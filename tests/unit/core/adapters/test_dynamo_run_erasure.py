@@ -10,11 +10,11 @@ from botocore.exceptions import ReadTimeoutError
 
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.dynamo.texts import ERASED_FOR
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, SessionNotFoundError, StoreUnavailableError
-from agentrun.domain.outcomes import EndProgress, Outcome
-from agentrun.domain.runs import Lease
+from agentrun.domain.runs import EndProgress, Lease, Outcome
 from agentrun.domain.turns import Checkpoint
 from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, paused
 from tests.tables import TABLE, client_of, create_table
@@ -37,7 +37,7 @@ class Writer:
     """An executor that writes its run's end, one request at a time, and may be late."""
 
     def __init__(self, client: "DynamoDBClient") -> None:
-        self._store = DynamoRunStore(client, TABLE)
+        self._store = DynamoRunStore(Table(client, TABLE))
         self.begin([])
         events: Any = client.meta.events
         for name in ("PutItem", "UpdateItem"):
@@ -77,9 +77,9 @@ class ErasureRig:
     def __init__(self, client: "DynamoDBClient") -> None:
         self.client, deleting = client, client_of()
         self.writer = Writer(client_of())
-        self.store = DynamoRunStore(self.client, TABLE)
+        self.store = DynamoRunStore(Table(self.client, TABLE))
         self.now = AT + MINUTE
-        self.conversations = DynamoConversationStore(deleting, TABLE, now=lambda: self.now)
+        self.conversations = DynamoConversationStore(Table(deleting, TABLE), now=lambda: self.now)
         self.events: Any = deleting.meta.events
 
     def begin(self, *ends: Outcome) -> None:

@@ -7,11 +7,11 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from agentrun.adapters.dynamo import deletion as dynamo_conversation_deletion
-from agentrun.adapters.dynamo.client import MAX_WRITES, DynamoBatches
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.deletion import DynamoDeletion
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import MAX_WRITES, Table
 from agentrun.domain.errors import RunNotFoundError, SessionNotFoundError, StoreUnavailableError
 from agentrun.domain.runs import AgentRun
 from tests.runs import AT, deltas
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store(client: "DynamoDBClient") -> DynamoRunStore:
-    return DynamoRunStore(client, TABLE)
+    return DynamoRunStore(Table(client, TABLE))
 
 
 @pytest.fixture
 def conversations(client: "DynamoDBClient") -> DynamoConversationStore:
-    return DynamoConversationStore(client, TABLE)
+    return DynamoConversationStore(Table(client, TABLE))
 
 
 class TestDeleting:
@@ -45,7 +45,7 @@ class TestDeleting:
         for number in range(1, self.RUNS + 1):
             turn(store, number, session_id="deleted")
         last = turn(store, 99, letters(9_000), letters(9_000), session_id="deleted")
-        log = DynamoEventLog(client, TABLE)
+        log = DynamoEventLog(Table(client, TABLE))
         for event_id in range(1, MAX_WRITES + 5):
             log.append(last.key, deltas(event_id, event_id), at=AT)
 
@@ -144,12 +144,11 @@ class TestDeleting:
 
     def test_it_gives_up_in_time_to_say_so(self, client: "DynamoDBClient") -> None:
         ticks = iter(range(0, 1_000, 6))
-        batches = DynamoBatches(client, TABLE)
-        deletion = DynamoDeletion(client, TABLE, batches, monotonic=lambda: next(ticks))
+        deletion = DynamoDeletion(Table(client, TABLE), monotonic=lambda: next(ticks))
         with pytest.raises(StoreUnavailableError):
             deletion.delete("acme", "deleted")
         assert items(client)
-        DynamoDeletion(client, TABLE, batches).delete("acme", "deleted")
+        DynamoDeletion(Table(client, TABLE)).delete("acme", "deleted")
         assert items(client) == []
 
 

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from agentrun.domain.outcomes import Outcome
-from agentrun.domain.runs import RunStatus
+from agentrun.adapters.dynamo.table import Table
+from agentrun.domain.runs import Outcome, RunStatus
 from agentrun.domain.turns import Checkpoint
 from agentrun.service.executing.bounds import OwnLease
 from agentrun.service.executing.recorder import RecordingPace, RunRecorder
@@ -57,7 +57,7 @@ class ThrottledPartition:
 
 @pytest.fixture
 def store(client: "DynamoDBClient") -> DynamoRunStore:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     store.start(a_run(), a_request())
     return store
 
@@ -66,7 +66,7 @@ def store(client: "DynamoDBClient") -> DynamoRunStore:
 def recorder(client: "DynamoDBClient", store: DynamoRunStore) -> Iterator[RunRecorder]:
     with ThreadPoolExecutor(1) as threads:
         clock, run = FixedClock(), a_run()
-        ports = RunPorts(store, DynamoEventLog(client, TABLE), threads, clock)
+        ports = RunPorts(store, DynamoEventLog(Table(client, TABLE)), threads, clock)
         assert run.lease is not None
         lease = OwnLease(run.lease, clock)
         yield RunRecorder(run, EXECUTOR, ports=ports, pace=AT_ONCE, lease=lease)

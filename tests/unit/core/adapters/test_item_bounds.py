@@ -12,6 +12,7 @@ import pytest
 from agentrun.adapters.dynamo.items import session_key
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.conversations import MAX_QUEUED, SessionLock
 from agentrun.domain.errors import SessionBusyError, TooManyRunsError
 from agentrun.domain.quotas import MOST_RUNS_PER_TENANT, RunLimits, Slot, user_tag
@@ -38,7 +39,7 @@ def a_slot(number: int) -> Slot:
 
 def measured(client: "DynamoDBClient", counts: list[int]) -> dict[int, int]:
     """Measure the item of a tenant with so many runs, each of another user."""
-    quota = DynamoRunQuota(client, TABLE, RunLimits(runs_per_user=1, runs_per_tenant=10_000))
+    quota = DynamoRunQuota(Table(client, TABLE), RunLimits(runs_per_user=1, runs_per_tenant=10_000))
     key = {"pk": {"S": "ORG#acme#QUOTA"}, "sk": {"S": "QUOTA"}}
     sizes: dict[int, int] = {}
     for number in range(max(counts)):
@@ -84,7 +85,8 @@ def test_without_a_limit_of_its_own_a_tenant_has_what_its_item_carries(
     client: "DynamoDBClient",
 ) -> None:
     quota = DynamoRunQuota(
-        client, TABLE, RunLimits(runs_per_user=0, runs_per_tenant=0, tokens_per_day_per_tenant=1)
+        Table(client, TABLE),
+        RunLimits(runs_per_user=0, runs_per_tenant=0, tokens_per_day_per_tenant=1),
     )
     for number in range(MOST_RUNS_PER_TENANT):
         quota.take(a_slot(number), at=AT)
@@ -136,7 +138,7 @@ def end(store: DynamoRunStore, run_ids: list[str]) -> None:
 def test_of_120_runs_that_queue_90_are_let_in_and_the_last_one_takes_its_turn(
     client: "DynamoDBClient",
 ) -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     counts = count_actions(client)
     queued = fill_queue(store, 120)
     assert queued == [f"queued-{number}" for number in range(90)]
@@ -151,7 +153,7 @@ def test_of_120_runs_that_queue_90_are_let_in_and_the_last_one_takes_its_turn(
 def test_the_largest_start_after_a_full_queue_is_no_larger_than_after_none(
     client: "DynamoDBClient",
 ) -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     queued = fill_queue(store, MAX_QUEUED)
     end(store, ["active", *queued])
     counts = count_actions(client)
@@ -168,7 +170,7 @@ def test_the_largest_start_after_a_full_queue_is_no_larger_than_after_none(
 
 
 def test_a_paused_run_goes_on_after_a_full_queue(client: "DynamoDBClient") -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     store.start(a_run("paused", session_id="other"), a_request())
     pause = store.finish(a_run("paused").key, EXECUTOR, paused(), at=LATER)
     queued = fill_queue(store, MAX_QUEUED)
@@ -181,7 +183,7 @@ def test_a_paused_run_goes_on_after_a_full_queue(client: "DynamoDBClient") -> No
 
 
 def test_a_session_with_a_full_queue_is_read_for_one_unit(client: "DynamoDBClient") -> None:
-    store = DynamoRunStore(client, TABLE)
+    store = DynamoRunStore(Table(client, TABLE))
     run = a_run(str(UUID(int=0, version=4)))
     store.start(run, a_request("x" * 200))
     for number in range(1, MAX_QUEUED + 1):

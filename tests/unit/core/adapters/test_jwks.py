@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from agentrun.adapters.tokens.jwks import verification_keys
-from agentrun.adapters.tokens.jwks_endpoint import JwksEndpoint
+from agentrun.adapters.tokens.jwks import JwksEndpoint, verification_keys
 from agentrun.adapters.tokens.signing_keys import StaticSigningKeys
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())

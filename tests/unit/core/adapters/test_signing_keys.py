@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from agentrun.adapters.tokens import signing_keys
-from agentrun.adapters.tokens.jwks_endpoint import JwksUnavailableError
+from agentrun.adapters.tokens.jwks import JwksUnavailableError
 from agentrun.adapters.tokens.signing_keys import RemoteSigningKeys, UnknownKeyError
 from agentrun.domain.errors import IssuerUnavailableError
 from tests.unit.core.adapters.test_jwks import ec_jwk

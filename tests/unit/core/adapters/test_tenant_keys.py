@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from agentrun.adapters.dynamo.items import (
     MAX_KEY_BYTES,
+    claim_key,
     header_item,
+    quota_key,
+    readers_key,
     run_from_header,
     run_pk,
     session_list_key,
     session_pk,
     tenant_key,
 )
-from agentrun.adapters.dynamo.start_transaction import claim_key
 from agentrun.domain.quotas import user_tag
 from agentrun.domain.requests import IdempotencyClaim
 from agentrun.domain.runs import RunKey
@@ -44,8 +46,8 @@ def keys_of(tenant: str, name: str, user: str) -> list[str]:
         session_pk(tenant, name),
         session_list_key(tenant, user),
         claim_key(tenant, claim)["pk"]["S"],
-        tenant_key(tenant, "QUOTA"),
-        tenant_key(tenant, "READERS", user_tag(user)),
+        quota_key(tenant)["pk"]["S"],
+        readers_key(tenant, user_tag(user))["pk"]["S"],
     ]
 
 

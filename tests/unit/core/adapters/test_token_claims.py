@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentrun.adapters.tokens.claims import TokenClaims, claim_at
-from agentrun.adapters.tokens.verifier import is_meant_for
+from agentrun.adapters.tokens.verifier import TokenClaims, claim_at, is_meant_for
 from agentrun.domain.errors import UnauthenticatedError
 from agentrun.domain.principal import Principal
 from agentrun.settings import Settings

@@ -23,7 +23,7 @@ from agentrun.http.answer_size import (
     text_bytes,
     whole,
 )
-from agentrun.http.run_answers import result_answer
+from agentrun.http.run_routes import result_answer
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.rig import ANA, Rig
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agentrun.http.base_path import BasePathMiddleware
+from agentrun.http.middleware import BasePathMiddleware
 from agentrun.http.problems import HANDLERS
 from agentrun.settings import Settings
 

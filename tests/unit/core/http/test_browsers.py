@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentrun.http.browsers import (
+from agentrun.http.middleware import (
     ANSWER_HEADERS,
     REQUEST_HEADERS,
     SECURITY_HEADERS,

@@ -20,13 +20,13 @@ from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from agentrun.adapters.dynamo.session_list import cursor_at, position_of
 from agentrun.domain.approvals import (
     ContinueRequest,
     ResolveRequest,
     approval_id,
     run_of_approval,
 )
+from agentrun.domain.cursors import cursor_at, position_of
 from agentrun.domain.errors import (
     AgentrunError,
     ApprovalNotFoundError,
@@ -37,11 +37,11 @@ from agentrun.domain.ports import VerifiedToken
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest, idempotency_claim, request_fingerprint
 from agentrun.http.bearer import authorizer_context, bearer_token, verified_by_gateway
-from agentrun.http.json_body import parse_json
 from agentrun.http.problems import of_agentrun_error
 from agentrun.http.requests import (
     cursor_of,
     idempotency_of,
+    parse_json,
     read_json,
     reader_of,
     session_policy_of,
@@ -304,7 +304,9 @@ CLAIMS = st.sampled_from(["orgId", "userId", "scope", "roles", "exp", "principal
 @given(st.dictionaries(CLAIMS, JSON | st.sampled_from(["1", "-1", "9" * 5_000, "\u0661"])))
 def test_an_authorizers_context_is_an_identity_or_none(context: dict[str, Any]) -> None:
     verified = taken("verified_by_gateway", lambda: verified_by_gateway(context))
-    assert verified is None or {"orgId", "userId", "exp"} <= set(context)
+    if verified is not None:
+        assert {"orgId", "userId", "exp"} <= set(context)
+        assert verified.principal.tenant == str(context["orgId"])
 
 
 WORD = st.text(st.characters(exclude_characters=" "), min_size=1, max_size=10)

@@ -10,8 +10,16 @@ from starlette.requests import Request
 from agentrun.domain.approvals import ContinueRequest
 from agentrun.domain.errors import InvalidRequestError, PayloadTooLargeError
 from agentrun.domain.requests import RunRequest
-from agentrun.http.json_body import MAX_CONTAINERS, MAX_DEPTH, MAX_NUMBER_CHARACTERS, parse_json
-from agentrun.http.requests import MAX_BODY_BYTES, read_json, validated, wants_stream
+from agentrun.http.requests import (
+    MAX_BODY_BYTES,
+    MAX_CONTAINERS,
+    MAX_DEPTH,
+    MAX_NUMBER_CHARACTERS,
+    parse_json,
+    read_json,
+    validated,
+    wants_stream,
+)
 
 
 def request(body: bytes, content_type: str | None = "application/json", **headers: str) -> Request:

@@ -4,31 +4,32 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from agentrun.adapters.dynamo.client import (
-    MAX_WRITES,
-    DynamoBatches,
-    TransactionRefusedError,
-    error_code,
-    unavailable_when_failing,
-    write_all,
-)
 from agentrun.adapters.dynamo.items import (
     CHUNKED_TEXTS,
-    POINTER_PREFIX,
+    Attribute,
     Item,
     chunk_sk,
     chunk_sks,
     header_key,
     is_chunk,
     is_erased,
+    key_at,
+    key_of,
+    place_of,
     pointed_run_id,
     run_pk,
     session_key,
-    session_pk,
+    string,
+)
+from agentrun.adapters.dynamo.session_list import pointers_of
+from agentrun.adapters.dynamo.table import (
+    MAX_WRITES,
+    ConditionFailedError,
+    Query,
+    Table,
+    TransactionRefusedError,
+    Write,
 )
 from agentrun.adapters.dynamo.texts import ERASED_FOR, erased_place
 from agentrun.adapters.system_clock import SystemClock
@@ -36,9 +37,8 @@ from agentrun.domain.errors import SessionNotFoundError, StoreUnavailableError
 from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.domain.value import from_epoch_ms
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
+_KEY = f"{Attribute.PK}, {Attribute.SK}"
+_DELETING = Attribute.DELETING
 _HEADER = 0
 """Where the header stands in the transaction; the places are behind it."""
 
@@ -55,17 +55,8 @@ class DynamoRunErasure:
     again. A run that ended longer ago than marks last is only deleted.
     """
 
-    def __init__(
-        self,
-        client: "DynamoDBClient",
-        table: str,
-        batches: DynamoBatches,
-        *,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._client = client
+    def __init__(self, table: Table, *, now: Callable[[], datetime]) -> None:
         self._table = table
-        self._batches = batches
         self._now = now
 
     def erase(self, runs: Sequence[RunKey], *, check_time: Callable[[], None]) -> None:
@@ -79,25 +70,25 @@ class DynamoRunErasure:
         Raises:
             StoreUnavailableError: Something may be left; retrying is safe.
         """
-        read = self._batches.read([*map(header_key, runs)], consistent=True)
+        read = self._table.items([*map(header_key, runs)], consistent=True)
         headers = [header for header in read if not is_erased(header)]
-        past = {header["pk"]["S"]: header for header in headers if self._is_past(header)}
+        past = {place_of(header)[0]: header for header in headers if self._is_past(header)}
         for header in headers:
-            if header["pk"]["S"] not in past:
+            if place_of(header)[0] not in past:
                 self._remove_header(header, check_time)
-        self._batches.delete([_key(header) for header in past.values()])
+        self._table.delete_all([key_of(header) for header in past.values()])
         marked: list[Item] = []
         deleted: list[Item] = []
         for key in (key for run in runs for page in self._left(run) for key in page):
-            (marked if is_chunk(key) and key["pk"]["S"] not in past else deleted).append(key)
+            (marked if is_chunk(key) and place_of(key)[0] not in past else deleted).append(key)
         at = self._now()
-        self._batches.put([erased_place(key, at) for key in marked])
-        self._batches.delete(deleted)
+        self._table.put_all([erased_place(key, at) for key in marked])
+        self._table.delete_all(deleted)
 
     def _is_past(self, header: Item) -> bool:
         """Tell whether a run ended so long ago that nobody writes for it any more."""
-        changed_at = from_epoch_ms(int(header["updatedAt"]["N"]))
-        has_ended = RunStatus(header["status"]["S"]).is_terminal
+        changed_at = from_epoch_ms(int(header[Attribute.UPDATED_AT]["N"]))
+        has_ended = RunStatus(header[Attribute.STATUS]["S"]).is_terminal
         return has_ended and self._now() - changed_at > ERASED_FOR
 
     def _remove_header(self, header: Item, check_time: Callable[[], None]) -> None:
@@ -109,7 +100,7 @@ class DynamoRunErasure:
             except TransactionRefusedError:
                 # Another executor has the run, or somebody else has removed it.
                 check_time()
-                read = self._batches.read([_key(header)], consistent=True)
+                read = self._table.items([key_of(header)], consistent=True)
                 found = next((item for item in read if not is_erased(item)), None)
             else:
                 return
@@ -125,7 +116,7 @@ class DynamoRunErasure:
         while True:
             check_time()
             try:
-                write_all(self._client, self._removal(header, places))
+                self._table.write_all(self._removal(header, places))
             except TransactionRefusedError as refused:
                 if refused.is_of(_HEADER):
                     raise
@@ -134,44 +125,32 @@ class DynamoRunErasure:
             else:
                 return
 
-    def _removal(self, header: Item, places: dict[str, int]) -> list[dict[str, Any]]:
-        executor, at = header["executor"], self._now()
-        removed = {
-            "TableName": self._table,
-            "Item": erased_place(header, at),
-            "ConditionExpression": "executor = :executor",
-            "ExpressionAttributeValues": {":executor": executor},
-        }
-        sort_keys = [chunk_sk(text, executor["S"], place) for text, place in places.items()]
-        marks = [erased_place({"pk": header["pk"], "sk": {"S": sk}}, at) for sk in sort_keys]
-        free = {"TableName": self._table, "ConditionExpression": "attribute_not_exists(pk)"}
-        return [{"Put": removed}, *({"Put": {**free, "Item": mark}} for mark in marks)]
+    def _removal(self, header: Item, places: dict[str, int]) -> list[Write]:
+        executor, at = header[Attribute.EXECUTOR], self._now()
+        is_same, values = f"{Attribute.EXECUTOR} = :executor", {":executor": executor}
+        run = place_of(header)[0]
+        free = [key_at(run, chunk_sk(text, executor["S"], place)) for text, place in places.items()]
+        is_free = f"attribute_not_exists({Attribute.PK})"
+        return [
+            Write("Put", erased_place(header, at), condition=is_same, values=values),
+            *(Write("Put", erased_place(key, at), condition=is_free) for key in free),
+        ]
 
     def _left(self, run: RunKey) -> Iterator[list[Item]]:
         """Yield the keys of whatever a run has but marks."""
-        with unavailable_when_failing():
-            for page in self._client.get_paginator("query").paginate(
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk",
-                FilterExpression=(
-                    "attribute_not_exists(#ttl) OR attribute_exists(#text)"
-                    " OR attribute_exists(#events)"
-                ),
-                ExpressionAttributeNames={"#ttl": "ttl", "#text": "text", "#events": "events"},
-                ExpressionAttributeValues={":pk": {"S": run_pk(run)}},
-                ProjectionExpression="pk, sk",
-                ConsistentRead=True,
-            ):
-                yield list(page["Items"])
-
-
-def _key(item: Item) -> dict[str, Any]:
-    return {name: item[name] for name in ("pk", "sk")}
+        query = Query(
+            f"{Attribute.PK} = :pk",
+            {":pk": string(run_pk(run))},
+            filtered=f"attribute_not_exists(#{Attribute.TTL})"
+            f" OR attribute_exists(#{Attribute.TEXT}) OR attribute_exists(#{Attribute.EVENTS})",
+            only=_KEY,
+        )
+        return self._table.pages(query)
 
 
 def _first_place(header: Item, text: str) -> int:
     """Return the first place of a text that the header's executor may not have written to yet."""
-    is_own = header.get("chunksBy") == header["executor"]
+    is_own = header.get(Attribute.CHUNKS_BY) == header[Attribute.EXECUTOR]
     return len(chunk_sks(header, text)) if is_own else 0
 
 
@@ -191,23 +170,19 @@ class DynamoDeletion:
 
     def __init__(
         self,
-        client: "DynamoDBClient",
-        table: str,
-        batches: DynamoBatches,
+        table: Table,
         *,
         budget_s: float = BUDGET_S,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        self._client = client
         self._table = table
-        self._batches = batches
-        self._erasure = DynamoRunErasure(client, table, batches, now=now or SystemClock().now)
+        self._erasure = DynamoRunErasure(table, now=now or SystemClock().now)
         self._budget_s = budget_s
         self._monotonic = monotonic
 
     def delete(self, tenant: str, session_id: str) -> None:
-        """Delete a session and all that belongs to it; see the port."""
+        """Delete a session and all that belongs to it."""
         give_up_at = self._monotonic() + self._budget_s
 
         def check_time() -> None:
@@ -218,10 +193,12 @@ class DynamoDeletion:
         if mark is None:
             raise SessionNotFoundError(session_id)
         while mark is not None:
-            for pointers in self._pointers(tenant, session_id):
+            pointers_left = pointers_of(tenant, session_id, newest_first=True, only=_KEY)
+            # The newest first: a live run is fenced.
+            for pointers in self._table.pages(pointers_left, page_size=MAX_WRITES):
                 runs = [RunKey(tenant=tenant, run_id=pointed_run_id(p)) for p in pointers]
                 self._erasure.erase(runs, check_time=check_time)
-                self._batches.delete(pointers)
+                self._table.delete_all(pointers)
                 check_time()
             if self._delete_unused_since(tenant, session_id, mark):
                 return
@@ -229,62 +206,33 @@ class DynamoDeletion:
 
     def _mark(self, tenant: str, session_id: str) -> str | None:
         """Mark a session, or find the mark that it has; None where there is no session."""
+        mark = Write(
+            "Update",
+            session_key(tenant, session_id),
+            f"SET {_DELETING} = if_not_exists({_DELETING}, :mark)",
+            f"attribute_exists({Attribute.PK})",
+            {":mark": string(uuid.uuid4().hex)},
+        )
         try:
-            with unavailable_when_failing():
-                answer = self._client.update_item(
-                    TableName=self._table,
-                    Key=session_key(tenant, session_id),
-                    ConditionExpression="attribute_exists(pk)",
-                    UpdateExpression="SET deleting = if_not_exists(deleting, :mark)",
-                    ExpressionAttributeValues={":mark": {"S": uuid.uuid4().hex}},
-                    ReturnValues="UPDATED_NEW",
-                )
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return None
-            raise
+            marked = self._table.write(mark, returning="UPDATED_NEW")
+        except ConditionFailedError:
+            return None
         # moto, unlike DynamoDB, gives back only what has changed.
-        marked = answer.get("Attributes") or self._session(tenant, session_id)
-        if marked and "deleting" not in marked:
+        marked = marked or self._table.item(session_key(tenant, session_id))
+        if marked and _DELETING not in marked:
             return self._mark(tenant, session_id)
-        return marked["deleting"]["S"] if marked else None
-
-    def _session(self, tenant: str, session_id: str) -> Item:
-        with unavailable_when_failing():
-            answer = self._client.get_item(
-                TableName=self._table, Key=session_key(tenant, session_id), ConsistentRead=True
-            )
-        return answer.get("Item", {})
-
-    def _pointers(self, tenant: str, session_id: str) -> Iterator[list[Item]]:
-        """Yield the keys of the pointers by the batch, the newest first: a live run is fenced."""
-        with unavailable_when_failing():
-            for page in self._client.get_paginator("query").paginate(
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk AND begins_with(sk, :runs)",
-                ExpressionAttributeValues={
-                    ":pk": {"S": session_pk(tenant, session_id)},
-                    ":runs": {"S": POINTER_PREFIX},
-                },
-                ProjectionExpression="pk, sk",
-                ScanIndexForward=False,
-                ConsistentRead=True,
-                PaginationConfig={"PageSize": MAX_WRITES},
-            ):
-                yield list(page["Items"])
+        return marked[_DELETING]["S"] if marked else None
 
     def _delete_unused_since(self, tenant: str, session_id: str, mark: str) -> bool:
         """Delete a session's own item, unless a run has been started in it since it was marked."""
+        deletion = Write(
+            "Delete",
+            session_key(tenant, session_id),
+            condition=f"{_DELETING} = :mark",
+            values={":mark": string(mark)},
+        )
         try:
-            with unavailable_when_failing():
-                self._client.delete_item(
-                    TableName=self._table,
-                    Key=session_key(tenant, session_id),
-                    ConditionExpression="deleting = :mark",
-                    ExpressionAttributeValues={":mark": {"S": mark}},
-                )
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            raise
+            self._table.write(deletion)
+        except ConditionFailedError:
+            return False
         return True

@@ -1,34 +1,41 @@
 """The event log in DynamoDB: one item for each segment."""
 
+import contextlib
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from agentrun.adapters.dynamo.client import error_code, unavailable_when_failing
-from agentrun.adapters.dynamo.items import Item, event_sk, run_pk
+from agentrun.adapters.dynamo.items import (
+    SEGMENTS,
+    Attribute,
+    Item,
+    Values,
+    event_id_of,
+    event_sk,
+    key_at,
+    key_of,
+    number,
+    run_pk,
+    seconds,
+    string,
+)
+from agentrun.adapters.dynamo.table import ConditionFailedError, Query, Table, Write
 from agentrun.domain.events import RECORDED_EVENTS, RecordedEvent
 from agentrun.domain.runs import RunKey
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 RETENTION = timedelta(hours=25)
 """A day after the run's end; its first segment may be written 15 minutes earlier."""
 SLACK = timedelta(days=1)
 """Within which continuing a run does not yet shorten the time that is left for its replay."""
+_SEGMENTS_OF_RUN = f"{Attribute.PK} = :pk AND begins_with({Attribute.SK}, :events)"
+_TTL = f"#{Attribute.TTL}"
 
 
 class DynamoEventLog:
     """The port `EventLog` on the project's table; events outlive their run by a day."""
 
-    def __init__(
-        self, client: "DynamoDBClient", table: str, *, longest_pause: timedelta = timedelta()
-    ) -> None:
+    def __init__(self, table: Table, *, longest_pause: timedelta = timedelta()) -> None:
         """Keep events for a day, and for as long as a run may be paused after they happened."""
-        self._client = client
         self._table = table
         self._retention = RETENTION + longest_pause
 
@@ -40,35 +47,30 @@ class DynamoEventLog:
         at: datetime,
         supersedes: bool = False,
     ) -> None:
-        """Store consecutive events as one segment; see the port."""
-        segment: dict[str, Any] = {
-            "pk": {"S": run_pk(key)},
-            "sk": {"S": event_sk(events[-1].id)},
-            "first": {"N": str(events[0].id)},
-            "events": {"B": zlib.compress(RECORDED_EVENTS.dump_json(tuple(events)))},
-            "ttl": _epoch_s(at + self._retention + SLACK),
+        """Store consecutive events as one segment."""
+        segment: Item = {
+            **key_at(run_pk(key), event_sk(events[-1].id)),
+            Attribute.FIRST: number(events[0].id),
+            Attribute.EVENTS: {"B": zlib.compress(RECORDED_EVENTS.dump_json(tuple(events)))},
+            Attribute.TTL: seconds(at + self._retention + SLACK),
         }
-        write: dict[str, Any] = {"TableName": self._table, "Item": segment}
         if supersedes:
-            segment["superseding"] = {"BOOL": True}
-        else:
-            # Costs nothing where it holds, and tells a write that comes late.
-            write["ConditionExpression"] = "attribute_not_exists(superseding)"
-        try:
-            with unavailable_when_failing():
-                self._client.put_item(**write)
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
+            self._table.write(Write("Put", {**segment, Attribute.SUPERSEDING: {"BOOL": True}}))
+            return
+        # Costs nothing where it holds, and tells a write that comes late.
+        is_first = f"attribute_not_exists({Attribute.SUPERSEDING})"
+        with contextlib.suppress(ConditionFailedError):
+            self._table.write(Write("Put", segment, condition=is_first))
 
     def read(self, key: RunKey, *, after: int, at: datetime) -> Sequence[RecordedEvent]:
-        """Return the stored events with ids above `after`; see the port."""
+        """Return the stored events with ids above `after`."""
         events: list[RecordedEvent] = []
         last = after
         # Of the first pages nothing may be left.
-        for page in self._pages(key, after, at):
+        for page in self._table.pages(_unexpired(key, after, at)):
             for item in page:
-                for event in RECORDED_EVENTS.validate_json(zlib.decompress(item["events"]["B"])):
+                packed = zlib.decompress(item[Attribute.EVENTS]["B"])
+                for event in RECORDED_EVENTS.validate_json(packed):
                     # A segment whose reply was lost is written again, with more behind it.
                     if event.id > last:
                         events.append(event)
@@ -77,28 +79,8 @@ class DynamoEventLog:
                 break
         return events
 
-    def _pages(self, key: RunKey, after: int, at: datetime) -> Iterator[Sequence[Item]]:
-        """Yield what has not expired, page by page: at most 1 MB each (Query API reference)."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            # DynamoDB deletes what has outlived its `ttl` only within days, and in any order.
-            FilterExpression="#ttl > :now",
-            ExpressionAttributeNames={"#ttl": "ttl"},
-            ExpressionAttributeValues={
-                ":pk": {"S": run_pk(key)},
-                ":first": {"S": event_sk(after + 1)},
-                ":last": {"S": "EV#~"},
-                ":now": _epoch_s(at),
-            },
-            ConsistentRead=True,
-        )
-        with unavailable_when_failing():
-            for page in pages:
-                yield page["Items"]
-
     def keep(self, key: RunKey, *, since: datetime, at: datetime) -> None:
-        """Have stored events expire no earlier than what is written at `at`; see the port."""
+        """Have stored events expire no earlier than what is written at `at`."""
         if at <= since + SLACK:
             return
         needed = at + self._retention
@@ -106,51 +88,51 @@ class DynamoEventLog:
         # a log is then always its end.
         target = needed + SLACK
         found = list(self._expiring(key, at, target))
-        if any(_ttl(item) < needed.timestamp() for item in found):
+        if any(int(item[Attribute.TTL]["N"]) < needed.timestamp() for item in found):
             for item in found:
                 self._move_on(item, at, target)
 
     def _expiring(self, key: RunKey, at: datetime, before: datetime) -> Iterator[Item]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :events)",
-            FilterExpression="#ttl > :now AND #ttl < :before",
-            ProjectionExpression="pk, sk, #ttl",
-            ExpressionAttributeNames={"#ttl": "ttl"},
-            ExpressionAttributeValues={
-                ":pk": {"S": run_pk(key)},
-                ":events": {"S": "EV#"},
-                ":now": _epoch_s(at),
-                ":before": _epoch_s(before),
-            },
+        query = Query(
+            _SEGMENTS_OF_RUN,
+            {**_events_of(key), ":now": seconds(at), ":before": seconds(before)},
+            filtered=f"{_TTL} > :now AND {_TTL} < :before",
+            only=f"{Attribute.PK}, {Attribute.SK}, {_TTL}",
+            consistent=False,
         )
-        with unavailable_when_failing():
-            for page in pages:
-                yield from page["Items"]
+        for page in self._table.pages(query):
+            yield from page
 
     def _move_on(self, item: Item, at: datetime, target: datetime) -> None:
-        try:
-            with unavailable_when_failing():
-                self._client.update_item(
-                    TableName=self._table,
-                    Key={"pk": item["pk"], "sk": item["sk"]},
-                    # Not what is deleted meanwhile, which would come back without its events.
-                    ConditionExpression="#ttl > :now AND #ttl < :target",
-                    UpdateExpression="SET #ttl = :target",
-                    ExpressionAttributeNames={"#ttl": "ttl"},
-                    ExpressionAttributeValues={
-                        ":now": _epoch_s(at),
-                        ":target": _epoch_s(target),
-                    },
-                )
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
+        # Not what is deleted meanwhile, which would come back without its events.
+        condition = f"{_TTL} > :now AND {_TTL} < :target"
+        values = {":now": seconds(at), ":target": seconds(target)}
+        with contextlib.suppress(ConditionFailedError):
+            self._table.write(
+                Write("Update", key_of(item), f"SET {_TTL} = :target", condition, values)
+            )
 
 
-def _ttl(item: Item) -> int:
-    return int(item["ttl"]["N"])
+def last_event_id(table: Table, key: RunKey) -> int:
+    """Return the id of the last stored event of a run; 0 where there is none."""
+    query = Query(_SEGMENTS_OF_RUN, _events_of(key), only=Attribute.SK, newest_first=True)
+    newest = next(table.pages(query, page_size=1))
+    return event_id_of(newest[0]) if newest else 0
 
 
-def _epoch_s(at: datetime) -> dict[str, str]:
-    return {"N": str(int(at.timestamp()))}
+def _events_of(key: RunKey) -> Values:
+    return {":pk": string(run_pk(key)), ":events": string(SEGMENTS)}
+
+
+def _unexpired(key: RunKey, after: int, at: datetime) -> Query:
+    return Query(
+        f"{Attribute.PK} = :pk AND {Attribute.SK} BETWEEN :first AND :last",
+        {
+            ":pk": string(run_pk(key)),
+            ":first": string(event_sk(after + 1)),
+            ":last": string(f"{SEGMENTS}~"),
+            ":now": seconds(at),
+        },
+        # DynamoDB deletes what has outlived its `ttl` only within days, and in any order.
+        filtered=f"{_TTL} > :now",
+    )

@@ -1,114 +1,111 @@
-"""How runs and sessions look as items of the table: keys, attributes, texts, sizes."""
+"""What lies in the table: every key and attribute by name, and what is read of it."""
 
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 from pydantic.alias_generators import to_camel
 
-from agentrun.domain.conversations import Session
+from agentrun.domain.conversations import SessionLock
+from agentrun.domain.errors import ConflictError
 from agentrun.domain.events import Paused
+from agentrun.domain.requests import IdempotencyClaim
 from agentrun.domain.runs import AgentRun, Lease, RunKey
 from agentrun.domain.value import epoch_ms, from_epoch_ms, iso_milliseconds
 
-PREVIEW_BYTES = 4096
-SLICE_BYTES = 350 * 1024
-"""Well under DynamoDB's item limit of 400 KB, keys and attribute names included."""
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+Value: TypeAlias = "AttributeValueTypeDef"
+"""A value of an attribute in DynamoDB's JSON: `{"S": "…"}`."""
+Item = Mapping[str, Value]
+"""An item, or its key."""
+Values = Mapping[str, Value]
+"""What an expression calls `:name`."""
 
 
-def compress(text: str) -> bytes:
-    """Return a text's UTF-8, compressed."""
-    return zlib.compress(text.encode())
-
-
-def decompress(packed: bytes) -> str:
-    """Undo `compress`."""
-    return zlib.decompress(packed).decode()
-
-
-def cut_utf8(text: str, limit_bytes: int = PREVIEW_BYTES) -> tuple[str, bool]:
-    """Cut a text to `limit_bytes` of UTF-8 at a character boundary; tell whether it was cut."""
-    # A character has at most 4 bytes in UTF-8, so most texts need no encoding to be let through.
-    if len(text) * 4 <= limit_bytes:
-        return text, False
-    encoded = text.encode()
-    if len(encoded) <= limit_bytes:
-        return text, False
-    return encoded[:limit_bytes].decode(errors="ignore"), True
-
-
-def to_slices(text: str) -> list[bytes]:
-    """Split a text for storage, compressed as one; at least one slice."""
-    packed = compress(text)
-    return [packed[at : at + SLICE_BYTES] for at in range(0, len(packed), SLICE_BYTES)]
-
-
-def from_slices(slices: Sequence[bytes]) -> str:
-    """Undo `to_slices`; needs all slices in order."""
-    return decompress(b"".join(slices))
-
-
-def to_chunks(text: str) -> list[bytes]:
+class Attribute:
     """
-    Split a text for storage so that its beginning can be read alone.
+    The attributes that expressions and items name.
 
-    Returns:
-        The compressed first 4096 bytes, readable by itself; then slices of the compressed rest.
+    A header has the fields of its run besides, in camelCase.
     """
-    preview, was_cut = cut_utf8(text)
-    return [compress(preview), *(to_slices(text[len(preview) :]) if was_cut else [])]
+
+    # Of every item.
+    PK, SK, TTL = "pk", "sk", "ttl"
+    # Of a run's header.
+    STATUS, VERSION, EXECUTOR, LEASE_UNTIL = "status", "version", "executor", "leaseUntil"
+    LAST_EVENT_ID, PAUSED_UNTIL = "lastEventId", "pausedUntil"
+    CANCEL_REQUESTED_AT, CHUNKS_BY = "cancelRequestedAt", "chunksBy"
+    REQUIRED_ACTION = "requiredAction"
+    # Of a request, and of a chunk of a text.
+    REQUEST, TEXT, END = "request", "text", "end"
+    # Of a session; it is found in the index by the last two.
+    USER_ID, AGENT_ID, TITLE = "userId", "agentId", "title"
+    CREATED_AT, UPDATED_AT, DELETING = "createdAt", "updatedAt", "deleting"
+    ACTIVE_RUN, ACTIVE_BY, QUEUE = "activeRun", "activeBy", "queue"
+    LIST, POSITION = "gsi1pk", "gsi1sk"
+    # Of a session's pointer to a run, and of an idempotency claim.
+    FINGERPRINT, RUN_ID = "fingerprint", "runId"
+    # Of a segment of events.
+    FIRST, EVENTS, SUPERSEDING = "first", "events", "superseding"
+    # Of quotas.
+    READERS, RUNS = "readers", "runs"
+    # What attributes begin with that are named after users, minutes and days.
+    SLOTS_OF_USER, STARTS_IN_MINUTE, TOKENS_IN_DAY = "u#", "m#", "tokens#"
 
 
-def from_chunks(chunks: Sequence[bytes]) -> str:
-    """Undo `to_chunks`; needs all chunks in order."""
-    first, *rest = chunks
-    return decompress(first) + (from_slices(rest) if rest else "")
-
-
-Item = Mapping[str, Any]
-"""An item in DynamoDB's JSON, `{"name": {"S": "…"}}`, which boto3 leaves untyped."""
-
-HEADER_SK = "RUN"
-REQUEST_SK = "REQ"
-SESSION_SK = "META"
-POINTER_PREFIX = "RUN#"
-RUNNING_HEADER_BYTES = 1024
-"""A heartbeat writes the whole header: 1 KB is one write unit."""
-ENDED_HEADER_BYTES = 4096
-"""A poll reads the whole header: 4 KB is half a read unit when it may lag, one when it may not."""
-
-_STRINGS = (
-    "agent_id",
-    "session_id",
-    "user_id",
-    "status",
-    "model",
-    "error_type",
-    "error_message",
-    "parent_run_id",
-)
-_NUMBERS = (
-    "input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "total_tokens",
-    "cost_usd",
-    "duration_ms",
-    "version",
-    "last_event_id",
-)
-_INSTANTS = ("created_at", "updated_at", "started_at", "completed_at", "paused_until")
-_TEXTS = ("input", "output")
-_JSON = ("followups",)
-_EVENTS = ("required_action",)
-_FIELDS = (*_STRINGS, *_NUMBERS, *_INSTANTS, *_TEXTS, *_JSON, *_EVENTS)
+SESSIONS_INDEX = "sessions"
+POINTERS = "RUN#"
+SEGMENTS = "EV#"
+"""What the sort keys of a session's pointers, and of a run's segments of events, begin with."""
+MAX_KEY_BYTES = 2048
+"""Of a partition key (source: "Quotas in Amazon DynamoDB" in the developer guide)."""
+_HEADER, _REQUEST, _SESSION, _CLAIM = "RUN", "REQ", "META", "IDEM"
+_QUOTA, _READERS = "QUOTA", "READERS"
 _CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}
 CHUNKED_TEXTS = tuple(_CHUNK_PREFIXES)
 """The texts that an execution may leave in chunks."""
+
+
+def string(text: str) -> Value:
+    """Return a string."""
+    return {"S": text}
+
+
+def number(value: float) -> Value:
+    """Return a number."""
+    return {"N": repr(value)}
+
+
+def instant(at: datetime) -> Value:
+    """Return an instant in milliseconds since the Unix epoch."""
+    return {"N": str(epoch_ms(at))}
+
+
+def seconds(at: datetime) -> Value:
+    """Return an instant in seconds since the Unix epoch, as DynamoDB wants a `ttl`."""
+    return {"N": str(int(at.timestamp()))}
+
+
+def strings(texts: Iterable[str]) -> Value:
+    """Return a list of strings."""
+    return {"L": [string(text) for text in texts]}
+
+
+def packed(text: str) -> Value:
+    """Return a text, compressed."""
+    return {"B": zlib.compress(text.encode())}
+
+
+def unpacked(value: Value) -> str:
+    """Undo `packed`."""
+    return zlib.decompress(value["B"]).decode()
 
 
 def tenant_key(tenant: str, *parts: str) -> str:
@@ -123,29 +120,44 @@ def tenant_key(tenant: str, *parts: str) -> str:
     return "#".join(("ORG", escaped, *parts))
 
 
+def key_at(pk: str, sk: str) -> Item:
+    """Return a primary key."""
+    return {Attribute.PK: string(pk), Attribute.SK: string(sk)}
+
+
+def key_of(item: Item) -> Item:
+    """Return an item's primary key."""
+    return {name: item[name] for name in (Attribute.PK, Attribute.SK)}
+
+
+def place_of(item: Item) -> tuple[str, str]:
+    """Return the partition and the sort key of an item."""
+    return item[Attribute.PK]["S"], item[Attribute.SK]["S"]
+
+
 def run_pk(key: RunKey) -> str:
     """Return the partition key of everything that belongs to a run."""
     return tenant_key(key.tenant, "RUN", key.run_id)
 
 
-def session_pk(tenant: str, session_id: str) -> str:
-    """Return the partition key of everything that belongs to a session."""
-    return tenant_key(tenant, "SES", session_id)
+def header_key(key: RunKey) -> Item:
+    """Return the primary key of a run's header."""
+    return key_at(run_pk(key), _HEADER)
+
+
+def request_sk(chunk: int) -> str:
+    """Return the sort key of a chunk of the input; the first is the request itself."""
+    return _REQUEST if chunk == 0 else f"{_REQUEST}#{chunk:04d}"
 
 
 def event_sk(event_id: int) -> str:
     """Return the sort key of a segment by its last event's id; sorts as the ids do."""
-    return f"EV#{event_id:012d}"
+    return f"{SEGMENTS}{event_id:012d}"
 
 
-def session_key(tenant: str, session_id: str) -> dict[str, dict[str, str]]:
-    """Return the primary key of a session's own item, which holds its lock."""
-    return {"pk": {"S": session_pk(tenant, session_id)}, "sk": {"S": SESSION_SK}}
-
-
-def pointer_sk(run: AgentRun) -> str:
-    """Return the sort key that leads from a session to one of its runs; sorts as they were made."""
-    return f"{POINTER_PREFIX}{iso_milliseconds(run.created_at)}#{run.id}"
+def event_id_of(segment: Item) -> int:
+    """Return the id of a segment's last event."""
+    return int(segment[Attribute.SK]["S"].removeprefix(SEGMENTS))
 
 
 def chunk_sk(text: str, executor: str, chunk: int) -> str:
@@ -160,129 +172,27 @@ def chunk_sk(text: str, executor: str, chunk: int) -> str:
 
 def is_chunk(key: Item) -> bool:
     """Tell whether a key is that of a chunk which an execution has written."""
-    return key["sk"]["S"].partition("#")[0] in _CHUNK_PREFIXES.values()
+    return key[Attribute.SK]["S"].partition("#")[0] in _CHUNK_PREFIXES.values()
 
 
-def request_sk(chunk: int) -> str:
-    """Return the sort key of a chunk of the input; the first is the request itself."""
-    return REQUEST_SK if chunk == 0 else f"{REQUEST_SK}#{chunk:04d}"
+def session_pk(tenant: str, session_id: str) -> str:
+    """Return the partition key of everything that belongs to a session."""
+    return tenant_key(tenant, "SES", session_id)
 
 
-def header_key(key: RunKey) -> dict[str, dict[str, str]]:
-    """Return the primary key of a run's header."""
-    return {"pk": {"S": run_pk(key)}, "sk": {"S": HEADER_SK}}
+def session_key(tenant: str, session_id: str) -> Item:
+    """Return the primary key of a session's own item, which holds its lock."""
+    return key_at(session_pk(tenant, session_id), _SESSION)
 
 
-def attributes(fields: Mapping[str, object]) -> dict[str, Any]:
-    """Write fields of a run, by their Python names, as attributes; None is left out."""
-    item: dict[str, Any] = {}
-    for name, value in fields.items():
-        if value is None:
-            continue
-        item[to_camel(name)] = _attribute(name, value)
-    return item
+def pointer_sk(run: AgentRun) -> str:
+    """Return the sort key that leads from a session to one of its runs; sorts as they were made."""
+    return f"{POINTERS}{iso_milliseconds(run.created_at)}#{run.id}"
 
 
-def _attribute(name: str, value: object) -> dict[str, Any]:
-    if name in _TEXTS:
-        return {"B": compress(str(value))}
-    if name in _JSON:
-        return {"S": json.dumps(value, ensure_ascii=False)}
-    if isinstance(value, Paused):
-        return {"B": compress(value.model_dump_json())}
-    if isinstance(value, datetime):
-        return {"N": str(epoch_ms(value))}
-    if isinstance(value, int | float):
-        return {"N": repr(value)}
-    return {"S": str(value)}
-
-
-def header_item(run: AgentRun) -> dict[str, Any]:
-    """Write a whole run as its header, its texts included."""
-    item = header_key(run.key) | attributes({name: getattr(run, name) for name in _FIELDS})
-    if run.lease is not None:
-        item["executor"] = {"S": run.lease.executor}
-        item["leaseUntil"] = {"N": str(epoch_ms(run.lease.until))}
-    return item
-
-
-def run_from_header(item: Item) -> AgentRun:
-    """Read a header; a text that lies in chunks is left out."""
-    _, tenant, _, run_id = item["pk"]["S"].split("#")
-    fields: dict[str, Any] = {"id": run_id, "org_id": unquote(tenant)}
-    for name in _FIELDS:
-        attribute = item.get(to_camel(name))
-        if attribute is not None:
-            fields[name] = _value(name, attribute)
-    if "executor" in item:
-        until = from_epoch_ms(int(item["leaseUntil"]["N"]))
-        fields["lease"] = Lease(executor=item["executor"]["S"], until=until)
-    fields["cancel_requested"] = "cancelRequestedAt" in item
-    return AgentRun(**fields)
-
-
-def _value(name: str, attribute: Item) -> object:
-    if name in _TEXTS:
-        return decompress(attribute["B"])
-    if name in _JSON:
-        return json.loads(attribute["S"])
-    if name in _EVENTS:
-        return Paused.model_validate_json(decompress(attribute["B"]))
-    if name in _INSTANTS:
-        return from_epoch_ms(int(attribute["N"]))
-    if name == "cost_usd":
-        return float(attribute["N"])
-    return int(attribute["N"]) if "N" in attribute else attribute["S"]
-
-
-def is_erased(header: Item) -> bool:
-    """Tell whether what stands in a header's place only marks that its run was erased."""
-    return "status" not in header
-
-
-def chunk_sks(header: Item, text: str) -> list[str]:
-    """
-    Return the sort keys of all chunks of `input`, `output`, `messages` or `checkpoint`, in order.
-
-    There are none when the text is inside the header or unset.
-    """
-    attribute = header.get(f"{text}Chunks")
-    count = int(attribute["N"]) if attribute else 0
-    if text == "input":
-        return [request_sk(number) for number in range(count)]
-    return [chunk_sk(text, header["chunksBy"]["S"], number) for number in range(count)]
-
-
-def size_bytes(item: Item) -> int:
-    """
-    Estimate an item's size, rounded up a little.
-
-    Source: "DynamoDB item sizes and formats" in the DynamoDB developer guide.
-    """
-    return sum(len(name) + _attribute_bytes(attribute) for name, attribute in item.items())
-
-
-def _attribute_bytes(attribute: Item) -> int:
-    kind, value = next(iter(attribute.items()))
-    if kind == "N":
-        return len(value) // 2 + 2
-    return len(value.encode()) if kind == "S" else len(value)
-
-
-MAX_KEY_BYTES = 2048
-"""Of a partition key (source: "Quotas in Amazon DynamoDB" in the developer guide)."""
-
-
-def session_from_item(item: Item) -> Session:
-    """Read a session's own item."""
-    return Session(
-        id=item["pk"]["S"].rpartition("#SES#")[2],
-        agent_id=item["agentId"]["S"],
-        user_id=item["userId"]["S"],
-        title=item["title"]["S"],
-        created_at=from_epoch_ms(int(item["createdAt"]["N"])),
-        updated_at=from_epoch_ms(int(item["updatedAt"]["N"])),
-    )
+def pointed_run_id(pointer: Item) -> str:
+    """Return the id of the run that a pointer leads to."""
+    return pointer[Attribute.SK]["S"].rpartition("#")[2]
 
 
 def session_list_key(tenant: str, user_id: str) -> str:
@@ -313,6 +223,168 @@ def listed_agent(position: str) -> str | None:
     return agent_id or None
 
 
-def pointed_run_id(pointer: Item) -> str:
-    """Return the id of the run that a pointer leads to."""
-    return str(pointer["sk"]["S"].rpartition("#")[2])
+def claim_key(tenant: str, claim: IdempotencyClaim) -> Item:
+    """Return the primary key of a claim."""
+    return key_at(tenant_key(tenant, _CLAIM, claim.key_hash), _CLAIM)
+
+
+def quota_key(tenant: str) -> Item:
+    """Return the primary key of what a tenant has used of its quota."""
+    return key_at(tenant_key(tenant, _QUOTA), _QUOTA)
+
+
+def readers_key(tenant: str, user: str) -> Item:
+    """Return the primary key of the places of a user's readers."""
+    return key_at(tenant_key(tenant, _READERS, user), _READERS)
+
+
+_STRINGS = (
+    "agent_id",
+    "session_id",
+    "user_id",
+    "status",
+    "model",
+    "error_type",
+    "error_message",
+    "parent_run_id",
+)
+_NUMBERS = (
+    "input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "total_tokens",
+    "cost_usd",
+    "duration_ms",
+    "version",
+    "last_event_id",
+)
+_INSTANTS = ("created_at", "updated_at", "started_at", "completed_at", "paused_until")
+_TEXTS = ("input", "output")
+_JSON = ("followups",)
+_EVENTS = ("required_action",)
+_FIELDS = (*_STRINGS, *_NUMBERS, *_INSTANTS, *_TEXTS, *_JSON, *_EVENTS)
+
+
+# pydantic's takes two regular expressions, and a batch of 100 runs asks for 2200 names.
+_camel = cache(to_camel)
+
+
+def attributes(fields: Mapping[str, object]) -> dict[str, Value]:
+    """Write fields of a run, by their Python names, as attributes; None is left out."""
+    return {
+        _camel(name): _attribute(name, value) for name, value in fields.items() if value is not None
+    }
+
+
+def _attribute(name: str, value: object) -> Value:
+    if name in _TEXTS:
+        return packed(str(value))
+    if name in _JSON:
+        return string(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, Paused):
+        return packed(value.model_dump_json())
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, int | float):
+        return number(value)
+    return string(str(value))
+
+
+def header_item(run: AgentRun) -> Item:
+    """Write a whole run as its header, its texts included."""
+    lease: dict[str, Value] = {}
+    if run.lease is not None:
+        lease[Attribute.EXECUTOR] = string(run.lease.executor)
+        lease[Attribute.LEASE_UNTIL] = instant(run.lease.until)
+    fields = attributes({name: getattr(run, name) for name in _FIELDS})
+    return {**header_key(run.key), **fields, **lease}
+
+
+def run_from_header(item: Item) -> AgentRun:
+    """Read a header; a text that lies in chunks is left out."""
+    _, tenant, _, run_id = item[Attribute.PK]["S"].split("#")
+    fields: dict[str, Any] = {"id": run_id, "org_id": unquote(tenant)}
+    for name in _FIELDS:
+        attribute = item.get(_camel(name))
+        if attribute is not None:
+            fields[name] = _value(name, attribute)
+    if Attribute.EXECUTOR in item:
+        until = from_epoch_ms(int(item[Attribute.LEASE_UNTIL]["N"]))
+        fields["lease"] = Lease(executor=item[Attribute.EXECUTOR]["S"], until=until)
+    fields["cancel_requested"] = Attribute.CANCEL_REQUESTED_AT in item
+    return AgentRun(**fields)
+
+
+def _value(name: str, attribute: Value) -> object:
+    if name in _TEXTS:
+        return unpacked(attribute)
+    if name in _JSON:
+        return json.loads(attribute["S"])
+    if name in _EVENTS:
+        return Paused.model_validate_json(unpacked(attribute))
+    if name in _INSTANTS:
+        return from_epoch_ms(int(attribute["N"]))
+    if name == "cost_usd":
+        return float(attribute["N"])
+    return int(attribute["N"]) if "N" in attribute else attribute["S"]
+
+
+def is_erased(header: Item) -> bool:
+    """Tell whether what stands in a header's place only marks that its run was erased."""
+    return Attribute.STATUS not in header
+
+
+def count_of_chunks(text: str) -> str:
+    """Return the attribute of a header that counts the chunks of a text beside it."""
+    return f"{text}Chunks"
+
+
+def chunk_sks(header: Item, text: str) -> list[str]:
+    """
+    Return the sort keys of all chunks of `input`, `output`, `messages` or `checkpoint`, in order.
+
+    There are none when the text is inside the header or unset.
+    """
+    attribute = header.get(count_of_chunks(text))
+    count = int(attribute["N"]) if attribute else 0
+    if text == "input":
+        return [request_sk(number) for number in range(count)]
+    return [chunk_sk(text, header[Attribute.CHUNKS_BY]["S"], number) for number in range(count)]
+
+
+def size_bytes(item: Item) -> int:
+    """
+    Estimate an item's size, rounded up a little.
+
+    Source: "DynamoDB item sizes and formats" in the DynamoDB developer guide.
+    """
+    return sum(len(name) + _attribute_bytes(attribute) for name, attribute in item.items())
+
+
+def _attribute_bytes(attribute: Value) -> int:
+    if "N" in attribute:
+        return len(attribute["N"]) // 2 + 2
+    return len(attribute["S"].encode() if "S" in attribute else attribute["B"])
+
+
+def claimed_run(item: Item, claim: IdempotencyClaim) -> str:
+    """
+    Read which run a stored claim stands for.
+
+    Raises:
+        ConflictError: It is another request's.
+    """
+    if item[Attribute.FINGERPRINT]["S"] != claim.fingerprint:
+        raise ConflictError("The Idempotency-Key stands for another request.")
+    return item[Attribute.RUN_ID]["S"]
+
+
+def lock_of(session: Item) -> SessionLock:
+    """Read the lock from a session's item; a missing one is free."""
+    active, by = session.get(Attribute.ACTIVE_RUN), session.get(Attribute.ACTIVE_BY)
+    waiting = session[Attribute.QUEUE]["L"] if Attribute.QUEUE in session else ()
+    return SessionLock(
+        active=active["S"] if active else None,
+        active_by=by["S"] if by else None,
+        queue=tuple(run["S"] for run in waiting),
+    )

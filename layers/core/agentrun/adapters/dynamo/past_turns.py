@@ -1,29 +1,23 @@
 """The ended runs of a session, read newest first up to a bound."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
-from agentrun.adapters.dynamo.client import DynamoBatches, unavailable_when_failing
 from agentrun.adapters.dynamo.items import (
-    POINTER_PREFIX,
+    Attribute,
     Item,
     chunk_sks,
-    decompress,
-    from_chunks,
-    from_slices,
     header_key,
     is_erased,
+    place_of,
     pointed_run_id,
     run_from_header,
     run_pk,
-    session_pk,
 )
-from agentrun.adapters.dynamo.texts import WITH_PREVIEW
+from agentrun.adapters.dynamo.session_list import pointers_of
+from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.dynamo.texts import Place, read_chunks, text_of
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.runs import RunKey, RunStatus
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 PAGE_RUNS = 100
 CHUNKS_AT_ONCE = 24
@@ -34,18 +28,14 @@ _TEXTS = ("input", "output", "messages")
 class DynamoTurns:
     """Reads what the later turns of a conversation need of its earlier ones."""
 
-    def __init__(
-        self, client: "DynamoDBClient", table: str, batches: DynamoBatches, *, limit_bytes: int
-    ) -> None:
-        self._client = client
+    def __init__(self, table: Table, *, limit_bytes: int) -> None:
         self._table = table
-        self._batches = batches
         self._limit_bytes = limit_bytes
 
     def newest(
         self, tenant: str, session_id: str, *, newest: int | None, except_run: str | None
     ) -> list[PastTurn]:
-        """Return the newest ended runs, the oldest of them first; see the port's `turns`."""
+        """Return the newest ended runs, the oldest of them first."""
         turns: list[PastTurn] = []
         left, left_bytes = newest, self._limit_bytes
         # One more than wanted: the run that asks for its history is itself the newest.
@@ -64,45 +54,28 @@ class DynamoTurns:
 
     def _pages(self, tenant: str, session_id: str, page_runs: int) -> Iterator[list[RunKey]]:
         """Yield the session's runs page by page, the newest first."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :runs)",
-            ExpressionAttributeValues={
-                ":pk": {"S": session_pk(tenant, session_id)},
-                ":runs": {"S": POINTER_PREFIX},
-            },
-            ScanIndexForward=False,
-            ConsistentRead=True,
-            PaginationConfig={"PageSize": page_runs},
-        )
-        with unavailable_when_failing():
-            for page in pages:
-                yield [RunKey(tenant=tenant, run_id=pointed_run_id(item)) for item in page["Items"]]
+        query = pointers_of(tenant, session_id, newest_first=True)
+        for page in self._table.pages(query, page_size=page_runs):
+            yield [RunKey(tenant=tenant, run_id=pointed_run_id(item)) for item in page]
 
     def _ended(self, keys: Sequence[RunKey]) -> list[Item]:
         """Return the headers of those runs that have ended, in the order of the keys."""
-        read = self._batches.read([*map(header_key, keys)], consistent=True)
-        found = {item["pk"]["S"]: item for item in read}
+        read = self._table.items([*map(header_key, keys)], consistent=True)
+        found = {place_of(item)[0]: item for item in read}
         headers = [found[run_pk(key)] for key in keys if run_pk(key) in found]
         return [
             item
             for item in headers
-            if not is_erased(item) and RunStatus(item["status"]["S"]).is_terminal
+            if not is_erased(item) and RunStatus(item[Attribute.STATUS]["S"]).is_terminal
         ]
 
     def _turns(self, headers: Sequence[Item]) -> Iterator[PastTurn]:
         for group in _groups(headers):
-            wanted = [key for header in group for key in _chunk_keys(header)]
-            chunks = {
-                (item["pk"]["S"], item["sk"]["S"]): bytes(item["text"]["B"])
-                for item in self._batches.read(
-                    [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted], consistent=True
-                )
-                if "text" in item
-            }
+            places = [place for header in group for place in _places(header)]
+            chunks = read_chunks(self._table, places)
             for header in group:
                 # Without all of its chunks it is being deleted at this moment.
-                if all(key in chunks for key in _chunk_keys(header)):
+                if all(place in chunks for place in _places(header)):
                     yield _turn(header, chunks)
 
 
@@ -111,7 +84,7 @@ def _groups(headers: Sequence[Item]) -> Iterator[list[Item]]:
     group: list[Item] = []
     chunks = 0
     for header in headers:
-        more = len(_chunk_keys(header))
+        more = len(_places(header))
         if group and chunks + more > CHUNKS_AT_ONCE:
             yield group
             group, chunks = [], 0
@@ -121,13 +94,13 @@ def _groups(headers: Sequence[Item]) -> Iterator[list[Item]]:
         yield group
 
 
-def _chunk_keys(header: Item) -> list[tuple[str, str]]:
+def _places(header: Item) -> list[Place]:
     """
     Name the chunks that a turn needs.
 
     Only those that the header counts: an executor that was fenced off may have left others.
     """
-    return [(header["pk"]["S"], sk) for text in _TEXTS for sk in _sort_keys(header, text)]
+    return [(place_of(header)[0], sk) for text in _TEXTS for sk in _sort_keys(header, text)]
 
 
 def _sort_keys(header: Item, text: str) -> list[str]:
@@ -138,12 +111,12 @@ def _sort_keys(header: Item, text: str) -> list[str]:
 def _output_says_it_all(header: Item) -> bool:
     """Tell whether only the output holds the answer; else its first 4096 bytes will do."""
     has_messages = "messages" in header or bool(chunk_sks(header, "messages"))
-    return header["status"]["S"] == RunStatus.COMPLETED and not has_messages
+    return header[Attribute.STATUS]["S"] == RunStatus.COMPLETED and not has_messages
 
 
-def _turn(header: Item, chunks: dict[tuple[str, str], bytes]) -> PastTurn:
+def _turn(header: Item, chunks: Mapping[Place, bytes]) -> PastTurn:
     run = run_from_header(header)
-    texts = {name: _text(header, name, chunks) for name in _TEXTS}
+    texts = {name: text_of(header, name, _sort_keys(header, name), chunks) for name in _TEXTS}
     return PastTurn(
         run_id=run.id,
         input=texts["input"] or "",
@@ -153,15 +126,6 @@ def _turn(header: Item, chunks: dict[tuple[str, str], bytes]) -> PastTurn:
         updated_at=run.completed_at or run.updated_at,
         is_whole=run.status is RunStatus.COMPLETED,
     )
-
-
-def _text(header: Item, text: str, chunks: dict[tuple[str, str], bytes]) -> str | None:
-    if text in header:
-        return decompress(header[text]["B"])
-    parts = [chunks[header["pk"]["S"], sort_key] for sort_key in _sort_keys(header, text)]
-    if not parts:
-        return None
-    return from_chunks(parts) if text in WITH_PREVIEW else from_slices(parts)
 
 
 def _size_bytes(turn: PastTurn) -> int:

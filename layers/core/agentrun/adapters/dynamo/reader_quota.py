@@ -5,92 +5,80 @@ The item has a set of the places' names. A write costs a unit for each KB of the
 places. The item goes by itself an hour after the last reader's time was up.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from agentrun.adapters.dynamo.client import error_code, unavailable_when_failing
-from agentrun.adapters.dynamo.items import Item, tenant_key
-from agentrun.domain.readers import ReaderPlace
+from agentrun.adapters.dynamo.items import (
+    Attribute,
+    Item,
+    Value,
+    number,
+    readers_key,
+    seconds,
+    string,
+)
+from agentrun.adapters.dynamo.table import ConditionFailedError, Table, Write
+from agentrun.domain.quotas import ReaderPlace
 from agentrun.domain.value import from_epoch_ms
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 KEPT_AFTER = timedelta(hours=1)
 """More than the deadlines of two readers can differ, so that no place goes before its time."""
+_READERS = f"#{Attribute.READERS}"
 
 
 class DynamoReaderQuota:
     """The port `ReaderQuota` on the project's table."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, limit: int) -> None:
-        self._client = client
+    def __init__(self, table: Table, limit: int) -> None:
         self._table = table
         self._limit = limit
 
     @property
     def limit(self) -> int:
-        """How many readers a user's runs may have; see the port."""
+        """How many readers a user's runs may have."""
         return self._limit
 
     def take(self, place: ReaderPlace, *, at: datetime) -> Sequence[ReaderPlace]:
-        """Take a place if there is one left; see the port."""
-        ttl_epoch_s = int((max(place.until, at) + KEPT_AFTER).timestamp())
-        refused = self._update(
-            place,
-            UpdateExpression="ADD #readers :places SET #ttl = :ttl",
+        """Take a place if there is one left."""
+        taking = Write(
+            "Update",
+            readers_key(place.tenant, place.user),
+            f"ADD {_READERS} :places SET #{Attribute.TTL} = :ttl",
             # Held: an earlier try of this very write, whose reply was lost.
-            ConditionExpression="attribute_not_exists(#readers) OR size(#readers) < :most"
-            " OR contains(#readers, :place)",
-            ExpressionAttributeNames={"#readers": "readers", "#ttl": "ttl"},
-            ExpressionAttributeValues={
+            f"attribute_not_exists({_READERS}) OR size({_READERS}) < :most"
+            f" OR contains({_READERS}, :place)",
+            {
                 ":places": _names([place]),
-                ":place": {"S": place.name},
-                ":most": {"N": str(self._limit)},
-                ":ttl": {"N": str(ttl_epoch_s)},
+                ":place": string(place.name),
+                ":most": number(self._limit),
+                ":ttl": seconds(max(place.until, at) + KEPT_AFTER),
             },
-            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            asks=True,
         )
-        return () if refused is None else _places(refused, place)
+        try:
+            self._table.write(taking)
+        except ConditionFailedError as failed:
+            return _places(failed.item, place)
+        return ()
 
     def release(self, places: Sequence[ReaderPlace]) -> None:
-        """Free places; see the port."""
-        self._update(
-            places[0],
-            UpdateExpression="DELETE #readers :places",
-            # Else an item that time has taken away would come back, and stay.
-            ConditionExpression="attribute_exists(#readers)",
-            ExpressionAttributeNames={"#readers": "readers"},
-            ExpressionAttributeValues={":places": _names(places)},
-        )
-
-    def _update(self, whose: ReaderPlace, **update: Any) -> Item | None:
-        """Write to a user's item; the item as it was if the condition did not hold, else None."""
-        key = tenant_key(whose.tenant, "READERS", whose.user)
-        try:
-            with unavailable_when_failing():
-                self._client.update_item(
-                    TableName=self._table, Key={"pk": {"S": key}, "sk": {"S": "READERS"}}, **update
-                )
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
-            response: Any = error.response
-            found: Item = response.get("Item", {})
-            return found
-        return None
+        """Free places."""
+        key = readers_key(places[0].tenant, places[0].user)
+        # Else an item that time has taken away would come back, and stay.
+        condition = f"attribute_exists({_READERS})"
+        names = {":places": _names(places)}
+        with contextlib.suppress(ConditionFailedError):
+            self._table.write(Write("Update", key, f"DELETE {_READERS} :places", condition, names))
 
 
-def _names(places: Sequence[ReaderPlace]) -> dict[str, Any]:
+def _names(places: Sequence[ReaderPlace]) -> Value:
     return {"SS": sorted({place.name for place in places})}
 
 
 def _places(item: Item, whose: ReaderPlace) -> list[ReaderPlace]:
     found = []
-    for name in item["readers"]["SS"]:
+    for name in item[Attribute.READERS]["SS"]:
         until, run_id, reader_id = name.split(":")
         found.append(
             ReaderPlace(whose.tenant, whose.user, run_id, reader_id, from_epoch_ms(int(until)))

@@ -8,22 +8,24 @@ and each user's, and of tokens in a day. A write costs a unit for each KB of the
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from agentrun.adapters.dynamo.client import error_code, unavailable_when_failing
-from agentrun.adapters.dynamo.items import Item, tenant_key
+from agentrun.adapters.dynamo.items import (
+    Attribute,
+    Item,
+    Value,
+    number,
+    quota_key,
+    string,
+)
+from agentrun.adapters.dynamo.table import ConditionFailedError, Table, Write
 from agentrun.domain.errors import TooManyRunsError
 from agentrun.domain.quotas import RunLimits, Slot, Usage, day_of, minute_of, refusal
 from agentrun.domain.value import from_epoch_ms
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-_USER, _MINUTE, _DAY = "u#", "m#", "tokens#"
+_USER, _MINUTE, _DAY = Attribute.SLOTS_OF_USER, Attribute.STARTS_IN_MINUTE, Attribute.TOKENS_IN_DAY
+_RUNS = f"#{Attribute.RUNS}"
 _MOST_FORGOTTEN = 100
 """An expression may have 4 KB (DynamoDB's quota); whoever gives back next forgets the rest."""
 
@@ -31,140 +33,92 @@ _MOST_FORGOTTEN = 100
 class DynamoRunQuota:
     """The port `RunQuota` on the project's table."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, limits: RunLimits) -> None:
-        self._client = client
+    def __init__(self, table: Table, limits: RunLimits) -> None:
         self._table = table
         self._limits = limits
 
     @property
     def limits(self) -> RunLimits:
-        """What is allowed; see the port."""
+        """What is allowed."""
         return self._limits
 
     def take(self, slot: Slot, *, at: datetime) -> None:
-        """Take a slot and count a start; see the port."""
+        """Take a slot and count a start."""
         try:
-            self._update(slot.tenant, **_taking(slot, self._limits, at))
-        except _ConditionError as unmet:
-            refused = refusal(slot, _usage(unmet.item, slot, at), self._limits, at)
+            self._table.write(_taking(slot, self._limits, at))
+        except ConditionFailedError as failed:
+            refused = refusal(slot, _usage(failed.item, slot, at), self._limits, at)
             if refused is None:
                 # Held: an earlier try of this very write, whose reply was lost.
                 return
             raise TooManyRunsError(
                 refused.message, retry_after_s=refused.retry_after_s, holders=refused.holders
-            ) from unmet
+            ) from failed
 
     def give_back(self, slot: Slot, *, tokens: int, at: datetime) -> Sequence[Slot]:
-        """Give a slot back and count its tokens; see the port."""
+        """Give a slot back and count its tokens."""
         counted = tokens if self._limits.tokens_per_day_per_tenant else 0
         try:
-            left = self._update(slot.tenant, **_giving_back(slot, counted, at))
-        except _ConditionError:
+            left = self._table.write(_giving_back(slot, counted, at), returning="ALL_NEW")
+        except ConditionFailedError:
             return ()
         if outdated := _outdated(left, at)[:_MOST_FORGOTTEN]:
-            names = {f"#n{number}": name for number, name in enumerate(outdated)}
-            self._update(
-                slot.tenant,
-                UpdateExpression=f"REMOVE {', '.join(names)}",
-                ExpressionAttributeNames=names,
-            )
+            names = {f"#n{place}": name for place, name in enumerate(outdated)}
+            forget = f"REMOVE {', '.join(names)}"
+            self._table.write(Write("Update", quota_key(slot.tenant), forget, names=names))
         return tuple(held for held in _slots(left, slot.tenant) if held.is_overdue(at))
 
     def release(self, slots: Sequence[Slot]) -> None:
-        """Take away slots of the dead; see the port."""
-        users = {f"#u{n}": user for n, user in enumerate(sorted({slot.user for slot in slots}))}
+        """Take away slots of the dead."""
+        users = {f"u{n}": user for n, user in enumerate(sorted({slot.user for slot in slots}))}
         values = {":marks": _marks(slots)}
         for alias, user in users.items():
-            values[f":{alias[1:]}"] = _names(slot for slot in slots if slot.user == user)
-        deletes = ["#runs :marks", *(f"{alias} :{alias[1:]}" for alias in users)]
-        self._update(
-            slots[0].tenant,
-            UpdateExpression=f"DELETE {', '.join(deletes)}",
-            ExpressionAttributeNames={"#runs": "runs"} | {a: _USER + u for a, u in users.items()},
-            ExpressionAttributeValues=values,
-        )
-
-    def _update(self, tenant: str, **update: Any) -> Item:
-        try:
-            with unavailable_when_failing():
-                answer = self._client.update_item(
-                    TableName=self._table,
-                    Key={"pk": {"S": tenant_key(tenant, "QUOTA")}, "sk": {"S": "QUOTA"}},
-                    **update,
-                )
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
-            response: Any = error.response
-            raise _ConditionError(response.get("Item", {})) from error
-        return answer.get("Attributes", {})
+            values[f":{alias}"] = _names(slot for slot in slots if slot.user == user)
+        deletes = [f"{_RUNS} :marks", *(f"#{alias} :{alias}" for alias in users)]
+        update = f"DELETE {', '.join(deletes)}"
+        names = {f"#{alias}": _USER + user for alias, user in users.items()}
+        key = quota_key(slots[0].tenant)
+        self._table.write(Write("Update", key, update, values=values, names=names))
 
 
-class _ConditionError(Exception):
-    """The condition did not hold; has the item as it was, where that was asked for."""
-
-    def __init__(self, item: Item) -> None:
-        super().__init__("the condition did not hold")
-        self.item = item
-
-
-def _taking(slot: Slot, limits: RunLimits, at: datetime) -> dict[str, Any]:
+def _taking(slot: Slot, limits: RunLimits, at: datetime) -> Write:
     """Return the update that takes a slot unless it is held, or a limit is reached."""
     # Alias, attribute, limit, what is measured, whether a start counts there.
     gauges = (
-        ("#runs", "runs", limits.slots_per_tenant, "size(#runs)", False),
+        (_RUNS, Attribute.RUNS, limits.slots_per_tenant, f"size({_RUNS})", False),
         ("#user", _USER + slot.user, limits.runs_per_user, "size(#user)", False),
         ("#all", _starts(at), limits.starts_per_minute_per_tenant, "#all", True),
         ("#own", _starts(at, slot.user), limits.starts_per_minute_per_user, "#own", True),
         ("#day", _DAY + day_of(at), limits.tokens_per_day_per_tenant, "#day", False),
     )
-    adds = ["#runs :marks", "#user :slots"]
+    adds = [f"{_RUNS} :marks", "#user :slots"]
     conditions = ["(attribute_not_exists(#user) OR NOT contains(#user, :slot))"]
-    names = {"#runs": "runs", "#user": _USER + slot.user}
-    values = {":slot": {"S": slot.name}, ":slots": _names([slot]), ":marks": _marks([slot])}
+    names = {"#user": _USER + slot.user}
+    values = {":slot": string(slot.name), ":slots": _names([slot]), ":marks": _marks([slot])}
     for alias, attribute, limit, measure, counts in gauges:
         if not limit:
             continue
         most = f":{alias[1:]}"
-        names[alias], values[most] = attribute, {"N": str(limit)}
+        names[alias], values[most] = attribute, number(limit)
         conditions.append(f"(attribute_not_exists({alias}) OR {measure} < {most})")
         if counts:
             adds.append(f"{alias} :one")
-            values[":one"] = {"N": "1"}
-    return {
-        "UpdateExpression": f"ADD {', '.join(adds)}",
-        "ConditionExpression": " AND ".join(conditions),
-        "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": values,
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
+            values[":one"] = number(1)
+    key, update = quota_key(slot.tenant), f"ADD {', '.join(adds)}"
+    return Write("Update", key, update, " AND ".join(conditions), values, names, asks=True)
 
 
-def _giving_back(slot: Slot, tokens: int, at: datetime) -> dict[str, Any]:
-    """Give the update that gives a held slot back; what it returns is the item after it."""
-    update = {
-        "UpdateExpression": "DELETE #runs :marks, #user :slots",
-        # Without it tokens would be counted again by a retry after a lost reply.
-        "ConditionExpression": "contains(#user, :slot)",
-        "ExpressionAttributeNames": {"#runs": "runs", "#user": _USER + slot.user},
-        "ExpressionAttributeValues": {
-            ":slot": {"S": slot.name},
-            ":slots": _names([slot]),
-            ":marks": _marks([slot]),
-        },
-        "ReturnValues": "ALL_NEW",
-    }
-    return _with_tokens(update, tokens, at) if tokens else update
-
-
-def _with_tokens(update: Mapping[str, Any], tokens: int, at: datetime) -> dict[str, Any]:
-    names, values = update["ExpressionAttributeNames"], update["ExpressionAttributeValues"]
-    return {
-        **update,
-        "UpdateExpression": f"{update['UpdateExpression']} ADD #day :tokens",
-        "ExpressionAttributeNames": {**names, "#day": _DAY + day_of(at)},
-        "ExpressionAttributeValues": {**values, ":tokens": {"N": str(tokens)}},
-    }
+def _giving_back(slot: Slot, tokens: int, at: datetime) -> Write:
+    """Return the update that gives a held slot back, and counts tokens if there are any."""
+    update = f"DELETE {_RUNS} :marks, #user :slots"
+    names = {"#user": _USER + slot.user}
+    values = {":slot": string(slot.name), ":slots": _names([slot]), ":marks": _marks([slot])}
+    if tokens:
+        update += " ADD #day :tokens"
+        names["#day"] = _DAY + day_of(at)
+        values[":tokens"] = number(tokens)
+    # Without the condition tokens would be counted again by a retry after a lost reply.
+    return Write("Update", quota_key(slot.tenant), update, "contains(#user, :slot)", values, names)
 
 
 def _starts(at: datetime, user: str | None = None) -> str:
@@ -173,11 +127,11 @@ def _starts(at: datetime, user: str | None = None) -> str:
     return f"{_MINUTE}{minute_of(at)}{of_user}"
 
 
-def _names(slots: Iterable[Slot]) -> dict[str, Any]:
+def _names(slots: Iterable[Slot]) -> Value:
     return {"SS": [slot.name for slot in slots]}
 
 
-def _marks(slots: Iterable[Slot]) -> dict[str, Any]:
+def _marks(slots: Iterable[Slot]) -> Value:
     """Return what stands for the slots in the tenant's set: 48 bits, for a few hundred slots."""
     digests = (hashlib.sha256(f"{slot.user}#{slot.name}".encode()).digest() for slot in slots)
     return {"SS": sorted({urlsafe_b64encode(digest[:6]).decode() for digest in digests})}

@@ -1,96 +1,271 @@
 """Runs in DynamoDB; condition expressions decide races."""
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, Literal
 
-from botocore.exceptions import ClientError
-
-from agentrun.adapters.dynamo.client import error_code, unavailable_when_failing
+from agentrun.adapters.dynamo import run_writes as writes
+from agentrun.adapters.dynamo import session_lock
+from agentrun.adapters.dynamo.event_log import last_event_id
 from agentrun.adapters.dynamo.items import (
+    Attribute,
     Item,
     attributes,
+    claim_key,
+    claimed_run,
     header_key,
+    instant,
     is_erased,
+    lock_of,
+    number,
     run_from_header,
-    run_pk,
+    session_key,
+    string,
 )
-from agentrun.adapters.dynamo.run_end import run_end
-from agentrun.adapters.dynamo.run_reader import without_texts
-from agentrun.adapters.dynamo.run_turns import DynamoRunTurns
-from agentrun.adapters.dynamo.texts import store_chunk
-from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
-from agentrun.domain.outcomes import EndProgress, Outcome
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus, settled
-from agentrun.domain.value import epoch_ms, to_milliseconds
+from agentrun.adapters.dynamo.table import (
+    ConditionFailedError,
+    Table,
+    TransactionRefusedError,
+    Write,
+)
+from agentrun.adapters.dynamo.texts import read_previews, read_text, store_chunk
+from agentrun.domain.conversations import FREE, SessionLock
+from agentrun.domain.errors import (
+    ConflictError,
+    FencedError,
+    RunNotFoundError,
+    SessionBusyError,
+    SessionNotFoundError,
+    StoreUnavailableError,
+)
+from agentrun.domain.requests import IdempotencyClaim, RunRequest
+from agentrun.domain.runs import AgentRun, EndProgress, Lease, Outcome, RunKey, RunStatus
+from agentrun.domain.settling import settled
+from agentrun.domain.turns import Checkpoint
+from agentrun.domain.value import to_milliseconds
 
-_OWNED = "#status IN (:queued, :running) AND executor = :executor"
-_LEASE_IS_SHORTER = "leaseUntil <= :leaseUntil"
-_UNDER_WAY = {":queued": {"S": RunStatus.QUEUED}, ":running": {"S": RunStatus.RUNNING}}
-_SET_BY_EXPIRY = (
-    "status",
-    "error_type",
-    "error_message",
-    "updated_at",
-    "completed_at",
-    "duration_ms",
-    "last_event_id",
-)
 CANCEL_ATTEMPTS = 5
 """A run that changes its status under every one of them is changing faster than runs do."""
+LEAVE_ATTEMPTS = 3
+"""A run that does not get out of the queue by then is left for the next one that joins."""
+_DELETED = "The run was stored, and it has been deleted since with its session."
+_NOT_OWNED = "Another executor owns the run, or it has ended."
+_STATUS, _EXECUTOR = f"#{Attribute.STATUS}", Attribute.EXECUTOR
+_LEASE, _LAST = Attribute.LEASE_UNTIL, Attribute.LAST_EVENT_ID
+_OWNED = f"{_STATUS} IN (:queued, :running) AND {_EXECUTOR} = :executor"
+_LEASE_IS_SHORTER = f"{_LEASE} <= :{_LEASE}"
+_RUNNING = f"{_STATUS} = :running AND {_EXECUTOR} = :executor"
 
 
-class _RefusedError(FencedError):
-    """A header does not meet a write's condition; knows the header where it was asked for."""
-
-    def __init__(self, response: Mapping[str, Any]) -> None:
-        super().__init__("Another executor owns the run, or it has ended.")
-        self._header: Item = response.get("Item", {})
-
-    def run_of(self, executor: str, statuses: Collection[RunStatus]) -> AgentRun:
-        """
-        Return the run if this executor holds it all the same.
-
-        Raises:
-            FencedError: It does not.
-        """
-        if self._header and not is_erased(self._header):
-            stored = run_from_header(self._header)
-            if stored.status in statuses and stored.lease and stored.lease.executor == executor:
-                return without_texts(stored)
-        raise self
-
-
-class DynamoRunStore(DynamoRunTurns):
+class DynamoRunStore:
     """The port `RunStore` on the project's table."""
 
-    def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
-        """Renew the lease of a QUEUED or RUNNING run; see the port."""
-        lease = {"leaseUntil": {"N": str(epoch_ms(lease_until))}}
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def start(
+        self,
+        run: AgentRun,
+        request: RunRequest,
+        claim: IdempotencyClaim | None = None,
+        *,
+        seen: SessionLock = FREE,
+        dead: Collection[str] = (),
+        fingerprint: str | None = None,
+    ) -> str:
+        """Store a new run with its place in its session."""
+        new = writes.start_writes(
+            run, request, claim, seen=seen, dead=dead, fingerprint=fingerprint
+        )
         try:
-            return self._update_owned(key, executor, lease, also_if=_LEASE_IS_SHORTER)
-        except _RefusedError as refused:
-            # A lease that is longer by now is this executor's own work: this write comes late.
-            return refused.run_of(executor, {RunStatus.QUEUED, RunStatus.RUNNING})
+            self._table.write_all(new)
+        except TransactionRefusedError as refused:
+            return self._stored_instead(run, claim, refused)
+        return run.id
+
+    def _stored_instead(
+        self, run: AgentRun, claim: IdempotencyClaim | None, refused: TransactionRefusedError
+    ) -> str:
+        """Find the run that was there already, or say why there is none."""
+        if refused.is_of(writes.HEADER):
+            stored = refused.item(writes.HEADER) or self.read_header(run.key)
+            if is_erased(stored):
+                raise FencedError(_DELETED) from refused
+            if run.lease and stored.get(_EXECUTOR) == string(run.lease.executor):
+                # An earlier try of this very start, if nothing has happened to the run since.
+                self._renew(run.key, run.status, run.lease)
+                return run.id
+            raise ConflictError(f"There is a run '{run.id}' already.") from refused
+        if claim and refused.is_of(writes.CLAIM):
+            first_id = claimed_run(refused.item(writes.CLAIM), claim)
+            if first_id == run.id:
+                raise FencedError(_DELETED) from refused
+            return first_id
+        session = refused.item(writes.SESSION) or self._session(run)
+        owner = (session.get(Attribute.USER_ID), session.get(Attribute.AGENT_ID))
+        if session and owner != (string(run.user_id), string(run.agent_id)):
+            raise SessionNotFoundError(run.session_id) from refused
+        lock = lock_of(session)
+        if lock.is_of(run.id):
+            raise FencedError(_DELETED) from refused
+        raise SessionBusyError(lock) from refused
+
+    def _renew(self, key: RunKey, status: RunStatus, lease: Lease) -> None:
+        """
+        Renew the lease of a run that an earlier try has written, if this one's lasts longer.
+
+        Raises:
+            FencedError: The run has ended since, or gone on without this executor, or is gone.
+        """
+        mine = (string(status), string(lease.executor))
+        renewal = Write(
+            "Update",
+            header_key(key),
+            f"SET {_LEASE} = :until",
+            f"{_STATUS} = :status AND {_EXECUTOR} = :executor AND {_LEASE} < :until",
+            {":status": mine[0], ":executor": mine[1], ":until": instant(lease.until)},
+            asks=True,
+        )
+        try:
+            self._table.write(renewal)
+        except ConditionFailedError as failed:
+            if (failed.item.get(Attribute.STATUS), failed.item.get(_EXECUTOR)) != mine:
+                raise FencedError("The run was stored, and it has ended since.") from failed
+
+    def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
+        """Return the id of the run that a claim stands for."""
+        item = self._table.item(claim_key(tenant, claim))
+        if not item or int(item[Attribute.TTL]["N"]) < int(at.timestamp()):
+            return None
+        return claimed_run(item, claim)
+
+    def begin_queued(
+        self, run: AgentRun, executor: str, *, seen: SessionLock, at: datetime
+    ) -> AgentRun:
+        """Move a QUEUED run to RUNNING and give it its session's lock."""
+        now = to_milliseconds(at)
+        header = writes.header_update(
+            run.key,
+            f"{_STATUS} = :queued AND {_EXECUTOR} = :executor",
+            {":queued": string(RunStatus.QUEUED), ":executor": string(executor)},
+            attributes({"status": RunStatus.RUNNING, "started_at": now, "updated_at": now}),
+        )
+        # Refused, perhaps by its own earlier success: the header tells.
+        with contextlib.suppress(TransactionRefusedError):
+            self._write_with_lock(header, run, executor, seen)
+        fenced = FencedError("The run is not queued by this executor any more.")
+        stored = self._stored_by(run.key, executor, fenced)
+        if stored.status is not RunStatus.RUNNING:
+            raise fenced
+        return stored
+
+    def resume(self, paused: AgentRun, lease: Lease, *, seen: SessionLock, at: datetime) -> None:
+        """Move a PAUSED run to RUNNING and give it its session's lock."""
+        changes = {"status": RunStatus.RUNNING, "updated_at": to_milliseconds(at)}
+        header = writes.header_update(
+            paused.key,
+            f"{_STATUS} = :paused AND {Attribute.VERSION} = :seenVersion AND {_LEASE} > :now"
+            f" AND attribute_not_exists({Attribute.CANCEL_REQUESTED_AT})",
+            {
+                ":paused": string(RunStatus.PAUSED),
+                ":seenVersion": number(paused.version),
+                ":now": instant(at),
+                ":executor": string(lease.executor),
+                ":until": instant(lease.until),
+            },
+            attributes(changes),
+            also=f"{_EXECUTOR} = :executor, {_LEASE} = :until",
+        )
+        try:
+            self._write_with_lock(header, paused, lease.executor, seen)
+        except TransactionRefusedError as refused:
+            try:
+                # Its own earlier try, perhaps, if nothing has happened to the run since.
+                self._renew(paused.key, RunStatus.RUNNING, lease)
+            except FencedError:
+                problem = f"The run '{paused.id}' is not paused any more."
+                raise ConflictError(problem) from refused
+
+    def _write_with_lock(
+        self, header: Write, run: AgentRun, executor: str, seen: SessionLock
+    ) -> None:
+        """
+        Write a header and take its session's lock.
+
+        Raises:
+            TransactionRefusedError: The header is not as it has to be.
+            SessionBusyError: The header is, but the lock is not as seen, or its holder lives.
+        """
+        lock = session_lock.take_lock(run, executor, seen)
+        try:
+            self._table.write_all([header, lock, *session_lock.holder_is_over(run, seen)])
+        except TransactionRefusedError as refused:
+            if refused.is_of(writes.HEADER):
+                raise
+            session = refused.item(writes.SESSION) or self._session(run)
+            raise SessionBusyError(lock_of(session)) from refused
+
+    def release(self, run: AgentRun) -> None:
+        """Let go of the run's session, if this execution holds it."""
+        if run.lease is None:
+            return
+        if run.status is RunStatus.QUEUED:
+            self._leave(run, session_lock.let_go)
+        else:
+            self._has_written(session_lock.release_lock(run, run.lease.executor))
+
+    def _leave_queue(self, run: AgentRun) -> None:
+        """Take a run that has ended without its turn out of its session's queue; best effort."""
+        with contextlib.suppress(StoreUnavailableError):
+            self._leave(run, session_lock.leave_queue)
+
+    def _leave(
+        self, run: AgentRun, leaving: Callable[[SessionLock, AgentRun], Write | None]
+    ) -> None:
+        """Leave a lock that others may be leaving at this moment."""
+        for _ in range(LEAVE_ATTEMPTS):
+            update = leaving(lock_of(self._session(run)), run)
+            if update is None or self._has_written(update):
+                return
+
+    def _has_written(self, write: Write) -> bool:
+        """Make a write if its condition holds; tell whether it did."""
+        try:
+            self._table.write(write)
+        except ConditionFailedError:
+            return False
+        return True
+
+    def _session(self, run: AgentRun) -> Item:
+        return self._table.item(session_key(run.org_id, run.session_id))
+
+    def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
+        """Renew the lease of a QUEUED or RUNNING run."""
+        condition = f"{_OWNED} AND {_LEASE_IS_SHORTER}"
+        changes = {_LEASE: instant(lease_until)}
+        header = writes.header_update(key, condition, writes.held_by(executor), changes, asks=True)
+        return self._renewed(header, executor, {RunStatus.QUEUED, RunStatus.RUNNING})
 
     def begin_continuation(
         self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
     ) -> AgentRun:
-        """Make START of a resumed run durable; see the port."""
-        changes = {
-            "leaseUntil": {"N": str(epoch_ms(lease_until))},
-            "lastEventId": {"N": str(start_id)},
-        }
-        operands = {":running": {"S": RunStatus.RUNNING}, ":executor": {"S": executor}}
-        condition = (
-            "#status = :running AND executor = :executor"
-            f" AND ({_LEASE_IS_SHORTER} OR lastEventId < :lastEventId)"
-        )
+        """Make START of a resumed run durable."""
+        condition = f"{_RUNNING} AND ({_LEASE_IS_SHORTER} OR {_LAST} < :{_LAST})"
+        changes = {_LEASE: instant(lease_until), _LAST: number(start_id)}
+        operands = writes.held_by(executor, RunStatus.RUNNING)
+        header = writes.header_update(key, condition, operands, changes, asks=True)
+        return self._renewed(header, executor, {RunStatus.RUNNING})
+
+    def _renewed(self, header: Write, executor: str, statuses: Collection[RunStatus]) -> AgentRun:
+        """Write a longer lease; one that is longer already is this executor's own, later work."""
         try:
-            stored = self._update_if(key, condition, operands, changes, returning="ALL_NEW")
-        except _RefusedError as refused:
-            return refused.run_of(executor, {RunStatus.RUNNING})
-        return without_texts(run_from_header(stored))
+            return _state(self._table.write(header, returning="ALL_NEW"))
+        except ConditionFailedError as failed:
+            if failed.item and not is_erased(failed.item):
+                stored = _state(failed.item)
+                if stored.status in statuses and _is_led_by(stored, executor):
+                    return stored
+            raise FencedError(_NOT_OWNED) from failed
 
     def finish(
         self,
@@ -101,46 +276,50 @@ class DynamoRunStore(DynamoRunTurns):
         at: datetime,
         progress: EndProgress | None = None,
     ) -> AgentRun:
-        """Move a QUEUED or RUNNING run to PAUSED or a terminal status; see the port."""
-        end, progress = run_end(key, executor, outcome, at), progress or EndProgress()
+        """Move a QUEUED or RUNNING run to PAUSED or a terminal status."""
+        end, progress = writes.run_end(key, executor, outcome, at), progress or EndProgress()
         # One after the other: deletion stops an executor at its first free place.
         for chunk in end.chunks[progress.stored :]:
-            store_chunk(self._client, self._table, chunk, end=progress.end)
+            store_chunk(self._table, chunk, end=progress.end)
             progress.stored += 1
+        header = writes.header_update(
+            key, _OWNED, writes.held_by(executor), end.changes, removes=end.removed
+        )
         try:
-            return self._update_owned(key, executor, end.changes, removes=end.removed)
-        except FencedError as fenced:
-            stored = self._stored_by(key, executor, fenced)
-            if (stored.status, stored.last_event_id) == (outcome.status, outcome.last_event_id):
-                return stored
-            raise fenced
+            return _state(self._table.write(header, returning="ALL_NEW"))
+        except ConditionFailedError as failed:
+            stored = self._stored_by(key, executor, FencedError(_NOT_OWNED))
+            if (stored.status, stored.last_event_id) != (outcome.status, outcome.last_event_id):
+                raise FencedError(_NOT_OWNED) from failed
+            return stored
 
     def restore_pause(self, key: RunKey, executor: str, *, at: datetime, paused_id: int) -> None:
-        """Make a resumed run PAUSED again, as it was; see the port."""
+        """Make a resumed run PAUSED again, as it was."""
         now = to_milliseconds(at)
-        changes = attributes(
-            {"status": RunStatus.PAUSED, "updated_at": now, "last_event_id": paused_id}
+        header = writes.header_update(
+            key,
+            f"{_RUNNING} AND attribute_exists({Attribute.PAUSED_UNTIL})",
+            writes.held_by(executor, RunStatus.RUNNING),
+            attributes({"status": RunStatus.PAUSED, "updated_at": now, "last_event_id": paused_id}),
+            also=f"{_LEASE} = {Attribute.PAUSED_UNTIL}",
         )
-        operands = {":running": {"S": RunStatus.RUNNING}, ":executor": {"S": executor}}
-        condition = "#status = :running AND executor = :executor AND attribute_exists(pausedUntil)"
-        try:
-            self._update_if(key, condition, operands, changes, also="leaseUntil = pausedUntil")
-        except FencedError as fenced:
+        if not self._has_written(header):
+            fenced = FencedError(_NOT_OWNED)
             if self._stored_by(key, executor, fenced).status is not RunStatus.PAUSED:
                 raise fenced
 
     def _stored_by(self, key: RunKey, executor: str, fenced: FencedError) -> AgentRun:
         """Return a run whose lease is or was this executor's, which may have fenced itself off."""
         try:
-            stored = run_from_header(self.read_header(key))
+            stored = self.get_state(key)
         except RunNotFoundError:
             raise fenced from None
-        if stored.lease is None or stored.lease.executor != executor:
+        if not _is_led_by(stored, executor):
             raise fenced
-        return without_texts(stored)
+        return stored
 
     def request_cancel(self, key: RunKey, *, at: datetime) -> None:
-        """End a QUEUED or PAUSED run, or ask the executor of a RUNNING one to; see the port."""
+        """End a QUEUED or PAUSED run, or ask the executor of a RUNNING one to."""
         for _ in range(CANCEL_ATTEMPTS):
             try:
                 run = self.get_state(key)
@@ -148,129 +327,71 @@ class DynamoRunStore(DynamoRunTurns):
                 return
             if run.status.is_terminal:
                 return
-            try:
-                self._cancel(key, run.status, at)
-            except FencedError:
-                continue
-            if run.status is RunStatus.QUEUED:
-                self.leave_queue(run)
-            return
+            if self._has_written(writes.cancellation(key, run.status, at)):
+                if run.status is RunStatus.QUEUED:
+                    self._leave_queue(run)
+                return
         raise StoreUnavailableError("The run is changing too fast to be cancelled.")
 
-    def _cancel(self, key: RunKey, status: RunStatus, at: datetime) -> None:
-        operands = {":seen": {"S": status}}
-        if status is RunStatus.RUNNING:
-            flag = {"cancelRequestedAt": {"N": str(epoch_ms(at))}}
-            self._update_if(key, "#status = :seen", operands, flag)
-            return
-        now = to_milliseconds(at)
-        changes = {"status": RunStatus.CANCELLED, "completed_at": now, "updated_at": now}
-        # CANCELLED is said by whoever reads the run, one event after its last.
-        also = "lastEventId = lastEventId + :one"
-        self._update_if(key, "#status = :seen", operands, attributes(changes), also=also)
-
     def settle(self, seen: AgentRun, *, at: datetime) -> AgentRun:
-        """Settle a run whose lease is still the one seen; see the port."""
+        """Settle a run whose lease is still the one seen."""
         if seen.lease is None or seen.status.is_terminal:
             raise FencedError("The run has ended.")
-        last = self._last_stored_event_id(seen.key)
+        last = last_event_id(self._table, seen.key)
         after = settled(seen, last_stored_event_id=last, at=at)
-        changes = attributes({name: getattr(after, name) for name in _SET_BY_EXPIRY})
-        if after.lease is not None and after.lease != seen.lease:
-            changes["leaseUntil"] = {"N": str(epoch_ms(after.lease.until))}
-        operands = {
-            ":seen": {"S": seen.status},
-            ":executor": {"S": seen.lease.executor},
-            ":lease": {"N": str(epoch_ms(seen.lease.until))},
-            ":seenLast": {"N": str(seen.last_event_id)},
-        }
-        flag = "attribute_exists" if seen.cancel_requested else "attribute_not_exists"
-        condition = (
-            "#status = :seen AND executor = :executor AND leaseUntil = :lease"
-            f" AND lastEventId = :seenLast AND {flag}(cancelRequestedAt)"
-        )
-        self._update_if(seen.key, condition, operands, changes)
+        if not self._has_written(writes.settlement(seen, seen.lease, after)):
+            raise FencedError("The run has changed since.")
         if seen.status is RunStatus.QUEUED:
-            self.leave_queue(seen)
+            self._leave_queue(seen)
         return after
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
-        """Settle a run, where that is still to be done; see the port."""
+        """Settle a run, where that is still to be done."""
         try:
-            return without_texts(self.settle(seen, at=at))
+            return self.settle(seen, at=at).without_texts()
         except FencedError:
             return self.get_state(seen.key)
 
-    def _last_stored_event_id(self, key: RunKey) -> int:
-        with unavailable_when_failing():
-            answer = self._client.query(
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk AND begins_with(sk, :events)",
-                ExpressionAttributeValues={":pk": {"S": run_pk(key)}, ":events": {"S": "EV#"}},
-                ProjectionExpression="sk",
-                ScanIndexForward=False,
-                Limit=1,
-                ConsistentRead=True,
-            )
-        return int(answer["Items"][0]["sk"]["S"].removeprefix("EV#")) if answer["Items"] else 0
+    def get(self, key: RunKey) -> AgentRun:
+        """Read one run whole, with all that was written before."""
+        header = self.read_header(key)
+        whole = {name: read_text(self._table, header, name) for name in ("input", "output")}
+        return run_from_header(header).with_texts(**whole)
 
-    def _update_owned(
-        self,
-        key: RunKey,
-        executor: str,
-        changes: Mapping[str, Any],
-        *,
-        also_if: str = "",
-        removes: Sequence[str] = (),
-    ) -> AgentRun:
-        operands = {":executor": {"S": executor}, **_UNDER_WAY}
-        condition = f"{_OWNED} AND {also_if}" if also_if else _OWNED
-        stored = self._update_if(
-            key, condition, operands, changes, removes=removes, returning="ALL_NEW"
-        )
-        return without_texts(run_from_header(stored))
+    def get_state(self, key: RunKey) -> AgentRun:
+        """Read one run without its texts, with all that was written before."""
+        return _state(self.read_header(key))
 
-    def _update_if(
-        self,
-        key: RunKey,
-        condition: str,
-        operands: Mapping[str, Any],
-        changes: Mapping[str, Any],
-        *,
-        also: str = "",
-        removes: Sequence[str] = (),
-        returning: Literal["ALL_NEW", "NONE"] = "NONE",
-    ) -> Item:
-        """
-        Set attributes of a header that meets the condition; a new status is a new version.
+    def read_header(self, key: RunKey) -> Item:
+        """Read a run's header with all that was written before; errors as in `get`."""
+        header = self._table.item(header_key(key))
+        if not header or is_erased(header):
+            raise RunNotFoundError(key.run_id)
+        return header
 
-        The status function may name few attributes, so it may not ask for all of them back.
+    def checkpoint(self, key: RunKey) -> Checkpoint:
+        """Read what is needed to continue a PAUSED run."""
+        text = read_text(self._table, self.read_header(key), "checkpoint")
+        if text is None:
+            raise RunNotFoundError(key.run_id)
+        return Checkpoint.model_validate_json(text)
 
-        Raises:
-            FencedError: The header does not meet it, or there is none.
-        """
-        sets = [f"#{name} = :{name}" for name in changes] + ([also] if also else [])
-        if "status" in changes:
-            sets.append("version = version + :one")
-        removed = f" REMOVE {', '.join(f'#{name}' for name in removes)}" if removes else ""
-        values = {**operands, **{f":{name}": value for name, value in changes.items()}}
-        try:
-            with unavailable_when_failing():
-                answer = self._client.update_item(
-                    TableName=self._table,
-                    Key=header_key(key),
-                    ConditionExpression=condition,
-                    UpdateExpression=f"SET {', '.join(sets)}{removed}",
-                    ExpressionAttributeNames={f"#{n}": n for n in {*changes, *removes, "status"}},
-                    ExpressionAttributeValues=values
-                    | ({":one": {"N": "1"}} if "status" in changes else {}),
-                    ReturnValues=returning,
-                    ReturnValuesOnConditionCheckFailure=(
-                        "ALL_OLD" if returning == "ALL_NEW" else "NONE"
-                    ),
-                )
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                raise _RefusedError(error.response) from error
-            raise
-        return answer.get("Attributes", {})
+    def get_many(
+        self, keys: Sequence[RunKey], *, with_text: bool, consistent: bool = False
+    ) -> dict[RunKey, AgentRun]:
+        """Read up to 100 runs with their texts cut or left out."""
+        read = self._table.items([header_key(key) for key in keys], consistent=consistent)
+        headers = [header for header in read if not is_erased(header)]
+        if with_text:
+            runs = read_previews(self._table, headers, consistent=consistent)
+        else:
+            runs = [_state(header) for header in headers]
+        return {run.key: run for run in runs}
+
+
+def _state(header: Item) -> AgentRun:
+    return run_from_header(header).without_texts()
+
+
+def _is_led_by(run: AgentRun, executor: str) -> bool:
+    return run.lease is not None and run.lease.executor == executor

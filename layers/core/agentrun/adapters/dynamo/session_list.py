@@ -1,28 +1,26 @@
 """A user's sessions by the index, page by page."""
 
-import binascii
-import hashlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
-from agentrun.adapters.dynamo.client import DynamoBatches, unavailable_when_failing
 from agentrun.adapters.dynamo.items import (
+    POINTERS,
+    SESSIONS_INDEX,
+    Attribute,
     Item,
+    key_of,
     listed_agent,
-    session_from_item,
+    place_of,
     session_list_key,
+    session_pk,
+    string,
 )
+from agentrun.adapters.dynamo.table import Query, Table
 from agentrun.domain.conversations import Session, SessionPage
-from agentrun.domain.errors import InvalidRequestError
-from agentrun.domain.value import iso_milliseconds
+from agentrun.domain.cursors import cursor_at, position_of
+from agentrun.domain.value import from_epoch_ms, iso_milliseconds
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-INDEX = "sessions"
 PAGE_SESSIONS = 100
 
 
@@ -34,22 +32,13 @@ class DynamoSessionList:
     sessions themselves are read for the page alone. Each entry is read about once for a page.
     """
 
-    def __init__(
-        self,
-        client: "DynamoDBClient",
-        table: str,
-        batches: DynamoBatches,
-        tenant: str,
-        user_id: str,
-    ) -> None:
-        self._client = client
+    def __init__(self, table: Table, tenant: str, user_id: str) -> None:
         self._table = table
-        self._batches = batches
         self._user_id = user_id
         self._key = session_list_key(tenant, user_id)
 
     def page(self, *, size: int, skip: int, cursor: str | None) -> SessionPage:
-        """Return a page of all of the user's sessions; see the port's `sessions`."""
+        """Return a page of all of the user's sessions."""
         if cursor is not None:
             total, _ = self._count(None)
             return self._page(self._entries(position_of(self._key, cursor), size + 1), size, total)
@@ -64,7 +53,7 @@ class DynamoSessionList:
     def page_of_agent(
         self, agent_id: str, *, size: int, skip: int, cursor: str | None
     ) -> SessionPage:
-        """Return a page of the sessions with one agent; see the port's `sessions`."""
+        """Return a page of the sessions with one agent."""
         before = position_of(self._key, cursor) if cursor is not None else None
         found: list[Item] = []
         total = 0
@@ -77,13 +66,9 @@ class DynamoSessionList:
 
     def used_since(self, instant: datetime) -> Iterator[Sequence[Session]]:
         """Yield the sessions that were used since an instant, the most recently used first."""
-        since = ("AND gsi1sk >= :bound", iso_milliseconds(instant))
-        pages = self._client.get_paginator("query").paginate(
-            **self._query(since), PaginationConfig={"PageSize": PAGE_SESSIONS}
-        )
-        with unavailable_when_failing():
-            for page in pages:
-                yield tuple(self._sessions(page["Items"]))
+        query = self._query(">=", iso_milliseconds(instant))
+        for page in self._table.pages(query, page_size=PAGE_SESSIONS):
+            yield tuple(self._sessions(page))
 
     def _page(self, found: Sequence[Item], size: int, total: int) -> SessionPage:
         """Make a page of entries, of which one more than asked for says that there are more."""
@@ -98,15 +83,14 @@ class DynamoSessionList:
         items = self._items(entries, consistent=True)
         for entry in entries:
             # A session that moves to the front while a page is read may be in it twice.
-            item = items.pop(entry["pk"]["S"], None)
+            item = items.pop(place_of(entry), None)
             # It may be gone, or have started afresh as somebody else's: the index lags behind.
-            if item is not None and item["userId"]["S"] == self._user_id:
+            if item is not None and item[Attribute.USER_ID]["S"] == self._user_id:
                 yield session_from_item(item)
 
-    def _items(self, entries: Sequence[Item], *, consistent: bool) -> dict[str, Item]:
-        keys = [{name: entry[name] for name in ("pk", "sk")} for entry in entries]
-        read = self._batches.read(keys, consistent=consistent)
-        return {item["pk"]["S"]: item for item in read}
+    def _items(self, entries: Sequence[Item], *, consistent: bool) -> dict[tuple[str, str], Item]:
+        read = self._table.items([key_of(entry) for entry in entries], consistent=consistent)
+        return {place_of(item): item for item in read}
 
     def _count(self, below: str | None, *, at_most: int | None = None) -> tuple[int, str | None]:
         """
@@ -117,11 +101,9 @@ class DynamoSessionList:
         """
         count = 0
         while True:
-            limit: Any = {} if at_most is None else {"Limit": at_most - count}
-            with unavailable_when_failing():
-                answer = self._client.query(**self._below(below), Select="COUNT", **limit)
-            count += answer["Count"]
-            last = answer.get("LastEvaluatedKey")
+            limit = None if at_most is None else at_most - count
+            counted, last = self._table.count(self._query("<", below), at_most=limit)
+            count += counted
             below = None if last is None else _position(last)
             if below is None or count == at_most:
                 return count, below
@@ -140,78 +122,46 @@ class DynamoSessionList:
         # Entries without an agent are older than all that have one.
         items = self._items(unknown, consistent=False)
         for entry in unknown:
-            item = items.get(entry["pk"]["S"])
-            if item is not None and item["agentId"]["S"] == agent_id:
+            item = items.get(place_of(entry))
+            if item is not None and item[Attribute.AGENT_ID]["S"] == agent_id:
                 yield entry
 
     def _pages(self, below: str | None, page_size: int | None) -> Iterator[Item]:
-        config: Any = {} if page_size is None else {"PageSize": page_size}
-        pages = self._client.get_paginator("query").paginate(
-            **self._below(below), PaginationConfig=config
-        )
-        with unavailable_when_failing():
-            for page in pages:
-                yield from page["Items"]
+        for page in self._table.pages(self._query("<", below), page_size=page_size):
+            yield from page
 
-    def _below(self, position: str | None) -> Any:
-        return self._query(("AND gsi1sk < :bound", position) if position is not None else None)
-
-    def _query(self, bound: tuple[str, str] | None) -> Any:
-        values = {":list": {"S": self._key}}
+    def _query(self, relation: str, bound: str | None) -> Query:
+        """Find the entries whose position is in this relation to a bound; all, without one."""
+        condition, values = f"{Attribute.LIST} = :list", {":list": string(self._key)}
         if bound is not None:
-            values[":bound"] = {"S": bound[1]}
-        return {
-            "TableName": self._table,
-            "IndexName": INDEX,
-            "KeyConditionExpression": f"gsi1pk = :list {bound[0] if bound else ''}".strip(),
-            "ExpressionAttributeValues": values,
-            "ScanIndexForward": False,
-        }
+            condition += f" AND {Attribute.POSITION} {relation} :bound"
+            values[":bound"] = string(bound)
+        return Query(condition, values, index=SESSIONS_INDEX, newest_first=True, consistent=False)
+
+
+def pointers_of(
+    tenant: str, session_id: str, *, newest_first: bool = False, only: str = ""
+) -> Query:
+    """Find what leads from a session to its runs; sorts as they were made."""
+    return Query(
+        f"{Attribute.PK} = :pk AND begins_with({Attribute.SK}, :runs)",
+        {":pk": string(session_pk(tenant, session_id)), ":runs": string(POINTERS)},
+        only=only,
+        newest_first=newest_first,
+    )
 
 
 def _position(entry: Item) -> str:
-    return str(entry["gsi1sk"]["S"])
+    return entry[Attribute.POSITION]["S"]
 
 
-_DIGEST_BYTES = 8
-_MAX_CHARACTERS = 240
-"""An instant of 24 characters, two ids of at most 64 and the digest come to less, as base64."""
-
-
-def cursor_at(list_key: str, position: str) -> str:
-    """
-    Return the cursor behind a position, the index's sort key, of the list with this key.
-
-    The digest only tells mistakes: there is nothing to protect, since a cursor says where in the
-    caller's own list to go on, and whose list that is comes from the caller's token.
-    """
-    packed = _digest(list_key, position) + position.encode()
-    return urlsafe_b64encode(packed).decode().rstrip("=")
-
-
-def position_of(list_key: str, cursor: str) -> str:
-    """
-    Return the position that a cursor was made of.
-
-    Raises:
-        InvalidRequestError: It was not given out for this list.
-    """
-    try:
-        if len(cursor) > _MAX_CHARACTERS:
-            raise ValueError
-        packed = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        position = packed[_DIGEST_BYTES:].decode()
-        # Made again, because base64 reads more than one spelling of the same bytes.
-        if not position or cursor_at(list_key, position) != cursor:
-            raise ValueError
-    except (ValueError, binascii.Error):
-        raise InvalidRequestError(
-            "The cursor is not one that was given out for these sessions.",
-            params=[("cursor", "is not one that was given out for these sessions")],
-        ) from None
-    return position
-
-
-def _digest(list_key: str, position: str) -> bytes:
-    text = f"{list_key}\0{position}".encode()
-    return hashlib.blake2s(text, digest_size=_DIGEST_BYTES).digest()
+def session_from_item(item: Item) -> Session:
+    """Read a session's own item."""
+    return Session(
+        id=item[Attribute.PK]["S"].rpartition("#SES#")[2],
+        agent_id=item[Attribute.AGENT_ID]["S"],
+        user_id=item[Attribute.USER_ID]["S"],
+        title=item[Attribute.TITLE]["S"],
+        created_at=from_epoch_ms(int(item[Attribute.CREATED_AT]["N"])),
+        updated_at=from_epoch_ms(int(item[Attribute.UPDATED_AT]["N"])),
+    )

@@ -1,84 +1,86 @@
 """
-The lock of a session, in the session's own item: `activeRun`, and `queue` while it has any.
+A session's lock: who holds it, who waits for it, and the writes that change it.
 
-`activeBy` is the execution that has taken it: a run that is continued after a pause holds its lock
-anew, and the execution before the pause may be late to let go.
+A session's lock is in the session's own item: `activeRun`, and `queue` while it has any. `activeBy`
+is the execution that has taken it: a run that is continued after a pause holds its lock anew, and
+the execution before the pause may be late to let go.
 
-Whoever takes the lock has found all ahead dead before, and its write says what it has seen. That is
-enough, for however many were ahead:
+A run takes the lock once all ahead of it were found dead, and its write says what was seen. That is
+enough, however many were ahead:
 
-- A run becomes RUNNING only with the lock, in one transaction (a start, a turn, a resumption), and
-  the lock goes to another run only if its holder's header says, in that very transaction, that it
-  is over, paused or gone (`holder_is_over`). So at most one run of a session is RUNNING, whatever
-  anybody has read before.
-- One in the queue is QUEUED, ended or gone, so that leaving it out of the queue stops nothing that
-  runs. What has ended never lives again; a queue that is as it was seen has the same runs in it.
+- A run becomes RUNNING only with the lock, in one transaction, and the lock goes to another run
+  only if its holder's header says, in that very transaction, that it is over, paused or gone
+  (`holder_is_over`). So at most one run of a session is RUNNING, whatever was read before.
+- A run in the queue is QUEUED, ended or gone, so that leaving it out stops nothing that runs. What
+  has ended never lives again; a queue that is as it was seen has the same runs in it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
-from agentrun.adapters.dynamo.items import Item, header_key, session_key
+from agentrun.adapters.dynamo.items import (
+    Attribute,
+    Value,
+    Values,
+    header_key,
+    number,
+    session_key,
+    string,
+    strings,
+)
+from agentrun.adapters.dynamo.table import Write
 from agentrun.domain.conversations import MAX_QUEUED, SessionLock
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 
-
-def lock_of(session: Item) -> SessionLock:
-    """Read the lock from a session's item; a missing one is free."""
-    return SessionLock(
-        active=session["activeRun"]["S"] if "activeRun" in session else None,
-        active_by=session["activeBy"]["S"] if "activeBy" in session else None,
-        queue=tuple(run["S"] for run in session.get("queue", {"L": []})["L"]),
-    )
+_ONE = {":one": number(1)}
+_PK, _QUEUE, _STATUS = Attribute.PK, f"#{Attribute.QUEUE}", f"#{Attribute.STATUS}"
 
 
 @dataclass(frozen=True)
-class LockUpdate:
-    """What an update of a session's item says to change its lock; `names` are the aliases in it."""
+class LockChange:
+    """What an update of a session's item says to change its lock."""
 
     condition: str
     sets: str
     removes: tuple[str, ...] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=lambda: {"#queue": "queue"})
+    values: Values = field(default_factory=dict)
 
 
-def taking(seen: SessionLock, run_id: str, executor: str) -> LockUpdate:
+def taking(seen: SessionLock, run_id: str, executor: str) -> LockChange:
     """Take the lock over, on the condition that it still is as it was seen."""
     condition, seen_values = _as_seen(seen)
-    values = {":run": {"S": run_id}, ":by": {"S": executor}, **seen_values}
+    values = {":run": string(run_id), ":by": string(executor), **seen_values}
     behind = seen.taken_by(run_id, executor).queue
-    sets = "activeRun = :run, activeBy = :by"
+    sets = f"{Attribute.ACTIVE_RUN} = :run, {Attribute.ACTIVE_BY} = :by"
     if not behind:
-        return LockUpdate(condition, sets, ("#queue",), values)
-    values[":behind"] = _runs(behind)
-    return LockUpdate(condition, f"{sets}, #queue = :behind", values=values)
+        return LockChange(condition, sets, (_QUEUE,), values)
+    values[":behind"] = strings(behind)
+    return LockChange(condition, f"{sets}, {_QUEUE} = :behind", values=values)
 
 
-def joining(seen: SessionLock, run_id: str, dead: Collection[str]) -> LockUpdate:
+def joining(seen: SessionLock, run_id: str, dead: Collection[str]) -> LockChange:
     """
     Go to the end of the queue, in place of those found dead in it, if there are any.
 
-    Only who leaves somebody out needs the lock to be as it was seen: many may join at once. Without
-    the dead the queue may not be full.
+    Only a run that leaves somebody out needs the lock to be as it was seen: many may join at once.
+    Without the dead the queue may not be full.
     """
     if dead:
         condition, values = _as_seen(seen)
-        values[":waiting"] = _runs((*seen.without(dead).queue, run_id))
-        return LockUpdate(condition, "#queue = :waiting", values=values)
-    values = {":none": {"L": []}, ":me": _runs((run_id,)), ":most": {"N": str(MAX_QUEUED)}}
-    condition = "(attribute_not_exists(#queue) OR size(#queue) < :most)"
-    sets = "#queue = list_append(if_not_exists(#queue, :none), :me)"
-    return LockUpdate(condition, sets, values=values)
+        values[":waiting"] = strings((*seen.without(dead).queue, run_id))
+        return LockChange(condition, f"{_QUEUE} = :waiting", values=values)
+    condition = f"(attribute_not_exists({_QUEUE}) OR size({_QUEUE}) < :most)"
+    sets = f"{_QUEUE} = list_append(if_not_exists({_QUEUE}, :none), :me)"
+    values = {":none": strings(()), ":me": strings((run_id,)), ":most": number(MAX_QUEUED)}
+    return LockChange(condition, sets, values=values)
 
 
-def _as_seen(seen: SessionLock) -> tuple[str, dict[str, Any]]:
+def _as_seen(seen: SessionLock) -> tuple[str, dict[str, Value]]:
     """Return the condition that a lock is as it was seen, and its values."""
-    operands: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
-        ("activeRun", ":seenActive", {"S": seen.active} if seen.active else None),
-        ("activeBy", ":seenBy", {"S": seen.active_by} if seen.active_by else None),
-        ("#queue", ":seenQueue", _runs(seen.queue) if seen.queue else None),
+    operands = (
+        (Attribute.ACTIVE_RUN, ":seenActive", string(seen.active) if seen.active else None),
+        (Attribute.ACTIVE_BY, ":seenBy", string(seen.active_by) if seen.active_by else None),
+        (_QUEUE, ":seenQueue", strings(seen.queue) if seen.queue else None),
     )
     conditions = [
         f"attribute_not_exists({name})" if value is None else f"{name} = {operand}"
@@ -88,21 +90,16 @@ def _as_seen(seen: SessionLock) -> tuple[str, dict[str, Any]]:
     return " AND ".join(conditions), values
 
 
-def take_lock(table: str, run: AgentRun, executor: str, seen: SessionLock) -> dict[str, Any]:
-    """Return the update that moves a session's lock to a run which the session knows already."""
+def take_lock(run: AgentRun, executor: str, seen: SessionLock) -> Write:
+    """Move a session's lock to a run which the session knows already."""
     lock = taking(seen, run.id, executor)
-    return {
-        "TableName": table,
-        "Key": session_key(run.org_id, run.session_id),
-        "ConditionExpression": f"attribute_exists(pk) AND {lock.condition}",
-        "UpdateExpression": " REMOVE ".join((f"SET {lock.sets}", *lock.removes)),
-        "ExpressionAttributeNames": lock.names,
-        "ExpressionAttributeValues": lock.values,
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
+    update = " REMOVE ".join((f"SET {lock.sets}", *lock.removes))
+    condition = f"attribute_exists({_PK}) AND {lock.condition}"
+    key = session_key(run.org_id, run.session_id)
+    return Write("Update", key, update, condition, lock.values, asks=True)
 
 
-def holder_is_over(table: str, run: AgentRun, seen: SessionLock) -> list[dict[str, Any]]:
+def holder_is_over(run: AgentRun, seen: SessionLock) -> list[Write]:
     """
     Check that another run that has not let go of the lock is over, paused or gone.
 
@@ -111,60 +108,40 @@ def holder_is_over(table: str, run: AgentRun, seen: SessionLock) -> list[dict[st
     """
     if seen.active in {None, run.id}:
         return []
-    return [
-        {
-            "ConditionCheck": {
-                "TableName": table,
-                "Key": header_key(RunKey(tenant=run.org_id, run_id=str(seen.active))),
-                "ConditionExpression": (
-                    "attribute_not_exists(#status) OR (#status <> :queued AND #status <> :running)"
-                ),
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": {
-                    ":queued": {"S": RunStatus.QUEUED},
-                    ":running": {"S": RunStatus.RUNNING},
-                },
-            }
-        }
-    ]
+    holder = header_key(RunKey(tenant=run.org_id, run_id=str(seen.active)))
+    over = f"attribute_not_exists({_STATUS}) OR ({_STATUS} <> :queued AND {_STATUS} <> :running)"
+    values = {":queued": string(RunStatus.QUEUED), ":running": string(RunStatus.RUNNING)}
+    return [Write("ConditionCheck", holder, condition=over, values=values)]
 
 
-def releasing(run_id: str, executor: str) -> dict[str, Any]:
-    """Return the update by which this execution of a run lets go of the lock."""
-    return {
-        "ConditionExpression": "activeRun = :run AND activeBy = :by",
-        "UpdateExpression": "REMOVE activeRun, activeBy",
-        "ExpressionAttributeValues": {":run": {"S": run_id}, ":by": {"S": executor}},
-    }
+def release_lock(run: AgentRun, executor: str) -> Write:
+    """Let go of the lock, if this execution of the run holds it."""
+    holder, by = Attribute.ACTIVE_RUN, Attribute.ACTIVE_BY
+    return Write(
+        "Update",
+        session_key(run.org_id, run.session_id),
+        f"REMOVE {holder}, {by}",
+        f"{holder} = :run AND {by} = :by",
+        {":run": string(run.id), ":by": string(executor)},
+    )
 
 
-def leaving_queue(lock: SessionLock, run: AgentRun) -> dict[str, Any] | None:
-    """Return the update by which a run leaves the queue; None where it is not in it."""
+def leave_queue(lock: SessionLock, run: AgentRun) -> Write | None:
+    """Take a run out of the queue; None where it is not in it."""
     if run.id not in lock.queue:
         return None
+    key, values = session_key(run.org_id, run.session_id), {":run": string(run.id), **_ONE}
     if len(lock.queue) == 1:
         # An empty list would be one more way to say that nobody waits.
-        return {
-            "ConditionExpression": "#queue = :only",
-            "UpdateExpression": "REMOVE #queue",
-            "ExpressionAttributeNames": {"#queue": "queue"},
-            "ExpressionAttributeValues": {":only": _runs((run.id,))},
-        }
-    place = f"#queue[{lock.queue.index(run.id)}]"
-    return {
-        "ConditionExpression": f"{place} = :run AND size(#queue) > :one",
-        "UpdateExpression": f"REMOVE {place}",
-        "ExpressionAttributeNames": {"#queue": "queue"},
-        "ExpressionAttributeValues": {":run": {"S": run.id}, ":one": {"N": "1"}},
-    }
+        only = {":only": strings((run.id,))}
+        return Write("Update", key, f"REMOVE {_QUEUE}", f"{_QUEUE} = :only", only)
+    place = f"{_QUEUE}[{lock.queue.index(run.id)}]"
+    condition = f"{place} = :run AND size({_QUEUE}) > :one"
+    return Write("Update", key, f"REMOVE {place}", condition, values)
 
 
-def letting_go(lock: SessionLock, run: AgentRun) -> dict[str, Any] | None:
-    """Return the update by which a run that was queued leaves, with or without its turn."""
+def let_go(lock: SessionLock, run: AgentRun) -> Write | None:
+    """Take a run that was queued out of its session, with or without its turn at the lock."""
     if run.lease and (lock.active, lock.active_by) == (run.id, run.lease.executor):
-        return releasing(run.id, run.lease.executor)
-    return leaving_queue(lock, run)
-
-
-def _runs(run_ids: tuple[str, ...]) -> dict[str, Any]:
-    return {"L": [{"S": run_id} for run_id in run_ids]}
+        return release_lock(run, run.lease.executor)
+    return leave_queue(lock, run)

@@ -1,42 +1,91 @@
 """
-Texts that lie beside their run's header, in items of their own.
+Texts of runs that lie beside their run's header, as compressed chunks in items of their own.
 
 The place of a chunk that was erased is marked for a while: an item of the same key without `text`,
 which goes by itself. Nothing is put there any more.
 """
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from agentrun.adapters.dynamo.client import error_code, unavailable_when_failing
 from agentrun.adapters.dynamo.items import (
+    Attribute,
     Item,
     chunk_sk,
     chunk_sks,
-    decompress,
-    from_chunks,
-    from_slices,
+    key_at,
+    key_of,
+    number,
+    place_of,
+    run_from_header,
     run_pk,
+    seconds,
+    string,
+    unpacked,
 )
+from agentrun.adapters.dynamo.table import ConditionFailedError, Query, Table, Write
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.runs import RunKey
+from agentrun.domain.runs import AgentRun, RunKey, cut_utf8
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
+SLICE_BYTES = 350 * 1024
+"""Well under DynamoDB's item limit of 400 KB, keys and attribute names included."""
 WITH_PREVIEW = frozenset({"input", "output"})
-"""The texts whose first chunk can be read alone (`to_chunks`); the others are only sliced."""
-
+"""The texts whose first chunk can be read alone; the others are only sliced."""
 ERASED_FOR = timedelta(days=2)
 """How long an erased place is marked; no write comes so late, from whatever process."""
-_NOT_ERASED = "attribute_not_exists(pk) OR attribute_exists(#text)"
-_NOT_OF_LATER_END = "(attribute_not_exists(#end) OR #end <= :end)"
+Place = tuple[str, str]
+"""The partition and the sort key of an item."""
 
 
-def read_text(client: "DynamoDBClient", table: str, header: Item, text: str) -> str | None:
+def to_chunks(name: str, text: str) -> list[bytes]:
+    """
+    Split a text for storage.
+
+    Returns:
+        Slices of the compressed text, at least one. Of a text `WITH_PREVIEW` the first has what
+        fits into a preview, and the others have the rest.
+    """
+    if name not in WITH_PREVIEW:
+        return _slices(text)
+    preview, was_cut = cut_utf8(text)
+    return _slices(preview) + (_slices(text[len(preview) :]) if was_cut else [])
+
+
+def from_chunks(name: str, chunks: Sequence[bytes]) -> str:
+    """Undo `to_chunks`; needs all chunks in order, or the first of a text `WITH_PREVIEW`."""
+    if name not in WITH_PREVIEW:
+        return _joined(chunks)
+    return _joined(chunks[:1]) + (_joined(chunks[1:]) if len(chunks) > 1 else "")
+
+
+def _slices(text: str) -> list[bytes]:
+    whole = zlib.compress(text.encode())
+    return [whole[at : at + SLICE_BYTES] for at in range(0, len(whole), SLICE_BYTES)]
+
+
+def _joined(slices: Sequence[bytes]) -> str:
+    return zlib.decompress(b"".join(slices)).decode()
+
+
+def text_of(
+    header: Item, text: str, sort_keys: Sequence[str], chunks: Mapping[Place, bytes]
+) -> str | None:
+    """Return a text of a run, from its header or of chunks that were read; None if unset."""
+    if text in header:
+        return unpacked(header[text])
+    parts = [chunks[header[Attribute.PK]["S"], sort_key] for sort_key in sort_keys]
+    return from_chunks(text, parts) if parts else None
+
+
+def _texts(items: Iterable[Item]) -> dict[Place, bytes]:
+    # An item without a text marks a place that was erased since the header was read.
+    return {
+        place_of(item): bytes(item[Attribute.TEXT]["B"]) for item in items if Attribute.TEXT in item
+    }
+
+
+def read_text(table: Table, header: Item, text: str) -> str | None:
     """
     Return `input`, `output`, `messages` or `checkpoint` of a run, wherever it lies; None if unset.
 
@@ -44,77 +93,110 @@ def read_text(client: "DynamoDBClient", table: str, header: Item, text: str) -> 
         RunNotFoundError: Its chunks have been deleted since the header was read.
         StoreUnavailableError: Retrying is safe.
     """
-    if text in header:
-        return decompress(header[text]["B"])
-    sort_keys = chunk_sks(header, text)
-    if not sort_keys:
-        return None
-    with unavailable_when_failing():
-        pages = client.get_paginator("query").paginate(
-            TableName=table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues={
-                ":pk": header["pk"],
-                ":first": {"S": sort_keys[0]},
-                ":last": {"S": sort_keys[-1]},
+    sort_keys = [] if text in header else chunk_sks(header, text)
+    found: dict[Place, bytes] = {}
+    if sort_keys:
+        query = Query(
+            f"{Attribute.PK} = :pk AND {Attribute.SK} BETWEEN :first AND :last",
+            {
+                ":pk": header[Attribute.PK],
+                ":first": string(sort_keys[0]),
+                ":last": string(sort_keys[-1]),
             },
-            ConsistentRead=True,
         )
-        chunks = [i["text"]["B"] for page in pages for i in page["Items"] if "text" in i]
-    if len(chunks) != len(sort_keys):
-        raise RunNotFoundError(header["pk"]["S"].rpartition("#")[2])
-    return from_chunks(chunks) if text in WITH_PREVIEW else from_slices(chunks)
+        found = _texts(item for page in table.pages(query) for item in page)
+        if len(found) != len(sort_keys):
+            raise RunNotFoundError(header[Attribute.PK]["S"].rpartition("#")[2])
+    return text_of(header, text, sort_keys, found)
+
+
+def read_chunks(
+    table: Table, places: Sequence[Place], *, consistent: bool = True
+) -> dict[Place, bytes]:
+    """
+    Return the chunks that are there.
+
+    One that a read missed which may lag is read again, by one that may not.
+    """
+    found = _texts(table.items([key_at(*place) for place in places], consistent=consistent))
+    missing = [] if consistent else [place for place in places if place not in found]
+    return (found | read_chunks(table, missing)) if missing else found
+
+
+def read_previews(table: Table, headers: Sequence[Item], *, consistent: bool) -> list[AgentRun]:
+    """Return runs with the beginnings of their texts, whole or not; see `with_previews`."""
+    first = {
+        place_of(header): {
+            name: (header[Attribute.PK]["S"], sort_keys[0])
+            for name in WITH_PREVIEW
+            # Usually no text lies outside its header.
+            if (sort_keys := chunk_sks(header, name))
+        }
+        for header in headers
+    }
+    places = [place for each in first.values() for place in each.values()]
+    chunks = read_chunks(table, places, consistent=consistent)
+    return [
+        _with_previews(header, first[place_of(header)], chunks)
+        for header in headers
+        # Without all of its chunks it has been deleted since its header was read.
+        if all(place in chunks for place in first[place_of(header)].values())
+    ]
+
+
+def _with_previews(
+    header: Item, first: Mapping[str, Place], chunks: Mapping[Place, bytes]
+) -> AgentRun:
+    run = run_from_header(header)
+    found = {name: from_chunks(name, [chunks[place]]) for name, place in first.items()}
+    begun = run.with_texts(
+        input=found.get("input", run.input), output=found.get("output", run.output)
+    )
+    more = frozenset(name for name in first if len(chunk_sks(header, name)) > 1)
+    return begun.with_previews(more=more)
 
 
 def chunk_items(
-    key: RunKey,
-    executor: str,
-    texts: Mapping[str, Sequence[bytes]],
-    *,
-    checkpoint_until: datetime | None = None,
-) -> list[dict[str, Any]]:
+    key: RunKey, executor: str, texts: Mapping[str, list[bytes]], checkpoint_until: datetime | None
+) -> list[Item]:
     """Return the items of texts that one execution leaves; the checkpoint goes away by itself."""
-    items: list[dict[str, Any]] = []
+    items: list[Item] = []
     for text, chunks in texts.items():
-        for number, chunk in enumerate(chunks):
-            sort_key = {"S": chunk_sk(text, executor, number)}
-            item: dict[str, Any] = {"pk": {"S": run_pk(key)}, "sk": sort_key, "text": {"B": chunk}}
-            if text == "checkpoint" and checkpoint_until is not None:
-                item["ttl"] = {"N": str(int(checkpoint_until.timestamp()))}
-            items.append(item)
+        until = checkpoint_until if text == "checkpoint" else None
+        ttl: Item = {Attribute.TTL: seconds(until)} if until else {}
+        for place, chunk in enumerate(chunks):
+            chunk_key = key_at(run_pk(key), chunk_sk(text, executor, place))
+            items.append({**chunk_key, Attribute.TEXT: {"B": chunk}, **ttl})
     return items
 
 
-def store_chunk(client: "DynamoDBClient", table: str, chunk: Item, *, end: int) -> None:
+def store_chunk(table: Table, chunk: Item, *, end: int) -> None:
     """
     Put a chunk of an execution's end into its place, again or for the first time.
 
     Args:
-        client: With which to write.
-        table: The project's table.
-        chunk: One of `chunk_items`.
+        table: Where to write.
+        chunk: The item.
         end: Which end it is that the execution tries, from 0; it replaces those before it.
 
     Raises:
         FencedError: The place has been erased, or has a later end's chunk; do not retry.
         StoreUnavailableError: Retrying is safe.
     """
+    is_not_erased = f"(attribute_not_exists({Attribute.PK}) OR attribute_exists(#{Attribute.TEXT}))"
+    is_of_no_later_end = f"(attribute_not_exists(#{Attribute.END}) OR #{Attribute.END} <= :end)"
+    put = Write(
+        "Put",
+        {**chunk, **({Attribute.END: number(end)} if end else {})},
+        condition=f"{is_not_erased} AND {is_of_no_later_end}",
+        values={":end": number(end)},
+    )
     try:
-        with unavailable_when_failing():
-            client.put_item(
-                TableName=table,
-                Item={**chunk, **({"end": {"N": str(end)}} if end else {})},
-                ConditionExpression=f"({_NOT_ERASED}) AND {_NOT_OF_LATER_END}",
-                ExpressionAttributeNames={"#text": "text", "#end": "end"},
-                ExpressionAttributeValues={":end": {"N": str(end)}},
-            )
-    except ClientError as error:
-        if error_code(error) == "ConditionalCheckFailedException":
-            raise FencedError("The run has been deleted.") from error
-        raise
+        table.write(put)
+    except ConditionFailedError as failed:
+        raise FencedError("The run has been deleted.") from failed
 
 
-def erased_place(key: Item, at: datetime) -> dict[str, Any]:
+def erased_place(key: Item, at: datetime) -> Item:
     """Return the item that marks a place as erased; has nothing of what was there."""
-    ttl_epoch_s = int((at + ERASED_FOR).timestamp())
-    return {"pk": key["pk"], "sk": key["sk"], "ttl": {"N": str(ttl_epoch_s)}}
+    return {**key_of(key), Attribute.TTL: seconds(at + ERASED_FOR)}

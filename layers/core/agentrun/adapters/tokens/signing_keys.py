@@ -10,8 +10,7 @@ from typing import Protocol
 
 from jwt import PyJWK
 
-from agentrun.adapters.tokens.jwks import verification_keys
-from agentrun.adapters.tokens.jwks_endpoint import JwksUnavailableError
+from agentrun.adapters.tokens.jwks import JwksUnavailableError, verification_keys
 from agentrun.domain.errors import IssuerUnavailableError
 
 FETCH_TIMEOUT_S = 2.0

@@ -1,4 +1,4 @@
-"""The ports for agents: which there are, and what runs them."""
+"""The ports for agents: which agents there are, and what runs them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -59,14 +59,14 @@ class AgentEngine(Protocol):
 
 
 class ArgumentChecker(Protocol):
-    """Knows what the agents' tools take."""
+    """Knows which arguments the agents' tools take."""
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
     ) -> Sequence[tuple[str, str]]:
         """
-        Tell what is wrong with a call's arguments, each by name and reason.
+        Return what is wrong with a call's arguments, as names and reasons.
 
-        A tool whose arguments only its own server can judge has no faults here.
+        If only the tool's own server can check the arguments, there are no faults.
         """
         ...

@@ -1,4 +1,4 @@
-"""The port for who is calling."""
+"""The port for authentication."""
 
 from typing import Protocol
 
@@ -7,21 +7,21 @@ from agentrun.domain.value import Value
 
 
 class VerifiedToken(Value):
-    """A caller and the end of their token's life, in whole seconds since the Unix epoch."""
+    """A caller, and when their token expires in whole seconds since the Unix epoch."""
 
     principal: Principal
     expires_epoch_s: int
 
 
 class TokenVerifier(Protocol):
-    """Turns a bearer token into the caller that it vouches for."""
+    """Verifies bearer tokens."""
 
     def verify(self, token: str) -> VerifiedToken:
         """
         Check signature, issuer, audience and times.
 
         Raises:
-            UnauthenticatedError: The token does not verify; asking again with it is pointless.
-            IssuerUnavailableError: The issuer's keys cannot be had; retrying is safe.
+            UnauthenticatedError: The token does not verify; retrying is pointless.
+            IssuerUnavailableError: The issuer's keys are not available; retrying is safe.
         """
         ...

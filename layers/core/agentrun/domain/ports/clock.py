@@ -15,7 +15,7 @@ class Clock(Protocol):
         """
         Return the seconds since some moment in the past, for differences only.
 
-        They pass while the process is frozen and, as far as the system can tell, while the machine
-        is; nobody sets them.
+        The clock cannot be set. It goes on while the process is frozen and, as far as the system
+        can tell, while the machine is.
         """
         ...

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from agentrun.domain.readers import ReaderPlace
+from agentrun.domain.quotas import ReaderPlace
 
 
 class ReaderQuota(Protocol):
-    """Counts who follows the runs of a user; every method blocks."""
+    """Counts the readers of a user's runs; every method blocks."""
 
     @property
     def limit(self) -> int:
-        """How many readers the runs of one user may have; 0 is no limit, and nobody calls."""
+        """How many readers the runs of one user may have; 0 means no limit, and no calls."""
         ...
 
     def take(self, place: ReaderPlace, *, at: datetime) -> Sequence[ReaderPlace]:
@@ -20,7 +20,7 @@ class ReaderQuota(Protocol):
         Take a place if there is one left. Taking a place again changes nothing.
 
         Returns:
-            Nothing if the place was had; else all places of the user, which are in the way.
+            Nothing if the place was taken; else all places of the user, which are in the way.
 
         Raises:
             StoreUnavailableError: Nothing is known of the outcome; retrying is safe.

@@ -8,11 +8,11 @@ from agentrun.domain.quotas import RunLimits, Slot
 
 
 class RunQuota(Protocol):
-    """Counts what users and tenants run, and refuses what is too much; every method blocks."""
+    """Counts what users and tenants run, and enforces their limits; every method blocks."""
 
     @property
     def limits(self) -> RunLimits:
-        """What is allowed; nothing is counted, and nobody calls, where there is no limit."""
+        """What is allowed; without any limit nothing is counted, and no method is called."""
         ...
 
     def take(self, slot: Slot, *, at: datetime) -> None:
@@ -20,7 +20,7 @@ class RunQuota(Protocol):
         Take a slot, and count a start; both or neither. Taking a slot again changes nothing.
 
         Raises:
-            TooManyRunsError: A limit is reached; has the slots in the way if it is one of runs.
+            TooManyRunsError: A limit is reached; has the slots in the way, if it is one of runs.
             StoreUnavailableError: Nothing is known of the outcome; retrying is safe.
         """
         ...

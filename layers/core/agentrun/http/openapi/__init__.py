@@ -1,1 +1,1 @@
-"""The API of both functions as an OpenAPI 3.1 document, made of the models that they use."""
+"""The API of both functions as an OpenAPI 3.1 document, made from the classes that they use."""

@@ -8,19 +8,18 @@ from pydantic_core import to_json
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.value import ID_PATTERN
 from agentrun.http import queries
-from agentrun.http.openapi.answers import examples, refusals
-from agentrun.http.openapi.operations import RUNS, operations
+from agentrun.http.openapi.operations import RUNS, examples, operations, refusals
 from agentrun.http.openapi.schemas import Json, schema_of, schemas
 
 VERSION = "0.1.0"
-"""Of this project; a layer holds its packages without the metadata that would tell."""
+"""The project's version; packages in a layer have no metadata to read it from."""
 
 _CURSOR: Json = {"type": "string", "pattern": "^[0-9]{0,18}$"}
 _ABOUT = (
     "Runs agents and streams each run as Server-Sent Events. Fields that are not known, or not "
     "known yet, are absent; expect fields and events that you do not know."
 )
-# Of the stack on a laptop; a deployment's are among its outputs.
+# Defaults are those of the local stack; a deployment's are among its outputs.
 _REST_API: Json = {
     "url": "{restApi}",
     "description": "The REST API, which has all paths.",
@@ -31,22 +30,19 @@ _FUNCTION_URL: Json = {
     "description": "The Function URL, which has the paths that execute and follow runs.",
     "variables": {"functionUrl": {"default": "http://127.0.0.1:8001"}},
 }
-FUNCTION_URL_PATHS = (
-    f"{RUNS}/stream",
-    RUNS,
-    f"{RUNS}/{{runId}}/stream",
-    f"{RUNS}/{{runId}}/continue",
+FUNCTION_URL_PATHS = tuple(
+    RUNS + end for end in ("/stream", "", "/{runId}/stream", "/{runId}/continue")
 )
 
 
 @cache
 def openapi_json() -> bytes:
-    """Return the document as JSON; made once, at its first request."""
+    """Return the document as JSON, made at the first request."""
     return to_json(openapi_document())
 
 
 def openapi_document() -> Json:
-    """Make the document (OpenAPI Specification 3.1.1)."""
+    """Return the document (OpenAPI Specification 3.1.1)."""
     return {
         "openapi": "3.1.1",
         "info": {"title": "Agentrun", "version": VERSION, "description": _ABOUT},
@@ -88,7 +84,7 @@ def _bearer() -> Json:
 
 
 def parameters() -> dict[str, Json]:
-    """Return every parameter by the name that operations refer to it with."""
+    """Return every parameter by the name that operations refer to."""
     return _in_paths() | _in_headers() | _in_queries()
 
 
@@ -108,19 +104,24 @@ def _in_headers() -> dict[str, Json]:
     key = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
     policy = {"enum": list(SessionPolicy), "default": SessionPolicy.REJECT}
     return {
-        "idempotencyKey": _header(
+        "idempotencyKey": _parameter(
+            "header",
             "Idempotency-Key",
             key,
             "Makes it safe to send the request again: within 24 hours the same key with the same "
             "agent and a body that is equal as JSON leads to the run that the first one started.",
         ),
-        "sessionPolicy": _header(
-            "X-Session-Policy", policy, "What to do while another run uses the session."
+        "sessionPolicy": _parameter(
+            "header", "X-Session-Policy", policy, "What to do while another run uses the session."
         ),
-        "lastEventIdHeader": _header(
-            "Last-Event-ID", _CURSOR, "The last id that was seen; 0 or none: from the start."
+        "lastEventIdHeader": _parameter(
+            "header",
+            "Last-Event-ID",
+            _CURSOR,
+            "The last id that was seen; 0 or none: from the start.",
         ),
-        "lastEventIdOfRequest": _header(
+        "lastEventIdOfRequest": _parameter(
+            "header",
             "Last-Event-ID",
             _CURSOR,
             "The last id that was seen of this same request's stream, which is sent again: with a "
@@ -133,12 +134,12 @@ def _in_headers() -> dict[str, Json]:
 def _in_queries() -> dict[str, Json]:
     whole_list = {"required": True, "style": "form", "explode": False}
     return {
-        "lastEventIdQuery": {
-            "name": "lastEventId",
-            "in": "query",
-            "description": "Where `Last-Event-ID` cannot be set; the header wins.",
-            "schema": _CURSOR,
-        },
+        "lastEventIdQuery": _parameter(
+            "query",
+            "lastEventId",
+            _CURSOR,
+            "Where `Last-Event-ID` cannot be set; the header wins.",
+        ),
         "includeInactive": _query(queries.IncludeInactive, default=False),
         "runIds": {**_query(queries.RunIds), **whole_list},
         "fields": _query(queries.Fields, default="full"),
@@ -161,16 +162,12 @@ def _path(name: str, pattern: str, description: str, example: str) -> Json:
     }
 
 
-def _header(name: str, schema: Json, description: str) -> Json:
-    return {"name": name, "in": "header", "description": description, "schema": schema}
+def _parameter(place: str, name: str, schema: Json, description: str) -> Json:
+    return {"name": name, "in": place, "description": description, "schema": schema}
 
 
 def _query(annotation: object, **default: object) -> Json:
     _, query = get_args(annotation)
     schema = schema_of(annotation)
-    return {
-        "name": query.alias,
-        "in": "query",
-        "description": schema.pop("description"),
-        "schema": {**schema, **default},
-    }
+    description = schema.pop("description")
+    return _parameter("query", query.alias, {**schema, **default}, description)

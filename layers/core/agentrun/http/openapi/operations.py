@@ -1,24 +1,116 @@
-"""The operations of both functions."""
+"""The operations of both functions, and what they answer, with examples from a real stack."""
 
-from agentrun.http.openapi.answers import (
-    examples,
-    json_answer,
-    list_answer,
-    nothing_left,
-    refused,
-    result_answer,
-    stream_answer,
-)
+import json
+from functools import cache
+from pathlib import Path
+
 from agentrun.http.openapi.schemas import Json, ref
+from agentrun.http.problems import STATUSES
 
 RUNS = "/api/agents/{agentId}/runs"
 _RUN = f"{RUNS}/{{runId}}"
 _SESSION = "/api/sessions/{sessionId}"
-# What any operation may be refused with. Only the Function URL tells a method from a path that it
-# does not have, and it has no more than some of the paths.
-_REFUSALS = (400, 401, 403, 404, 413, 429, 500, 503)
+# Statuses that any operation may be refused with. 405 is not among them: only the Function URL
+# answers it, and it has only some of the paths.
+_ANY = (400, 401, 403, 404, 413, 429, 500, 503)
 _STARTING = ("agentId", "idempotencyKey", "sessionPolicy")
 _READ, _WRITE = "Needs the scope `runs:read`.", "Needs the scope `runs:write`."
+# When each type of problem is answered.
+_REFUSALS = {
+    "invalid-request": "A rule of the API is broken.",
+    "unauthorized": "No token, or one that does not verify.",
+    "forbidden": "The token lacks a scope, or is for another organisation or user.",
+    "resource-not-found": "Nothing there that the caller may see.",
+    "method-not-allowed": "The Function URL's answer to other methods; the REST API says 404.",
+    "conflict": "The session is busy, the run not paused, or the `Idempotency-Key` of another "
+    "request.",
+    "payload-too-large": "A body over 6 MiB, or media over their limits.",
+    "unsupported-media-type": "The body is not said to be JSON in UTF-8.",
+    "too-many-runs": "Too many runs under way or begun, readers of a user's runs, or requests at "
+    "once.",
+    "internal-error": "A defect on our side.",
+    "run-failed": "The run that was waited for has failed.",
+    "unavailable": "The store or a function cannot answer just now.",
+}
+_NAMES = {STATUSES[kind]: kind.title().replace("-", "") for kind in _REFUSALS}
+_RETRY_AFTER: Json = {
+    "Retry-After": {
+        "description": "Seconds to wait.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_REFUSAL_HEADERS: dict[int, Json] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
+    405: {"Allow": {"required": True, "schema": {"type": "string"}}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
+_ID: Json = {"required": True, "schema": {"type": "string"}}
+_RUN_HEADERS: Json = {
+    "X-Run-Id": {"description": "The run.", **_ID},
+    "X-Session-Id": {"description": "Its conversation.", **_ID},
+}
+_REPLAYED: Json = {
+    "Idempotent-Replayed": {
+        "description": "The request has led to a run that it had started before.",
+        "schema": {"const": "true"},
+    }
+}
+
+
+@cache
+def examples() -> Json:
+    """Return examples by name: `run`, `result`, …; `events` by type, `problems` by name."""
+    found: Json = json.loads(Path(__file__).with_name("examples.json").read_text())
+    return found
+
+
+def refusals() -> dict[str, Json]:
+    """Return every answer that is a problem, by its name."""
+    return {_NAMES[STATUSES[kind]]: _refusal(kind, when) for kind, when in _REFUSALS.items()}
+
+
+def _refusal(kind: str, description: str) -> Json:
+    status, example = STATUSES[kind], examples()["problems"][kind]
+    exactly = {"type": {"const": f"urn:problem-type:{kind}"}, "status": {"const": status}}
+    schema = {"allOf": [ref("Problem"), {"properties": exactly}]}
+    answer: Json = {
+        "description": description,
+        "content": {"application/problem+json": {"schema": schema, "example": example}},
+    }
+    headers = _REFUSAL_HEADERS.get(status)
+    return {**answer, "headers": headers} if headers else answer
+
+
+def _json_answer(description: str, schema: Json, example: object, **named: object) -> Json:
+    """Answer with one JSON body; `named` are further examples."""
+    shown: Json = {"example": example}
+    if named:
+        values = {"usual": example, **named}
+        shown = {"examples": {name: {"value": value} for name, value in values.items()}}
+    content = {"application/json": {"schema": schema, **shown}}
+    return {"description": description, "content": content}
+
+
+def _list_answer(description: str, name: str, example: object) -> Json:
+    return _json_answer(description, {"type": "array", "items": ref(name)}, example)
+
+
+def _result_answer() -> Json:
+    answer = _json_answer("The run's result.", ref("RunResponse"), examples()["result"])
+    return {**answer, "headers": _REPLAYED}
+
+
+def _stream_answer(description: str, *, replays: bool = True) -> Json:
+    shown = {event: {"value": value} for event, value in examples()["events"].items()}
+    return {
+        "description": f"{description} The schema is that of one event, since "
+        "OpenAPI 3.1 has no word for a sequence of them. Its `data` is JSON of the schema named "
+        "there, and so may be the `data` inside of that.",
+        "headers": _RUN_HEADERS | (_REPLAYED if replays else {}),
+        "content": {"text/event-stream": {"schema": ref("ServerSentEvent"), "examples": shown}},
+    }
 
 
 def operations() -> dict[str, Json]:
@@ -37,6 +129,10 @@ def operations() -> dict[str, Json]:
 
 
 def _stream() -> Json:
+    nothing_left = {
+        "description": "The run has ended or is paused, and nothing comes after the cursor.",
+        "headers": _RUN_HEADERS | _REPLAYED,
+    }
     return _operation(
         "runs",
         "streamRun",
@@ -45,7 +141,7 @@ def _stream() -> Json:
         "send the same request with `Last-Event-ID`. A refusal comes before the first byte.",
         parameters=(*_STARTING, "lastEventIdOfRequest"),
         body=_run_request(),
-        answers={"200": stream_answer("The run as it happens."), "204": nothing_left()},
+        answers={"200": _stream_answer("The run as it happens."), "204": nothing_left},
         refusals=(405, 409, 415),
     )
 
@@ -59,7 +155,7 @@ def _run_once() -> Json:
         "stream.",
         parameters=_STARTING,
         body=_run_request(),
-        answers={"200": result_answer()},
+        answers={"200": _result_answer()},
         refusals=(405, 409, 415, 502),
     )
 
@@ -72,7 +168,7 @@ def _attach() -> Json:
         f"{_READ} Any number of readers may attach.",
         parameters=("agentId", "runId", "lastEventIdHeader", "lastEventIdQuery"),
         answers={
-            "200": stream_answer("The events after the cursor.", replays=False),
+            "200": _stream_answer("The events after the cursor.", replays=False),
             "204": {"description": "The run has ended, and nothing comes after the cursor."},
         },
         refusals=(405,),
@@ -87,8 +183,8 @@ def _continue() -> Json:
         "reject": {"action": "REJECT", "reason": "Too expensive."},
         "change": {"decisions": [decision]},
     }
-    answer = stream_answer("What happens from now on; ids go on counting.", replays=False)
-    answer["content"] |= result_answer()["content"]
+    answer = _stream_answer("What happens from now on; ids go on counting.", replays=False)
+    answer["content"] |= _result_answer()["content"]
     # Only a stream is begun before it is known what the run gives.
     answer["headers"] = {
         name: {key: value for key, value in header.items() if key != "required"}
@@ -109,7 +205,7 @@ def _continue() -> Json:
 
 def _resolve() -> Json:
     body = {"approve": {"decision": "APPROVED"}, "reject": {"decision": "REJECTED"}}
-    run = json_answer("The run, which goes on.", ref("AgentRun"), examples()["resumedRun"])
+    run = _json_answer("The run, which goes on.", ref("AgentRun"), examples()["resumedRun"])
     return _operation(
         "runs",
         "resolveApproval",
@@ -124,51 +220,46 @@ def _resolve() -> Json:
 
 def _agents() -> dict[str, Json]:
     agent, echo = examples()["agent"], examples()["echo"]
-    agents = list_answer("The agents.", "Agent", [echo, agent])
-    one = json_answer("The agent.", ref("Agent"), agent)
+    agents = _list_answer("The agents.", "Agent", [echo, agent])
+    one = _json_answer("The agent.", ref("Agent"), agent)
     return {
-        "/api/agents": {
-            "get": _read("agents", "listAgents", "List the agents", "", agents, "includeInactive")
-        },
-        "/api/agents/{agentId}": {
-            "get": _read("agents", "getAgent", "Show one agent, active or not", "", one, "agentId")
-        },
+        "/api/agents": _read(
+            "agents", "listAgents", "List the agents", "", agents, "includeInactive"
+        ),
+        "/api/agents/{agentId}": _read(
+            "agents", "getAgent", "Show one agent, active or not", "", one, "agentId"
+        ),
     }
 
 
 def _runs() -> dict[str, Json]:
     run, paused = examples()["run"], examples()["pausedRun"]
-    runs = list_answer(
+    runs = _list_answer(
         "The runs in the order asked for, their texts cut to 4096 bytes each. One that is not "
         "there or not the caller's to see is left out.",
         "AgentRun",
         [run],
     )
-    one = json_answer("The run.", ref("AgentRun"), run, paused=paused)
+    one = _json_answer("The run.", ref("AgentRun"), run, paused=paused)
     batch = ("agentId", "runIds", "fields")
     names = ("agentId", "runId")
+    several = "Show up to 100 runs at once"
     same = "Show one run whole; the same as `/status`"
     return {
-        f"{RUNS}/status": {
-            "get": _read("runs", "getRuns", "Show up to 100 runs at once", _READ, runs, *batch)
-        },
-        f"{_RUN}/status": {
-            "get": _read("runs", "getRunStatus", "Show one run whole", _READ, one, *names)
-        },
-        _RUN: {
-            "get": _read("runs", "getRun", same, _READ, one, *names),
-            "delete": _delete("runs", "cancelRun", "Cancel one run; what it had stays", *names),
-        },
+        f"{RUNS}/status": _read("runs", "getRuns", several, _READ, runs, *batch),
+        f"{_RUN}/status": _read("runs", "getRunStatus", "Show one run whole", _READ, one, *names),
+        _RUN: _read("runs", "getRun", same, _READ, one, *names)
+        | _delete("runs", "cancelRun", "Cancel one run; what it had stays", *names),
     }
 
 
 def _sessions() -> dict[str, Json]:
     shown = examples()
     whole = {**shown["session"], "messages": shown["messages"]}
-    page = json_answer("A page of them.", ref("SessionPage"), shown["sessions"])
-    one = json_answer("The conversation.", ref("SessionWithMessages"), whole)
-    runs = list_answer("The newest of them.", "AgentRun", [shown["run"]])
-    messages = list_answer("The newest of it.", "Message", shown["messages"])
+    page = _json_answer("A page of them.", ref("SessionPage"), shown["sessions"])
+    one = _json_answer("The conversation.", ref("SessionWithMessages"), whole)
+    runs = _list_answer("The newest of them.", "AgentRun", [shown["run"]])
+    messages = _list_answer("The newest of it.", "Message", shown["messages"])
     paged = ("ofAgent", "ofUser", "size", "page", "cursor")
 
     def read(name: str, summary: str, answer: Json, *parameters: str) -> Json:
@@ -179,43 +270,36 @@ def _sessions() -> dict[str, Json]:
     get_messages = "Show what was said in a conversation, the oldest first"
     delete = "Delete a conversation with all that belongs to it"
     return {
-        "/api/sessions": {
-            "get": read("listSessions", "List the caller's conversations", page, *paged)
-        },
-        _SESSION: {
-            "get": read("getSession", get_one, one, "sessionId"),
-            "delete": _delete("sessions", "deleteSession", delete, "sessionId"),
-        },
-        f"{_SESSION}/runs": {"get": read("listSessionRuns", get_runs, runs, "sessionId")},
-        f"{_SESSION}/messages": {
-            "get": read("listSessionMessages", get_messages, messages, "sessionId")
-        },
+        "/api/sessions": read("listSessions", "List the caller's conversations", page, *paged),
+        _SESSION: read("getSession", get_one, one, "sessionId")
+        | _delete("sessions", "deleteSession", delete, "sessionId"),
+        f"{_SESSION}/runs": read("listSessionRuns", get_runs, runs, "sessionId"),
+        f"{_SESSION}/messages": read("listSessionMessages", get_messages, messages, "sessionId"),
     }
 
 
 def _service() -> dict[str, Json]:
-    up = json_answer("It does.", ref("Health"), {"status": "UP"})
+    up = _json_answer("It does.", ref("Health"), {"status": "UP"})
     health = _read("service", "health", "Tell that the API answers", "", up)
     schema = {"type": "object", "required": ["openapi"]}
     document = {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": schema}}}
-    return {
-        "/api/v1/health": {"get": {**health, "security": []}},
-        "/api/v1/openapi.json": {
-            "get": _read("service", "getOpenApi", "Give this document", "", document)
-        },
-    }
+    health["get"]["security"] = []
+    this = _read("service", "getOpenApi", "Give this document", "", document)
+    return {"/api/v1/health": health, "/api/v1/openapi.json": this}
 
 
 def _read(
     tag: str, name: str, summary: str, description: str, answer: Json, *parameters: str
 ) -> Json:
     answers = {"200": answer}
-    return _operation(tag, name, summary, description, parameters=parameters, answers=answers)
+    read = _operation(tag, name, summary, description, parameters=parameters, answers=answers)
+    return {"get": read}
 
 
 def _delete(tag: str, name: str, summary: str, *parameters: str) -> Json:
     answers: dict[str, Json] = {"204": {"description": "Done, or done before."}}
-    return _operation(tag, name, summary, _WRITE, parameters=parameters, answers=answers)
+    delete = _operation(tag, name, summary, _WRITE, parameters=parameters, answers=answers)
+    return {"delete": delete}
 
 
 def _operation(
@@ -229,6 +313,10 @@ def _operation(
     body: Json | None = None,
     refusals: tuple[int, ...] = (),
 ) -> Json:
+    refused = {
+        str(status): {"$ref": f"#/components/responses/{_NAMES[status]}"}
+        for status in (*_ANY, *refusals)
+    }
     return {
         "operationId": name,
         "tags": [tag],
@@ -236,7 +324,7 @@ def _operation(
         **({"description": description} if description else {}),
         "parameters": [{"$ref": f"#/components/parameters/{found}"} for found in parameters],
         **({"requestBody": body} if body else {}),
-        "responses": {**answers, **refused(*_REFUSALS, *refusals)},
+        "responses": {**answers, **refused},
     }
 
 
@@ -252,7 +340,7 @@ def _run_request() -> Json:
 
 
 def _request(schema: str, bodies: Json) -> Json:
-    """At most 6 MiB of strict JSON: `json_body.py` says what that is."""
+    """Describe a body of strict JSON, as `requests.parse_json` reads it."""
     values = {name: {"value": body} for name, body in bodies.items()}
     return {
         "required": True,

@@ -1,4 +1,4 @@
-"""The schemas of the document, generated from the models that requests and answers are made of."""
+"""The schemas of the document, generated from the classes of requests and answers."""
 
 import inspect
 import json
@@ -31,7 +31,7 @@ EVENT_DATA: Mapping[type[Value], str] = {
     events.Stop: "StopData",
     events.Paused: "RequiredAction",
 }
-"""The schemas of what events hold as JSON; the `data` of any other event is plain text."""
+"""The schemas of events whose `data` is JSON; the `data` of any other event is plain text."""
 
 _REQUESTS = (RunRequest, ContinueRequest, ResolveRequest)
 _ANSWERS = (
@@ -46,7 +46,7 @@ _ANSWERS = (
     SessionWithMessages,
 )
 _REF = "#/components/schemas/{model}"
-# What a class is called in the document, where that is not its own name.
+# Names in the document that are not the classes' own.
 _NAMES = {event.__name__: name for event, name in EVENT_DATA.items()} | {
     "AgentBody": "Agent",
     "HealthBody": "Health",
@@ -63,7 +63,7 @@ def ref(name: str) -> Json:
 
 
 def schema_of(annotation: object) -> Json:
-    """Return the schema of a parameter that FastAPI reads; None is only that it is absent."""
+    """Return the schema of a parameter that FastAPI reads; None only means that it is absent."""
     adapter = TypeAdapter[Any](annotation)
     return adapter.json_schema(schema_generator=_Wire, mode="serialization")
 
@@ -74,19 +74,19 @@ def schemas() -> dict[str, Json]:
 
 
 class _Wire(GenerateJsonSchema):
-    """Describes what is on the wire: in answers, what is None inside is absent."""
+    """Describes what is on the wire: a field that is None inside is absent from answers."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - as it is called
         """Leave out titles that would only repeat the fields' names."""
         return False
 
     def field_is_present(self, field: Any) -> bool:
-        """Leave out which event it is, which stands around the event's data."""
+        """Leave out the event's type, which is outside of its data."""
         is_event = isinstance(field["schema"].get("default"), events.EventType)
         return super().field_is_present(field) and not is_event
 
     def field_is_required(self, field: Any, total: bool) -> bool:
-        """Tell that answers have each field that cannot be None."""
+        """Require every field of an answer that cannot be None."""
         if self.mode == "validation" or field["type"] == "typed-dict-field":
             return super().field_is_required(field, total)
         schema = field["schema"]
@@ -95,13 +95,13 @@ class _Wire(GenerateJsonSchema):
         return bool(schema["type"] != "nullable")
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
-        """Let nothing but requests have null."""
+        """Allow null in requests only."""
         if self.mode == "serialization":
             return self.generate_inner(schema["schema"])
         return super().nullable_schema(schema)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
-        """Leave out the defaults of answers, and those that only say that nothing was given."""
+        """Leave out the defaults of answers, and those that only mean that nothing was given."""
         default = schema.get("default")
         if self.mode == "serialization" or default is None or isinstance(default, Value):
             return self.generate_inner(schema["schema"])
@@ -118,7 +118,7 @@ def _generated() -> dict[str, Json]:
     )
     defined: dict[str, Json] = found["$defs"]
     defined["JsonValue"]["description"] = "Any JSON."
-    # On the wire a pause has another form, which takes its name.
+    # A pause has another shape on the wire, which takes its name.
     del defined["Paused"]
     text = json.dumps(defined)
     for name, shown in _NAMES.items():
@@ -129,9 +129,9 @@ def _generated() -> dict[str, Json]:
 
 def _open(name: str, schema: Json) -> Json:
     """
-    Describe a model by its docstring, without which it is a KeyError.
+    Describe a class by its docstring (KeyError without one), open to fields yet to come.
 
-    It is closed inside; outside, clients have to expect fields that they do not know yet.
+    Inside, classes are closed; clients have to expect fields that they do not know.
     """
     schema.pop("additionalProperties", None)
     return {**schema, "title": name, "description": _summary(schema["description"])}

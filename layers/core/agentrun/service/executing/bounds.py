@@ -1,4 +1,4 @@
-"""How long an execution may act: its lease by its own reckoning, its deadline, its process."""
+"""How long an execution may act: its lease by its own clocks, its deadline, its process."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,50 +10,50 @@ from agentrun.domain.ports import Clock
 from agentrun.domain.runs import LEASE_DURATION, Lease
 
 LEASE_MARGIN_S = 1.0
-"""For what is about to begin, and for what takes its time to stop."""
+"""Leaves time for what is about to begin, and for what is slow to stop."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """An instant on both of a clock's readings."""
+    """An instant, read from both clocks."""
 
     now: datetime
     steady_s: float
 
     @property
     def lease_until(self) -> datetime:
-        """Until when a lease lasts whose write is sent at this moment."""
+        """When a lease ends whose write is sent at this moment."""
         return self.now + LEASE_DURATION
 
 
 class OwnLease:
     """
-    Whether an executor's lease is surely its own still.
+    Tells how long an executor can still be sure of its lease.
 
-    A reader whose clock is ahead by all the grace that there is takes an executor for dead from
-    its lease's end on. That end counts from the moment before the last successful write was sent,
-    and what has passed since is the longer of what two clocks say: one that may be set but shows
-    after a freeze how long it was, and one that may stand still but is never set.
+    A reader whose clock is ahead by the whole grace takes an executor for dead when its lease ends.
+    The lease counts from the moment before its last successful write was sent. The time since is
+    the longer of what two clocks say: one that can be set but goes on during a freeze, and one that
+    is never set but may stand still.
     """
 
     def __init__(self, lease: Lease, clock: Clock) -> None:
-        """Reckon with a lease that has been stored."""
+        """Begin with a lease that has been stored."""
         self._clock = clock
         begun, present = lease.until - LEASE_DURATION, self.moment()
         passed_s = max(0.0, (present.now - begun).total_seconds())
         self._renewed = Moment(begun, present.steady_s - passed_s)
 
     def moment(self) -> Moment:
-        """Note the moment before a write that renews the lease is sent."""
+        """Return the present moment; call it before sending a write that renews the lease."""
         return Moment(self._clock.now(), self._clock.steady_s())
 
     def renewed(self, sent: Moment) -> None:
-        """Count from a write that has succeeded."""
+        """Count from the moment before a write that has succeeded."""
         self._renewed = sent
 
     @property
     def left_s(self) -> float:
-        """For how long the executor may still act; not positive: nothing may begin any more."""
+        """How long the executor may still act; if not positive, nothing may begin any more."""
         present = self.moment()
         passed_s = max(
             (present.now - self._renewed.now).total_seconds(),
@@ -64,7 +64,7 @@ class OwnLease:
 
 DEADLINE_RESERVE = timedelta(seconds=5)
 LOOK_AGAIN_AFTER_S = 1.0
-"""A timer may stand still while the machine does; so the clocks are looked at this often."""
+"""How often to look at the clocks: a timer may stand still while the machine does."""
 
 
 class Bound(StrEnum):
@@ -77,7 +77,7 @@ class Bound(StrEnum):
 
 class ExecutionBounds:
     """
-    Says whether an execution may go on: to itself now and then, to its engine before each tool.
+    Tells the execution, and its engine before each tool, whether it may go on.
 
     `deadline` is when the process will be stopped, if that is known.
     """
@@ -91,19 +91,19 @@ class ExecutionBounds:
         self._recording: asyncio.Task[None] | None = None
 
     def watch(self, recording: asyncio.Task[None]) -> None:
-        """Let nothing begin once this task has ended: it has heard of the run's end."""
+        """Let no tool begin once this task has ended: the run is over then."""
         self._recording = recording
 
     def stop(self) -> None:
-        """Say that the process has to end."""
+        """Note that the process has to end."""
         self._is_stopped = True
 
     def close(self) -> None:
-        """Say that the execution is ending, for whatever reason."""
+        """Let no tool begin any more: the execution is ending."""
         self._is_closed = True
 
     def reached(self) -> Bound | None:
-        """Tell why the execution has to end; None where it may go on."""
+        """Return why the execution has to end; None if it may go on."""
         if self._is_stopped:
             return Bound.STOPPED
         if self._deadline_in_s() <= 0:
@@ -117,10 +117,10 @@ class ExecutionBounds:
 
     def before_tool(self) -> None:
         """
-        Let a tool begin; may be called by any thread.
+        Check that a tool may begin; safe to call in any thread.
 
         Raises:
-            MayNotActError: It must not.
+            MayNotActError: It may not.
         """
         is_over = self._recording is not None and self._recording.done()
         if self._is_closed or is_over or self.reached() is not None:

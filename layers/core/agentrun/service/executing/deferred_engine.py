@@ -1,4 +1,4 @@
-"""An engine that is loaded by its first run, after that run's START has gone out."""
+"""An engine that its first run loads, after that run's START has been sent."""
 
 import asyncio
 import gc
@@ -13,15 +13,15 @@ from agentrun.domain.turns import TurnEnding
 
 
 class LoadedEngine(AgentEngine, ArgumentChecker, Protocol):
-    """What is loaded: it runs agents, and knows what their tools take."""
+    """The engine itself: it runs agents, and knows what their tools take."""
 
 
 class DeferredEngine:
     """
     The ports `AgentEngine` and `ArgumentChecker`, loaded when first needed.
 
-    Importing an agent framework takes longer than everything else in a cold start; a client need
-    not wait for it to learn that its run exists.
+    Importing an agent framework takes longer than the rest of a cold start. Clients learn that
+    their run exists without waiting for it.
     """
 
     def __init__(self, load: Callable[[], LoadedEngine]) -> None:
@@ -44,13 +44,13 @@ class DeferredEngine:
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
     ) -> Sequence[tuple[str, str]]:
-        """Ask the engine, which has to be `ready`; see the port `ArgumentChecker`."""
+        """Ask the engine, which has to be `ready`; see the port."""
         if self._engine is None:
             raise RuntimeError("the engine is not loaded yet")
         return self._engine.argument_faults(agent_id, tool, arguments)
 
     def prepare(self) -> None:
-        """Begin to load the engine in a thread, unless that has begun."""
+        """Begin to load the engine in a thread, unless it is loading already."""
         self._begin_loading()
 
     async def ready(self) -> None:
@@ -58,7 +58,7 @@ class DeferredEngine:
         Wait until the engine is loaded.
 
         Raises:
-            Exception: Whatever loading it has raised.
+            Exception: Loading has failed.
         """
         if self._engine is None:
             # Shielded: one run that is cancelled must not take the engine from the others.
@@ -66,12 +66,12 @@ class DeferredEngine:
 
     def _begin_loading(self) -> asyncio.Future[LoadedEngine]:
         if self._loading is None or _has_failed(self._loading):
-            # What could not be loaded once is tried again by the next run.
+            # After a failure the next run tries again.
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load_at_once))
         return self._loading
 
     def _load_at_once(self) -> LoadedEngine:
-        """Load without looking for garbage in modules that all stay; it takes a fifth less."""
+        """Load without garbage collection, a fifth faster: all of the modules stay."""
         gc.disable()
         try:
             return self._load()

@@ -1,36 +1,42 @@
-"""Execute a run: from START to its terminal event, whoever listens."""
+"""Execute a run from START to its terminal event, whether anybody reads it or not."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
+from functools import partial
 
+from agentrun.domain.conversations import PastTurn
 from agentrun.domain.errors import (
+    EngineError,
     FencedError,
     MayNotActError,
     RunNotFoundError,
     StoreUnavailableError,
 )
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.outcomes import Outcome, PausedForApproval, terminal_event
-from agentrun.domain.ports import AgentEngine
-from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.ports import AgentEngine, AgentTask
+from agentrun.domain.runs import AgentRun, Outcome, PausedForApproval, RunStatus, terminal_event
 from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
-from agentrun.service.executing.end_by_others import said_by_others
-from agentrun.service.executing.ending import Ending
-from agentrun.service.executing.recorder import RecordingPace, RunRecorder
+from agentrun.service.executing.ending import Outcomes, said_by_others
+from agentrun.service.executing.recorder import CancelRequested, RecordingPace, RunRecorder
 from agentrun.service.executing.run_events import RunEvents
-from agentrun.service.ports import in_thread
-from agentrun.service.starting.pending_execution import CancelRequested, PendingExecution
+from agentrun.service.ports import every, in_thread, retried
+from agentrun.service.starting.admission import wait_in_queue
+from agentrun.service.starting.start_run import PendingExecution
 
 FINISH_PATIENCE = timedelta(seconds=60)
-"""How long the run's end is tried to be written where no deadline is known."""
+"""For how long to try to write the run's end where no deadline is known."""
 TELL_PATIENCE = timedelta(seconds=10)
-"""How long a reader waits to be told what became of a run that is not this execution's any more."""
+"""For how long to look up, for the reader, what others have made of the run."""
 LEAVE_BEFORE_END_S = 0.25
+HISTORY_TURNS = 50
+"""How many earlier runs are read; their agent says how much of them a model is shown."""
+HISTORY_PATIENCE_S = 20.0
+HISTORY_AGAIN_AFTER_S = 0.25
 BEGIN_PATIENCE = timedelta(seconds=4)
-"""How long the first event of a continuation is tried to be written; its caller waits for it."""
+"""For how long to try to write the first event of a continuation, while its caller waits."""
 
 log = logging.getLogger(__name__)
 
@@ -44,66 +50,66 @@ class RunExecution:
 
     def __init__(
         self,
-        turn: PendingExecution,
+        pending: PendingExecution,
         *,
         engine: AgentEngine,
         pace: RecordingPace | None = None,
     ) -> None:
-        self.run = run = turn.run
-        self._turn = turn
+        self.run = run = pending.run
+        self._pending = pending
         self._engine = engine
-        self._ports = ports = turn.ports.runs
-        lease = OwnLease(turn.lease, ports.clock)
+        self._ports = ports = pending.ports.runs
+        lease = OwnLease(pending.lease, ports.clock)
         self._bounds = ExecutionBounds(lease, ports.clock)
         self._recorder = RunRecorder(
-            run, turn.executor, ports=ports, pace=pace or RecordingPace(), lease=lease
+            run, pending.lease.executor, ports=ports, pace=pace or RecordingPace(), lease=lease
         )
-        self._narration = RunEvents(
+        self._events = RunEvents(
             run,
             self._recorder,
             ports.clock,
-            said_before=turn.said_before,
-            used_before=turn.used_before,
+            said_before=pending.said_before,
+            used_before=pending.used_before,
         )
-        self._ending = Ending(turn, self._narration)
+        self._outcomes = Outcomes(pending, self._events)
         self._consuming: asyncio.Task[None] | None = None
         self._own_pause: int | None = None
         self._begun: AgentRun | None = None
 
     def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
         """Yield the events as they happen; see `LiveEvents.batches`."""
-        return self._narration.live.batches(idle_s=idle_s)
+        return self._events.live.batches(idle_s=idle_s)
 
     def detach(self) -> None:
-        """Say that nobody will read the events from here; the log has them."""
-        self._narration.live.abandon()
+        """Stop handing events on: their reader has gone. The log has them."""
+        self._events.live.abandon()
 
     def stop(self) -> None:
-        """End the run as FAILED: the process that executes it has to end."""
+        """End the run as FAILED because the process has to end."""
         self._bounds.stop()
         if self._consuming is not None:
             self._consuming.cancel()
 
     def fail(self) -> None:
-        """End the run as FAILED: what it says cannot be handed to its reader."""
+        """End the run as FAILED because its events cannot be handed to its reader."""
         if self._consuming is not None:
             self._consuming.cancel()
 
     async def begin_again(self) -> None:
         """
-        Say START of a continuation, durably, and make sure that the run is still this executor's.
+        Make START of a continuation durable while the run is still this executor's.
 
-        Only then may the engine act: as long as the run's header does not say so, it has not begun
-        and may be PAUSED again. A run that is to be cancelled by then ends without its engine.
+        Only then may the engine act: until the run's header says that it has begun, the run may be
+        PAUSED again. A run that is to be cancelled by then ends without its engine.
 
         Raises:
-            FencedError: Somebody else has the run by now.
-            StoreUnavailableError: Nothing was said.
+            FencedError: Another executor has the run by now.
+            StoreUnavailableError: The continuation has not begun.
         """
         self._begun = await self._recorder.begin_continuation(
-            start_id=self._narration.last_id + 1, give_up_after=BEGIN_PATIENCE
+            start_id=self._events.last_id + 1, give_up_after=BEGIN_PATIENCE
         )
-        self._narration.live.publish(self._narration.start())
+        self._events.live.publish(self._events.start())
 
     @property
     def as_begun(self) -> AgentRun:
@@ -118,8 +124,8 @@ class RunExecution:
             deadline: When the process will be stopped; the run ends itself 5 s before.
 
         Returns:
-            How the run ended, durably; None when somebody else has ended it or the store stayed
-            away, in which case the log or the lease tells the rest.
+            How the run ended, durably; None if somebody else has ended it, or if the store was not
+            available, in which case its lease lapses.
         """
         self._bounds.deadline = deadline
         try:
@@ -128,17 +134,17 @@ class RunExecution:
             log.warning("run left to its lease: %s", error, extra={"runId": self.run.id})
             return None
         except Exception:
-            # The stream's last resort: what nobody foresaw must not keep it open, or be unheard of.
+            # The stream's last resort: no error may keep it open, or go unlogged.
             log.exception("run left to its lease", extra={"runId": self.run.id})
             return None
         finally:
             self._recorder.close()
-            self._narration.live.end()
+            self._events.live.end()
 
     async def _executed(self, deadline: datetime | None) -> Outcome | None:
         try:
             if self._begun is None:
-                self._narration.live.publish(self._narration.start())
+                self._events.live.publish(self._events.start())
             outcome = await self._end_of()
             return await self._finish(outcome, self._patience(deadline))
         except FencedError as error:
@@ -148,19 +154,19 @@ class RunExecution:
             return None
 
     async def _end_of(self) -> Outcome:
-        """Run the agent; what nobody foresaw is an end too, as long as it can be written."""
+        """Run the agent; an unforeseen error is an end, too, as long as it can be written."""
         try:
             return await self._run_agent()
         except (FencedError, StoreUnavailableError):
             raise
         except Exception:
             log.exception("the run cannot go on", extra={"runId": self.run.id})
-            return self._ending.unforeseen()
+            return self._outcomes.unforeseen()
 
     async def _run_agent(self) -> Outcome:
-        """Consume the engine beside the recorder, within bounds; whoever ends first decides."""
+        """Consume the engine beside the recorder, within bounds; the first to end decides."""
         if self.as_begun.cancel_requested:
-            return self._ending.cancelled()
+            return self._outcomes.cancelled()
         consuming = self._consuming = asyncio.create_task(self._consume())
         recording = asyncio.create_task(self._recorder.record())
         self._bounds.watch(recording)
@@ -172,7 +178,7 @@ class RunExecution:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
         except CancelRequested:
-            return self._ending.cancelled()
+            return self._outcomes.cancelled()
         else:
             return end
         finally:
@@ -181,7 +187,7 @@ class RunExecution:
     def _end_by_now(
         self, consuming: asyncio.Task[None], recording: asyncio.Task[None]
     ) -> Outcome | None:
-        """Return the end that the run has come to, if it has; the first cause counts."""
+        """Return the run's end if it has come; the first cause counts."""
         bound = self._bounds.reached()
         if consuming.done():
             # An engine that was told not to act, or was stopped, does not itself know why.
@@ -189,11 +195,11 @@ class RunExecution:
                 consuming.exception(), MayNotActError
             )
             if not was_held_back or (bound is None and not recording.done()):
-                return self._ending.of(consuming)
+                return self._outcomes.of(consuming)
         if recording.done():
             recording.result()
             raise AssertionError("recording ends by itself only with an exception")
-        return None if bound is None else self._ending.at(bound)
+        return None if bound is None else self._outcomes.at(bound)
 
     async def _stop(self, consuming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         """End both tasks; the recorder finishes the write that it is making."""
@@ -206,36 +212,72 @@ class RunExecution:
             raise fenced
 
     async def _consume(self) -> None:
-        task = await self._turn.prepare()
+        task = await self._prepare()
         if self.run.status is RunStatus.QUEUED:
-            self._narration.began_at = self._ports.clock.now()
-        narration = self._narration
-        narration.end_turn(
-            await self._engine.run(task, say=narration.take, before_tool=self._bounds.before_tool)
+            self._events.began_at = self._ports.clock.now()
+        events, before_tool = self._events, self._bounds.before_tool
+        events.end_turn(await self._engine.run(task, say=events.take, before_tool=before_tool))
+
+    async def _prepare(self) -> AgentTask:
+        """
+        Wait until the run's session is free, then read the conversation so far.
+
+        Raises:
+            FencedError: Somebody has ended the run meanwhile.
+            CancelRequested: Somebody had asked for its end when the session became free.
+            EngineError: The conversation cannot be read.
+        """
+        pending, run = self._pending, self.run
+        if run.status is RunStatus.QUEUED:
+            conversations, executor = pending.ports.conversations, pending.lease.executor
+            taken = await wait_in_queue(
+                run, executor, conversations=conversations, ports=self._ports
+            )
+            if taken.cancel_requested:
+                raise CancelRequested
+        # A request without a session's id has begun a new one.
+        if pending.request.session_id is None and pending.task.resumption is None:
+            return pending.task
+        return pending.task.with_history(await self._history())
+
+    async def _history(self) -> Sequence[PastTurn]:
+        run = self.run
+        read = partial(
+            self._pending.ports.conversations.turns,
+            run.org_id,
+            run.session_id,
+            newest=HISTORY_TURNS,
+            except_run=run.id,
         )
+        pauses = every(HISTORY_AGAIN_AFTER_S, for_s=HISTORY_PATIENCE_S)
+        try:
+            return await retried(lambda: in_thread(self._ports.threads, read), pauses)
+        except StoreUnavailableError as error:
+            message = "The conversation could not be read."
+            raise EngineError(message, error_type="STORE_UNAVAILABLE") from error
 
     def _patience(self, deadline: datetime | None) -> timedelta:
-        """Return the time that is left for the end, a second for saying it excepted."""
+        """Return the time that is left to write the end, less a second to tell the reader."""
         if deadline is None:
             return FINISH_PATIENCE
         return deadline - self._ports.clock.now() - timedelta(seconds=1)
 
     async def _finish(self, outcome: Outcome, patience: timedelta) -> Outcome:
-        said = self._narration.last_id
+        said = self._events.last_id
         try:
             closing = await self._write_end(outcome, patience)
         except (FencedError, StoreUnavailableError):
             raise
         except Exception:
             log.exception("the end of the run cannot be written", extra={"runId": self.run.id})
-            self._narration.take_back(after=said)
-            outcome = self._ending.unforeseen()
+            self._events.take_back(after=said)
+            outcome = self._outcomes.unforeseen()
             closing = await self._write_end(outcome, patience, singly=True)
         leaving = asyncio.create_task(self._leave())
-        # Whoever answers to the end at once finds the session free, if the store is not slow.
+        # A client that answers at once finds the session free, unless the store is slow.
         await asyncio.wait({leaving}, timeout=LEAVE_BEFORE_END_S)
         for recorded in closing:
-            self._narration.live.publish(recorded)
+            self._events.live.publish(recorded)
         await leaving
         return outcome
 
@@ -244,18 +286,18 @@ class RunExecution:
     ) -> list[RecordedEvent]:
         at = self._ports.clock.now()
         closing = [
-            self._narration.record(outcome.metrics, at=at),
-            self._narration.record(terminal_event(self.run.id, outcome), at=at),
+            self._events.record(outcome.metrics, at=at),
+            self._events.record(terminal_event(self.run.id, outcome), at=at),
         ]
         self._own_pause = closing[-1].id if isinstance(outcome, PausedForApproval) else None
         await self._recorder.finish(outcome, at=at, give_up_after=patience, singly=singly)
         return closing
 
     async def _leave(self) -> None:
-        """Let go of the session and of the slot; where that fails, the next one looks closer."""
+        """Let go of the session and of the slot; if that fails, the next start finds out."""
         await asyncio.gather(
             self._release(),
-            self._turn.ports.slots.give_back(self._turn.slot, tokens=self._narration.tokens),
+            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._events.tokens),
         )
 
     async def _release(self) -> None:
@@ -263,8 +305,8 @@ class RunExecution:
             await in_thread(self._ports.threads, self._ports.store.release, self.run)
 
     async def _tell_end_by_others(self, patience: timedelta) -> None:
-        """Let the reader have what log and header say of the run beyond what it was told."""
-        live = self._narration.live
+        """Publish what log and header say of the run beyond what its reader has."""
+        live = self._events.live
         if not live.has_reader:
             return
         said = said_by_others(

@@ -1,23 +1,25 @@
-"""Writes a run's events down while it runs, and keeps its lease alive."""
+"""Writes a run's events while it is executed, and keeps its lease alive."""
 
 import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.outcomes import EndProgress, Outcome
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, EndProgress, Outcome
 from agentrun.domain.value import Value
 from agentrun.service.executing.bounds import OwnLease
-from agentrun.service.ports import RunPorts, in_thread
-from agentrun.service.starting.pending_execution import CancelRequested
+from agentrun.service.ports import RunPorts, every, in_thread, retried
 
 log = logging.getLogger(__name__)
+
+
+class CancelRequested(Exception):  # noqa: N818 - not an error: somebody asked for the end
+    """Somebody has asked for the run's end; a heartbeat brought that back."""
 
 
 class RecordingPace(Value):
@@ -25,18 +27,18 @@ class RecordingPace(Value):
 
     flush_interval_s: float = 1.3
     flush_characters: int = 64 * 1024
-    # With the write that brings it back, a cancel request is seen within 3 s.
+    # Together with the write itself, a request to cancel is seen within 3 s.
     heartbeat_interval_s: float = 2.75
     retry_pause_s: float = 0.25
-    # What a run may hold in memory while the store is away.
+    # What a run may hold in memory while the store is not available.
     buffer_characters: int = 8 * 1024 * 1024
 
 
 class RunRecorder:
     """
-    Buffers a run's events and writes them as segments, in order, from the event loop's side.
+    Buffers a run's events and writes them as segments, in order.
 
-    `record` is to run as a task of its own beside the execution; `finish` ends it.
+    Run `record` as a task beside the execution, end it with `close`, then call `finish`.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class RunRecorder:
         """
         Flush and renew the lease at the recorder's pace until `finish` is called.
 
-        A write that fails because the store is not available is tried again, its events kept.
+        While the store is not available, events are kept and writes are tried again.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
@@ -95,7 +97,7 @@ class RunRecorder:
                 available = await _succeeds(self._heartbeat())
                 if available:
                     heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
-            # Events are written even while heartbeats fail: they are what a dead run leaves.
+            # Even while heartbeats fail: if the run dies, its events are what is left.
             if not self._closing and loop.time() >= self._flush_due_at():
                 available = await _succeeds(self._flush()) and available
             if not available:
@@ -109,7 +111,7 @@ class RunRecorder:
         return self._first_buffered_at + self._pace.flush_interval_s
 
     async def _sleep_until(self, due_at: float) -> None:
-        """Wait for the time, or for whatever may have brought it forward."""
+        """Wait until that time, or until something has brought it forward."""
         delay_s = due_at - asyncio.get_running_loop().time()
         if delay_s <= 0 or self._closing:
             return
@@ -134,7 +136,7 @@ class RunRecorder:
             raise CancelRequested
 
     async def _flush(self, *, whole: bool = False) -> None:
-        """Write a segment that an item of the table can hold; all of them where `whole`."""
+        """Write one segment, or all of them if `whole`."""
         while self._buffer:
             segment = self._buffer.segment(characters=self._pace.flush_characters)
             at = self._ports.clock.now()
@@ -147,7 +149,7 @@ class RunRecorder:
         self._first_buffered_at = now if self._buffer else None
 
     async def _flush_singly(self) -> None:
-        """Write what is buffered event by event, and leave out what cannot be written."""
+        """Write the buffered events one by one, and leave out those that cannot be written."""
         left_out = 0
         while self._buffer:
             event, *_ = self._buffer.segment(characters=0)
@@ -167,8 +169,8 @@ class RunRecorder:
         """
         Forget the events above an id.
 
-        Should some be stored already, the rest of their segment is buffered once more: the next
-        events get the same ids and take their places, to be written by `finish` singly.
+        If some of them are stored already, the rest of their segment is buffered again: the next
+        events get the same ids and take their places when `finish` writes them singly.
         """
         self._buffer.drop_after(after)
         if self._last_written and self._last_written[-1].id > after:
@@ -180,38 +182,36 @@ class RunRecorder:
         """
         Make START of a continuation durable, and renew the lease, before `record` begins.
 
-        The log gets it later, like everything else: only the header is written under the fence.
+        Only the header is written, under the fence; the log gets START with the next flush.
 
         Returns:
-            The run as stored; whether it is to be cancelled is to be looked at.
+            The run as stored; look at whether it is to be cancelled.
 
         Raises:
             FencedError: Another executor owns the run, or it is not RUNNING.
-            StoreUnavailableError: The store stayed away for `give_up_after`.
+            StoreUnavailableError: The store was not available for `give_up_after`.
         """
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + give_up_after.total_seconds()
-        while True:
+
+        async def begin() -> AgentRun:
             sent = self._lease.moment()
-            try:
-                run = await in_thread(
-                    self._ports.threads,
-                    self._ports.store.begin_continuation,
-                    self._key,
-                    self._executor,
-                    lease_until=sent.lease_until,
-                    start_id=start_id,
-                )
-            except StoreUnavailableError:
-                if loop.time() + self._pace.retry_pause_s >= give_up_at:
-                    raise
-                await asyncio.sleep(self._pace.retry_pause_s)
-            else:
-                self._lease.renewed(sent)
-                return run
+            run = await in_thread(
+                self._ports.threads,
+                self._ports.store.begin_continuation,
+                self._key,
+                self._executor,
+                lease_until=sent.lease_until,
+                start_id=start_id,
+            )
+            self._lease.renewed(sent)
+            return run
+
+        return await retried(begin, self._pauses(give_up_after))
+
+    def _pauses(self, give_up_after: timedelta) -> Iterable[float]:
+        return every(self._pace.retry_pause_s, for_s=give_up_after.total_seconds())
 
     def close(self) -> None:
-        """Ask `record` to end after the write that it is making."""
+        """Make `record` end after its current write."""
         self._closing = True
         self._wake.set()
 
@@ -221,30 +221,28 @@ class RunRecorder:
         """
         Write what is buffered, the terminal event included, then the run's end.
 
-        To be called when `record` has ended: two writers would mix the order. While the store is
-        away the lease is renewed whenever it can be, so that nobody takes the run for dead. What is
-        stored of the end is not written again. `singly` leaves out events that cannot be written.
+        Call it when `record` has ended: two writers would mix the order. While the store is not
+        available the lease is renewed whenever it can be, so that nobody takes the run for dead.
+        What is stored of the end is not written again. `singly` leaves out events that cannot be
+        written.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
-            StoreUnavailableError: The store stayed away for `give_up_after`.
+            StoreUnavailableError: The store was not available for `give_up_after`.
         """
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + give_up_after.total_seconds()
         progress = EndProgress(end=self._ends)
         self._ends += 1
-        while True:
-            try:
-                await (self._flush_singly() if singly else self._flush(whole=True))
-                await self._end(outcome, at, progress)
-                return
-            except StoreUnavailableError:
-                if loop.time() + self._pace.retry_pause_s >= give_up_at:
-                    raise
-                await asyncio.sleep(self._pace.retry_pause_s)
-                # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
-                with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
-                    await self._heartbeat()
+
+        async def write() -> None:
+            await (self._flush_singly() if singly else self._flush(whole=True))
+            await self._end(outcome, at, progress)
+
+        async def renew_lease() -> None:
+            # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
+            with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
+                await self._heartbeat()
+
+        await retried(write, self._pauses(give_up_after), before_retry=renew_lease)
 
     async def _end(self, outcome: Outcome, at: datetime, progress: EndProgress) -> None:
         threads, end = self._ports.threads, self._ports.store.finish
@@ -260,7 +258,7 @@ async def _succeeds(write: Awaitable[None]) -> bool:
 
 
 class EventBuffer:
-    """A queue of events that knows about how many characters it holds."""
+    """A queue of events that knows roughly how many characters it holds."""
 
     def __init__(self) -> None:
         self._events: deque[tuple[RecordedEvent, int]] = deque()
@@ -275,7 +273,7 @@ class EventBuffer:
         self.characters += characters
 
     def segment(self, *, characters: int) -> Sequence[RecordedEvent]:
-        """Return the first events that together have no more than this size; at least one."""
+        """Return the first events that have at most this size together, and at least one event."""
         segment: list[RecordedEvent] = []
         total = 0
         for event, size in self._events:
@@ -291,7 +289,7 @@ class EventBuffer:
             self.characters -= self._events.pop()[1]
 
     def drop(self, count: int) -> None:
-        """Forget the first events: they are stored."""
+        """Forget the first events, which are stored."""
         for _ in range(count):
             _, size = self._events.popleft()
             self.characters -= size

@@ -1,7 +1,10 @@
-"""What one execution of a run says: numbered, bounded, recorded, handed to whoever listens."""
+"""What one execution of a run says: numbered, bounded, recorded, handed to its reader."""
 
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import (
@@ -17,30 +20,20 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.ports import Clock
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, Ending
 from agentrun.domain.turns import TurnEnding, TurnPaused
 from agentrun.domain.value import epoch_ms
-from agentrun.service.executing.live_events import LiveEvents
 from agentrun.service.executing.recorder import RunRecorder
 
 EVENT_OVERHEAD_CHARACTERS = 96
-_FIGURES = (
-    "input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "total_tokens",
-    "llm_calls",
-    "cost_usd",
-    "duration_ms",
-)
 
 
 class RunEvents:
     """
-    Numbers a run's events and keeps what they come to: the text, the figures, the turn's result.
+    Numbers a run's events and sums them up: the answer, the figures, the turn's result.
 
-    A continued run goes on where it was paused: with the next id, after the same text, and adding
-    to the same figures.
+    A continued run goes on where it was paused: with the next id, the same text and the same
+    figures.
     """
 
     def __init__(
@@ -67,17 +60,17 @@ class RunEvents:
         self._metrics = Metrics()
 
     def start(self) -> RecordedEvent:
-        """Record START, which is still to be published."""
+        """Record START without publishing it."""
         run = self._run
         start = Start(run_id=run.id, session_id=run.session_id, agent_id=run.agent_id)
         return self.record(start, at=self._clock.now() if self._is_resumed else run.created_at)
 
     def take(self, event: EngineEvent) -> None:
         """
-        Say, or keep, what the engine has said.
+        Publish and record an event of the engine, or keep its figures and result.
 
         Raises:
-            EngineError: The run has said too much, or too much for the store to keep up with.
+            EngineError: The answer is too long, or the store does not keep up.
         """
         if self._recorder.is_full:
             raise UnrecordedError
@@ -111,12 +104,12 @@ class RunEvents:
 
     def record(self, event: RunEvent, *, at: datetime) -> RecordedEvent:
         """
-        Number an event and have it stored, without publishing it.
+        Number and record an event without publishing it.
 
         Raises:
-            ValueError: It cannot be written as JSON in UTF-8. It has no number, and is nowhere.
+            ValueError: It cannot be written as JSON in UTF-8, and was not recorded.
         """
-        # Before anything else: neither the log nor a reader could do anything with it.
+        # First of all: an event that cannot be written must get no number.
         size = _size_in_characters(event)
         self.last_id += 1
         recorded = RecordedEvent(id=self.last_id, timestamp_ms=epoch_ms(at), event=event)
@@ -124,7 +117,7 @@ class RunEvents:
         return recorded
 
     def take_back(self, *, after: int) -> None:
-        """Forget the events above an id: an end that was said, but could not be written."""
+        """Forget the events above an id: an end that could not be written."""
         self.last_id = after
         self._recorder.take_back(after=after)
 
@@ -135,39 +128,24 @@ class RunEvents:
 
     @property
     def tokens(self) -> int:
-        """How many tokens this execution has used, as far as that is known."""
+        """How many tokens this execution has used, as far as is known."""
         return self._metrics.total_tokens or 0
 
     def metrics(self) -> Metrics:
-        """Return the run's figures so far, those from before a pause included."""
+        """Return the run's figures so far, including those from before a pause."""
         duration_ms = int((self._clock.now() - self.began_at).total_seconds() * 1000)
-        now = self._metrics.model_copy(update={"duration_ms": max(0, duration_ms)})
-        return now if self._used_before is None else _sum(self._used_before, now)
+        now = self._metrics.lasting(max(0, duration_ms))
+        return now if self._used_before is None else now.added_to(self._used_before)
 
-    def ending(self) -> dict[str, Any]:
-        """Return what every outcome holds; METRICS and the terminal event are still to come."""
-        return {
-            "output": self.output,
-            "metrics": self.metrics(),
-            "last_event_id": self.last_id + 2,
-        }
-
-
-def _sum(before: Metrics, now: Metrics) -> Metrics:
-    """Add figures; one that only one side knows counts alone."""
-    figures = {}
-    for name in _FIGURES:
-        known = [
-            value for value in (getattr(before, name), getattr(now, name)) if value is not None
-        ]
-        figures[name] = sum(known) if known else None
-    return now.model_copy(update=figures)
+    def ending(self) -> Ending:
+        """Return what every outcome has; METRICS and the terminal event are counted already."""
+        return Ending(output=self.output, metrics=self.metrics(), last_event_id=self.last_id + 2)
 
 
 def _size_in_characters(event: RunEvent) -> int:
     match event:
         case ContentDelta() | ReasoningDelta():
-            # Raises what writing it down would raise; a whole dump of each would cost far more.
+            # Raises what writing it would raise, at far less cost than dumping each event.
             event.text.encode()
             return len(event.text) + EVENT_OVERHEAD_CHARACTERS
         case _:
@@ -175,11 +153,11 @@ def _size_in_characters(event: RunEvent) -> int:
 
 
 MAX_OUTPUT_BYTES = 5 * 1024 * 1024
-"""As plain text one status answer carries it: Lambda's 6 MB, less headers (http/answer_size.py)."""
+"""What one status answer can carry as plain text: Lambda's 6 MB, less headers."""
 
 
 class OutputTooLargeError(EngineError):
-    """The answer has grown past what one status answer can carry."""
+    """The answer has become too long for one status answer."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -189,7 +167,7 @@ class OutputTooLargeError(EngineError):
 
 
 class UnrecordedError(EngineError):
-    """The run has said more than can be held in memory while the store is away."""
+    """More events wait to be stored than memory has room for."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -199,11 +177,11 @@ class UnrecordedError(EngineError):
 
 
 MAX_APPROVAL_BYTES = 200 * 1024
-"""Of the pending calls in JSON: they stand in the run's header, an item of at most 400 KB."""
+"""Of the pending calls in JSON: they are kept in the run's header, an item of at most 400 KB."""
 
 
 class ApprovalTooLargeError(EngineError):
-    """The calls that wait for approval are too large to be shown and kept."""
+    """The calls that wait for approval are too large to keep."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -213,6 +191,97 @@ class ApprovalTooLargeError(EngineError):
 
 
 def is_too_large_to_approve(paused: TurnPaused) -> bool:
-    """Tell whether a pause cannot be stored."""
+    """Tell whether a pause is too large to be stored."""
     size_bytes = sum(len(call.model_dump_json().encode()) for call in paused.pending)
     return size_bytes > MAX_APPROVAL_BYTES
+
+
+class LiveEvents:
+    """
+    A run's events on their way to the connected client.
+
+    Publishing never blocks. Once the reader has gone, events are dropped: the log has them.
+    """
+
+    def __init__(self) -> None:
+        self._ready: deque[RecordedEvent] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._abandoned = False
+        self.last_id = 0
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether somebody reads, or may still begin to."""
+        return not self._abandoned
+
+    def publish(self, event: RecordedEvent) -> None:
+        """Hand an event on; `last_id` is the id of the last one."""
+        self.last_id = event.id
+        if not self._abandoned:
+            self._ready.append(event)
+            self._wake()
+
+    def abandon(self) -> None:
+        """Drop all events, now and later: the reader has gone."""
+        self._abandoned = True
+        self._ready.clear()
+
+    def end(self) -> None:
+        """End the stream after the events that have been published."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
+        """
+        Yield the waiting events as soon as there are any; an empty list after `idle_s` of silence.
+
+        One reader only. One timer watches the silence, rather than one for each event.
+        """
+        loop = asyncio.get_running_loop()
+        watch = _SilenceWatch(loop, idle_s, self._wake)
+        try:
+            while True:
+                if not self._ready and not self._ended:
+                    self._waiter = loop.create_future()
+                    await self._waiter
+                batch = list(self._ready)
+                self._ready.clear()
+                if batch or not self._ended:
+                    watch.spoke()
+                    yield batch
+                if self._ended and not self._ready:
+                    return
+        finally:
+            watch.stop()
+            self.abandon()
+
+
+class _SilenceWatch:
+    """Calls back whenever `idle_s` have passed since `spoke` was last called."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, idle_s: float, call: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._idle_s = idle_s
+        self._call = call
+        self._last = loop.time()
+        self._timer = loop.call_later(idle_s, self._check)
+
+    def spoke(self) -> None:
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _check(self) -> None:
+        left_s = self._last + self._idle_s - self._loop.time()
+        if left_s <= 0:
+            self._call()
+            left_s = self._idle_s
+        self._timer = self._loop.call_later(left_s, self._check)

@@ -7,33 +7,31 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
-from agentrun.domain.events import EventType, RecordedEvent
+from agentrun.domain.events import RecordedEvent
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import (
-    LEASE_EXPIRED,
-    LEASE_EXPIRED_ID_GAP,
-    AgentRun,
-    RunKey,
-    RunStatus,
-    lease_has_lapsed,
-)
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+from agentrun.domain.settling import lease_has_lapsed
 from agentrun.service.ports import RunPorts, in_thread
-from agentrun.service.reading.log_wholeness import is_broken
+from agentrun.service.reading.replay import (
+    end_event,
+    is_broken,
+    said_of_ended,
+    start_event,
+    without_unconfirmed_end,
+)
 from agentrun.service.reading.runs import settled_state, visible_state
-from agentrun.service.reading.state_events import end_event, start_event
 
-ENDS = {EventType.STOP, EventType.ERROR, EventType.PAUSED, EventType.CANCELLED}
 EVENTS_KEPT = timedelta(hours=24)
 SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 1.0
 STATE_AGE_S = 2.0
-"""How old the known state may get while events keep coming; a lapsed lease shows only there."""
+"""How old the state may get while events keep coming; only the state shows a lapsed lease."""
 
 log = logging.getLogger(__name__)
 
 
 class RunFollower:
-    """A reader of one run's log; any number of them may follow a run."""
+    """A reader of one run's log; any number of readers may follow a run."""
 
     def __init__(
         self, run: AgentRun, cursor: int, ports: RunPorts, *, is_replay: bool = False
@@ -47,11 +45,11 @@ class RunFollower:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether the run was known to go on, so that to follow it may take as long as it does."""
+        """Whether the run goes on, as far as is known, so that following it may take long."""
         return not self._has_ended()
 
     def when_left(self, leave: Callable[[], Awaitable[None]]) -> None:
-        """Have `leave` called once, when the events have been read to the end or given up."""
+        """Call `leave` once, when the events have been read to the end or the reader gives up."""
         self._leave = leave
 
     @property
@@ -61,29 +59,29 @@ class RunFollower:
 
     async def look(self) -> None:
         """
-        Read the first of the events that are to follow, for `batches` to begin with.
+        Read the first events ahead of `batches`.
 
-        Where the store is away nothing is read, and `batches` asks it again.
+        If the store is not available nothing is read, and `batches` tries again.
 
         Raises:
-            RunNotFoundError: The events are gone, or some of them.
+            RunNotFoundError: Events are missing.
         """
-        # START is the state's to tell.
+        # START comes from the run's state.
         self._first = await self._read(after=max(1, self._cursor))
 
     async def batches(self, *, idle_s: float) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """
-        Yield the events after the cursor as they are found, in order; an empty list after silence.
+        Yield the events after the cursor in order, as they appear; an empty list after silence.
 
-        Ends after the run's last event, or before one that is missing. A store that is not
-        available is asked again.
+        Ends after the run's last event, or before one that is missing. Tries again while the store
+        is not available.
         """
         try:
             async with aclosing(self._followed(idle_s=idle_s)) as batches:
                 async for batch in batches:
                     yield batch
         except RunNotFoundError:
-            # No terminal event: whoever attaches again is told that it is not found.
+            # No terminal event: a reader that attaches again learns that the run is not found.
             log.warning("replay broken off: events are gone", extra={"runId": self.run.id})
         finally:
             leave, self._leave = self._leave, None
@@ -128,7 +126,7 @@ class RunFollower:
 
     async def _read(self, *, after: int) -> Sequence[RecordedEvent] | None:
         """
-        Return what may be shown by now; None while that cannot be told.
+        Return the events that may be shown by now; None if that is not known.
 
         Raises:
             RunNotFoundError: Events are missing.
@@ -143,13 +141,13 @@ class RunFollower:
         if self._has_ended():
             return said_of_ended(self.run, stored)
         if lease_has_lapsed(self.run, self._ports.clock.now()):
-            # Somebody may have taken the executor for dead before it wrote what was read here.
+            # Somebody may have settled the run before its executor wrote what was read here.
             return None
-        return _without_unconfirmed_end(self.run, stored)
+        return without_unconfirmed_end(self.run, stored)
 
     async def _check_left_out(self) -> None:
         """
-        Check that the events which are missing were never stored.
+        Check that the missing events were never stored.
 
         Raises:
             RunNotFoundError: They are gone, or the run is.
@@ -157,7 +155,7 @@ class RunFollower:
         """
         if self.run.error_type != "INTERNAL_ERROR":
             raise RunNotFoundError(self.run.id)
-        # Its executor may have left out what cannot be written, unless all of it was deleted.
+        # Its executor may have left out what cannot be written, unless the run was deleted.
         await in_thread(self._ports.threads, self._ports.store.get_state, self.run.key)
 
     async def _refresh(self) -> None:
@@ -169,51 +167,19 @@ class RunFollower:
             return
 
 
-def said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
-    """
-    Leave out what an executor wrote that its run's end does not cover; it was never said.
-
-    That is a zombie's late segment and, where the lease ended the run, the end that its executor
-    wrote but did not live to commit.
-    """
-    if run.error_type != LEASE_EXPIRED:
-        said = [event for event in stored if event.id <= run.last_event_id]
-        # The end of a run that waited is in its header alone; what stands in its place is not it.
-        has_end = said and said[-1].id == run.last_event_id
-        return said[:-1] if has_end and said[-1].event.event not in ENDS else said
-    last = run.last_event_id - LEASE_EXPIRED_ID_GAP
-    return _without_unconfirmed_end(run, [event for event in stored if event.id <= last])
-
-
-def _without_unconfirmed_end(
-    run: AgentRun, stored: Sequence[RecordedEvent]
-) -> Sequence[RecordedEvent]:
-    """
-    Hold METRICS and what follows back while the run is not known to have ended so.
-
-    The executor writes them before it commits the end. Those up to the pause that the header has
-    are committed, and so are those of any pause that is followed by another START.
-    """
-    committed = run.paused_event_id or 0
-    for index in range(len(stored) - 1, max(-1, len(stored) - 3), -1):
-        if stored[index].id > committed and stored[index].event.event is EventType.METRICS:
-            return stored[:index]
-    return stored
-
-
 async def attach(
     principal: Principal, agent_id: str, run_id: str, *, cursor: int, ports: RunPorts
 ) -> RunFollower | None:
     """
-    Begin to follow a run after the event with the id `cursor`; 0 is from the start.
+    Begin to follow a run after the event with the id `cursor`; 0 means from the start.
 
     Returns:
-        A follower; None when the run has ended and nothing comes after the cursor.
+        A follower; None if the run has ended and nothing comes after the cursor.
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        RunNotFoundError: There is none, it is not the caller's to see, or its events are gone:
-            it ended so long ago, or the replay would not be whole.
+        RunNotFoundError: There is none, the caller may not see it, it ended more than a day ago,
+            or some of its events are gone.
         StoreUnavailableError: Retrying is safe.
     """
     run = await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
@@ -230,9 +196,9 @@ async def whole_run(
     key: RunKey, ports: RunPorts, *, is_replay: bool, cursor: int = 0
 ) -> RunFollower:
     """
-    Follow a run from its first event, or after a cursor, for the caller who has begun it.
+    Follow a run from its first event, or after a cursor, for the caller who has started it.
 
-    `is_replay` says that it had been begun before, by the same request of the same caller.
+    `is_replay` says that an earlier request of the caller, the same one, has started it.
 
     Raises:
         RunNotFoundError: The run is gone, or its events are.
@@ -245,7 +211,7 @@ async def whole_run(
 async def follower_of(
     run: AgentRun, ports: RunPorts, *, is_replay: bool, cursor: int
 ) -> RunFollower:
-    """Follow a run whose state is known; otherwise, and in its errors, like `whole_run`."""
+    """Follow a run whose state is known; otherwise like `whole_run`."""
     follower = RunFollower(run, cursor, ports, is_replay=is_replay)
     if not follower.has_nothing_left:
         await follower.look()

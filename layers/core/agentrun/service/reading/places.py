@@ -1,4 +1,4 @@
-"""How many follow runs at once: each reader of a run under way takes a place until it has left."""
+"""How many readers at once: each reader of a run under way holds a place until it leaves."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -6,20 +6,19 @@ from datetime import datetime, timedelta
 
 from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
 from agentrun.domain.ports import ReaderQuota
-from agentrun.domain.quotas import user_tag
-from agentrun.domain.readers import RETRY_AFTER_S, ReaderPlace
-from agentrun.domain.runs import AgentRun, RunKey, RunStatus, lease_has_lapsed
+from agentrun.domain.quotas import RETRY_AFTER_S, ReaderPlace, user_tag
+from agentrun.domain.runs import UNDER_WAY, AgentRun, RunKey
+from agentrun.domain.settling import lease_has_lapsed
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.follow import RunFollower
+from agentrun.service.reading.runs import MAX_BATCH
 
 LONGEST_READING = timedelta(minutes=15)
-"""As long as Lambda lets an invocation last, where nothing says when this one ends."""
-MAX_BATCH = 100
-"""BatchGetItem's limit; of more holders the oldest are looked at."""
+"""Lambda's limit on an invocation, for those whose deadline is not known."""
 
 
 class ReaderPlaces:
-    """Gives places to readers, as many to the runs of one user as a quota allows."""
+    """Hands out places to readers, as many for the runs of one user as a quota allows."""
 
     def __init__(self, quota: ReaderQuota, ports: RunPorts, new_id: Callable[[], str]) -> None:
         self._quota = quota
@@ -28,10 +27,9 @@ class ReaderPlaces:
 
     async def admit(self, follower: RunFollower, *, deadline: datetime | None) -> RunFollower:
         """
-        Take a place for a follower, which frees it when it has been read to its end or given up.
+        Take a place for a follower, which frees it when it has been read to the end or given up.
 
-        A run that has ended, or is paused, is read in a moment: its readers need no place, and
-        cost no write.
+        A run that has ended, or is paused, is read in a moment: its readers need no place.
 
         Args:
             follower: A reader that has not begun to read.
@@ -57,7 +55,7 @@ class ReaderPlaces:
         await in_thread(self._ports.threads, self._take, place)
 
         async def leave() -> None:
-            # Where the store is away the place is free once the run has ended.
+            # If the store is not available, the place is free once the run has ended.
             with suppress(StoreUnavailableError):
                 await in_thread(self._ports.threads, self._quota.release, [place])
 
@@ -92,7 +90,5 @@ def _key(place: ReaderPlace) -> RunKey:
 
 
 def _is_under_way(run: AgentRun | None, now: datetime) -> bool:
-    """Tell whether a run can still have readers that wait; one that is gone has none."""
-    if run is None or run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
-        return False
-    return not lease_has_lapsed(run, now)
+    """Tell whether a run may still have readers that wait."""
+    return run is not None and run.status in UNDER_WAY and not lease_has_lapsed(run, now)

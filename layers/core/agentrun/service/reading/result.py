@@ -1,4 +1,4 @@
-"""A run's events folded into one answer, for callers who do not stream."""
+"""Fold a run's events into one answer, for callers who do not stream."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -71,7 +71,7 @@ class RunResult(Value):
 
 
 class RunResultBuilder:
-    """Takes a run's events in order, then gives its result."""
+    """Builds a run's result from its events, in order."""
 
     def __init__(self) -> None:
         self._start: Start | None = None
@@ -102,9 +102,9 @@ class RunResultBuilder:
                 call = ToolCall(id=event.id, tool_name=event.name, tool_input=event.arguments)
                 self._tools[event.id] = call
             case ToolEnd():
-                self._end_tool(event.id, event.name, event.result, is_error=False)
+                self._end_tool(event, event.result)
             case ToolError():
-                self._end_tool(event.id, event.name, event.error, is_error=True)
+                self._end_tool(event, event.error)
             case Metrics():
                 self._metrics = event
             case Stop() | Error() | Paused() | Cancelled():
@@ -112,10 +112,15 @@ class RunResultBuilder:
             case _:
                 assert_never(event)
 
-    def _end_tool(self, call_id: str, name: str, output: JsonValue, *, is_error: bool) -> None:
-        call = self._tools.get(call_id) or ToolCall(id=call_id, tool_name=name, tool_input=None)
-        changes = {"tool_output": output, "is_error": is_error}
-        self._tools[call_id] = call.model_copy(update=changes)
+    def _end_tool(self, event: ToolEnd | ToolError, output: JsonValue) -> None:
+        began = self._tools.get(event.id)
+        self._tools[event.id] = ToolCall(
+            id=event.id,
+            tool_name=began.tool_name if began else event.name,
+            tool_input=began.tool_input if began else None,
+            tool_output=output,
+            is_error=isinstance(event, ToolError),
+        )
 
     def result(self) -> RunResult:
         """

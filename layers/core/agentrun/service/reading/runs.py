@@ -1,6 +1,8 @@
-"""Read runs, one or many, and cancel them; whoever reads a dead run declares it so."""
+"""Read runs, one or many, and cancel them; reading a run whose lease has lapsed settles it."""
 
+import logging
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
 
 from agentrun.domain.errors import (
@@ -11,27 +13,33 @@ from agentrun.domain.errors import (
     StoreUnavailableError,
 )
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import AgentRun, RunKey, lease_has_lapsed
+from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.settling import lease_has_lapsed
 from agentrun.domain.value import ID_PATTERN
 from agentrun.service.ports import RunPorts
-from agentrun.service.reading.repairs import MAX_BATCH, read_many, repaired
 
 MAX_LOOKS = 3
 """
-How often one run is read whose state changes between its reading and its repair.
+How often to read a run again that changes between its reading and its repair.
 
-Enough for a cancel during a repair, and for one change more.
+That is enough for a cancel during a repair, and for one more change.
 """
 READ_SCOPES = frozenset({"runs:read", "runs:write"})
+REPAIR_PATIENCE_S = 3.0
+"""How long one answer waits for its repairs; a later reader makes the rest."""
+MAX_BATCH = 100
+"""BatchGetItem's limit."""
+
+log = logging.getLogger(__name__)
 
 
 def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> AgentRun:
     """
-    Read one run whole, as it is at this moment.
+    Read one run with its texts, as it is at this moment.
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        RunNotFoundError: There is none, or it is not the caller's to see; both look the same.
+        RunNotFoundError: There is none, or the caller may not see it; both look the same.
         StoreUnavailableError: Retrying is safe.
     """
     key = _key(principal, run_id)
@@ -41,28 +49,28 @@ def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts
         now = ports.clock.now()
         if not lease_has_lapsed(run, now):
             return run
-        # Whoever is faster may change the texts as well.
+        # Somebody else was faster and may have changed the texts, too.
         with suppress(FencedError):
             return ports.store.settle(run, at=now)
     raise StoreUnavailableError("The run is changing too fast to be read.")
 
 
 def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
-    """Read one run without its texts; otherwise, and in its errors, like `get_run`."""
+    """Read one run without its texts; raises what `get_run` does."""
     run = ports.store.get_state(_key(principal, run_id))
     _check_visible(run, principal, agent_id)
     return _settled(run, ports)
 
 
 def visible_run(principal: Principal, run_id: str, ports: RunPorts) -> AgentRun:
-    """Read one run of whatever agent without its texts; otherwise like `visible_state`."""
+    """Read one run of any agent without its texts; otherwise like `visible_state`."""
     run = ports.store.get_state(_key(principal, run_id))
     return visible_state(principal, run.agent_id, run_id, ports)
 
 
 def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
     """
-    Read one run without its texts, whoever it belongs to; a dead one is declared so.
+    Read one run of any user without its texts; settle it if its lease has lapsed.
 
     Raises:
         RunNotFoundError: There is none.
@@ -72,7 +80,7 @@ def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
 
 
 def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
-    """Settle a run as long as that is due: a cancel that comes in between changes its end."""
+    """Settle a run; try again if a cancel that came in between has changed its end."""
     now = ports.clock.now()
     for _ in range(MAX_LOOKS):
         if not lease_has_lapsed(run, now):
@@ -102,16 +110,16 @@ def get_runs(
     ports: RunPorts,
 ) -> list[AgentRun]:
     """
-    Read many runs in the order asked for; those not there or not visible are left out.
+    Read many runs in the given order; leave out those that are missing or not visible.
 
-    A dead run is told as ended once that is written down, and as it is stored until then.
+    A run whose lease has lapsed is shown as ended once that is written, until then as it is stored.
 
     Args:
         principal: The verified caller.
         agent_id: The agent whose runs these are.
-        run_ids: Any number of them, each once; `distinct_run_ids` gives what one request may ask.
-        with_text: Whether `input` and `output` are wanted, cut to 4096 bytes each.
-        ports: Where the runs are, and what time it is.
+        run_ids: Any number of distinct ids; `distinct_run_ids` limits those of a request.
+        with_text: Whether to read `input` and `output`, cut to 4096 bytes each.
+        ports: Where the runs are, and the time.
 
     Raises:
         ForbiddenError: The token lacks the scope.
@@ -126,12 +134,62 @@ def get_runs(
     found = read_many(keys, with_text=with_text, consistent=False, ports=ports)
     runs = [found[key] for key in keys if key in found]
     visible = [run for run in runs if _is_visible(run, principal, agent_id)]
-    return repaired(visible, with_text=with_text, ports=ports)
+    return _repaired(visible, with_text=with_text, ports=ports)
+
+
+def _repaired(runs: Sequence[AgentRun], *, with_text: bool, ports: RunPorts) -> list[AgentRun]:
+    """
+    Settle the runs whose lease has lapsed, and return all runs as they are stored by then.
+
+    A run that cannot be settled in time is returned as it was: its executor may still come back.
+    A run that somebody else has changed meanwhile is read again, or left out if it is gone. Do not
+    call this from one of the ports' threads, which make the repairs.
+
+    Raises:
+        StoreUnavailableError: What has changed could not be read; retrying is safe.
+    """
+    now = ports.clock.now()
+    lapsed = [run for run in runs if lease_has_lapsed(run, now)]
+    if not lapsed:
+        return list(runs)
+    repairs = {run.key: ports.threads.submit(ports.store.settle, run, at=now) for run in lapsed}
+    wait(repairs.values(), timeout=REPAIR_PATIENCE_S)
+    settled = {run.key: _outcome(run, repairs[run.key]) for run in lapsed}
+    changed = [key for key, run in settled.items() if run is None]
+    read_anew = read_many(changed, with_text=with_text, consistent=True, ports=ports)
+    known: dict[RunKey, AgentRun | None] = {run.key: run for run in runs}
+    known |= settled
+    known |= read_anew
+    return [found for run in runs if (found := known[run.key]) is not None]
+
+
+def _outcome(run: AgentRun, repair: Future[AgentRun]) -> AgentRun | None:
+    """Return the run as it is after its repair; None if somebody else has changed it."""
+    if repair.cancel() or not repair.done():
+        return run
+    try:
+        return repair.result()
+    except FencedError:
+        return None
+    except StoreUnavailableError as error:
+        log.warning("lapsed run not repaired: %s", error, extra={"runId": run.id})
+        return run
+
+
+def read_many(
+    keys: Sequence[RunKey], *, with_text: bool, consistent: bool, ports: RunPorts
+) -> dict[RunKey, AgentRun]:
+    """Read any number of runs, otherwise like the port's `get_many`."""
+    found: dict[RunKey, AgentRun] = {}
+    for start in range(0, len(keys), MAX_BATCH):
+        some = keys[start : start + MAX_BATCH]
+        found |= ports.store.get_many(some, with_text=with_text, consistent=consistent)
+    return found
 
 
 def distinct_run_ids(values: Iterable[str]) -> list[str]:
     """
-    Read the parameter `runIds`: comma separated or repeated, empty ones and duplicates dropped.
+    Read the parameter `runIds`, comma separated or repeated, without empty ids and duplicates.
 
     Raises:
         InvalidRequestError: More than 100 distinct ids.
@@ -148,7 +206,7 @@ def distinct_run_ids(values: Iterable[str]) -> list[str]:
 
 def check_may_read(principal: Principal) -> None:
     """
-    Let through who may read runs.
+    Check that a caller may read runs.
 
     Raises:
         ForbiddenError: The token lacks the scope.
@@ -163,13 +221,13 @@ def _is_visible(run: AgentRun, principal: Principal, agent_id: str) -> bool:
 
 def cancel_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> None:
     """
-    End a QUEUED or PAUSED run; ask for a RUNNING one's end, which its next heartbeat brings.
+    End a QUEUED or PAUSED run; ask a RUNNING one to end, which it does at its next heartbeat.
 
-    Asking again, or for a run that has ended, changes nothing and is no error.
+    Cancelling again, or cancelling a run that has ended, changes nothing and is no error.
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        RunNotFoundError: There is none, or it is not the caller's to see.
+        RunNotFoundError: There is none, or the caller may not see it.
         StoreUnavailableError: Retrying is safe.
     """
     principal.check_may_write()

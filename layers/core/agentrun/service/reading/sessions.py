@@ -19,10 +19,10 @@ from agentrun.service.ports import RunPorts
 from agentrun.service.reading.runs import check_may_read, get_runs, settled_state
 
 MAX_RUNS = 1_000
-"""Of one session; a reader gets the newest so many."""
+"""How many runs of one session a reader gets at most, the newest ones."""
 
 Transcript = Callable[[PastTurn], Sequence[Message]]
-"""Gives what was said in a turn, the oldest first; knows the engine's own form of it."""
+"""Returns the messages of a turn, the oldest first; knows the engine's own form of them."""
 
 
 def list_sessions(
@@ -40,17 +40,16 @@ def list_sessions(
 
     Args:
         principal: The verified caller.
-        user_id: Whose, where that is not the caller.
-        agent_id: Only those with this agent.
-        size: At most how many, 1 to 100.
+        user_id: Whose sessions, if not the caller's.
+        agent_id: Return only sessions with this agent.
+        size: How many at most, 1 to 100.
         page: Which page of this size, from 0.
-        cursor: What an earlier page of the same user's gave; instead of `page`.
+        cursor: From an earlier page of the same user's sessions; instead of `page`.
         conversations: Where sessions are.
 
     Raises:
         ForbiddenError: The token lacks the scope, or the sessions are another user's.
-        InvalidRequestError: The cursor was not given out for these sessions, or there is a page
-            as well.
+        InvalidRequestError: The cursor is not one of these sessions, or there is a page as well.
         StoreUnavailableError: Retrying is safe.
     """
     check_may_read(principal)
@@ -80,7 +79,7 @@ def get_session(
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        SessionNotFoundError: There is none, or it is not the caller's to see; both look the same.
+        SessionNotFoundError: There is none, or the caller may not see it; both look the same.
         StoreUnavailableError: Retrying is safe.
     """
     check_may_read(principal)
@@ -94,7 +93,7 @@ def session_runs(
     Return the newest 1000 runs of a session, the oldest first, their texts cut to 4096 bytes each.
 
     Raises:
-        AgentrunError: As `get_session` says.
+        AgentrunError: See `get_session`.
     """
     session = get_session(principal, session_id, conversations=conversations)
     ids = [key.run_id for key in conversations.run_keys(principal.tenant, session.id)][-MAX_RUNS:]
@@ -113,7 +112,7 @@ def session_messages(
     Return what was said in the newest 1000 ended runs of a session, the oldest first.
 
     Raises:
-        AgentrunError: As `get_session` says.
+        AgentrunError: See `get_session`.
     """
     _, messages = session_with_messages(
         principal, session_id, transcript=transcript, conversations=conversations, ports=ports
@@ -133,11 +132,11 @@ def session_with_messages(
     Return one session, and its messages as `session_messages` does.
 
     Raises:
-        AgentrunError: As `get_session` says.
+        AgentrunError: See `get_session`.
     """
     session = get_session(principal, session_id, conversations=conversations)
     lock = conversations.lock(principal.tenant, session.id)
-    # A run that died with the session in its hands has ended, though nobody has said so yet.
+    # Settle a run that died while it held the session, or waited for it.
     for run_id in (lock.active, *lock.queue):
         if run_id is not None:
             with contextlib.suppress(RunNotFoundError):
@@ -150,12 +149,12 @@ def delete_session(
     principal: Principal, session_id: str, *, conversations: ConversationStore
 ) -> None:
     """
-    Delete a session with its runs; one that is under way is fenced off and stops.
+    Delete a session with its runs. A run that is under way is fenced off and stops.
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        SessionNotFoundError: There is none, or it is not the caller's to see; both look the same.
-        StoreUnavailableError: Something may be left; asking again goes on.
+        SessionNotFoundError: There is none, or the caller may not see it; both look the same.
+        StoreUnavailableError: Something may be left; deleting again goes on.
     """
     principal.check_may_write()
     session = _visible(principal, session_id, conversations)
@@ -172,7 +171,7 @@ def _visible(principal: Principal, wanted: str, conversations: ConversationStore
 
 
 def _canonical(session_id: str) -> str:
-    """Spell a UUID as runs are started with it; anything else may be an id as it is."""
+    """Spell a UUID as the runs of its session do; leave any other id as it is."""
     try:
         return str(UUID(session_id))
     except ValueError:

@@ -18,37 +18,34 @@ from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunStatus
 from agentrun.domain.turns import Checkpoint, Resumption
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.runs import visible_run, visible_state
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.pending_execution import PendingExecution
-from agentrun.service.starting.session_queue import MAX_TAKEOVERS, live_runs
-from agentrun.service.starting.slots import slot_of_new
-from agentrun.service.starting.start_run import task_of
+from agentrun.service.starting.admission import MAX_TAKEOVERS, live_runs, slot_of_new
+from agentrun.service.starting.start_run import LaunchPorts, PendingExecution, task_of
 
 
 async def continue_run(
     principal: Principal, paused: AgentRun, request: ContinueRequest, *, ports: LaunchPorts
 ) -> PendingExecution:
     """
-    Take a paused run over, with its calls decided; from here on it is this process's to execute.
+    Take a paused run, with its calls decided; from here on this process has to execute it.
 
-    What can be refused is refused, and all that has to be read is read, before the run is taken.
+    Everything is checked and read before the run is taken.
 
     Args:
         principal: The verified caller.
-        paused: The run as `paused_run` gave it.
+        paused: The run as `paused_run` returned it.
         request: The validated body.
         ports: Which agents there are, and where runs and conversations are kept.
 
     Raises:
         ForbiddenError: The token lacks the scope that the agent asks for.
-        InvalidRequestError: Not all pending calls, or others, are decided, or changed arguments do
-            not fit the tool.
+        InvalidRequestError: The decisions are not one for each pending call, or changed arguments
+            do not fit the tool.
         AgentNotFoundError: The agent is gone.
         BrokenAgentError: The agent's definition is broken by now.
         ConflictError: The run is not paused any more or to be cancelled, or its session is busy.
         TooManyRunsError: The user or the tenant has as many runs as they may.
-        StoreUnavailableError: Nothing is known of the outcome; retrying is safe: the pause is
-            either taken, which is a conflict, or still there.
+        StoreUnavailableError: The outcome is unknown. Retrying is safe: the pause is either still
+            there or taken, which is a conflict.
     """
     agent = ports.agents.agent(paused.agent_id)
     agent.check_not_broken()
@@ -60,15 +57,14 @@ async def continue_run(
     _check_arguments(agent.id, action.approvals, decisions, ports.arguments)
     threads = ports.runs.threads
     checkpoint = await in_thread(threads, _checkpoint_of, paused, ports.runs)
-    # All that may go wrong comes first: once the run is taken, it is this process's to execute.
+    # All that may go wrong comes first: once the run is taken, this process has to execute it.
     resumption = Resumption(state=checkpoint.state, decisions=decisions)
-    task = task_of(paused, agent, checkpoint.request, checkpoint.media)
-    task = task.model_copy(update={"resumption": resumption})
+    task = task_of(paused, agent, checkpoint.request, checkpoint.media, resumption)
     async with slot_of_new(paused, ports.slots) as taken:
-        lease = await _take(paused, ports)
+        resumed = await _take(paused, ports)
         taken.is_needed = True
     return PendingExecution(
-        run=paused.model_copy(update={"status": RunStatus.RUNNING, "lease": lease}),
+        run=resumed,
         task=task,
         request=checkpoint.request,
         slot=taken.slot,
@@ -96,18 +92,18 @@ def _check_arguments(
 
 
 def _checkpoint_of(paused: AgentRun, ports: RunPorts) -> Checkpoint:
-    """Read what a pause has left; of another pause `resume` wants nothing."""
+    """Read what a pause has left; if it is another pause's by now, `resume` refuses it."""
     try:
         return ports.store.checkpoint(paused.key)
     except RunNotFoundError:
-        # Not gone, perhaps, but over since it was seen.
+        # The pause may be over, and the run not gone.
         if ports.store.get_state(paused.key).version == paused.version:
             raise
         raise ConflictError(f"The run '{paused.id}' is not paused any more.") from None
 
 
-async def _take(paused: AgentRun, ports: LaunchPorts) -> Lease:
-    """Move the run to RUNNING, with its session, unless a live run uses that; give its lease."""
+async def _take(paused: AgentRun, ports: LaunchPorts) -> AgentRun:
+    """Move the run to RUNNING and take its session, unless a live run uses that."""
     runs, executor = ports.runs, ports.new_id()
     session = (paused.org_id, paused.session_id)
     seen = await in_thread(runs.threads, ports.conversations.lock, *session)
@@ -123,17 +119,17 @@ async def _take(paused: AgentRun, ports: LaunchPorts) -> Lease:
         except SessionBusyError as busy:
             seen = busy.lock
         else:
-            return lease
+            return paused.resumed(lease, at=now)
     raise StoreUnavailableError("The session changes hands too often at the moment.")
 
 
 async def paused_run(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
     """
-    Find the run that is to be continued, whatever its status.
+    Find a run that is to be continued, whatever its status.
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        RunNotFoundError: There is none, or it is not the caller's to see.
+        RunNotFoundError: There is none, or the caller may not see it.
         StoreUnavailableError: Retrying is safe.
     """
     principal.check_may_write()
@@ -146,7 +142,7 @@ async def run_to_approve(principal: Principal, wanted: str, ports: RunPorts) -> 
 
     Raises:
         ForbiddenError: The token lacks the scope.
-        ApprovalNotFoundError: There is none, or it is not the caller's to see.
+        ApprovalNotFoundError: There is none, or the caller may not see it.
         ConflictError: It has been resolved, or the run has ended.
         StoreUnavailableError: Retrying is safe.
     """

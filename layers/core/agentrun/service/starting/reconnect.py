@@ -1,45 +1,28 @@
-"""Requests that a reader sends again: find the run that the first of them has started."""
+"""Requests that a reader sends again: find the run that the first one has started."""
 
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pydantic import JsonValue
-
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.principal import Principal
-from agentrun.domain.requests import RunRequest, request_fingerprint
-from agentrun.domain.runs import LEASE_EXPIRED_ID_GAP, AgentRun, RunStatus
+from agentrun.domain.requests import RunRequest
+from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED_ID_GAP
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.runs import settled_state
-from agentrun.service.starting.launch_ports import LaunchPorts
+from agentrun.service.starting.start_run import LaunchPorts
 
 RECONNECTED_WITHIN = timedelta(minutes=15)
-"""Counted from the end of a run, or its pause: one that is under way has a reader to lose."""
+"""Counted from the end of a run, or from its pause."""
 LONGEST_RUN = timedelta(minutes=15)
-"""As long as Lambda lets an executor live; the search for a run goes back so much further."""
+"""Lambda stops an executor after this; the search for a run goes back so much further."""
 LOOK_AGAIN_AFTER_S = 0.5
 """The index of sessions lags behind the table, usually by less than this."""
 STORED_AFTER_S = 1.5
-"""What a live executor has said is stored by then: a segment is written every 1.3 s."""
+"""After this, what a live executor has said is stored: it writes a segment every 1.3 s."""
 SILENT_AFTER_S = 5.0
-"""A live executor has renewed its lease, every 2.75 s, by then."""
-
-
-@dataclass(frozen=True)
-class Reader:
-    """
-    Who reads the stream of a request: the request's body, and the last id that was read.
-
-    `cursor` is None in a request that is not sent again.
-    """
-
-    body: JsonValue
-    cursor: int | None = None
-
-    def fingerprint(self, agent_id: str) -> str:
-        """Return by what the request is found if it is sent again without a key."""
-        return request_fingerprint(agent_id, self.body)
+"""After this, a live executor has renewed its lease: it does so every 2.75 s."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +30,7 @@ class SentAgain:
     """
     A request without a key that its reader sends again, after the event with the id `cursor`.
 
-    `fingerprint` is what `Reader.fingerprint` gives of it, `cursor` is 1 or more.
+    `fingerprint` is what `Reader.fingerprint` returns; `cursor` is 1 or more.
     """
 
     agent_id: str
@@ -62,8 +45,8 @@ async def run_sent_before(
     """
     Find the run that a reader without an Idempotency-Key goes on with.
 
-    That is the newest run, under way or of the last 15 minutes, that the same request of the same
-    caller has started and that has had the event which the reader has seen last.
+    That is the newest run, under way or of the last 15 minutes, that the same caller has started
+    with the same request, and that has had the last event that the reader has seen.
 
     Returns:
         The run as it is now, without its texts; None where the request is a new one.
@@ -76,7 +59,7 @@ async def run_sent_before(
     request = sent.request
     user_id = principal.acting_for(request.org_id, request.user_id)
     without_that_event: set[str] = set()
-    # By the index alone a run may be overlooked, by its session it cannot be.
+    # The index may not have a run yet; a search by the session finds every run.
     for pause_s in (0, LOOK_AGAIN_AFTER_S) if request.session_id is None else (0,):
         await asyncio.sleep(pause_s)
         found = await in_thread(
@@ -93,7 +76,7 @@ async def run_sent_before(
             if run.id in without_that_event or not _is_recent(run, ports.runs):
                 continue
             state = await _having_had(run, sent.cursor, ports.runs)
-            # One that was found under way may have been dead for long.
+            # A run that was found under way may have been dead for long.
             if state is not None and _is_recent(state, ports.runs):
                 return state
             without_that_event.add(run.id)
@@ -101,7 +84,7 @@ async def run_sent_before(
 
 
 def _is_recent(run: AgentRun, ports: RunPorts) -> bool:
-    # When a run that lost its executor was written down says nothing of its end.
+    # `updated_at` of a run that lost its executor is when somebody saw that, not its end.
     stopped_at = run.completed_at or run.updated_at
     return not _has_stopped(run) or ports.clock.now() - stopped_at <= RECONNECTED_WITHIN
 
@@ -112,10 +95,10 @@ def _has_stopped(run: AgentRun) -> bool:
 
 async def _having_had(run: AgentRun, cursor: int, ports: RunPorts) -> AgentRun | None:
     """
-    Return a run's state if the event with the id `cursor` is one of its own; None if it is not.
+    Return a run's state if it has had the event with the id `cursor`, else None.
 
-    A run under way may have said more than is stored. A live executor stores it and renews its
-    lease soon after; of one that does neither nobody can tell what it has said.
+    A run under way may have said more than is stored. A live executor soon stores it and renews its
+    lease; of an executor that does neither, nobody can tell what it has said.
     """
     loop = asyncio.get_running_loop()
     began_at = loop.time()

@@ -1,4 +1,9 @@
-"""Start a run: check what is asked for, then make it durable."""
+"""Start a run: check what is asked for, load its media, make it durable."""
+
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import JsonValue
 
@@ -10,21 +15,49 @@ from agentrun.domain.errors import (
     PayloadTooLargeError,
     TooManyRunsError,
 )
-from agentrun.domain.media import LoadedMedia
-from agentrun.domain.ports import AgentTask
+from agentrun.domain.events import Metrics
+from agentrun.domain.media import MAX_INLINE_BYTES, MAX_MEDIA, LoadedMedia, MediaLoader, contradicts
+from agentrun.domain.ports import AgentDirectory, AgentTask, ArgumentChecker, ConversationStore
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import Slot
-from agentrun.domain.requests import IdempotencyClaim, RunRequest, idempotency_claim
+from agentrun.domain.requests import (
+    IdempotencyClaim,
+    Media,
+    RunRequest,
+    idempotency_claim,
+    request_fingerprint,
+)
 from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
-from agentrun.domain.value import Value
+from agentrun.domain.turns import Resumption
 from agentrun.service.ports import RunPorts, in_thread
-from agentrun.service.starting.launch_ports import LaunchPorts
-from agentrun.service.starting.media import load_media
-from agentrun.service.starting.session_queue import store_or_queue
-from agentrun.service.starting.slots import slot_of_new
+from agentrun.service.reading.places import ReaderPlaces
+from agentrun.service.starting.admission import RunSlots, slot_of_new, store_or_queue
+
+APPROVAL_EXPIRY = timedelta(hours=24)
 
 
-class Idempotency(Value):
+@dataclass(frozen=True)
+class LaunchPorts:
+    """
+    Everything that is needed to start, continue and execute runs.
+
+    `new_id` returns fresh ids for runs, sessions and executors; `approval_expiry` is how long a
+    pause waits for its decision.
+    """
+
+    agents: AgentDirectory
+    conversations: ConversationStore
+    media_loader: MediaLoader
+    runs: RunPorts
+    slots: RunSlots
+    readers: ReaderPlaces
+    arguments: ArgumentChecker
+    new_id: Callable[[], str]
+    approval_expiry: timedelta = APPROVAL_EXPIRY
+
+
+@dataclass(frozen=True)
+class Idempotency:
     """A caller's Idempotency-Key, and the body that came with it as plain JSON."""
 
     key: str
@@ -35,29 +68,58 @@ class Idempotency(Value):
         return idempotency_claim(user_id, self.key, agent_id=agent_id, body=self.body)
 
 
-class NewRun(Value):
+@dataclass(frozen=True)
+class Reader:
     """
-    A run that is to be executed by whoever has just made it durable, and what it came from.
+    Who reads the stream of a request: the request's body, and the last id that was read.
 
-    `slot` is what its execution holds.
+    `cursor` is None in a request that is not sent again.
+    """
+
+    body: JsonValue
+    cursor: int | None = None
+
+    def fingerprint(self, agent_id: str) -> str:
+        """Return what the request is found by if it is sent again without a key."""
+        return request_fingerprint(agent_id, self.body)
+
+
+@dataclass(frozen=True)
+class PendingExecution:
+    """
+    A durable run that is to be executed by the process that has made it so.
+
+    `slot` is what its execution holds and gives back in the end. `said_before` and `used_before`
+    are the answer and the figures of a continued run as of its pause.
     """
 
     run: AgentRun
     task: AgentTask
     request: RunRequest
     slot: Slot
+    ports: LaunchPorts
+    said_before: str = ""
+    used_before: Metrics | None = None
+
+    @property
+    def lease(self) -> Lease:
+        """The lease under which the run was stored, or taken."""
+        if self.run.lease is None:
+            raise ValueError("an execution needs its run's lease")
+        return self.run.lease
 
 
-class StartedRun(Value):
+@dataclass(frozen=True)
+class StartedRun:
     """
-    A run that has been durable; `new` is None where there is nothing to execute.
+    A run that has been made durable; `pending` is None where there is nothing to execute.
 
     That is where the same request had started it before, or where it has been ended, or deleted
     with its session, before this start had its answer.
     """
 
     key: RunKey
-    new: NewRun | None = None
+    pending: PendingExecution | None = None
 
 
 async def start_run(
@@ -79,17 +141,17 @@ async def start_run(
         request: The validated body.
         idempotency: The caller's key, and the body as it came.
         policy: What to do while another run uses the session; a run that waits is QUEUED.
-        fingerprint: By what the run is found if the request is sent again without a key.
+        fingerprint: What the run is found by if the request is sent again without a key.
         ports: Which agents there are, where the run is kept, and where media come from.
 
     Returns:
-        The run's key; what to execute, unless somebody else has started or ended it.
+        The run's key, and what to execute unless somebody else has started or ended it.
 
     Raises:
         ForbiddenError: The token lacks the scope, or is for another tenant or user.
         AgentNotFoundError: There is no such active agent.
         BrokenAgentError: The agent's definition is broken.
-        InvalidRequestError: The agent does not take these options or this media.
+        InvalidRequestError: The agent does not take these options or these media.
         PayloadTooLargeError: The media are over a limit.
         ConflictError: The Idempotency-Key stands for another request, or the session is busy.
         SessionNotFoundError: The session is somebody else's or another agent's.
@@ -109,7 +171,7 @@ async def start_run(
     except FencedError:
         return StartedRun(key=run.key)
     except (TooManyRunsError, InvalidRequestError, PayloadTooLargeError):
-        # The same request again is answered with its run, also where a new one is refused by now.
+        # A repeated request gets its run, even where a new one would be refused by now.
         first_id = await _claimed(run, claim, ports.runs)
         if first_id is None:
             raise
@@ -140,8 +202,8 @@ async def _start(
     if stored_id != run.id:
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))
     task = task_of(stored, agent, request, media)
-    new = NewRun(run=stored, task=task, request=request, slot=taken.slot)
-    return StartedRun(key=run.key, new=new)
+    pending = PendingExecution(stored, task, request, taken.slot, ports)
+    return StartedRun(key=run.key, pending=pending)
 
 
 def _fresh_run(
@@ -172,10 +234,10 @@ def _fresh_run(
 
 def check_taken_by(agent: Agent, request: RunRequest) -> None:
     """
-    Refuse the options that an agent does not take.
+    Refuse options that the agent does not take.
 
     Raises:
-        InvalidRequestError: A model off its allow-list, or a system prompt.
+        InvalidRequestError: A model that is not on its list, or a system prompt.
     """
     options = request.options
     if options.model is not None and options.model not in agent.models:
@@ -191,7 +253,11 @@ def check_taken_by(agent: Agent, request: RunRequest) -> None:
 
 
 def task_of(
-    run: AgentRun, agent: Agent, request: RunRequest, media: tuple[LoadedMedia, ...]
+    run: AgentRun,
+    agent: Agent,
+    request: RunRequest,
+    media: tuple[LoadedMedia, ...],
+    resumption: Resumption | None = None,
 ) -> AgentTask:
     """Return what an engine is to do for a run; the conversation's history is still to be read."""
     return AgentTask(
@@ -204,4 +270,88 @@ def task_of(
         generate_followups=request.generate_followups,
         media=media,
         options=request.options,
+        resumption=resumption,
     )
+
+
+async def load_media(
+    agent: Agent, request: RunRequest, loader: MediaLoader
+) -> tuple[LoadedMedia, ...]:
+    """
+    Check and decode the media of a request, and download those that are given by URL.
+
+    Downloads begin only once everything that can be checked without them is right.
+
+    Returns:
+        The media in the request's order.
+
+    Raises:
+        InvalidRequestError: The agent does not take a type, data is neither base64 nor a URL that
+            can be used, or the bytes are not what their type says. Names each field at fault.
+        PayloadTooLargeError: Too many media, or too many bytes.
+    """
+    if len(request.media) > MAX_MEDIA:
+        raise PayloadTooLargeError(f"A request takes at most {MAX_MEDIA} media.")
+    media = {f"media.{number}": item for number, item in enumerate(request.media)}
+    _check_types(agent, media)
+    loaded = _inline(media)
+    urls = {f"{name}.data": item.data for name, item in media.items() if item.is_url}
+    if urls:
+        downloads = await loader.load(urls)
+        loaded |= {
+            name: _checked(name, item, downloads[f"{name}.data"])
+            for name, item in media.items()
+            if item.is_url
+        }
+    return tuple(loaded[name] for name in media)
+
+
+def _check_types(agent: Agent, media: dict[str, Media]) -> None:
+    wrong = {name: item.type for name, item in media.items() if item.type not in agent.media}
+    if not wrong:
+        return
+    takes = f"one of {', '.join(agent.media)}" if agent.media else None
+    refused = ", ".join(f"'{type_}'" for type_ in dict.fromkeys(wrong.values()))
+    raise InvalidRequestError(
+        f"The agent '{agent.id}' does not take media of type {refused}."
+        if takes
+        else f"The agent '{agent.id}' takes no media.",
+        params=[
+            (f"{name}.type", f"must be {takes}" if takes else "the agent takes no media")
+            for name in wrong
+        ],
+    )
+
+
+def _inline(media: dict[str, Media]) -> dict[str, LoadedMedia]:
+    decoded = {name: _decoded(name, item.data) for name, item in media.items() if not item.is_url}
+    size_bytes = sum(map(len, decoded.values()))
+    if size_bytes > MAX_INLINE_BYTES:
+        raise PayloadTooLargeError(
+            f"Inline media have {size_bytes} bytes in all, at most {MAX_INLINE_BYTES} are taken."
+        )
+    return {name: _checked(name, media[name], data) for name, data in decoded.items()}
+
+
+def _decoded(name: str, data: str) -> bytes:
+    if data[:5].lower() == "data:":
+        raise _invalid(name, "must be the base64 alone, without 'data:' and its type")
+    try:
+        # Strict, as RFC 4648, section 3.3, wants it: no white space, no URL-safe alphabet.
+        return b64decode(data, validate=True)
+    except ValueError:
+        raise _invalid(
+            name, "must be padded base64 without line breaks, or an http or https URL"
+        ) from None
+
+
+def _checked(name: str, item: Media, data: bytes) -> LoadedMedia:
+    if not data:
+        raise _invalid(name, "is empty")
+    if contradicts(item.type, data):
+        raise _invalid(name, f"is not {item.type}, going by its bytes")
+    return LoadedMedia(type=item.type, data=data)
+
+
+def _invalid(name: str, reason: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{name}.data {reason}.", params=[(f"{name}.data", reason)])

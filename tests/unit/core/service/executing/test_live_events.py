@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from agentrun.domain.events import RecordedEvent
-from agentrun.service.executing.live_events import LiveEvents
+from agentrun.service.executing.run_events import LiveEvents
 from tests.runs import deltas
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from agentrun.domain.events import ContentDelta, Metrics, PendingApproval, Recor
 from agentrun.domain.ports import AgentEngine
 from agentrun.domain.runs import RunStatus
 from agentrun.domain.turns import TurnPaused
-from agentrun.service.executing import end_by_others
+from agentrun.service.executing import ending
 from agentrun.service.executing import execution as run_execution
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.follow import attach
@@ -60,7 +60,7 @@ class LostEndRig(StartedRig):
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> LostEndRig:
-    monkeypatch.setattr(end_by_others, "RETRY_PAUSE_S", 0.002)
+    monkeypatch.setattr(ending, "READ_AGAIN_AFTER_S", 0.002)
     return LostEndRig()
 
 

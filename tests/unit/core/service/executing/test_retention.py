@@ -8,7 +8,7 @@ from agentrun.domain.errors import ConflictError, RunNotFoundError
 from agentrun.domain.events import ContentDelta, RecordedEvent
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.domain.turns import TurnPaused
-from agentrun.service.executing import retention
+from agentrun.service.executing import ending
 from agentrun.service.reading.follow import attach
 from agentrun.service.starting.continue_run import paused_run
 from tests.fakes.scripted_engine import Item, ScriptedEngine
@@ -60,7 +60,7 @@ async def test_a_replay_whose_beginning_could_not_be_kept_is_not_found(
     rig: PauseRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.log.fails("keep")
-    monkeypatch.setattr(retention, "PATIENCE_S", 0.001)
+    monkeypatch.setattr(ending, "KEEP_PATIENCE_S", 0.001)
     await paused_thrice(rig)
     assert rig.status() is RunStatus.COMPLETED
     with pytest.raises(RunNotFoundError):

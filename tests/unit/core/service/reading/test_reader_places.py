@@ -10,14 +10,14 @@ from agentrun.domain.errors import TooManyRunsError
 from agentrun.domain.events import ContentDelta, EventType
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import LEASE_GRACE_S, AgentRun, Lease
+from agentrun.domain.runs import AgentRun, Lease
+from agentrun.domain.settling import LEASE_GRACE_S
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading import follow as attaching
 from agentrun.service.reading.follow import RunFollower
 from agentrun.service.reading.places import LONGEST_READING
 from agentrun.service.reading.result import RunStream
-from agentrun.service.starting.reconnect import Reader
-from agentrun.service.starting.start_run import Idempotency
+from agentrun.service.starting.start_run import Idempotency, Reader
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.rig import ANA, Rig, read_all, types
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed, paused

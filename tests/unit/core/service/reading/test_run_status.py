@@ -12,8 +12,9 @@ from agentrun.domain.errors import (
     RunNotFoundError,
 )
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
-from agentrun.service.reading import repairs
+from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
+from agentrun.service.reading import runs as run_reading
 from agentrun.service.reading.runs import distinct_run_ids, get_run, get_runs
 from tests.rig import Rig
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
@@ -138,7 +139,7 @@ def test_an_end_that_cannot_be_written_is_not_told(rig: StatusRig) -> None:
 def test_an_end_that_is_not_written_in_time_is_not_told(
     rig: StatusRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repairs, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(run_reading, "REPAIR_PATIENCE_S", 0.0)
     is_answered = Event()
     rig.runs.threads.submit(is_answered.wait)
     runs = [rig.start(f"run-{number}") for number in range(3)]

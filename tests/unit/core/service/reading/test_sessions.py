@@ -14,8 +14,9 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.principal import Principal
-from agentrun.domain.runs import LEASE_EXPIRED, AgentRun, RunStatus
-from agentrun.service.reading import repairs, sessions
+from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
+from agentrun.service.reading import runs, sessions
 from agentrun.service.reading.sessions import (
     delete_session,
     get_session,
@@ -182,7 +183,7 @@ def test_runs_are_the_newest_of_the_session_the_oldest_first(
     for number in range(1, 8):
         rig.turn(number)
     monkeypatch.setattr(sessions, "MAX_RUNS", 5)
-    monkeypatch.setattr(repairs, "MAX_BATCH", 2)
+    monkeypatch.setattr(runs, "MAX_BATCH", 2)
     assert [run.id for run in rig.session_runs()] == [f"run-{number}" for number in range(3, 8)]
     assert [said.run_id for said in rig.messages()] == [f"run-{n}" for n in range(3, 8)]
 

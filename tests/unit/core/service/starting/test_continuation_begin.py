@@ -9,14 +9,15 @@ import pytest
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import ConflictError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.runs import LEASE_EXPIRED, RunStatus
+from agentrun.domain.runs import RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.service.executing import execution as run_execution
 from agentrun.service.executing.execution import RunExecution
-from agentrun.service.invocation import invocation_kept
+from agentrun.service.ports import invocation_kept
 from agentrun.service.reading import follow as attaching
 from agentrun.service.reading.follow import RunFollower
 from agentrun.service.reading.runs import settled_state
-from agentrun.service.starting import session_queue as session_turns
+from agentrun.service.starting import admission
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.rig import ANA, PATIENT, read_all, types
 from tests.unit.core.service.pause_rig import AFTER, BEFORE, REQUEST, PauseRig
@@ -38,12 +39,17 @@ async def rig() -> PauseRig:
     return PauseRig()
 
 
-async def test_a_continuation_that_could_not_write_its_header_has_not_begun(rig: PauseRig) -> None:
-    before = await rig.pause()
+async def fail_to_resume(rig: PauseRig) -> None:
+    """Continue the run while no write of its header succeeds."""
     rig.store.fails(*WRITES_OF_THE_HEADER)
     with pytest.raises(StoreUnavailableError):
         await rig.resume()
     rig.store.works()
+
+
+async def test_a_continuation_that_could_not_write_its_header_has_not_begun(rig: PauseRig) -> None:
+    before = await rig.pause()
+    await fail_to_resume(rig)
     rig.clock.advance(18)
     assert settled_state(rig.key, rig.runs).status is RunStatus.PAUSED
     assert len(rig.engine.tasks) == 1
@@ -55,10 +61,7 @@ async def test_a_follower_of_a_continuation_that_did_not_begin_is_told_its_end(
     rig: PauseRig,
 ) -> None:
     before = await rig.pause()
-    rig.store.fails(*WRITES_OF_THE_HEADER)
-    with pytest.raises(StoreUnavailableError):
-        await rig.resume()
-    rig.store.works()
+    await fail_to_resume(rig)
     read: list[RecordedEvent] = []
 
     async def follow() -> None:
@@ -111,10 +114,7 @@ async def test_a_cancel_before_a_continuation_begins_lets_no_tool_run(rig: Pause
 
 async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(rig: PauseRig) -> None:
     await rig.pause()
-    rig.store.fails(*WRITES_OF_THE_HEADER)
-    with pytest.raises(StoreUnavailableError):
-        await rig.resume()
-    rig.store.works()
+    await fail_to_resume(rig)
     rig.clock.advance(18)
     rig.store.before("expire", rig.cancel, times=1)
     with pytest.raises(ConflictError):
@@ -123,10 +123,10 @@ async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(rig: Pau
     assert len(rig.engine.tasks) == 1
 
 
-async def test_a_cancel_before_a_turn_is_known_to_be_taken_lets_no_engine_run(
+async def test_a_cancel_before_the_session_is_known_to_be_taken_lets_no_engine_run(
     rig: PauseRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_turns, "LOOK_AGAIN_AFTER_S", 0.001)
+    monkeypatch.setattr(admission, "LOOK_AT_LOCK_EVERY_S", 0.001)
     gate = asyncio.Event()
     first = await rig.launcher(ScriptedEngine([gate])).begin(ANA, "echo", REQUEST, deadline=None)
     policy = SessionPolicy.ENQUEUE

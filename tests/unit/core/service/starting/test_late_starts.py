@@ -80,7 +80,7 @@ async def test_a_run_that_was_slow_to_start_is_alive_when_it_is_first_polled(rig
     object.__setattr__(rig.ports, "media_loader", SlowMedia(rig))
     rig.lose(2, is_applied=False)
     started = await start_run(ANA, "echo", PICTURE, ports=rig.ports)
-    assert started.new is not None
+    assert started.pending is not None
     rig.clock.advance(3)
     polled = settled_state(started.key, rig.runs)
     assert (polled.status, polled.error_type) == (RunStatus.RUNNING, None)
@@ -89,9 +89,9 @@ async def test_a_run_that_was_slow_to_start_is_alive_when_it_is_first_polled(rig
 async def test_a_start_has_the_lease_that_is_stored(rig: LossyRig) -> None:
     rig.lose(1, is_applied=True)
     started = await start_run(ANA, "echo", REQUEST, ports=rig.ports)
-    assert started.new is not None
+    assert started.pending is not None
     stored = rig.store.get(started.key)
-    assert started.new.run.lease == stored.lease
+    assert started.pending.run.lease == stored.lease
     assert stored.lease is not None
     assert stored.lease.until == rig.clock.now() + timedelta(seconds=15)
 

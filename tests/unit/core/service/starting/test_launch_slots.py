@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from pydantic import JsonValue
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
 from agentrun.domain.errors import ConflictError, TooManyRunsError
@@ -12,6 +13,7 @@ from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunStatus
 from agentrun.domain.turns import TurnPaused
 from agentrun.service.executing.execution import RunExecution
+from agentrun.service.reading.result import RunStream
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
 from tests.fakes.scripted_engine import Item, ScriptedEngine
@@ -33,24 +35,12 @@ class OneRunRig(Rig):
         engine = ScriptedEngine(script or [ContentDelta(text="a"), self.gate], resumed=resumed)
         self.here = self.launcher(engine)
 
-    async def begin(self, key: str | None = None) -> RunExecution:
-        idempotency = Idempotency(key=key, body={}) if key else None
-        begun = await self.here.begin(ANA, "echo", REQUEST, idempotency=idempotency, deadline=None)
-        assert isinstance(begun, RunExecution)
-        return begun
+    async def begin(self, key: str | None = None, body: JsonValue = None) -> RunStream:
+        idempotency = Idempotency(key=key, body=body) if key else None
+        return await self.here.begin(ANA, "echo", REQUEST, idempotency=idempotency, deadline=None)
 
 
-async def test_a_slot_comes_back_with_the_runs_end() -> None:
-    rig = OneRunRig()
-    first = await rig.begin()
-    with pytest.raises(TooManyRunsError):
-        await rig.begin()
-    rig.gate.set()
-    await read_all(first)
-    await read_all(await rig.begin())
-
-
-async def test_a_refused_run_leaves_nothing_behind() -> None:
+async def test_a_refused_run_leaves_nothing_behind_and_a_slot_comes_back_at_the_end() -> None:
     rig = OneRunRig()
     first = await rig.begin()
     with pytest.raises(TooManyRunsError):
@@ -58,22 +48,21 @@ async def test_a_refused_run_leaves_nothing_behind() -> None:
     assert set(rig.store.runs) == {first.run.key}
     rig.gate.set()
     await read_all(first)
+    await read_all(await rig.begin())
 
 
 async def test_a_start_that_was_refused_later_gives_its_slot_back() -> None:
     rig = OneRunRig(ContentDelta(text="a"))
     await read_all(await rig.begin("key"))
-    other = Idempotency(key="key", body={"another": "body"})
     with pytest.raises(ConflictError):
-        await rig.here.begin(ANA, "echo", REQUEST, idempotency=other, deadline=None)
+        await rig.begin("key", {"another": "body"})
     await read_all(await rig.begin())
 
 
 async def test_a_replay_gives_its_slot_back() -> None:
     rig = OneRunRig(ContentDelta(text="a"))
     await read_all(await rig.begin("key"))
-    same = Idempotency(key="key", body={})
-    again = await rig.here.begin(ANA, "echo", REQUEST, idempotency=same, deadline=None)
+    again = await rig.begin("key")
     assert not isinstance(again, RunExecution)
     await read_all(await rig.begin())
 
@@ -81,8 +70,7 @@ async def test_a_replay_gives_its_slot_back() -> None:
 async def test_the_same_request_again_is_answered_even_where_no_slot_is_free() -> None:
     rig = OneRunRig()
     first = await rig.begin("key")
-    same = Idempotency(key="key", body={})
-    again = await rig.here.begin(ANA, "echo", REQUEST, idempotency=same, deadline=None)
+    again = await rig.begin("key")
     assert again.run.id == first.run.id
     rig.gate.set()
     await read_all(first)

@@ -21,14 +21,14 @@ from agentrun.domain.events import ContentDelta, EventType, PendingApproval
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import LEASE_EXPIRED_ID_GAP, AgentRun, RunStatus
+from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED_ID_GAP
 from agentrun.domain.turns import TurnPaused
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.follow import RunFollower
 from agentrun.service.reading.result import RunStream
 from agentrun.service.starting import reconnect
-from agentrun.service.starting.reconnect import Reader
-from agentrun.service.starting.start_run import Idempotency
+from agentrun.service.starting.start_run import Idempotency, Reader
 from tests.fakes.scripted_engine import Item, ScriptedEngine
 from tests.rig import ANA, NO_LIMITS, WRITE, Rig, read_all, types
 from tests.runs import AT, EXECUTOR, SESSION, a_queued_run, a_request, a_run, deltas

@@ -8,12 +8,11 @@ from itertools import count
 import pytest
 
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError, TooManyRunsError
-from agentrun.domain.outcomes import Outcome
 from agentrun.domain.quotas import OVERDUE_AFTER, RunLimits, Slot
-from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, Lease, Outcome, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
-from agentrun.service.starting.slots import (
-    LOOK_AGAIN_AFTER,
+from agentrun.service.starting.admission import (
+    LOOK_FOR_DEAD_EVERY,
     MAX_LOOKS,
     MAX_REPAIRS,
     RunSlots,
@@ -236,7 +235,7 @@ async def test_of_many_refusals_few_are_looked_into(rig: SlotsRig) -> None:
         await rig.take(rig.new("his too", user_id="bob"))
     assert rig.store.batches == [2, 3]
     rig.end(first, completed())
-    rig.clock.advance(LOOK_AGAIN_AFTER.total_seconds())
+    rig.clock.advance(LOOK_FOR_DEAD_EVERY.total_seconds())
     await rig.take(rig.new("new"))
     assert rig.holders == {"second", "his", "new"}
 

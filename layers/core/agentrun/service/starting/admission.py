@@ -1,0 +1,344 @@
+"""How much may run at once: slots of users and tenants, and one run at a time in a session."""
+
+import random
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from agentrun.domain.conversations import FREE, MAX_QUEUED, SessionLock, SessionPolicy
+from agentrun.domain.errors import (
+    ConflictError,
+    RunNotFoundError,
+    SessionBusyError,
+    StoreUnavailableError,
+    TooManyRunsError,
+)
+from agentrun.domain.ports import ConversationStore, RunQuota
+from agentrun.domain.quotas import RETRY_AFTER_S, Slot, user_tag
+from agentrun.domain.requests import IdempotencyClaim, RunRequest
+from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, RunKey, RunStatus
+from agentrun.domain.settling import lease_has_lapsed
+from agentrun.service.ports import RunPorts, every, in_thread, retried
+from agentrun.service.reading.runs import MAX_BATCH, read_many, settled_state
+
+MAX_LOOKS = 3
+"""How often one start looks for dead holders: another start may be faster to take their slots."""
+LOOK_FOR_DEAD_EVERY = timedelta(seconds=5)
+"""Bounds the cost of callers who are refused and try again at once."""
+MAX_HOLDERS = 2 * MAX_BATCH
+"""Bounds what one look reads; of more holders it looks at a random sample."""
+MAX_REPAIRS = 10
+"""Bounds the writes of one look; the next one repairs the rest."""
+LOOK_AT_LOCK_EVERY_S = 0.5
+STORE_AGAIN_AFTER_S = (0.05, 0.2)
+MAX_TAKEOVERS = 5
+"""
+How often a start tries again when its session changes meanwhile.
+
+The first try is blind; the runs that it finds dead leave the queue only then.
+"""
+FEW = 4
+"""So many runs ahead are read one by one; of more, those that have ended are read in batches."""
+
+
+class RunSlots:
+    """Hands out slots to executions, within the limits of a quota."""
+
+    def __init__(self, quota: RunQuota, ports: RunPorts) -> None:
+        self._quota = quota
+        self._ports = ports
+        self._in_vain: dict[tuple[str, str], datetime] = {}
+
+    async def take(self, run: AgentRun) -> Slot:
+        """
+        Take a slot for an execution of a run that is to be written right after.
+
+        Returns:
+            The slot. Give it back at the end; a slot whose holder has died becomes free by itself.
+
+        Raises:
+            TooManyRunsError: A limit is reached. Nothing was taken.
+            StoreUnavailableError: Retrying is safe.
+        """
+        slot = slot_at(run, self._ports.clock.now())
+        if not self._quota.limits.are_set:
+            return slot
+        for _ in range(MAX_LOOKS):
+            try:
+                await self._take(slot)
+            except TooManyRunsError as refused:
+                if not await self._room_found(slot, refused.holders):
+                    raise
+            else:
+                return slot
+        await self._take(slot)
+        return slot
+
+    async def give_back(self, slot: Slot, *, tokens: int) -> None:
+        """
+        Give a slot back, whether its run has ended, is paused, or never began.
+
+        Giving it back again changes nothing. If the store is unavailable the slot stays taken until
+        somebody sees that its holder is dead.
+
+        Args:
+            slot: What `take` returned.
+            tokens: How many this execution has used, without those from before a pause.
+        """
+        if self._quota.limits.are_set:
+            with suppress(StoreUnavailableError):
+                await in_thread(self._ports.threads, self._give_back, slot, tokens)
+
+    async def _take(self, slot: Slot) -> None:
+        at = self._ports.clock.now()
+        await in_thread(self._ports.threads, self._quota.take, slot, at=at)
+
+    async def _room_found(self, slot: Slot, holders: Sequence[Slot]) -> bool:
+        """Look for dead holders and free their slots, unless that has just been in vain."""
+        now, whose = self._ports.clock.now(), (slot.tenant, slot.user)
+        recent = {
+            who: at for who, at in self._in_vain.items() if abs(now - at) < LOOK_FOR_DEAD_EVERY
+        }
+        if not holders or whose in recent:
+            return False
+        # Before the look: of many starts that are refused at once, one looks.
+        self._in_vain = recent | {whose: now}
+        found = await in_thread(self._ports.threads, self._release_dead, holders)
+        if found:
+            self._in_vain.pop(whose, None)
+        return found
+
+    def _give_back(self, slot: Slot, tokens: int) -> None:
+        overdue = self._quota.give_back(slot, tokens=tokens, at=self._ports.clock.now())
+        self._release_dead(overdue)
+
+    def _release_dead(self, holders: Sequence[Slot]) -> bool:
+        """Free the slots of the first dead holders that are found; tell whether there are any."""
+        chosen = random.sample(holders, min(len(holders), MAX_HOLDERS))
+        oldest_first = sorted(chosen, key=lambda slot: slot.lease_until)
+        for start in range(0, len(oldest_first), MAX_BATCH):
+            dead = _dead_among(oldest_first[start : start + MAX_BATCH], self._ports)
+            if dead:
+                self._quota.release(dead)
+                return True
+        return False
+
+
+@dataclass
+class NewSlot:
+    """A slot that has been taken; unless it turns out to be needed, it is given back."""
+
+    slot: Slot
+    is_needed: bool = False
+
+
+@asynccontextmanager
+async def slot_of_new(run: AgentRun, slots: RunSlots) -> AsyncGenerator[NewSlot, None]:
+    """
+    Take a slot for a run that is about to be stored or continued; give it back if that fails.
+
+    Raises:
+        TooManyRunsError: A limit is reached. Nothing was taken.
+        StoreUnavailableError: Retrying is safe.
+    """
+    new = NewSlot(await slots.take(run))
+    try:
+        yield new
+    finally:
+        if not new.is_needed:
+            await slots.give_back(new.slot, tokens=0)
+
+
+def slot_at(run: AgentRun, at: datetime) -> Slot:
+    """
+    Return the slot of an execution that begins at this moment.
+
+    It has the lease of the first try to write the run; a later try has another one.
+    """
+    return Slot(
+        tenant=run.org_id,
+        user=user_tag(run.user_id),
+        run_id=run.id,
+        lease_until=at + LEASE_DURATION,
+    )
+
+
+def _dead_among(slots: Sequence[Slot], ports: RunPorts) -> list[Slot]:
+    keys = list(dict.fromkeys(_key(slot) for slot in slots))
+    found = ports.store.get_many(keys, with_text=False)
+    lapsed = [run for run in found.values() if _is_abandoned(run, ports)]
+    for run in lapsed[:MAX_REPAIRS]:
+        # Its executor may come back until its end is written.
+        found[run.key] = _settled(run, ports)
+    return [slot for slot in slots if _is_dead(slot, found.get(_key(slot)), ports)]
+
+
+def _key(slot: Slot) -> RunKey:
+    return RunKey(tenant=slot.tenant, run_id=slot.run_id)
+
+
+def _is_abandoned(run: AgentRun, ports: RunPorts) -> bool:
+    return run.status in UNDER_WAY and lease_has_lapsed(run, ports.clock.now())
+
+
+def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
+    try:
+        return ports.store.expire(run, at=ports.clock.now())
+    except RunNotFoundError:
+        # Its session was deleted; the next look does not find the run.
+        return run
+
+
+def _is_dead(slot: Slot, run: AgentRun | None, ports: RunPorts) -> bool:
+    if run is None or run.status is RunStatus.PAUSED:
+        return not slot.may_be_about_to_begin(ports.clock.now())
+    return run.status.is_terminal
+
+
+async def store_or_queue(
+    run: AgentRun,
+    request: RunRequest,
+    claim: IdempotencyClaim | None,
+    *,
+    policy: SessionPolicy,
+    ports: RunPorts,
+    fingerprint: str | None = None,
+) -> tuple[str, AgentRun]:
+    """
+    Store a new run if its session is free, or else do what the policy says.
+
+    Its lease begins with the write that stores it.
+
+    Returns:
+        The id of the run that is stored, perhaps an earlier one with the same claim; and the new
+        run, RUNNING or QUEUED, with the lease that it is stored with.
+
+    Raises:
+        ConflictError: The session is busy and the policy is REJECT.
+        TooManyRunsError: The session's queue is full. Nothing was written.
+        AgentrunError: As the port's `start` says.
+    """
+    store = partial(_store, request=request, claim=claim, fingerprint=fingerprint, ports=ports)
+    offered, seen, dead = run, FREE, frozenset[str]()
+    for _ in range(MAX_TAKEOVERS):
+        try:
+            return await store(offered, seen=seen, dead=dead)
+        except SessionBusyError as busy:
+            seen = busy.lock
+        at_most = 1 if policy is SessionPolicy.REJECT else None
+        ahead = await live_runs(run.org_id, seen.before(run.id), ports, at_most=at_most)
+        if not ahead:
+            offered, dead = run, frozenset()
+            continue
+        if policy is SessionPolicy.REJECT:
+            raise ConflictError(
+                f"The session '{run.session_id}' is busy with the run '{ahead[0].id}'."
+            )
+        dead = frozenset(seen.queue) - {living.id for living in ahead}
+        if seen.without(dead).is_full:
+            raise _queue_is_full(run)
+        if policy is SessionPolicy.INTERRUPT:
+            await _cancel(ahead, ports)
+        offered = run.queued()
+    raise StoreUnavailableError("The session changes hands too often at the moment.")
+
+
+def _queue_is_full(run: AgentRun) -> TooManyRunsError:
+    return TooManyRunsError(
+        f"At most {MAX_QUEUED} runs may wait in the session '{run.session_id}'.",
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+async def _store(
+    run: AgentRun,
+    *,
+    request: RunRequest,
+    claim: IdempotencyClaim | None,
+    fingerprint: str | None,
+    seen: SessionLock,
+    dead: Collection[str],
+    ports: RunPorts,
+) -> tuple[str, AgentRun]:
+    """Store the run; try again if it collides with another write of the session or the key."""
+
+    async def attempt() -> tuple[str, AgentRun]:
+        leased = run.renewed(ports.clock.now())
+        start = partial(ports.store.start, leased, request, claim, fingerprint=fingerprint)
+        return await in_thread(ports.threads, start, seen=seen, dead=dead), leased
+
+    # Random, so that two starts that have collided do not collide again.
+    pauses = (random.uniform(0.5, 1) * pause_s for pause_s in STORE_AGAIN_AFTER_S)  # noqa: S311
+    return await retried(attempt, pauses)
+
+
+async def _cancel(runs: Iterable[AgentRun], ports: RunPorts) -> None:
+    for run in runs:
+        await in_thread(ports.threads, ports.store.request_cancel, run.key, at=ports.clock.now())
+
+
+async def live_runs(
+    tenant: str, run_ids: Iterable[str], ports: RunPorts, *, at_most: int | None = None
+) -> Sequence[AgentRun]:
+    """
+    Return those of the runs that are QUEUED or RUNNING, and settle the dead ones before them.
+
+    A run that is over, paused or gone is in nobody's way, even if it has not let go of its session.
+    Reads are consistent; only which of many runs have ended may be read late, since that is final.
+
+    Args:
+        tenant: Whose runs.
+        run_ids: Which runs, in their order.
+        ports: Where they are.
+        at_most: How many live ones to look for; None for all.
+
+    Raises:
+        StoreUnavailableError: Retrying is safe.
+    """
+    keys = [RunKey(tenant=tenant, run_id=run_id) for run_id in run_ids]
+    found: list[AgentRun] = []
+    for number, key in enumerate(keys):
+        if len(found) == at_most:
+            break
+        if number == FEW:
+            ended = await in_thread(ports.threads, _ended, keys[FEW:], ports)
+        if number >= FEW and key in ended:
+            continue
+        try:
+            run = await in_thread(ports.threads, settled_state, key, ports)
+        except RunNotFoundError:
+            continue
+        if run.status in UNDER_WAY:
+            found.append(run)
+    return found
+
+
+def _ended(keys: Sequence[RunKey], ports: RunPorts) -> set[RunKey]:
+    """Return those of the runs that have ended, as far as the store has heard of it."""
+    states = read_many(keys, with_text=False, consistent=False, ports=ports)
+    return {key for key, run in states.items() if run.status.is_terminal}
+
+
+async def wait_in_queue(
+    run: AgentRun, executor: str, *, conversations: ConversationStore, ports: RunPorts
+) -> AgentRun:
+    """
+    Wait until all runs ahead of a QUEUED one are over, then make it RUNNING.
+
+    While the store is unavailable it waits on; the caller has to renew the run's lease.
+
+    Raises:
+        FencedError: Somebody has ended the run meanwhile.
+    """
+
+    async def begin() -> AgentRun:
+        lock = await in_thread(ports.threads, conversations.lock, run.org_id, run.session_id)
+        if await live_runs(run.org_id, lock.before(run.id), ports, at_most=1):
+            raise SessionBusyError(lock)
+        start, at = ports.store.begin_queued, ports.clock.now()
+        return await in_thread(ports.threads, start, run, executor, seen=lock, at=at)
+
+    waits_for = (SessionBusyError, StoreUnavailableError)
+    return await retried(begin, every(LOOK_AT_LOCK_EVERY_S), on=waits_for)

@@ -1,0 +1,158 @@
+"""What makes the DynamoDB client light changes neither what is asked nor what is read."""
+
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.http_answer import Answer
+from agentrun.adapters.dynamo.http_session import LightSession
+from agentrun.adapters.dynamo.light_client import lighten
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NAMES = st.sampled_from(["a", "B", "BS", "S", "N", "M", "L", "Item", "NULL"])
+BINARY = st.binary(max_size=9).map(lambda value: b64encode(value).decode())
+LEAVES = st.one_of(
+    st.fixed_dictionaries({"S": st.text()}),
+    st.fixed_dictionaries({"N": st.integers().map(str)}),
+    st.fixed_dictionaries({"B": BINARY}),
+    st.fixed_dictionaries({"BS": st.lists(BINARY, min_size=1, max_size=2)}),
+    st.fixed_dictionaries({"SS": st.lists(st.text(), min_size=1, max_size=2)}),
+    st.just({"BOOL": False}),
+    st.just({"NULL": True}),
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"L": st.lists(inner, max_size=3)}),
+        st.fixed_dictionaries({"M": st.dictionaries(NAMES, inner, max_size=3)}),
+    ),
+    max_leaves=6,
+)
+ITEMS = st.dictionaries(NAMES, VALUES, max_size=4)
+CAPACITY = st.sampled_from([None, {"TableName": "runs", "CapacityUnits": 0.5}])
+
+
+class Canned:
+    """A client whose every answer is given."""
+
+    def __init__(self, *, light: bool) -> None:
+        self.client: DynamoDBClient = boto3.client(
+            "dynamodb",
+            region_name="eu-west-1",
+            endpoint_url="http://localhost:9",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        if light:
+            lighten(self.client)
+        events: Any = self.client.meta.events
+        events.register_first("before-send.dynamodb.*", self._answer)
+
+    def answers(self, body: bytes, status: int = 200) -> Any:
+        self._body, self._status = body, status
+        return self
+
+    def _answer(self, request: Any, **_: object) -> AWSResponse:
+        raw: Any = Answer(None)  # type: ignore[arg-type] # reads nothing
+        raw.body = self._body
+        headers: Any = {"content-length": str(len(self._body))}
+        return AWSResponse(str(request.url), self._status, headers, raw)
+
+
+USUAL, LIGHT = Canned(light=False), Canned(light=True)
+KEY: Any = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+
+
+def both(operation: str, answer: object, **asked: Any) -> tuple[Any, Any]:
+    body = json.dumps(answer).encode()
+    usual, light = (
+        getattr(each.answers(body).client, operation)(**asked) for each in (USUAL, LIGHT)
+    )
+    return usual, light
+
+
+@given(item=ITEMS, capacity=CAPACITY)
+def test_an_item_is_read_as_botocore_reads_it(item: Any, capacity: Any) -> None:
+    answer = {"Item": item, "ConsumedCapacity": capacity}
+    usual, light = both("get_item", answer, TableName="runs", Key=KEY)
+    assert light == usual
+
+
+@given(items=st.lists(ITEMS, max_size=3), last=st.one_of(st.none(), ITEMS))
+def test_a_page_is_read_as_botocore_reads_it(items: Any, last: Any) -> None:
+    answer = {"Items": items, "Count": len(items), "LastEvaluatedKey": last}
+    usual, light = both("query", answer, TableName="runs", KeyConditionExpression="pk = :pk")
+    assert light == usual
+
+
+@given(items=st.lists(ITEMS, max_size=3), left=st.booleans())
+def test_a_batch_is_read_as_botocore_reads_it(items: Any, left: bool) -> None:
+    unprocessed = {"runs": {"Keys": [KEY], "ConsistentRead": True}} if left else {}
+    answer = {"Responses": {"runs": items}, "UnprocessedKeys": unprocessed}
+    usual, light = both("batch_get_item", answer, RequestItems={"runs": {"Keys": [KEY]}})
+    assert light == usual
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"Item": null}',
+        b"\xff",
+        b'{"__type": "a#Denied", "message": "b"}',
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_what_is_no_answer_is_left_to_botocore(body: bytes, status: int) -> None:
+    outcomes = []
+    for each in (USUAL, LIGHT):
+        each.answers(body, status)
+        try:
+            outcomes.append(repr(each.client.get_item(TableName="runs", Key=KEY)))
+        except (BotoCoreError, ClientError, AttributeError, TypeError, ValueError) as error:
+            outcomes.append(repr(error))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> "DynamoDBClient":
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost:9")
+    monkeypatch.setenv("AWS_EXECUTION_ENV", "AWS_Lambda_python3.13")
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "acme")
+    return dynamo_client(retry_mode="legacy")
+
+
+def test_the_functions_client_is_light(client: Any) -> None:
+    """botocore has no setting for the session: an update that moves it must not pass unseen."""
+    session = client._endpoint.http_session
+    assert isinstance(session, LightSession)
+    assert session._usual._verify
+
+
+def test_the_user_agent_names_what_aws_and_operators_look_for(client: Any) -> None:
+    sent = []
+
+    def hold(request: Any, **_: object) -> AWSResponse:
+        sent.append(request.headers["User-Agent"].decode())
+        return USUAL.answers(b"{}")._answer(request)  # type: ignore[no-any-return]
+
+    client.meta.events.register_first("before-send.dynamodb.*", hold)
+    client.get_item(TableName="runs", Key=KEY)
+    assert sent[0].startswith(f"Boto3/{boto3.__version__} lang/python#")
+    for part in (" exec-env/AWS_Lambda_python3.13", " app/acme", " Botocore/"):
+        assert part in sent[0]
