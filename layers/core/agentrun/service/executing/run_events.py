@@ -26,6 +26,8 @@ from agentrun.domain.value import epoch_ms
 from agentrun.service.executing.recorder import RunRecorder
 
 EVENT_OVERHEAD_CHARACTERS = 96
+BURST_S = 0.0004
+"""Events that follow each other faster share a chunk: sending it costs more than making them."""
 
 
 class RunEvents:
@@ -244,21 +246,32 @@ class LiveEvents:
         """
         loop = asyncio.get_running_loop()
         watch = _SilenceWatch(loop, idle_s, self._wake)
+        handed_over_at = float("-inf")
         try:
             while True:
                 if not self._ready and not self._ended:
                     self._waiter = loop.create_future()
                     await self._waiter
+                if loop.time() < (until := handed_over_at + BURST_S):
+                    await self._gather(until)
                 batch = list(self._ready)
                 self._ready.clear()
                 if batch or not self._ended:
                     watch.spoke()
                     yield batch
+                    handed_over_at = loop.time()
                 if self._ended and not self._ready:
                     return
         finally:
             watch.stop()
             self.abandon()
+
+    async def _gather(self, until: float) -> None:
+        """Wait for more, as long as each tick of the event loop brings some."""
+        loop, seen = asyncio.get_running_loop(), 0
+        while len(self._ready) > seen and not self._ended and loop.time() < until:
+            seen = len(self._ready)
+            await asyncio.sleep(0)
 
 
 class _SilenceWatch:
