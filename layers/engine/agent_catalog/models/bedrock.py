@@ -20,6 +20,9 @@ _MAX_ATTEMPTS = 3
 # One connection per concurrent run; botocore's default of 10 would discard and reopen the others.
 _MAX_CONNECTIONS = 64
 
+_CLOSELY_S = 0.0005
+"""Items that follow each other faster are taken together."""
+
 
 class _Call:
     """A request in progress, and the socket that its answer will come from."""
@@ -150,6 +153,7 @@ class ReadAhead(Generic[T]):
         self._is_read = False
         self._waiter: asyncio.Future[None] | None = None
         self._end: BaseException | None = None
+        self._waited_at = float("-inf")
 
     def __aiter__(self) -> Self:
         return self
@@ -167,9 +171,14 @@ class ReadAhead(Generic[T]):
             read = to_thread.run_sync(self._read, abandon_on_cancel=True)
             self._reading = asyncio.ensure_future(read)
             self._reading.add_done_callback(lambda _: _wake(self._waiter))
+        now = self._loop.time()
+        follows_closely, self._waited_at = now - self._waited_at < _CLOSELY_S, now
+        if follows_closely:
+            # Being woken for each item of a fast stream costs more than the item.
+            await asyncio.sleep(_CLOSELY_S)
         waiter = self._waiter = self._loop.create_future()
         # The thread looks for a waiter after each item: none that it adds from here on is missed.
-        if not self._items:
+        if not self._items and not self._reading.done():
             await waiter
 
     def _read(self) -> None:

@@ -7,13 +7,12 @@ from pydantic_ai.messages import (
     AgentStreamEvent,
     FunctionToolCallEvent,
     FunctionToolResultEvent,
+    ModelResponsePart,
     ModelResponseStreamEvent,
     PartDeltaEvent,
     PartStartEvent,
     TextPart,
-    TextPartDelta,
     ThinkingPart,
-    ThinkingPartDelta,
     ToolReturnPart,
 )
 
@@ -27,11 +26,10 @@ from agentrun.domain.events import (
     ToolStart,
 )
 
-_DELTAS: dict[type[Any], type[ContentDelta | ReasoningDelta]] = {
+_Delta = type[ContentDelta | ReasoningDelta]
+_SAID_BY: dict[type[ModelResponsePart], _Delta] = {
     TextPart: ContentDelta,
-    TextPartDelta: ContentDelta,
     ThinkingPart: ReasoningDelta,
-    ThinkingPartDelta: ReasoningDelta,
 }
 
 
@@ -44,30 +42,28 @@ class DeltaTranslator:
 
     def __init__(self, say: Callable[[EngineEvent], None]) -> None:
         self._say = say
-        self._halves: dict[int, tuple[HalfCharacters, type[ContentDelta | ReasoningDelta]]] = {}
+        self._texts: dict[int, tuple[_Delta, HalfCharacters]] = {}
 
     def take(self, event: ModelResponseStreamEvent) -> None:
         """Say what the event adds to the answer's text or to its reasoning."""
         # First, because nearly all events are deltas.
         if isinstance(event, PartDeltaEvent):
-            kind = _DELTAS.get(type(event.delta))
-            if kind is not None and event.index in self._halves:
-                fragment: str | None = cast("Any", event.delta).content_delta
-                self._say_text(kind, self._halves[event.index][0].take(fragment or ""))
+            text = self._texts.get(event.index)
+            if text is not None and (fragment := cast("Any", event.delta).content_delta):
+                self._say_text(text[0], text[1].take(fragment))
         elif isinstance(event, PartStartEvent):
             self.end()
-            kind = _DELTAS.get(type(event.part))
+            kind = _SAID_BY.get(type(event.part))
             if kind is not None:
-                half = HalfCharacters()
-                self._halves[event.index] = (half, kind)
+                _, half = self._texts[event.index] = (kind, HalfCharacters())
                 self._say_text(kind, half.take(cast("Any", event.part).content))
 
     def end(self) -> None:
         """Say what still waits for its other half, which will not come any more."""
-        for half, kind in self._halves.values():
+        for kind, half in self._texts.values():
             self._say_text(kind, half.rest())
 
-    def _say_text(self, kind: type[ContentDelta | ReasoningDelta], text: str) -> None:
+    def _say_text(self, kind: _Delta, text: str) -> None:
         if text:
             self._say(kind(text=text))
 
