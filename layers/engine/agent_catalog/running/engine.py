@@ -12,22 +12,21 @@ from pydantic_ai.messages import AgentStreamEvent, ModelMessage, ModelResponse
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRun
 from pydantic_ai.settings import ModelSettings
-from pydantic_ai.usage import RunUsage
+from pydantic_ai.usage import RunUsage, UsageLimits
 
+from agent_catalog.agent_file import Limits
 from agent_catalog.binding.tool import argument_faults
 from agent_catalog.catalog import AgentCatalog
 from agent_catalog.json_form import whole_text
 from agent_catalog.models.factory import ModelPool, create_model
 from agent_catalog.models.guarded import CheckedModel
 from agent_catalog.models.sendable import call_ids
-from agent_catalog.models.tapped import TappedModel
 from agent_catalog.running.build import BuiltAgent, Output, build_agent
 from agent_catalog.running.errors import engine_error, shown_error
-from agent_catalog.running.events import ToolTranslator
+from agent_catalog.running.events import TappedModel, ToolTranslator, metrics
 from agent_catalog.running.followups import Exchange, suggest_followups
 from agent_catalog.running.history import for_later_turns, to_messages, tool_results, user_prompt
-from agent_catalog.running.pauses import check_all_calls, pause, resume
-from agent_catalog.running.spending import Spent, metrics, remaining_limits
+from agent_catalog.running.pauses import Spent, check_all_calls, pause, resume
 from agent_catalog.toolkit import Session, ToolResults
 from agentrun.domain.errors import CannotResumeError, EngineError
 from agentrun.domain.events import EngineEvent, Metrics
@@ -266,3 +265,20 @@ def _settings(options: RunOptions) -> ModelSettings:
     if options.max_tokens is not None:
         settings["max_tokens"] = options.max_tokens
     return settings
+
+
+def remaining_limits(limits: Limits, spent: Spent) -> UsageLimits:
+    """Return what the limits leave of a turn that was paused."""
+    tokens = spent.input_tokens + spent.output_tokens
+    return UsageLimits(
+        request_limit=limits.request_limit - spent.requests,
+        tool_calls_limit=_minus(limits.tool_calls_limit, spent.tool_calls),
+        input_tokens_limit=_minus(limits.input_tokens_limit, spent.input_tokens),
+        output_tokens_limit=_minus(limits.output_tokens_limit, spent.output_tokens),
+        total_tokens_limit=_minus(limits.total_tokens_limit, tokens),
+        cost_limit=None if limits.cost_limit is None else limits.cost_limit - (spent.cost or 0),
+    )
+
+
+def _minus(limit: int | None, spent: int) -> int | None:
+    return None if limit is None else limit - spent

@@ -20,8 +20,7 @@ from pydantic_ai.models.function import (
     DeltaToolCall,
 )
 
-from agent_catalog.running.pauses import pause
-from agent_catalog.running.spending import Spent
+from agent_catalog.running.pauses import Spent, pause
 from agentrun.domain.agents import Agent
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError

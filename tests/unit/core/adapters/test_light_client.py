@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrun.adapters.dynamo.client import dynamo_client
-from agentrun.adapters.dynamo.http_answer import Answer
-from agentrun.adapters.dynamo.http_session import LightSession
+from agentrun.adapters.dynamo.http_session import Answer, LightSession
 from agentrun.adapters.dynamo.light_client import lighten
 
 if TYPE_CHECKING:
