@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TypeVar
 
 import pydantic_ai
@@ -55,6 +55,16 @@ class PydanticAiEngine:
             EngineError: The agent failed, or was told not to act, after `Metrics`.
         """
         return in_separate_task(self._outputs(task, before_tool))
+
+    def build_agents(self) -> None:
+        """
+        Build all agents now, and import their tools with them; for a process that has the time.
+
+        One that cannot be built is left to its first run, which says so.
+        """
+        for agent in self._catalog.agents():
+            with suppress(Exception):
+                self._agent(agent.id)
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]

@@ -1,4 +1,4 @@
-"""An engine that is loaded by its first run, after that run's START has gone out."""
+"""An engine that is loaded by its first run while START goes out, or before a snapshot."""
 
 import asyncio
 import gc
@@ -46,9 +46,20 @@ class DeferredEngine:
             raise RuntimeError("the engine is not loaded yet")
         return self._engine.argument_faults(agent_id, tool, arguments)
 
+    def load(self) -> None:
+        """
+        Load the engine now, in this thread; for a process whose init nobody waits for.
+
+        Raises:
+            Exception: Whatever loading it has raised; the first run would try again.
+        """
+        if self._engine is None:
+            self._engine = self._load_at_once()
+
     def prepare(self) -> None:
         """Begin to load the engine in a thread, unless that has begun."""
-        self._begin_loading()
+        if self._engine is None:
+            self._begin_loading()
 
     async def ready(self) -> None:
         """
@@ -57,7 +68,8 @@ class DeferredEngine:
         Raises:
             Exception: Whatever loading it has raised.
         """
-        self._engine = await asyncio.shield(self._begin_loading())
+        if self._engine is None:
+            self._engine = await asyncio.shield(self._begin_loading())
 
     def _begin_loading(self) -> asyncio.Future[LoadedEngine]:
         if self._loading is None or _has_failed(self._loading):
