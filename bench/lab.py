@@ -27,6 +27,8 @@ class Target:
     process: Process
     stream: Callable[[str, str], Recording]
     """Takes an agent and a message; returns at once."""
+    restored_ns: Callable[[], int | None] = lambda: None
+    """When the process went on from where a snapshot of it would have been taken."""
 
     async def complete(self, agent: str, message: str) -> Recording:
         """Ask for a run and wait for its end; errors as in `Recording.complete`."""
@@ -96,7 +98,11 @@ class Lab:
             wrapper = ROOT / "layers" / "streaming" / "bootstrap"
             command: list[str | Path] = [wrapper, self.interpreter, "/var/runtime/bootstrap.py"]
             async with running(command, environment, cwd=task_root) as process:
-                yield Target(process, lambda agent, text: api.stream(self._payload(agent, text)))
+                yield Target(
+                    process,
+                    lambda agent, text: api.stream(self._payload(agent, text)),
+                    lambda: api.restored_ns,
+                )
 
     def _payload(self, agent: str, message: str) -> bytes:
         event = json.loads(self._event.replace("${TOKEN}", self.token))
@@ -126,7 +132,9 @@ async def open_lab() -> AsyncIterator[Lab]:
     """Start the stores, make an identity and link the packages; all of it ends with the block."""
     with tempfile.TemporaryDirectory(prefix="agentrun-bench-") as name:
         interpreter = write_interpreter(Path(name, "python"))
-        python_path = link_packages(Path(name, "packages"), "uvicorn", "click")
+        python_path = link_packages(
+            Path(name, "packages"), "uvicorn", "click", "snapshot-restore-py"
+        )
         async with moto_store() as store_url, light_store() as light_store_url:
             identity = DevIdentity(Path(name))
             yield Lab(store_url, light_store_url, identity, interpreter, python_path)

@@ -146,6 +146,7 @@ class RecordingRuntimeApi(RuntimeApi):
 
     def __init__(self) -> None:
         super().__init__()
+        self.restored_ns: int | None = None
         self._recordings: dict[str, Recording] = {}
 
     def stream(self, event: bytes) -> Recording:
@@ -157,6 +158,9 @@ class RecordingRuntimeApi(RuntimeApi):
         """Return the recording of the response; anything else ends at once."""
         if head.path.endswith("/response"):
             return self._recordings[head.path.split("/")[-2]]
+        if head.path.endswith("/restore/next"):
+            # It is answered at once: nothing is frozen here, and nothing restored.
+            self.restored_ns = time.monotonic_ns()
         return _Other(head, () if head.method == "GET" else self._recordings.values())
 
 
