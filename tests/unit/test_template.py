@@ -211,7 +211,7 @@ def test_snapstart_needs_a_release() -> None:
 
 def function_url_targets(resources: Mapping[str, Resource]) -> set[str]:
     """Name what the Function URL calls, and what everybody may call through it."""
-    targets = [resources["StreamFunctionUrl"].properties["TargetFunctionArn"]]
-    for name in ("StreamFunctionUrlPublicPermissions", "StreamFunctionURLInvokeAllowPublicAccess"):
-        targets.append(resources[name].properties["FunctionName"])
+    permissions = ("StreamFunctionUrlPublicPermissions", "StreamFunctionURLInvokeAllowPublicAccess")
+    allowed = [resources[name].properties["FunctionName"] for name in permissions]
+    targets = [resources["StreamFunctionUrl"].properties["TargetFunctionArn"], *allowed]
     return {target.rpartition(":")[2] for target in targets}
