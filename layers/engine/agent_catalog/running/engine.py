@@ -1,7 +1,7 @@
 """The engine that runs agents with pydantic-ai."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
 
 import pydantic_ai
@@ -83,6 +83,16 @@ class PydanticAiEngine:
             say(Metrics(model=model_id))
             raise engine_error(error) from error
         return await run.play()
+
+    def build_agents(self) -> None:
+        """
+        Build all agents now, and import their tools with them; for a process that has the time.
+
+        One that cannot be built is left to its first run, which says so.
+        """
+        for agent in self._catalog.agents():
+            with suppress(Exception):
+                self._agent(agent.id)
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]

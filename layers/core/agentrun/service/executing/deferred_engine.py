@@ -1,4 +1,4 @@
-"""An engine that its first run loads, after that run's START has been sent."""
+"""An engine that is loaded by its first run while START goes out, or before a snapshot."""
 
 import asyncio
 import gc
@@ -49,9 +49,20 @@ class DeferredEngine:
             raise RuntimeError("the engine is not loaded yet")
         return self._engine.argument_faults(agent_id, tool, arguments)
 
+    def load(self) -> None:
+        """
+        Load the engine now, in this thread; for a process whose init nobody waits for.
+
+        Raises:
+            Exception: Whatever loading it has raised; the first run would try again.
+        """
+        if self._engine is None:
+            self._engine = self._load_at_once()
+
     def prepare(self) -> None:
-        """Begin to load the engine in a thread, unless it is loading already."""
-        self._begin_loading()
+        """Begin to load the engine in a thread, unless it is loaded or loading already."""
+        if self._engine is None:
+            self._begin_loading()
 
     async def ready(self) -> None:
         """

@@ -81,3 +81,14 @@ async def test_a_run_that_is_cancelled_leaves_the_engine_to_the_others() -> None
     assert await other == ["a"]
     assert cancelled.cancelled()
     assert loading.times == 1
+
+
+async def test_an_engine_that_was_loaded_before_the_first_run_is_not_loaded_again() -> None:
+    loading = Loading()
+    engine = DeferredEngine(loading)
+    engine.load()
+    assert loading.times == 1
+    engine.prepare()
+    await engine.ready()
+    assert await answer(engine) == ["a"]
+    assert loading.times == 1
