@@ -7,7 +7,6 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import botocore
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
@@ -26,7 +25,6 @@ def user_agent() -> str:
     Without the setting botocore builds it anew for every request, and twice.
     """
     parts = [
-        f"Botocore/{botocore.__version__}",
         f"lang/python#{platform.python_version()}",
     ]
     if environment := os.environ.get("AWS_EXECUTION_ENV"):
