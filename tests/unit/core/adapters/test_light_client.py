@@ -152,6 +152,6 @@ def test_the_user_agent_names_what_aws_and_operators_look_for(client: Any) -> No
 
     client.meta.events.register_first("before-send.dynamodb.*", hold)
     client.get_item(TableName="runs", Key=KEY)
-    assert sent[0].startswith("lang/python#")
-    for part in (" exec-env/AWS_Lambda_python3.13", " app/acme", " Botocore/"):
+    assert sent[0].startswith("Botocore/")
+    for part in (" lang/python#", " exec-env/AWS_Lambda_python3.13", " app/acme"):
         assert part in sent[0]

@@ -7,6 +7,7 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import botocore
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
@@ -24,9 +25,7 @@ def user_agent() -> str:
 
     Without the setting botocore builds it anew for every request, and twice.
     """
-    parts = [
-        f"lang/python#{platform.python_version()}",
-    ]
+    parts = [f"Botocore/{botocore.__version__}", f"lang/python#{platform.python_version()}"]
     if environment := os.environ.get("AWS_EXECUTION_ENV"):
         parts.append(f"exec-env/{environment}")
     if app := os.environ.get("AWS_SDK_UA_APP_ID"):
