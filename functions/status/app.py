@@ -1,13 +1,23 @@
-"""The status function: agents, runs as they are, and conversations."""
+"""
+The status function: agents, runs as they are, and conversations.
 
+A process answers one request at a time, so its routes may block the event loop; a thread would cost
+as much as the rest of a poll.
+"""
+
+import gc
+
+# What imports make stays; looking for garbage in it takes a twelfth of a cold start.
+gc.disable()
+
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Response
 from mangum import Mangum
 
-from agent_catalog import load_catalog
-from agent_catalog.transcript import transcript
 from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
@@ -15,6 +25,8 @@ from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.agents import listed
+from agentrun.domain.conversations import Message, PastTurn
+from agentrun.domain.ports import AgentDirectory
 from agentrun.domain.principal import Principal
 from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
@@ -33,8 +45,6 @@ TEXT_TYPES = ["application/json", "application/problem+json", "text/"]
 settings = Settings.from_environment()
 log_as_json(settings.log_causes)
 clock = SystemClock()
-# The stream function logs what is wrong with agents' files; once is enough.
-catalog = load_catalog(settings.model, on_fault=lambda _: None)
 client = dynamo_client(retry_mode="standard")
 table = Table(client, settings.table)
 ports = RunPorts(
@@ -45,6 +55,23 @@ ports = RunPorts(
 )
 conversations = DynamoConversationStore(table, turns_limit_bytes=MAX_ANSWER_BYTES)
 
+
+@cache
+def catalog() -> AgentDirectory:
+    """Load the agents, at the first request for them; no poll waits for it."""
+    from agent_catalog import load_catalog  # noqa: PLC0415
+
+    # The stream function logs what is wrong with agents' files; once is enough.
+    return load_catalog(settings.model, on_fault=lambda _: None)
+
+
+def transcript(turn: PastTurn) -> Sequence[Message]:
+    """Return what was said in a turn; imported here for the same reason."""
+    from agent_catalog.transcript import transcript as read  # noqa: PLC0415
+
+    return read(turn)
+
+
 api = FastAPI(openapi_url=None, redirect_slashes=False)
 install_problem_handlers(api)
 authenticate = by_gateway(clock)
@@ -52,13 +79,13 @@ Caller = Annotated[Principal, Depends(authenticate)]
 
 
 @api.get("/api/v1/health")
-def health() -> Response:
+async def health() -> Response:
     """Answer that the function is up."""
     return buffered_answer(HealthBody(status="UP"))
 
 
 @api.get("/api/v1/openapi.json")
-def get_openapi(_caller: Caller) -> Response:
+async def get_openapi(_caller: Caller) -> Response:
     """Describe the API of both functions; imported here, so that no cold start pays for it."""
     from agentrun.http.openapi.document import openapi_json  # noqa: PLC0415
 
@@ -66,20 +93,20 @@ def get_openapi(_caller: Caller) -> Response:
 
 
 @api.get("/api/agents")
-def get_agents(_caller: Caller, include_inactive: IncludeInactive = False) -> Response:
+async def get_agents(_caller: Caller, include_inactive: IncludeInactive = False) -> Response:
     """List the agents that can be run."""
-    found = listed(catalog.agents(), include_inactive=include_inactive)
+    found = listed(catalog().agents(), include_inactive=include_inactive)
     return buffered_answer([agent_body(agent) for agent in found])
 
 
 @api.get("/api/agents/{agent_id}")
-def get_agent(_caller: Caller, agent_id: str) -> Response:
+async def get_agent(_caller: Caller, agent_id: str) -> Response:
     """Show one agent."""
-    return buffered_answer(agent_body(catalog.agent(agent_id)))
+    return buffered_answer(agent_body(catalog().agent(agent_id)))
 
 
 @api.get("/api/agents/{agent_id}/runs/status")
-def get_status_of_many(
+async def get_status_of_many(
     caller: Caller, agent_id: str, run_ids: RunIds, fields: Fields = "full"
 ) -> Response:
     """Show up to 100 runs at once."""
@@ -95,13 +122,13 @@ def get_status_of_many(
 
 @api.get("/api/agents/{agent_id}/runs/{run_id}/status")
 @api.get("/api/agents/{agent_id}/runs/{run_id}")
-def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
+async def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
     """Show one run, its texts cut only where they exceed one answer."""
     return run_answer(get_run(caller, agent_id, run_id, ports=ports))
 
 
 @api.delete("/api/agents/{agent_id}/runs/{run_id}", status_code=204)
-def delete_run(caller: Caller, agent_id: str, run_id: str) -> Response:
+async def delete_run(caller: Caller, agent_id: str, run_id: str) -> Response:
     """Cancel one run; its record stays."""
     cancel_run(caller, agent_id, run_id, ports=ports)
     return Response(status_code=204)
@@ -113,3 +140,6 @@ api.include_router(
 open_to_browsers = with_cors(api, settings.cors_origins, settings.cors_allow_headers)
 app = BasePathMiddleware(SecurityHeadersMiddleware(open_to_browsers), settings.base_path)
 handler = Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)
+
+gc.freeze()
+gc.enable()
