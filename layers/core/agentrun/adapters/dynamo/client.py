@@ -3,12 +3,11 @@
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-import boto3
 from botocore.config import Config
 
-from agentrun.adapters.dynamo.light_client import lighten, user_agent
+from agentrun.adapters.dynamo.light_client import light_session, lighten, user_agent
 from agentrun.domain.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def dynamo_client(*, retry_mode: Literal["legacy", "standard"]) -> "DynamoDBClie
         parameter_validation=False,
         user_agent=user_agent(),
     )
-    client = boto3.client("dynamodb", config=config)
+    client = cast("DynamoDBClient", light_session().create_client("dynamodb", config=config))
     lighten(client)
     return client
 
