@@ -21,8 +21,6 @@ class Value(BaseModel):
 
     model_config = ConfigDict(
         frozen=True,
-        # A schema is built at the first use; no process uses all of them.
-        defer_build=True,
         extra="forbid",
         alias_generator=to_camel,
         populate_by_name=True,
