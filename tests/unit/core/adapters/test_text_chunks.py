@@ -52,7 +52,8 @@ def test_no_preview_unpacks_a_text_of_any_length() -> None:
 def test_an_earlier_version_and_this_one_read_each_others_texts() -> None:
     """The first chunk was the preview and nothing else; each part stands for itself."""
     text = hard_to_pack(7_500)
-    earlier = [zlib.compress(part.encode()) for part in (text[:PREVIEW_BYTES], text[PREVIEW_BYTES:])]
+    parts = (text[:PREVIEW_BYTES], text[PREVIEW_BYTES:])
+    earlier = [zlib.compress(part.encode()) for part in parts]
     assert from_chunks("output", earlier) == text
     assert from_chunks("output", earlier[:1]) == text[:PREVIEW_BYTES]
     first, *others = to_chunks("output", text)
