@@ -34,10 +34,12 @@ async def outputs_of(
 async def say_all(
     outputs: AsyncGenerator[EngineOutput, None], say: Callable[[EngineEvent], None]
 ) -> TurnEnding:
-    """Say what the generator yields, until it yields how the turn ends, or is at its end."""
+    """Say the events that the generator yields; return how the turn ends, if it says so."""
+    ending: TurnEnding = TurnEnded()
     async with aclosing(outputs):
         async for output in outputs:
             if isinstance(output, TurnEnded | TurnPaused):
-                return output
-            say(output)
-    return TurnEnded()
+                ending = output
+            else:
+                say(output)
+    return ending
