@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -18,13 +18,13 @@ from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
-from agentrun.domain.events import ContentDelta, Metrics
+from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
 from agentrun.domain.ports import AgentTask, ArgumentChecker
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey
-from agentrun.domain.turns import EngineOutput, TurnEnded
+from agentrun.domain.turns import TurnEnded, TurnEnding
 from agentrun.domain.value import Value
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace
@@ -71,20 +71,24 @@ class PacedEngine:
         self._prose = "".join(page.read_text("utf-8") for page in pages)
 
     async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
-        """Yield the shape's text in its time; the arguments do not matter."""
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        """Say the shape's text in its time, whatever the task is."""
         del task, before_tool
         count = self._shape.seconds * _EVENTS_PER_S
         characters = self._shape.kilobytes * 1024 // count
         started = time.monotonic()
         for number in range(count):
             at = number * characters % (len(self._prose) - characters)
-            yield ContentDelta(text=self._prose[at : at + characters])
+            say(ContentDelta(text=self._prose[at : at + characters]))
             due = started + (number + 1) / _EVENTS_PER_S / self._shape.speed
             await asyncio.sleep(due - time.monotonic())
-        yield Metrics(model="bench", input_tokens=1200, output_tokens=2400, llm_calls=1)
-        yield TurnEnded()
+        say(Metrics(model="bench", input_tokens=1200, output_tokens=2400, llm_calls=1))
+        return TurnEnded()
 
     def argument_faults(self, *_: object, **__: object) -> Sequence[tuple[str, str]]:
         """Find nothing wrong: nothing is called."""

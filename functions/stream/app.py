@@ -33,6 +33,7 @@ from agentrun.service.reading.places import ReaderPlaces
 from agentrun.service.starting.admission import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.settings import Settings
+from agentrun.snapshots import before_snapshot, is_for_snapshot
 from agentrun.telemetry import count_ended_run, log_as_json
 from lambda_asgi import StreamingHandler
 
@@ -56,7 +57,10 @@ def load_engine() -> LoadedEngine:
     """Import the agent framework, which takes longer than everything above."""
     from agent_catalog.running.engine import PydanticAiEngine  # noqa: PLC0415
 
-    return PydanticAiEngine(catalog)
+    loaded = PydanticAiEngine(catalog)
+    if is_for_snapshot():
+        loaded.build_agents()
+    return loaded
 
 
 runs = RunPorts(
@@ -66,6 +70,8 @@ runs = RunPorts(
     clock=clock,
 )
 engine = DeferredEngine(load_engine)
+# A connection that a tool or a model has opened meanwhile would be dead in every copy.
+before_snapshot(engine.load, client.close)
 readers = DynamoReaderQuota(table, settings.max_readers_per_user)
 ports = LaunchPorts(
     agents=catalog,

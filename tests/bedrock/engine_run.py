@@ -21,7 +21,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.turns import TurnEnded, TurnPaused
-from tests.fakes.scripted_engine import let_begin
+from tests.fakes.engine_outputs import outputs_of
 
 AGENT = """
 name: Sample
@@ -72,7 +72,8 @@ class Runner:
 
     def start(self, **task: Any) -> AsyncGenerator[Any, None]:
         """Begin a run; nothing happens before its first event is asked for."""
-        return self.engine.run(
+        return outputs_of(
+            self.engine,
             AgentTask(
                 run_id="run-1",
                 session_id="session-1",
@@ -81,7 +82,6 @@ class Runner:
                 agent=self.catalog.agent("sample"),
                 **{"message": "go", **task},
             ),
-            before_tool=let_begin,
         )
 
     async def run(self, **task: Any) -> EngineRun:

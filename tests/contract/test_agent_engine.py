@@ -23,8 +23,9 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.ports import AgentEngine, AgentTask
-from agentrun.domain.turns import EngineOutput, Resumption, TurnEnded, TurnPaused
-from tests.fakes.scripted_engine import Item, ScriptedEngine, let_begin
+from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
+from tests.fakes.engine_outputs import EngineOutput, let_begin, outputs_of
+from tests.fakes.scripted_engine import Item, ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +43,8 @@ class Case:
     before_tool: Callable[[], None] = let_begin
 
     def run(self, **fields: Any) -> AsyncGenerator[EngineOutput, None]:
-        return self.engine.run(
+        return outputs_of(
+            self.engine,
             AgentTask(
                 run_id="run-1",
                 session_id="session-1",

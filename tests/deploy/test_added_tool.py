@@ -73,7 +73,7 @@ def test_a_tool_that_needs_a_package_touches_the_users_room_only(
     subprocess.run([sys.executable, "requirements/lock.py"], cwd=tmp_path, check=True)
     after = contents(tmp_path)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    locks = {"requirements/agents.txt", "requirements/dev.txt"}
+    locks = {f"requirements/{name}.txt" for name in ("agents", "bench", "dev")}
     assert changed == {*ADDED, REQUIREMENTS, *locks}
     sam("build", project=tmp_path)
     answer = invoke(

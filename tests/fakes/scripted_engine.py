@@ -6,15 +6,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from pydantic import JsonValue
 
 from agentrun.domain.errors import EngineError
-from agentrun.domain.events import ToolStart
+from agentrun.domain.events import EngineEvent, ToolStart
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
+from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
+from tests.fakes.engine_outputs import EngineOutput, say_all
 
 Item = EngineOutput | EngineError | asyncio.Event | Callable[[], Awaitable[None]]
-
-
-def let_begin() -> None:
-    """Let every tool begin: a `before_tool` for tests of other things."""
 
 
 class ScriptedEngine:
@@ -44,7 +41,16 @@ class ScriptedEngine:
         return ()
 
     async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        return await say_all(self._outputs(task, before_tool), say)
+
+    async def _outputs(
+        self, task: AgentTask, before_tool: Callable[[], None]
     ) -> AsyncGenerator[EngineOutput, None]:
         self.tasks.append(task)
         try:

@@ -20,11 +20,13 @@ from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.domain.turns import TurnEnding
 from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.reading import follow as attach
 from agentrun.service.starting import admission
 from tests.contract.test_token_verifier import token
+from tests.fakes.engine_outputs import say_all
 from tests.fakes.faults import FaultyClient
 from tests.integration.asgi_exchange import Exchange, begin
 from tests.integration.conftest import ENVIRONMENT
@@ -67,8 +69,15 @@ class Recital:
         """Closed in front of the last text."""
 
     async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineEvent, None]:
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        return await say_all(self._outputs(task), say)
+
+    async def _outputs(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         self.tasks.append(task)
         try:
             *first, last = self.texts
@@ -94,8 +103,15 @@ class Dictation:
             self._texts.put_nowait(text)
 
     async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineEvent, None]:
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        return await say_all(self._outputs(task), say)
+
+    async def _outputs(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         try:
             while (text := await self._texts.get()) is not None:
                 yield ContentDelta(text=text)

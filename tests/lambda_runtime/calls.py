@@ -10,7 +10,7 @@ import h11
 
 from tests.lambda_runtime.server import Head, RuntimeApi
 
-TIMEOUT_S = 15
+TIMEOUT_S = 60
 
 
 class Call:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ROOT / "tests" / "integration" / "lambda_asgi_apps"
-TIMEOUT_S = 15
+TIMEOUT_S = 60
 
 
 @dataclass

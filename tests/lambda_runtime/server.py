@@ -53,10 +53,10 @@ class RuntimeApi(ABC):
         self.break_next_response = False
         self.polls_given_up = 0
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
         self._accepted, self._invoked = count(1), count(1)
         self._events: deque[bytes] = deque()
-        self._polls: deque[_Connection] = deque()
+        self._polls: deque[Connection] = deque()
 
     @abstractmethod
     def record(self, head: Head) -> Recorder:
@@ -67,7 +67,7 @@ class RuntimeApi(ABC):
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
+        self._server = await loop.create_server(lambda: Connection(self), "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -106,12 +106,12 @@ class RuntimeApi(ABC):
         self._match()
         return fields["Lambda-Runtime-Aws-Request-Id"]
 
-    def opened(self, connection: "_Connection") -> int:
+    def opened(self, connection: "Connection") -> int:
         """Number a new connection."""
         self._connections.add(connection)
         return next(self._accepted)
 
-    def answer(self, head: Head, connection: "_Connection") -> None:
+    def answer(self, head: Head, connection: "Connection") -> None:
         """Answer a request that is complete: a poll, as soon as there is an event for it."""
         if head.path.endswith("/invocation/next"):
             self._polls.append(connection)
@@ -120,7 +120,7 @@ class RuntimeApi(ABC):
             is_restored = head.path.endswith("/restore/next")
             connection.write(_answer(200 if is_restored else self.response_status))
 
-    def closed(self, connection: "_Connection") -> None:
+    def closed(self, connection: "Connection") -> None:
         """Forget a connection, and the poll that waits on it."""
         self._connections.discard(connection)
         if connection in self._polls:
@@ -145,7 +145,9 @@ def _answer(status: int, body: bytes = b"", fields: dict[str, str] | None = None
     return "\r\n".join((*lines, "\r\n")).encode() + body
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """One connection, and the request that is coming in on it."""
+
     def __init__(self, api: RuntimeApi) -> None:
         self._api = api
         self._start = b""

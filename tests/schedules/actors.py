@@ -12,11 +12,11 @@ from agentrun.domain.errors import (
     NotFoundError,
     StoreUnavailableError,
 )
-from agentrun.domain.events import ContentDelta, PendingApproval
+from agentrun.domain.events import ContentDelta, EngineEvent, PendingApproval
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
-from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
+from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.follow import attach
 from agentrun.service.reading.runs import cancel_run, get_run, get_runs
@@ -24,6 +24,7 @@ from agentrun.service.reading.sessions import delete_session
 from agentrun.service.starting.admission import slot_at
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency, PendingExecution
+from tests.fakes.engine_outputs import EngineOutput, say_all
 from tests.rig import ANA, ECHO
 from tests.runs import SESSION, a_request
 from tests.schedules import touches
@@ -55,7 +56,16 @@ class ActingEngine:
         self.executor: str | None = None
 
     async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None] = nothing
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        return await say_all(self._outputs(task, before_tool), say)
+
+    async def _outputs(
+        self, task: AgentTask, before_tool: Callable[[], None]
     ) -> AsyncGenerator[EngineOutput, None]:
         scene, name = self._process.scene, self._process.name
         for item in self._script:

@@ -12,6 +12,7 @@ from agentrun.domain.approvals import ApprovalAction
 from agentrun.domain.errors import CannotResumeError, EngineError
 from agentrun.domain.events import (
     ContentDelta,
+    EngineEvent,
     Metrics,
     PendingApproval,
     ToolEnd,
@@ -19,7 +20,8 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
+from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
+from tests.fakes.engine_outputs import EngineOutput, say_all
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,16 @@ class ScriptPlayer:
         return ()
 
     async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None] = lambda: None
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        return await say_all(self._outputs(task, before_tool), say)
+
+    async def _outputs(
+        self, task: AgentTask, before_tool: Callable[[], None]
     ) -> AsyncGenerator[EngineOutput, None]:
         executor = self.witness.began(task)
         script = self.scripts[task.message]

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 
 import pytest
 from samcli.lib.providers.sam_function_provider import (  # type: ignore[import-untyped] # no stubs
@@ -180,3 +181,37 @@ def deployed(**parameters: str) -> dict[str, Resource]:
     """The resources that a deployment with these parameters has."""
     given = {"Issuer": "https://issuer.test", "Audience": "me", **parameters}
     return load_resources(ROOT / "template.yaml", given)
+
+
+def test_without_snapstart_the_function_url_follows_every_deployment() -> None:
+    resources = deployed()
+    assert not {"StreamVersion", "StreamAlias"} & set(resources)
+    assert resources["StreamFunction"].properties["SnapStart"] == {"ApplyOn": "None"}
+    assert function_url_targets(resources) == {"StreamFunction"}
+
+
+def test_with_snapstart_the_function_url_serves_the_version_of_the_release() -> None:
+    resources = deployed(SnapStart="On", Release="r2")
+    function = resources["StreamFunction"].properties
+    assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    # Lambda refuses a second version of a function in which nothing has changed.
+    assert "r2" in function["Description"]
+    assert resources["StreamVersion"].properties["Description"] == "r2"
+    version = stack()["Resources"]["StreamAlias"]["Properties"]["FunctionVersion"]
+    assert version == {"Fn::GetAtt": ["StreamVersion", "Version"]}
+    assert function_url_targets(resources) == {"StreamAlias"}
+
+
+def test_snapstart_needs_a_release() -> None:
+    rule = stack()["Rules"]["SnapStartNeedsRelease"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "SnapStart"}, "On"]}
+    (assertion,) = rule["Assertions"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Release"}, ""]}]}
+
+
+def function_url_targets(resources: Mapping[str, Resource]) -> set[str]:
+    """Name what the Function URL calls, and what everybody may call through it."""
+    permissions = ("StreamFunctionUrlPublicPermissions", "StreamFunctionURLInvokeAllowPublicAccess")
+    allowed = [resources[name].properties["FunctionName"] for name in permissions]
+    targets = [resources["StreamFunctionUrl"].properties["TargetFunctionArn"], *allowed]
+    return {target.rpartition(":")[2] for target in targets}

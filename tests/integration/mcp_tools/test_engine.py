@@ -16,7 +16,7 @@ from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError
 from agentrun.domain.events import ContentDelta, EngineEvent, ToolEnd, ToolError, ToolStart
 from agentrun.domain.turns import Resumption
-from tests.fakes.scripted_engine import let_begin
+from tests.fakes.engine_outputs import outputs_of
 from tests.mcp_server.scripted import Asked, ScriptedServer, hangs, text, tool
 from tests.unit.agent_catalog.conftest import Rig, calling
 
@@ -142,7 +142,7 @@ async def test_a_run_that_is_closed_ends_its_session(
 ) -> None:
     server.answers["tools/call"] = hangs
     rig = Engine(tmp_path, server, timeout_s=60).rig
-    async with aclosing(rig.engine.run(rig.task("go"), before_tool=let_begin)) as outputs:
+    async with aclosing(outputs_of(rig.engine, rig.task("go"))) as outputs:
         async for output in outputs:
             if isinstance(output, ToolStart):
                 break

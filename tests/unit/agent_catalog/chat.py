@@ -11,8 +11,8 @@ from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.events import ContentDelta, Metrics, ToolEnd, ToolStart
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.turns import EngineOutput, Resumption, TurnEnded, TurnPaused
-from tests.fakes.scripted_engine import let_begin
+from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
+from tests.fakes.engine_outputs import EngineOutput, outputs_of
 from tests.runs import AT
 
 SHIPPED = load_catalog("demo")
@@ -34,7 +34,7 @@ class Chat:
             "agent": self.catalog.agent(agent),
             "message": message,
         }
-        return self.engine.run(AgentTask(**(task | fields)), before_tool=let_begin)
+        return outputs_of(self.engine, AgentTask(**(task | fields)))
 
     async def ask(self, agent: str, message: str, **fields: Any) -> tuple[str, list[EngineOutput]]:
         """Return the answer, and what came besides its fragments, figures and ending excepted."""

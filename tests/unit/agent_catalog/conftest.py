@@ -16,7 +16,7 @@ from agentrun.domain.errors import EngineError
 from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.turns import TurnEnded, TurnPaused
-from tests.fakes.scripted_engine import let_begin
+from tests.fakes.engine_outputs import let_begin, outputs_of
 from tests.unit.agent_catalog.chat import Chat
 
 TOOLS = (
@@ -61,7 +61,7 @@ class Rig:
         self.ending = self.error = None
         try:
             task = self.task(message, **fields)
-            async for output in self.engine.run(task, before_tool=self.before_tool):
+            async for output in outputs_of(self.engine, task, before_tool=self.before_tool):
                 if self.ending is None and isinstance(output, TurnEnded | TurnPaused):
                     self.ending = output
                 else:

@@ -7,7 +7,7 @@ from pydantic import Field
 from agentrun.domain.agents import Agent
 from agentrun.domain.approvals import Decision
 from agentrun.domain.conversations import PastTurn
-from agentrun.domain.events import EngineEvent, Metrics, PendingApproval
+from agentrun.domain.events import Metrics, PendingApproval
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.requests import RunOptions, RunRequest
 from agentrun.domain.value import Value
@@ -78,5 +78,5 @@ class TurnPaused(Value):
     state: str
 
 
-EngineOutput = EngineEvent | TurnEnded | TurnPaused
-"""What an engine yields: events as they happen, and the end of the turn."""
+TurnEnding = TurnEnded | TurnPaused
+"""How a turn ends that does not fail."""

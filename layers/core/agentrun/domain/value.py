@@ -1,7 +1,7 @@
 """The shape that all domain models share: closed, frozen, camelCase outside."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
@@ -30,6 +30,10 @@ class Value(BaseModel):
     )
 
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 def to_milliseconds(at: datetime) -> datetime:
     """Drop what is finer than a millisecond: no store and no answer of ours keeps it."""
     if at.tzinfo is None:
@@ -45,8 +49,7 @@ def iso_milliseconds(at: datetime) -> str:
 
 def epoch_ms(at: datetime) -> int:
     """Return an aware instant as integer milliseconds since the Unix epoch."""
-    seconds = at.astimezone(UTC).replace(microsecond=0).timestamp()
-    return int(seconds) * 1000 + at.microsecond // 1000
+    return (at - _EPOCH) // _MILLISECOND
 
 
 def from_epoch_ms(milliseconds: int) -> datetime:

@@ -53,8 +53,8 @@ def encode_frame(recorded: RecordedEvent) -> bytes:
     event = recorded.event
     # Only `data` needs escaping.
     data = to_json(wire_data(event))
-    for raw, escaped in _LINE_SEPARATORS.items():
-        if raw in data:
+    if not data.isascii():
+        for raw, escaped in _LINE_SEPARATORS.items():
             data = data.replace(raw, escaped)
     return b'id: %d\ndata: {"event":"%b","data":%b,"timestamp":%d}\n\n' % (
         recorded.id,

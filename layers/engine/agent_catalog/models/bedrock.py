@@ -1,18 +1,28 @@
 """The boto3 client for Bedrock, whose requests can be given up while they wait."""
 
+import asyncio
+import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
+
+from anyio import to_thread
+
+T = TypeVar("T")
 
 _CONNECT_TIMEOUT_S = 3.0
 # botocore's standard mode waits up to 1 s before the second attempt and up to 2 s before the third.
 _MAX_ATTEMPTS = 3
 # One connection per concurrent run; botocore's default of 10 would discard and reopen the others.
 _MAX_CONNECTIONS = 64
+
+_CLOSELY_S = 0.0005
+"""Items that follow each other faster are taken together."""
 
 
 class _Call:
@@ -124,3 +134,118 @@ def _pool(pool: type[Any], connection: type[Any]) -> type[Any]:
                 return super().getresponse()
 
     return type("InterruptiblePool", (pool,), {"ConnectionCls": Connection})
+
+
+class ReadAhead(Generic[T]):
+    """
+    Iterates over a blocking iterator, for one reader on an event loop.
+
+    A thread reads until it is `ahead` items ahead; the reader takes what is there without a switch
+    of threads for each item. Should the reader be cancelled, the thread is left to the iterator,
+    which has to be made to end, as by closing its connection.
+    """
+
+    def __init__(self, source: Iterable[T], *, ahead: int = 256) -> None:
+        self._source = iter(source)
+        self._ahead = ahead
+        self._loop = asyncio.get_running_loop()
+        self._items: deque[T] = deque()
+        self._reading: asyncio.Task[None] | None = None
+        self._is_read = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._end: BaseException | None = None
+        self._waited_at = float("-inf")
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._items:
+            if self._is_read:
+                assert self._end is not None  # noqa: S101 - set before it is said to be read
+                raise self._end
+            await self._wait()
+        return self._items.popleft()
+
+    async def _wait(self) -> None:
+        if self._reading is None or self._reading.done():
+            read = to_thread.run_sync(self._read, abandon_on_cancel=True)
+            self._reading = asyncio.ensure_future(read)
+            self._reading.add_done_callback(lambda _: _wake(self._waiter))
+        now = self._loop.time()
+        follows_closely, self._waited_at = now - self._waited_at < _CLOSELY_S, now
+        if follows_closely:
+            # Being woken for each item of a fast stream costs more than the item.
+            await asyncio.sleep(_CLOSELY_S)
+        waiter = self._waiter = self._loop.create_future()
+        # The thread looks for a waiter after each item: none that it adds from here on is missed.
+        if not self._items and not self._reading.done():
+            await waiter
+
+    def _read(self) -> None:
+        try:
+            while len(self._items) < self._ahead:
+                self._items.append(next(self._source))
+                if self._waiter is not None:
+                    waiter, self._waiter = self._waiter, None
+                    self._loop.call_soon_threadsafe(_wake, waiter)
+        except StopIteration:
+            self._end = StopAsyncIteration()
+            self._is_read = True
+        except BaseException as error:  # noqa: BLE001 - raised for the reader, after its items
+            self._end = error
+            self._is_read = True
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+def read_streams_ahead() -> None:
+    """
+    Let pydantic-ai read the streams of all Bedrock models with `ReadAhead`.
+
+    It asks a thread for each event, which takes several times as long as reading the event does,
+    and has no setting for it.
+    """
+    import pydantic_ai.models.bedrock as library  # noqa: PLC0415 - loads boto3's types
+
+    vars(library)["_AsyncIteratorWrapper"] = _read_ahead
+
+
+def _read_ahead(stream: Iterable[T]) -> ReadAhead[T]:
+    parts: dict[str, Any] = getattr(stream, "__dict__", {})
+    # botocore's EventStream has no setting for its parser.
+    if (usual := parts.get("_parser")) is not None:
+        parts["_parser"] = _TextParser(usual)
+    return ReadAhead(stream)
+
+
+class _TextParser:
+    """
+    Parses the fragments of a text, which are nearly all events of a stream, as botocore does.
+
+    It is faster: botocore looks up each value in its model of the service. All other events are
+    left to it.
+    """
+
+    def __init__(self, usual: Any) -> None:
+        self._usual = usual
+
+    def parse(self, response: Any, shape: Any) -> Any:
+        if response["headers"].get(":event-type") == "contentBlockDelta":
+            with suppress(ValueError):
+                block = json.loads(response["body"])
+                if _is_text(block):
+                    kept = {name: block[name] for name in ("contentBlockIndex", "delta")}
+                    return {"contentBlockDelta": kept}
+        return self._usual.parse(response, shape)
+
+
+def _is_text(block: Any) -> bool:
+    match block:
+        case {"contentBlockIndex": int(), "delta": {"text": str(), **others}}:
+            return not others
+        case _:
+            return False

@@ -12,7 +12,7 @@ from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 
-from agent_catalog.models.bedrock import bedrock_client
+from agent_catalog.models.bedrock import bedrock_client, read_streams_ahead
 from agent_catalog.models.demo.model import demo_model
 from agent_catalog.models.guarded import GuardedModel
 from agent_catalog.secret_variables import SecretsUnavailableError, secret_values
@@ -86,6 +86,7 @@ def _provided(model_id: str, idle_timeout_s: float) -> Model:
             return _other_provider(kind)
         from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
 
+        read_streams_ahead()
         client = bedrock_client(idle_timeout_s=idle_timeout_s + _SOCKET_MARGIN_S)
         return BedrockProvider(bedrock_client=client)
 

@@ -1,12 +1,11 @@
 """
 What stands between pydantic-ai and a provider's model, in both directions.
 
-`CheckedModel` is outermost, around every model: it makes requests legal and answers sound.
-`GuardedModel` is around a provider's model: it limits its silence and detects broken answers. Both
-change a stream by replacing its events in one place, `_change_events`.
+`CheckedModel` is around every model: it makes requests legal and unstreamed answers sound.
+`GuardedModel` is around a provider's model: it limits its silence and detects broken answers.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -25,12 +24,8 @@ from pydantic_ai.messages import (
     ModelResponse,
     ModelResponsePart,
     ModelResponseStreamEvent,
-    PartDeltaEvent,
-    PartStartEvent,
     TextPart,
-    TextPartDelta,
     ThinkingPart,
-    ThinkingPartDelta,
     ToolCallPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -40,7 +35,7 @@ from pydantic_ai.settings import ModelSettings, ThinkingLevel
 from pydantic_ai.usage import RequestUsage
 
 from agent_catalog.agent_file import DEFAULT_MAX_TOKENS
-from agent_catalog.json_form import HalfCharacters, whole_json_text, whole_text, whole_value
+from agent_catalog.json_form import whole_json_text, whole_text, whole_value
 from agent_catalog.models.bedrock import given_up_on_failure
 from agent_catalog.models.sendable import (
     MAX_CALL_ID,
@@ -49,6 +44,7 @@ from agent_catalog.models.sendable import (
     sendable,
     shortened_id,
 )
+from agent_catalog.models.silence import SilenceWatch
 
 # boto3 blocks a thread for each run that waits for its model. With anyio's default of 40, which
 # tools share, 40 stalled runs would hold up all others.
@@ -113,16 +109,19 @@ class GuardedModel(WrapperModel):
             )
             with self._impatient(), given_up_on_failure():
                 response = await stack.enter_async_context(request)
-            _change_events(response, lambda events: self._guarded(response, events))
+            events = response._get_event_iterator  # noqa: SLF001 - the method to override
+            # Set on this one object, since a wrapper would have to pass on all of its state.
+            vars(response)["_get_event_iterator"] = lambda: self._guarded(response, events())
             yield response
 
     async def _guarded(
         self, response: StreamedResponse, events: AsyncIterator[ModelResponseStreamEvent]
     ) -> AsyncIterator[ModelResponseStreamEvent]:
+        watch = SilenceWatch(self._idle_timeout_s, self._silent)
         try:
             while True:
                 # Not around the `yield`: the time that the reader takes does not count.
-                with self._impatient():
+                with watch:
                     event = await anext(events, None)
                 if event is None:
                     break
@@ -134,13 +133,18 @@ class GuardedModel(WrapperModel):
             if not response.usage.has_values():
                 vars(response)["_usage"] = RequestUsage(unmeasured_requests=1)
             raise
+        finally:
+            watch.close()
 
     @contextmanager
     def _impatient(self) -> Iterator[None]:
         with anyio.move_on_after(self._idle_timeout_s) as scope:
             yield
         if scope.cancelled_caught:
-            raise ModelTimeoutError(self.model_name, f"silent for {self._idle_timeout_s} s")
+            raise self._silent()
+
+    def _silent(self) -> ModelTimeoutError:
+        return ModelTimeoutError(self.model_name, f"silent for {self._idle_timeout_s} s")
 
     def _check(self, response: ModelResponse) -> None:
         reason, details = response.finish_reason, response.provider_details or {}
@@ -153,17 +157,6 @@ class GuardedModel(WrapperModel):
         # A reason that pydantic-ai does not know is still a reason.
         if reason is None and "finish_reason" not in details:
             raise ModelConnectionError(self.model_name, "the stream ended before the answer")
-
-
-def _change_events(
-    response: StreamedResponse,
-    change: Callable[
-        [AsyncIterator[ModelResponseStreamEvent]], AsyncIterator[ModelResponseStreamEvent]
-    ],
-) -> None:
-    events = response._get_event_iterator  # noqa: SLF001 - the method for subclasses to override
-    # Set on this one object, since a wrapper would have to pass on all of its state.
-    vars(response)["_get_event_iterator"] = lambda: change(events())
 
 
 def _allow_threads() -> None:
@@ -207,20 +200,13 @@ class CheckedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Request a streamed answer."""
-        # A model may rewrite ids on the way out (Mistral's have nine characters); the context has
-        # the run's own.
-        earlier = call_ids(messages) | (call_ids(run_context.messages) if run_context else set())
-        request = self.wrapped.request_stream(
+        """Request a streamed answer; whoever has read it makes it sound."""
+        async with self.wrapped.request_stream(
             sendable(messages, self.wrapped, model_request_parameters),
             with_max_tokens(model_settings, self.wrapped),
             model_request_parameters,
             run_context,
-        )
-        async with request as response:
-            get = response.get
-            _change_events(response, sound_events)
-            vars(response)["get"] = lambda: sound_answer(get(), earlier)
+        ) as response:
             yield response
 
 
@@ -237,47 +223,6 @@ def sound_answer(answer: ModelResponse, earlier_ids: Collection[str]) -> ModelRe
     """
     taken = set(earlier_ids)
     return replace(answer, parts=[_sound_part(part, taken) for part in answer.parts])
-
-
-async def sound_events(
-    events: AsyncIterator[ModelResponseStreamEvent],
-) -> AsyncIterator[ModelResponseStreamEvent]:
-    """Pass on an answer's events; half a character waits for its other half."""
-    halves: dict[int, tuple[HalfCharacters, type[TextPartDelta | ThinkingPartDelta]]] = {}
-    async for event in events:
-        if isinstance(event, PartStartEvent):
-            for late in _late(halves):
-                yield late
-            if isinstance(event.part, TextPart | ThinkingPart):
-                kind = TextPartDelta if isinstance(event.part, TextPart) else ThinkingPartDelta
-                halves[event.index] = (HalfCharacters(), kind)
-                content = halves[event.index][0].take(event.part.content)
-                event = replace(event, part=replace(event.part, content=content))  # noqa: PLW2901
-        elif isinstance(event, PartDeltaEvent) and event.index in halves:
-            event = _continued(event, halves[event.index][0])  # noqa: PLW2901
-        yield event
-    for late in _late(halves):
-        yield late
-
-
-def _continued(event: PartDeltaEvent, half: HalfCharacters) -> PartDeltaEvent:
-    delta: Any = event.delta
-    if isinstance(delta, TextPartDelta | ThinkingPartDelta) and delta.content_delta:
-        text = half.take(delta.content_delta)
-        if text != delta.content_delta:
-            return replace(event, delta=replace(delta, content_delta=text))
-    return event
-
-
-def _late(
-    halves: dict[int, tuple[HalfCharacters, type[TextPartDelta | ThinkingPartDelta]]],
-) -> list[PartDeltaEvent]:
-    rest = ((index, half.rest(), kind) for index, (half, kind) in halves.items())
-    return [
-        PartDeltaEvent(index=index, delta=kind(content_delta=text))
-        for index, text, kind in rest
-        if text
-    ]
 
 
 def _sound_part(part: ModelResponsePart, taken: set[str]) -> ModelResponsePart:

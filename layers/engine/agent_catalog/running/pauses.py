@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -16,13 +17,13 @@ from pydantic_ai.messages import (
     ToolCallPart,
     UserPromptPart,
 )
+from pydantic_ai.usage import RunUsage
 from pydantic_core import from_json, to_json
 
 from agent_catalog.binding.tool import argument_faults
 from agent_catalog.json_form import to_json_value
 from agent_catalog.models.sendable import without_media
 from agent_catalog.running.history import dumped, loaded, user_prompt, with_prompt
-from agent_catalog.running.spending import Spent
 from agent_catalog.toolkit import Session
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError
@@ -31,6 +32,29 @@ from agentrun.domain.ports import AgentTask
 from agentrun.domain.turns import Resumption, TurnPaused
 
 _VERSION = 1
+
+
+class Spent(BaseModel):
+    """What counts towards the limits; a paused turn hands it on to its continuation."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    requests: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = None
+
+    def plus(self, usage: RunUsage) -> "Spent":
+        """Return the sum with what was used since."""
+        costs = [cost for cost in (self.cost, usage.cost) if cost is not None]
+        return Spent(
+            requests=self.requests + usage.requests,
+            tool_calls=self.tool_calls + usage.tool_calls,
+            input_tokens=self.input_tokens + usage.input_tokens,
+            output_tokens=self.output_tokens + usage.output_tokens,
+            cost=sum(costs, Decimal(0)) if costs else None,
+        )
 
 
 class PendingCall(BaseModel):

@@ -20,7 +20,7 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
-from agentrun.domain.turns import EngineOutput
+from tests.fakes.engine_outputs import EngineOutput
 from tests.unit.agent_catalog.chat import Chat
 from tools import search
 

@@ -17,7 +17,7 @@ from pydantic_ai.models.function import (
 )
 from pydantic_ai.usage import RunUsage
 
-from agent_catalog.running.spending import metrics
+from agent_catalog.running.events import metrics
 from agentrun.domain.events import (
     ContentDelta,
     EngineEvent,

@@ -19,7 +19,7 @@ from agent_catalog.running.errors import engine_error
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, Metrics, ToolEnd, ToolError, ToolStart
 from agentrun.domain.requests import RunOptions
-from tests.fakes.scripted_engine import let_begin
+from tests.fakes.engine_outputs import outputs_of
 from tests.unit.agent_catalog import sample_tools
 from tests.unit.agent_catalog.chat import Chat
 from tests.unit.agent_catalog.conftest import RigFor, calling, silent
@@ -222,7 +222,7 @@ async def test_cancelling_the_reader_closes_what_the_run_waits_for(
     rig = rig_for(stream)
 
     async def read() -> None:
-        async for event in rig.engine.run(rig.task("go"), before_tool=let_begin):
+        async for event in outputs_of(rig.engine, rig.task("go")):
             if isinstance(event, ContentDelta):
                 sample_tools.hanging.set()
 
@@ -242,7 +242,7 @@ async def test_closing_between_two_events_closes_the_model(
 ) -> None:
     sample_tools.calls.clear()
     rig = rig_for(stalled)
-    run = rig.engine.run(rig.task("go"), before_tool=let_begin)
+    run = outputs_of(rig.engine, rig.task("go"))
     assert await anext(run) == ContentDelta(text="one")
     async with asyncio.timeout(3):
         await (asyncio.create_task(run.aclose()) if in_another_task else run.aclose())

@@ -20,8 +20,7 @@ from pydantic_ai.models.function import (
     DeltaToolCall,
 )
 
-from agent_catalog.running.pauses import pause
-from agent_catalog.running.spending import Spent
+from agent_catalog.running.pauses import Spent, pause
 from agentrun.domain.agents import Agent
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import CannotResumeError
@@ -36,7 +35,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.turns import Resumption, TurnEnded
-from tests.fakes.scripted_engine import let_begin
+from tests.fakes.engine_outputs import outputs_of
 from tests.unit.agent_catalog import sample_tools
 from tests.unit.agent_catalog.conftest import Rig, RigFor, Watched, calling
 
@@ -310,7 +309,7 @@ async def test_a_tool_that_the_agent_has_no_more_cannot_be_resumed(rig_for: RigF
     task = rig.task("go", resumption=Resumption(state=state, decisions=(approve(0),)))
     task = task.model_copy(update={"agent": without_tool(task.agent, "launch")})
     with pytest.raises(CannotResumeError, match="no longer has the tool 'launch'"):
-        await anext(rig.engine.run(task, before_tool=let_begin))
+        await anext(outputs_of(rig.engine, task))
     assert sample_tools.calls == []
 
 

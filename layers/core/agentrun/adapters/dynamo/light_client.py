@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
+import botocore
 from botocore.auth import AUTH_TYPE_MAPS, SigV4Auth
 from botocore.httpsession import URLLib3Session
 from botocore.serialize import JSONSerializer
@@ -30,10 +30,7 @@ def user_agent() -> str:
 
     Without the setting botocore builds it anew for every request, and twice.
     """
-    parts = [
-        f"Boto3/{boto3.__version__}",
-        f"lang/python#{platform.python_version()}",
-    ]
+    parts = [f"Botocore/{botocore.__version__}", f"lang/python#{platform.python_version()}"]
     if environment := os.environ.get("AWS_EXECUTION_ENV"):
         parts.append(f"exec-env/{environment}")
     if app := os.environ.get("AWS_SDK_UA_APP_ID"):

@@ -1,12 +1,13 @@
 """The ports for agents: which agents there are, and what runs them."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
-from agentrun.domain.turns import AgentTask, EngineOutput
+from agentrun.domain.events import EngineEvent
+from agentrun.domain.turns import AgentTask, TurnEnding
 
 
 class AgentDirectory(Protocol):
@@ -29,24 +30,30 @@ class AgentDirectory(Protocol):
 class AgentEngine(Protocol):
     """Runs agents."""
 
-    def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
+    async def run(
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
         """
-        Run one turn, yielding what happens as it happens.
+        Run one turn, saying what happens as it happens.
 
-        `before_tool` is called right before each tool begins, in the tool's thread. If it raises,
-        the tool does not begin and the turn ends.
+        `say` is called from the event loop. `Metrics` are said whenever the figures have changed
+        and stand for the whole turn so far, of a resumed turn for what came after the pause; the
+        last ones are said also when the run then fails. No `ToolStart` is said for a call before
+        it is approved. Cancelling the task ends the model call.
 
-        `Metrics` are yielded whenever the figures have changed. They are those of the whole turn so
-        far, or of a resumed turn since its pause. The last ones are yielded even if the run then
-        fails. A turn that does not fail yields `TurnEnded` or `TurnPaused`, once, last. No
-        `ToolStart` is yielded for a call before it is approved. Closing the generator, or
-        cancelling the task that reads it, ends the model call.
+        Args:
+            task: What to do.
+            say: Called with each event, in order. What it raises ends the turn.
+            before_tool: Called right before each tool begins, in whichever thread it does. What it
+                raises ends the turn: the tool does not begin.
 
         Raises:
             CannotResumeError: The agent has changed since the pause; nothing has been done.
-            EngineError: The agent failed, or `before_tool` raised; earlier events stay valid.
+            EngineError: The agent failed, or `say` or `before_tool` raised; what was said stands.
         """
         ...
 

@@ -1,28 +1,29 @@
-"""An engine that its first run loads, after that run's START has been sent."""
+"""An engine that is loaded by its first run while START goes out, or before a snapshot."""
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Protocol
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from pydantic import JsonValue
 
+from agentrun.domain.events import EngineEvent
 from agentrun.domain.ports import AgentEngine, AgentTask, ArgumentChecker
-from agentrun.domain.turns import EngineOutput
+from agentrun.domain.turns import TurnEnding
 
 
 class LoadedEngine(AgentEngine, ArgumentChecker, Protocol):
     """The engine itself: it runs agents, and knows what their tools take."""
 
 
-SET_UP_AT_ONCE = 4
-"""Setting up a run takes about 2 ms of the loop; of fifty at once, events would wait for each."""
-LONGEST_SET_UP_S = 0.01
+SET_UP_AT_ONCE, SET_UP_S = 4, 0.01
 """
-A run gives its place up when its first output is there, or after this: it may wait for its model.
+So many runs begin within any such time; more than 400 a second no processor sets up.
 
-So 400 runs a second can begin whatever their models do, more than a processor can set up.
+Setting up a run takes about 2 ms of the event loop. Of fifty that begin at once, the events of all
+runs under way would wait for one after the other.
 """
 
 
@@ -32,23 +33,35 @@ class DeferredEngine:
 
     Importing an agent framework takes longer than the rest of a cold start. Clients learn that
     their run exists without waiting for it. Of many runs that begin at once, a few are set up at a
-    time, so that the events of those under way are not held up.
+    time, so that the events of others go out between them.
     """
 
     def __init__(self, load: Callable[[], LoadedEngine]) -> None:
         self._load = load
         self._loading: asyncio.Future[LoadedEngine] | None = None
         self._engine: LoadedEngine | None = None
-        self._places = asyncio.Semaphore(SET_UP_AT_ONCE)
+        self._turns = deque([-math.inf] * SET_UP_AT_ONCE, SET_UP_AT_ONCE)
 
-    def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
-        """Load the engine if needed, then run one turn; see the port."""
-        # Once loaded it has no generator around it, which would cost time at each event.
-        if self._engine is None:
-            return self._load_and_run(task, before_tool)
-        return _InTurn(self._engine.run(task, before_tool=before_tool), self._places)
+    async def run(
+        self,
+        task: AgentTask,
+        *,
+        say: Callable[[EngineEvent], None],
+        before_tool: Callable[[], None],
+    ) -> TurnEnding:
+        """Load the engine if nobody has, then run one turn; see the port."""
+        await self.ready()
+        assert self._engine is not None  # noqa: S101 - it is ready
+        await self._turn()
+        return await self._engine.run(task, say=say, before_tool=before_tool)
+
+    async def _turn(self) -> None:
+        """Wait until few other runs have just begun."""
+        now_s = asyncio.get_running_loop().time()
+        turn_s = max(now_s, self._turns[0] + SET_UP_S)
+        self._turns.append(turn_s)
+        if turn_s > now_s:
+            await asyncio.sleep(turn_s - now_s)
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]
@@ -58,9 +71,20 @@ class DeferredEngine:
             raise RuntimeError("the engine is not loaded yet")
         return self._engine.argument_faults(agent_id, tool, arguments)
 
+    def load(self) -> None:
+        """
+        Load the engine now, in this thread; for a process whose init nobody waits for.
+
+        Raises:
+            Exception: Whatever loading it has raised; the first run would try again.
+        """
+        if self._engine is None:
+            self._engine = self._load_at_once()
+
     def prepare(self) -> None:
-        """Begin to load the engine in a thread, unless it is loading already."""
-        self._begin_loading()
+        """Begin to load the engine in a thread, unless it is loaded or loading already."""
+        if self._engine is None:
+            self._begin_loading()
 
     async def ready(self) -> None:
         """
@@ -69,22 +93,15 @@ class DeferredEngine:
         Raises:
             Exception: Loading has failed.
         """
-        self._engine = await asyncio.shield(self._begin_loading())
+        if self._engine is None:
+            # Shielded: one run that is cancelled must not take the engine from the others.
+            self._engine = await asyncio.shield(self._begin_loading())
 
     def _begin_loading(self) -> asyncio.Future[LoadedEngine]:
         if self._loading is None or _has_failed(self._loading):
             # After a failure the next run tries again.
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._load_at_once))
         return self._loading
-
-    async def _load_and_run(
-        self, task: AgentTask, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
-        # Shielded: a run that is cancelled must not stop the loading for others.
-        engine = self._engine = await asyncio.shield(self._begin_loading())
-        async with aclosing(engine.run(task, before_tool=before_tool)) as events:
-            async for event in events:
-                yield event
 
     def _load_at_once(self) -> LoadedEngine:
         """Load without garbage collection, a fifth faster: all of the modules stay."""
@@ -94,46 +111,6 @@ class DeferredEngine:
         finally:
             gc.freeze()
             gc.enable()
-
-
-class _InTurn(AsyncGenerator[EngineOutput, None]):
-    """A run that waits for its turn to be set up; what it yields from then on is the source's."""
-
-    def __init__(
-        self, source: AsyncGenerator[EngineOutput, None], places: asyncio.Semaphore
-    ) -> None:
-        self._source = source
-        self._places = places
-        self._holds_place = False
-        self._next: Callable[[], Coroutine[Any, Any, EngineOutput]] = self._begin
-
-    def __anext__(self) -> Coroutine[Any, Any, EngineOutput]:
-        return self._next()
-
-    async def _begin(self) -> EngineOutput:
-        await self._places.acquire()
-        self._holds_place = True
-        leaving = asyncio.get_running_loop().call_later(LONGEST_SET_UP_S, self._leave)
-        self._next = self._source.__anext__
-        try:
-            return await self._next()
-        finally:
-            leaving.cancel()
-            self._leave()
-
-    def _leave(self) -> None:
-        if self._holds_place:
-            self._holds_place = False
-            self._places.release()
-
-    async def aclose(self) -> None:
-        await self._source.aclose()
-
-    async def asend(self, value: None) -> EngineOutput:
-        return await self._source.asend(value)
-
-    async def athrow(self, *error: Any) -> EngineOutput:
-        return await self._source.athrow(*error)
 
 
 def _has_failed(loading: "asyncio.Future[LoadedEngine]") -> bool:

@@ -215,9 +215,8 @@ class RunExecution:
         task = await self._prepare()
         if self.run.status is RunStatus.QUEUED:
             self._events.began_at = self._ports.clock.now()
-        async with aclosing(self._engine.run(task, before_tool=self._bounds.before_tool)) as events:
-            async for event in events:
-                self._events.take(event)
+        events, before_tool = self._events, self._bounds.before_tool
+        events.end_turn(await self._engine.run(task, say=events.take, before_tool=before_tool))
 
     async def _prepare(self) -> AgentTask:
         """

@@ -9,6 +9,7 @@ from typing import assert_never
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import (
     ContentDelta,
+    EngineEvent,
     Metrics,
     ReasoningDelta,
     RecordedEvent,
@@ -20,11 +21,13 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import Clock
 from agentrun.domain.runs import AgentRun, Ending
-from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
+from agentrun.domain.turns import TurnEnding, TurnPaused
 from agentrun.domain.value import epoch_ms
 from agentrun.service.executing.recorder import RunRecorder
 
 EVENT_OVERHEAD_CHARACTERS = 96
+BURST_S = 0.0004
+"""Events that follow each other faster share a chunk: sending it costs more than making them."""
 
 
 class RunEvents:
@@ -46,7 +49,7 @@ class RunEvents:
     ) -> None:
         is_resumed = run.required_action is not None
         self.live = LiveEvents()
-        self.result: TurnEnded | TurnPaused | None = None
+        self.result: TurnEnding | None = None
         self.began_at = run.started_at if run.started_at and not is_resumed else clock.now()
         self.last_id = run.last_event_id if is_resumed else 0
         self._is_resumed = is_resumed
@@ -64,7 +67,7 @@ class RunEvents:
         start = Start(run_id=run.id, session_id=run.session_id, agent_id=run.agent_id)
         return self.record(start, at=self._clock.now() if self._is_resumed else run.created_at)
 
-    def take(self, event: EngineOutput) -> None:
+    def take(self, event: EngineEvent) -> None:
         """
         Publish and record an event of the engine, or keep its figures and result.
 
@@ -84,14 +87,19 @@ class RunEvents:
                 self._say(event)
             case Metrics():
                 self._metrics = event
-            case TurnPaused():
-                if is_too_large_to_approve(event):
-                    raise ApprovalTooLargeError
-                self.result = event
-            case TurnEnded():
-                self.result = event
             case _:
                 assert_never(event)
+
+    def end_turn(self, ending: TurnEnding) -> None:
+        """
+        Keep how the engine has ended the turn.
+
+        Raises:
+            EngineError: It has paused for calls that are too large to be stored.
+        """
+        if isinstance(ending, TurnPaused) and is_too_large_to_approve(ending):
+            raise ApprovalTooLargeError
+        self.result = ending
 
     def _say(self, event: RunEvent) -> None:
         self.live.publish(self.record(event, at=self._clock.now()))
@@ -238,21 +246,32 @@ class LiveEvents:
         """
         loop = asyncio.get_running_loop()
         watch = _SilenceWatch(loop, idle_s, self._wake)
+        handed_over_at = float("-inf")
         try:
             while True:
                 if not self._ready and not self._ended:
                     self._waiter = loop.create_future()
                     await self._waiter
+                if loop.time() < (until := handed_over_at + BURST_S):
+                    await self._gather(until)
                 batch = list(self._ready)
                 self._ready.clear()
                 if batch or not self._ended:
                     watch.spoke()
                     yield batch
+                    handed_over_at = loop.time()
                 if self._ended and not self._ready:
                     return
         finally:
             watch.stop()
             self.abandon()
+
+    async def _gather(self, until: float) -> None:
+        """Wait for more, as long as each tick of the event loop brings some."""
+        loop, seen = asyncio.get_running_loop(), 0
+        while len(self._ready) > seen and not self._ended and loop.time() < until:
+            seen = len(self._ready)
+            await asyncio.sleep(0)
 
 
 class _SilenceWatch:

@@ -1,17 +1,20 @@
 """An engine that is loaded when it is first needed, and once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.events import ContentDelta
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.turns import EngineOutput
 from agentrun.service.executing import deferred_engine
-from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEngine
-from tests.fakes.scripted_engine import ScriptedEngine, let_begin
+from agentrun.service.executing.deferred_engine import (
+    SET_UP_AT_ONCE,
+    DeferredEngine,
+    LoadedEngine,
+)
+from tests.fakes.engine_outputs import outputs_of
+from tests.fakes.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +40,7 @@ class Loading:
 
 
 async def answer(engine: DeferredEngine) -> list[str]:
-    outputs = engine.run(TASK, before_tool=let_begin)
+    outputs = outputs_of(engine, TASK)
     return [output.text async for output in outputs if isinstance(output, ContentDelta)]
 
 
@@ -85,52 +88,33 @@ async def test_a_run_that_is_cancelled_leaves_the_engine_to_the_others() -> None
     assert loading.times == 1
 
 
-class SlowToBegin:
-    """An engine whose runs begin, and then say nothing until the gate is open."""
-
-    def __init__(self) -> None:
-        self.begun = 0
-        self.gate, self.ten_have_begun = asyncio.Event(), asyncio.Event()
-
-    async def run(
-        self, task: AgentTask, *, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
-        self.begun += 1
-        if self.begun == 10:
-            self.ten_have_begun.set()
-        await self.gate.wait()
-        yield ContentDelta(text="a")
-
-    def argument_faults(self, *_: object) -> list[tuple[str, str]]:
-        return []
-
-
-async def begun(slow: SlowToBegin, count: int) -> list[asyncio.Task[list[str]]]:
-    """Begin runs on a loaded engine, and let each go as far as it can."""
-    engine = DeferredEngine(lambda: slow)
+async def test_an_engine_that_was_loaded_before_the_first_run_is_not_loaded_again() -> None:
+    loading = Loading()
+    engine = DeferredEngine(loading)
+    engine.load()
+    assert loading.times == 1
+    engine.prepare()
     await engine.ready()
-    running = [asyncio.create_task(answer(engine)) for _ in range(count)]
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    return running
+    assert await answer(engine) == ["a"]
+    assert loading.times == 1
 
 
-async def test_of_many_runs_a_few_are_set_up_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deferred_engine, "LONGEST_SET_UP_S", 60)
-    slow = SlowToBegin()
-    running = await begun(slow, 10)
-    assert slow.begun == deferred_engine.SET_UP_AT_ONCE
-    # Neither one that is cancelled while it waits nor one that is being set up keeps a place.
-    running.pop().cancel()
-    running.pop(0).cancel()
-    slow.gate.set()
-    assert await asyncio.gather(*running) == [["a"]] * 8
+async def test_of_many_runs_a_few_begin_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deferred_engine, "SET_UP_S", 3600)
+    scripted = ScriptedEngine([ContentDelta(text="a")])
+    engine = DeferredEngine(lambda: scripted)
+    await engine.ready()
+    running = [asyncio.create_task(answer(engine)) for _ in range(10)]
+    first, waiting = running[:SET_UP_AT_ONCE], running[SET_UP_AT_ONCE:]
+    assert await asyncio.gather(*first) == [["a"]] * len(first)
+    assert len(scripted.begun) == len(first)
+    for run in waiting:
+        run.cancel()
 
 
-async def test_a_run_that_waits_for_its_model_is_in_nobodys_way() -> None:
-    slow = SlowToBegin()
-    running = await begun(slow, 10)
-    async with asyncio.timeout(10):
-        await slow.ten_have_begun.wait()
-    slow.gate.set()
-    assert await asyncio.gather(*running) == [["a"]] * 10
+async def test_every_run_gets_its_turn() -> None:
+    scripted = ScriptedEngine([ContentDelta(text="a")])
+    engine = DeferredEngine(lambda: scripted)
+    await engine.ready()
+    assert await asyncio.gather(*(answer(engine) for _ in range(10))) == [["a"]] * 10
+    assert len(scripted.begun) == 10

@@ -6,6 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from agentrun.domain.events import RecordedEvent
+from agentrun.service.executing import run_events
 from agentrun.service.executing.run_events import LiveEvents
 from tests.runs import deltas
 
@@ -60,3 +61,24 @@ async def test_a_reader_that_has_gone_costs_no_memory() -> None:
     live.publish(deltas(2, 2)[0])
     live.end()
     assert [batch async for batch in live.batches(idle_s=60)] == []
+
+
+@pytest.mark.parametrize(("burst_s", "sizes"), [(60, [1, 8]), (0, [1] * 9)])
+async def test_only_events_that_follow_each_other_closely_share_a_batch(
+    monkeypatch: pytest.MonkeyPatch, burst_s: float, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(run_events, "BURST_S", burst_s)
+    live = LiveEvents()
+
+    async def publish() -> None:
+        for event in deltas(1, 9):
+            live.publish(event)
+            await asyncio.sleep(0)
+        # The last batch is not kept back by the end.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        live.end()
+
+    publishing = asyncio.create_task(publish())
+    assert [len(batch) async for batch in live.batches(idle_s=60)] == sizes
+    await publishing

@@ -19,9 +19,10 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.runs import Failed, Outcome, RunKey, RunStatus
-from agentrun.domain.turns import EngineOutput, TurnEnded, TurnPaused
+from agentrun.domain.turns import TurnEnded, TurnPaused
 from agentrun.http.sse import encode_stream
 from agentrun.service.executing.recorder import RecordingPace
+from tests.fakes.engine_outputs import EngineOutput
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.rig import PATIENT, QUICK, StartedRig, types
 from tests.runs import AT
