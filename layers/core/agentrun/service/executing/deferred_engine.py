@@ -18,12 +18,12 @@ class LoadedEngine(AgentEngine, ArgumentChecker, Protocol):
     """The engine itself: it runs agents, and knows what their tools take."""
 
 
-SET_UP_AT_ONCE, SET_UP_S = 4, 0.01
+SET_UP_AT_ONCE, SET_UP_S = 2, 0.01
 """
-So many runs begin within any such time; more than 400 a second no processor sets up.
+So many runs begin within any such time: 200 a second, more than a process can execute.
 
-Setting up a run takes about 2 ms of the event loop. Of fifty that begin at once, the events of all
-runs under way would wait for one after the other.
+Setting up a run takes about 2 ms of the event loop, and a run of one event 5 ms in all. Of fifty
+that begin at once, the events of the runs under way would wait for one after the other.
 """
 
 
