@@ -110,8 +110,10 @@ class StreamedResponse:
     def discard(self) -> None:
         """Drop the connection and the response, of which no byte was sent."""
         self._pending.clear()
-        if self._ahead is not None and not self._ahead.cancel():
-            self._close_ahead(self._ahead)
+        ahead = self._ahead
+        # Asked for its exception, or asyncio would log that nobody did.
+        if ahead is not None and not ahead.cancel() and ahead.exception() is None:
+            ahead.result().close()
         if self._connection is not None:
             self._connection.close()
 
@@ -141,23 +143,21 @@ class StreamedResponse:
         asyncio.get_running_loop().call_soon(self._end_tick)
 
     async def _fresh_from_ahead(self) -> Connection | None:
-        """Return the connection that was opened ahead; None if it failed or may be closed soon."""
+        """
+        Return the connection that was opened ahead; None if the server may close it soon.
+
+        Raises:
+            RuntimeApiError: It could not be opened.
+        """
         ahead, self._ahead = self._ahead, None
         if ahead is None:
             return None
-        if not ahead.done():
-            await asyncio.wait({ahead})
+        connection = await ahead
         age_s = asyncio.get_running_loop().time() - self._ahead_since_s
-        if ahead.exception() is None and not ahead.result().lost and age_s < _FRESH_S:
-            return ahead.result()
-        self._close_ahead(ahead)
+        if age_s < _FRESH_S and not connection.lost:
+            return connection
+        connection.close()
         return None
-
-    @staticmethod
-    def _close_ahead(ahead: "asyncio.Future[Connection]") -> None:
-        # Asked for its exception, or asyncio would log that nobody did.
-        if not ahead.cancelled() and ahead.exception() is None:
-            ahead.result().close()
 
     def _end_tick_later(self) -> None:
         self._in_tick = True

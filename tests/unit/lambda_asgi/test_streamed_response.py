@@ -303,15 +303,14 @@ async def test_a_connection_that_the_server_may_close_is_not_written_to(
     assert chunks(transport) == [PRELUDE + b"first"]
 
 
-async def test_a_connection_that_failed_ahead_is_tried_again() -> None:
+async def test_a_connection_that_failed_ahead_has_failed() -> None:
     openings = Openings()
     openings.is_down = True
     response = await ahead(openings)
-    openings.is_down = False
     await response.send(START)
-    await response.send(body(b"first"))
-    [(_, transport)] = openings.opened
-    assert chunks(transport) == [PRELUDE + b"first"]
+    response.end()
+    with pytest.raises(RuntimeApiError):
+        await response.acknowledged()
 
 
 async def test_a_response_that_never_begins_leaves_no_connection() -> None:
