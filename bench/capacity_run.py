@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 AGENT = "echo"
 BODY: dict[str, JsonValue] = {"message": "How do I attach to a run again?"}
-_EVENTS_PER_S = 20
 
 
 class RunShape(Value):
@@ -51,6 +50,7 @@ class RunShape(Value):
     seconds: int
     kilobytes: int
     speed: int = 1
+    events_per_s: int = 20
 
     @property
     def pace(self) -> RecordingPace:
@@ -79,13 +79,14 @@ class PacedEngine:
     ) -> TurnEnding:
         """Say the shape's text in its time, whatever the task is."""
         del task, before_tool
-        count = self._shape.seconds * _EVENTS_PER_S
+        per_s = self._shape.events_per_s
+        count = self._shape.seconds * per_s
         characters = self._shape.kilobytes * 1024 // count
         started = time.monotonic()
         for number in range(count):
             at = number * characters % (len(self._prose) - characters)
             say(ContentDelta(text=self._prose[at : at + characters]))
-            due = started + (number + 1) / _EVENTS_PER_S / self._shape.speed
+            due = started + (number + 1) / per_s / self._shape.speed
             await asyncio.sleep(due - time.monotonic())
         say(Metrics(model="bench", input_tokens=1200, output_tokens=2400, llm_calls=1))
         return TurnEnded()

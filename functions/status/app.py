@@ -1,13 +1,23 @@
-"""The status function: agents, runs as they are, and conversations."""
+"""
+The status function: agents, runs as they are, and conversations.
 
+A process answers one request at a time, so its routes may block the event loop; a thread would cost
+as much as the rest of a poll.
+"""
+
+import gc
+
+# What imports make stays; looking for garbage in it takes a twelfth of a cold start.
+gc.disable()
+
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Response
 from mangum import Mangum
 
-from agent_catalog import load_catalog
-from agent_catalog.transcript import transcript
 from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
@@ -15,15 +25,17 @@ from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.agents import listed
+from agentrun.domain.conversations import Message, PastTurn
+from agentrun.domain.ports import AgentDirectory
 from agentrun.domain.principal import Principal
 from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
-from agentrun.http.bodies import HealthBody, agent_body, buffered_answer, run_answer, runs_answer
+from agentrun.http.bodies import HealthBody, agent_body, buffered_answer
 from agentrun.http.middleware import BasePathMiddleware, SecurityHeadersMiddleware, with_cors
-from agentrun.http.queries import Fields, IncludeInactive, RunIds, install_problem_handlers
+from agentrun.http.queries import IncludeInactive, install_problem_handlers
 from agentrun.http.session_routes import session_routes
+from agentrun.http.status_routes import status_routes
 from agentrun.service.ports import RunPorts
-from agentrun.service.reading.runs import cancel_run, distinct_run_ids, get_run, get_runs
 from agentrun.settings import Settings
 from agentrun.telemetry import log_as_json
 
@@ -33,8 +45,6 @@ TEXT_TYPES = ["application/json", "application/problem+json", "text/"]
 settings = Settings.from_environment()
 log_as_json(settings.log_causes)
 clock = SystemClock()
-# The stream function logs what is wrong with agents' files; once is enough.
-catalog = load_catalog(settings.model, on_fault=lambda _: None)
 client = dynamo_client(retry_mode="standard")
 table = Table(client, settings.table)
 ports = RunPorts(
@@ -45,6 +55,23 @@ ports = RunPorts(
 )
 conversations = DynamoConversationStore(table, turns_limit_bytes=MAX_ANSWER_BYTES)
 
+
+@cache
+def catalog() -> AgentDirectory:
+    """Load the agents, at the first request for them; no poll waits for it."""
+    from agent_catalog import load_catalog  # noqa: PLC0415
+
+    # The stream function logs what is wrong with agents' files; once is enough.
+    return load_catalog(settings.model, on_fault=lambda _: None)
+
+
+def transcript(turn: PastTurn) -> Sequence[Message]:
+    """Return what was said in a turn; imported here for the same reason."""
+    from agent_catalog.transcript import transcript as read  # noqa: PLC0415
+
+    return read(turn)
+
+
 api = FastAPI(openapi_url=None, redirect_slashes=False)
 install_problem_handlers(api)
 authenticate = by_gateway(clock)
@@ -52,13 +79,13 @@ Caller = Annotated[Principal, Depends(authenticate)]
 
 
 @api.get("/api/v1/health")
-def health() -> Response:
+async def health() -> Response:
     """Answer that the function is up."""
     return buffered_answer(HealthBody(status="UP"))
 
 
 @api.get("/api/v1/openapi.json")
-def get_openapi(_caller: Caller) -> Response:
+async def get_openapi(_caller: Caller) -> Response:
     """Describe the API of both functions; imported here, so that no cold start pays for it."""
     from agentrun.http.openapi.document import openapi_json  # noqa: PLC0415
 
@@ -66,50 +93,25 @@ def get_openapi(_caller: Caller) -> Response:
 
 
 @api.get("/api/agents")
-def get_agents(_caller: Caller, include_inactive: IncludeInactive = False) -> Response:
+async def get_agents(_caller: Caller, include_inactive: IncludeInactive = False) -> Response:
     """List the agents that can be run."""
-    found = listed(catalog.agents(), include_inactive=include_inactive)
+    found = listed(catalog().agents(), include_inactive=include_inactive)
     return buffered_answer([agent_body(agent) for agent in found])
 
 
 @api.get("/api/agents/{agent_id}")
-def get_agent(_caller: Caller, agent_id: str) -> Response:
+async def get_agent(_caller: Caller, agent_id: str) -> Response:
     """Show one agent."""
-    return buffered_answer(agent_body(catalog.agent(agent_id)))
+    return buffered_answer(agent_body(catalog().agent(agent_id)))
 
 
-@api.get("/api/agents/{agent_id}/runs/status")
-def get_status_of_many(
-    caller: Caller, agent_id: str, run_ids: RunIds, fields: Fields = "full"
-) -> Response:
-    """Show up to 100 runs at once."""
-    runs = get_runs(
-        caller,
-        agent_id,
-        distinct_run_ids(run_ids),
-        with_text=fields == "full",
-        ports=ports,
-    )
-    return runs_answer(runs)
-
-
-@api.get("/api/agents/{agent_id}/runs/{run_id}/status")
-@api.get("/api/agents/{agent_id}/runs/{run_id}")
-def get_status_of_one(caller: Caller, agent_id: str, run_id: str) -> Response:
-    """Show one run, its texts cut only where they exceed one answer."""
-    return run_answer(get_run(caller, agent_id, run_id, ports=ports))
-
-
-@api.delete("/api/agents/{agent_id}/runs/{run_id}", status_code=204)
-def delete_run(caller: Caller, agent_id: str, run_id: str) -> Response:
-    """Cancel one run; its record stays."""
-    cancel_run(caller, agent_id, run_id, ports=ports)
-    return Response(status_code=204)
-
-
+api.include_router(status_routes(authenticate, ports))
 api.include_router(
     session_routes(authenticate, conversations=conversations, transcript=transcript, ports=ports)
 )
 open_to_browsers = with_cors(api, settings.cors_origins, settings.cors_allow_headers)
 app = BasePathMiddleware(SecurityHeadersMiddleware(open_to_browsers), settings.base_path)
 handler = Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)
+
+gc.freeze()
+gc.enable()

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from agentrun.domain.runs import EndProgress
 from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
 
@@ -26,3 +27,14 @@ def test_an_input_of_any_size_comes_back_whole(stores: Stores, size: int) -> Non
     run = a_run(input=message)
     stores.runs.start(run, a_request(message))
     assert stores.runs.get(run.key).input == message
+
+
+def test_texts_that_are_kept_ahead_are_the_ends(stores: Stores) -> None:
+    output = "".join(random.Random(1).choices("abcdé🙂", k=20_000))
+    outcome, progress = completed(output), EndProgress()
+    stores.runs.start(a_run(), a_request())
+    before = stores.runs.get(a_run().key)
+    stores.runs.keep_texts(a_run().key, EXECUTOR, outcome, at=LATER, progress=progress)
+    assert stores.runs.get(a_run().key) == before
+    stores.runs.finish(a_run().key, EXECUTOR, outcome, at=LATER, progress=progress)
+    assert stores.runs.get(a_run().key).output == output

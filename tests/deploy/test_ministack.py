@@ -14,8 +14,8 @@ from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.runs import Lease
 from agentrun_local.cli import main
 from agentrun_local.smoke.command import SmokeError, stack_doors
-from agentrun_local.smoke.outcome import Door
 from agentrun_local.smoke.suite import CHECKS, slug
+from agentrun_local.smoke.target import Door
 from tests.contract.test_token_verifier import token
 from tests.deploy.artefacts import Artefacts
 from tests.deploy.rehearsal import (

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from agentrun_local.cli import main
-from agentrun_local.smoke.outcome import Door, Verdict
+from agentrun_local.smoke.outcome import Verdict
 from agentrun_local.smoke.suite import CHECKS, Row, slug, try_all, try_one
-from agentrun_local.smoke.target import Limits, Target
+from agentrun_local.smoke.target import Door, Limits, Target
 from tests.e2e.conftest import LocalStack
 from tests.spoiling_proxy import SILENCE, Asked, Forward, Spoil, Spoilt, spoiling_proxy
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentrun_local.smoke.outcome import Door, Verdict
+from agentrun_local.smoke.outcome import Verdict
+from agentrun_local.smoke.target import Door
 from tests.bedrock import Text
 from tests.e2e.conftest import ROOT, LocalStack, running_stack
 from tests.e2e.test_smoke import BRISK, PATIENT, row_of, target_of

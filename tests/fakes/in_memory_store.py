@@ -227,6 +227,11 @@ class InMemoryRunStore(Hookable):
         run = _held_until(self._owned(key, executor, {RunStatus.RUNNING}), lease_until)
         return self._put(run.model_copy(update={"last_event_id": start_id})).without_texts()
 
+    def keep_texts(
+        self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime, progress: EndProgress
+    ) -> None:
+        """Keep nothing ahead: all texts are in the run."""
+
     def finish(
         self,
         key: RunKey,

@@ -202,7 +202,8 @@ class FaultyApp:
             stream.ports, runs=replace(stream.runs, clock=self.executors_clock)
         )
         stream.routes.ports = replace(stream.runs, clock=self.readers_clock)
-        status.ports = replace(status.ports, clock=self.readers_clock)
+        # Its routes hold the ports that they were made with.
+        object.__setattr__(status.ports, "clock", self.readers_clock)
 
     def caller(self, engine: AgentEngine, pace: RecordingPace = QUICK) -> Caller:
         """Make the stream function run this engine, for a tenant without any runs yet."""

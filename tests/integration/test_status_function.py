@@ -1,6 +1,7 @@
 """The status function and the authorizer, called as Lambda calls them."""
 
 import time
+from threading import Thread
 
 import pytest
 from awslambdaric.lambda_runtime_exception import FaultException  # type: ignore[import-untyped] # no stubs exist
@@ -40,6 +41,26 @@ def test_a_run_is_shown_as_stored(ana: Gateway, store: DynamoRunStore) -> None:
         "model": "demo",
         "version": 1,
     }
+
+
+def test_a_read_starts_no_thread(
+    ana: Gateway, store: DynamoRunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.start(alive("polled", session_id="polled"), a_request())
+    started, start = [], Thread.start
+
+    def note(thread: Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", note)
+        assert ana.get("/api/agents/echo/runs/polled/status")[0] == 200
+        assert ana.get("/api/agents/echo/runs/status", runIds=["polled"])[0] == 200
+        assert ana.get("/api/sessions/polled/messages")[0] == 200
+        assert ana.get("/api/agents")[0] == 200
+    # The table is served by threads of this same process, one for each connection.
+    assert not [name for name in started if "AnyIO" in name or "repair" in name]
 
 
 def test_a_two_megabyte_output_is_returned_whole(ana: Gateway, store: DynamoRunStore) -> None:

@@ -56,6 +56,7 @@ _CALLS = {
     "read": touching([_LOG]),
     "append": touching(writes=[_LOG]),
     "heartbeat": touching(writes=[_HEADERS]),
+    "keep_texts": touching(),
     "finish": touching(writes=[_HEADERS]),
     "restore_pause": touching(writes=[_HEADERS]),
     "begin_continuation": touching(writes=[_HEADERS]),

@@ -1,7 +1,7 @@
 """Checks of access: health, tokens, CORS, header names."""
 
-from agentrun_local.smoke.outcome import Door, Outcome, fails, holds, not_tried
-from agentrun_local.smoke.target import Answer, Target
+from agentrun_local.smoke.outcome import Outcome, fails, holds, not_tried
+from agentrun_local.smoke.target import Answer, Door, Target
 
 NO_TOKEN = ""
 BAD_TOKEN = "e30.e30.c21va2U"  # noqa: S105 - a JWT by its form, and nobody's

@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 
 from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.identity import DevIdentity
-from agentrun_local.smoke.outcome import Door
 from agentrun_local.smoke.record_checks import MOST_AT_LIMIT
 from agentrun_local.smoke.report import Report, all_hold
 from agentrun_local.smoke.suite import CHECKS, Row, slug, try_all
-from agentrun_local.smoke.target import Target
+from agentrun_local.smoke.target import Door, Target
 
 TOKEN_VARIABLE = "AGENTRUN_TOKEN"  # noqa: S105 - the variable's name
 _LOCAL = {Door.REST: "http://127.0.0.1:8000", Door.URL: "http://127.0.0.1:8001"}

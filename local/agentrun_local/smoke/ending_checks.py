@@ -6,8 +6,8 @@ from functools import partial
 from uuid import uuid4
 
 from agentrun_local.smoke.connection import ClosedError, Connection, Head, SilentError
-from agentrun_local.smoke.outcome import Door, Outcome, fails, holds
-from agentrun_local.smoke.target import Target
+from agentrun_local.smoke.outcome import Outcome, fails, holds
+from agentrun_local.smoke.target import Door, Target
 
 _NOT_AS_DOCUMENTED = (
     "The API does not answer this here: something in front has answered, or the function has "

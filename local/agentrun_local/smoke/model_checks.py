@@ -1,9 +1,9 @@
 """A check of the deployment's own model: whether it answers, and how soon."""
 
-from agentrun_local.smoke.outcome import Door, Outcome, Verdict, fails, holds, not_tried
+from agentrun_local.smoke.outcome import Outcome, Verdict, fails, holds, not_tried
 from agentrun_local.smoke.run_stream import Frame
 from agentrun_local.smoke.stream_checks import start_before_content
-from agentrun_local.smoke.target import DEMO, Target
+from agentrun_local.smoke.target import DEMO, Door, Target
 
 _ANSWERS_WITHIN_S = 180
 REMEDIES = {

@@ -3,17 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from agentrun_local.smoke.target import Target
-
-
-class Door(StrEnum):
-    """A way into the stack; the values are those of the options."""
-
-    REST = "rest"
-    URL = "url"
+from agentrun_local.smoke.target import Door, Target
 
 
 class Verdict(StrEnum):

@@ -4,10 +4,10 @@ from contextlib import ExitStack, suppress
 from uuid import uuid4
 
 from agentrun_local.smoke.connection import ExchangeError
-from agentrun_local.smoke.outcome import Door, Outcome, fails, holds, not_tried
+from agentrun_local.smoke.outcome import Outcome, fails, holds, not_tried
 from agentrun_local.smoke.run_stream import RunStream, content
 from agentrun_local.smoke.stream_checks import cancel
-from agentrun_local.smoke.target import RefusedError, Target
+from agentrun_local.smoke.target import Door, RefusedError, Target
 
 MOST_AT_LIMIT = 40
 

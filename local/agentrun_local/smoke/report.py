@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from agentrun_local.smoke.outcome import Door, Verdict
+from agentrun_local.smoke.outcome import Verdict
 from agentrun_local.smoke.suite import CHECKS, Row, slug
-from agentrun_local.smoke.target import DEMO, Spent, Target
+from agentrun_local.smoke.target import DEMO, Door, Spent, Target
 
 _CHECK_WIDTH = max(len(check.name) for check in CHECKS)
 _DOORS = {Door.REST: "REST API", Door.URL: "Function URL"}

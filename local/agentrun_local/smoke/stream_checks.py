@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from agentrun_local.smoke.connection import ExchangeError, SilentError
-from agentrun_local.smoke.outcome import Door, Outcome, Verdict, fails, holds, not_tried
+from agentrun_local.smoke.outcome import Outcome, Verdict, fails, holds, not_tried
 from agentrun_local.smoke.run_stream import Frame, RunStream
-from agentrun_local.smoke.target import Answer, Target
+from agentrun_local.smoke.target import Answer, Door, Target
 
 _TELLING_S = 0.5
 """Events that the stack sends closer together than this say nothing about a door."""

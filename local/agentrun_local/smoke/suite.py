@@ -12,8 +12,8 @@ from agentrun_local.smoke import (
     stream_checks,
 )
 from agentrun_local.smoke.connection import ExchangeError
-from agentrun_local.smoke.outcome import Check, Door, Outcome, Verdict, fails, not_tried
-from agentrun_local.smoke.target import RefusedError, Target
+from agentrun_local.smoke.outcome import Check, Outcome, Verdict, fails, not_tried
+from agentrun_local.smoke.target import Door, RefusedError, Target
 
 _BOTH = (Door.REST, Door.URL)
 _REST = (Door.REST,)

@@ -4,13 +4,20 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from agentrun_local.smoke.connection import Connection, ExchangeError, Head
-from agentrun_local.smoke.outcome import Door
 from agentrun_local.smoke.run_stream import RunStream
 
 DEMO = "demo"
+
+
+class Door(StrEnum):
+    """A way into the stack; the values are those of the options."""
+
+    REST = "rest"
+    URL = "url"
 
 
 class RefusedError(ExchangeError):

@@ -305,12 +305,13 @@ class EndProgress:
     How much of an end is written; pass the same object with each try.
 
     An execution whose end cannot be written tries another one: `end` numbers them from 0, so that
-    late writes of an earlier end are never taken for parts of a later one. `stored` is the store's:
-    it counts what is stored beside the run already.
+    late writes of an earlier end are never taken for parts of a later one. The others are the
+    store's: `stored` counts what is stored beside the run already, `packed` is all as it is stored.
     """
 
     end: int = 0
     stored: int = 0
+    packed: object = None
 
 
 def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:

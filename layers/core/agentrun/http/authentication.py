@@ -11,13 +11,12 @@ from agentrun.domain.ports import Clock, TokenVerifier
 from agentrun.domain.principal import TOKEN_LEEWAY_S, Principal
 from agentrun.http.bearer import bearer_token, verified_by_gateway
 
-Authentication = Callable[[Request], Principal]
-AsyncAuthentication = Callable[[Request], Awaitable[Principal]]
+Authentication = Callable[[Request], Awaitable[Principal]]
 
 log = logging.getLogger(__name__)
 
 
-def by_bearer_token(verifier: TokenVerifier) -> AsyncAuthentication:
+def by_bearer_token(verifier: TokenVerifier) -> Authentication:
     """Authenticate by the request's own token, for a function that has its own URL."""
 
     async def authenticate(request: Request) -> Principal:
@@ -42,7 +41,8 @@ def by_gateway(clock: Clock) -> Authentication:
     The gateway caches the authorizer's decision for up to 300 s, whatever the token's `exp`.
     """
 
-    def authenticate(request: Request) -> Principal:
+    # No plain function: FastAPI would call it in a thread.
+    async def authenticate(request: Request) -> Principal:
         # Which of several headers the authorizer saw is unknown. Mangum joins them with a comma,
         # which no token contains.
         if "," in ",".join(request.headers.getlist("authorization")):

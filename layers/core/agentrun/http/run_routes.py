@@ -9,7 +9,7 @@ from agentrun.domain.approvals import ContinueRequest, ResolveRequest
 from agentrun.domain.errors import AgentrunError
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
-from agentrun.http.authentication import AsyncAuthentication
+from agentrun.http.authentication import Authentication
 from agentrun.http.bodies import json_answer, result_body, run_body
 from agentrun.http.requests import (
     came_by_function_url,
@@ -46,7 +46,7 @@ class RunRoutes:
         self,
         launcher: RunLauncher,
         ports: RunPorts,
-        caller_of: AsyncAuthentication,
+        caller_of: Authentication,
         *,
         ping_after_s: float,
     ) -> None:

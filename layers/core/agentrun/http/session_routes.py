@@ -40,7 +40,7 @@ def _add_sessions(
     Caller = Annotated[Principal, Depends(authenticate)]  # noqa: N806 - a type
 
     @router.get("")
-    def list_sessions(
+    async def list_sessions(
         caller: Caller,
         agent_id: OfAgent = None,
         user_id: OfUser = None,
@@ -62,7 +62,7 @@ def _add_sessions(
         return buffered_answer(sessions_body(found, number=number, size=size))
 
     @router.delete("/{session_id}", status_code=204)
-    def delete_session(caller: Caller, session_id: str) -> Response:
+    async def delete_session(caller: Caller, session_id: str) -> Response:
         """Delete a session with all that belongs to it."""
         sessions.delete_session(caller, session_id, conversations=conversations)
         return Response(status_code=204)
@@ -78,7 +78,7 @@ def _add_one_session(
     Caller = Annotated[Principal, Depends(authenticate)]  # noqa: N806 - a type
 
     @router.get("/{session_id}")
-    def get_session(caller: Caller, session_id: str) -> Response:
+    async def get_session(caller: Caller, session_id: str) -> Response:
         """Show one session and what was said in it."""
         found, said = sessions.session_with_messages(
             caller, session_id, transcript=transcript, conversations=conversations, ports=ports
@@ -86,13 +86,13 @@ def _add_one_session(
         return session_answer(found, said)
 
     @router.get("/{session_id}/runs")
-    def get_runs(caller: Caller, session_id: str) -> Response:
+    async def get_runs(caller: Caller, session_id: str) -> Response:
         """Show a session's runs, the oldest first."""
         runs = sessions.session_runs(caller, session_id, conversations=conversations, ports=ports)
         return newest_answer([run_body(run) for run in runs])
 
     @router.get("/{session_id}/messages")
-    def get_messages(caller: Caller, session_id: str) -> Response:
+    async def get_messages(caller: Caller, session_id: str) -> Response:
         """Show what was said in a session, the oldest first."""
         said = sessions.session_messages(
             caller, session_id, transcript=transcript, conversations=conversations, ports=ports

@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 from pydantic_ai._ssrf import ResolvedUrl, build_url_with_ip, validate_and_resolve_url
 
-from agent_catalog.media.loader import DownloadTooLargeError, UnusableUrlError, check_url
+from agent_catalog.media.urls import DownloadTooLargeError, UnusableUrlError, check_url
 
 MAX_REDIRECTS = 5
 

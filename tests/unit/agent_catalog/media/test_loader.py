@@ -2,12 +2,8 @@
 
 import pytest
 
-from agent_catalog.media.loader import (
-    MAX_URL_CHARACTERS,
-    UnusableUrlError,
-    UrlMediaLoader,
-    check_url,
-)
+from agent_catalog.media.loader import UrlMediaLoader
+from agent_catalog.media.urls import MAX_URL_CHARACTERS, UnusableUrlError, check_url
 from agentrun.domain.errors import InvalidRequestError
 from agentrun.domain.media import MediaLoader
 

@@ -11,10 +11,10 @@ import pytest
 from agentrun_local.cli import main
 from agentrun_local.smoke.command import add_options
 from agentrun_local.smoke.model_checks import REMEDIES
-from agentrun_local.smoke.outcome import Door, Outcome, fails, holds, not_tried
+from agentrun_local.smoke.outcome import Outcome, fails, holds, not_tried
 from agentrun_local.smoke.report import Report, all_hold
 from agentrun_local.smoke.suite import CHECKS, Row
-from agentrun_local.smoke.target import Spent, Target
+from agentrun_local.smoke.target import Door, Spent, Target
 
 ROOT = Path(__file__).resolve().parents[4]
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJl"

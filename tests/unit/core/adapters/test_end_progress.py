@@ -122,3 +122,13 @@ def fail_once() -> Callable[..., None]:
             raise failures.pop()
 
     return fail
+
+
+async def test_a_chunk_that_is_kept_ahead_is_not_written_again(
+    client: "DynamoDBClient", store: DynamoRunStore, recorder: RunRecorder
+) -> None:
+    partition = ThrottledPartition(client, chunks=100)
+    outcome = completed(letters(30_000))
+    await recorder.finish(outcome, at=AT, give_up_after=PATIENCE)
+    assert len(partition.written) == len(set(partition.written)) == 2
+    assert store.get(KEY).output == outcome.output

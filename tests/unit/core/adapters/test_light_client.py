@@ -7,17 +7,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore
 import pytest
 from botocore.auth import AUTH_TYPE_MAPS, SigV4Auth
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.http_session import Answer, LightSession
-from agentrun.adapters.dynamo.light_client import lighten
+from agentrun.adapters.dynamo.light_client import light_session, lighten
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -194,6 +196,16 @@ def test_the_user_agent_names_what_aws_and_operators_look_for(client: Any) -> No
 
     client.meta.events.register_first("before-send.dynamodb.*", hold)
     client.get_item(TableName="runs", Key=KEY)
-    assert sent[0].startswith("Botocore/")
-    for part in (" lang/python#", " exec-env/AWS_Lambda_python3.13", " app/acme"):
+    assert sent[0].startswith(f"Botocore/{botocore.__version__} lang/python#")
+    for part in (" exec-env/AWS_Lambda_python3.13", " app/acme"):
         assert part in sent[0]
+
+
+def test_a_light_session_reads_the_files_that_botocore_reads() -> None:
+    name = "dynamodb/2012-08-10/service-2"
+    light, usual = (
+        session.get_component("data_loader").load_data(name)
+        for session in (light_session(), get_session())
+    )
+    assert light == usual
+    assert type(light) is dict

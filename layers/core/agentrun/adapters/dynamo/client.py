@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from botocore.config import Config
-from botocore.session import get_session
 
-from agentrun.adapters.dynamo.light_client import lighten, user_agent
+from agentrun.adapters.dynamo.light_client import light_session, lighten, user_agent
 from agentrun.domain.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -34,8 +33,7 @@ def dynamo_client(*, retry_mode: Literal["legacy", "standard"]) -> "DynamoDBClie
         parameter_validation=False,
         user_agent=user_agent(),
     )
-    # Without boto3, whose import and session are a tenth of a cold start and add nothing to it.
-    client = cast("DynamoDBClient", get_session().create_client("dynamodb", config=config))
+    client = cast("DynamoDBClient", light_session().create_client("dynamodb", config=config))
     lighten(client)
     return client
 

@@ -5,15 +5,18 @@ import json
 import os
 import platform
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import botocore
 from botocore.auth import AUTH_TYPE_MAPS, SigV4Auth
 from botocore.httpsession import URLLib3Session
+from botocore.loaders import JSONFileLoader, Loader
 from botocore.serialize import JSONSerializer
+from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
 from agentrun.adapters.dynamo.http_session import LightSession
@@ -22,6 +25,27 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _READING = ("GetItem", "BatchGetItem", "Query")
+
+
+class _PlainFiles(JSONFileLoader):
+    """Reads botocore's files into plain dictionaries: twice as fast as its ordered ones."""
+
+    def _load_file(self, full_path: str, open_method: Callable[..., IO[bytes]]) -> Any:
+        if not Path(full_path).is_file():
+            return None
+        with open_method(full_path, "rb") as file:
+            return json.load(file)
+
+
+def light_session() -> Session:
+    """
+    Return a session that makes clients faster.
+
+    It is botocore's: boto3's import and session are a twentieth of a cold start, and add nothing.
+    """
+    session = Session()
+    session.register_component("data_loader", Loader(file_loader=_PlainFiles()))
+    return session
 
 
 def user_agent() -> str:

@@ -28,7 +28,7 @@ from agentrun.adapters.dynamo.table import (
     TransactionRefusedError,
     Write,
 )
-from agentrun.adapters.dynamo.texts import read_previews, read_text, store_chunk
+from agentrun.adapters.dynamo.texts import read_previews, read_text
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.errors import (
     ConflictError,
@@ -267,6 +267,13 @@ class DynamoRunStore:
                     return stored
             raise FencedError(_NOT_OWNED) from failed
 
+    def keep_texts(
+        self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime, progress: EndProgress
+    ) -> None:
+        """Store what an end has beside its header."""
+        end = writes.packed_end(key, executor, outcome, at, progress)
+        end.store_chunks(self._table, progress)
+
     def finish(
         self,
         key: RunKey,
@@ -277,14 +284,10 @@ class DynamoRunStore:
         progress: EndProgress | None = None,
     ) -> AgentRun:
         """Move a QUEUED or RUNNING run to PAUSED or a terminal status."""
-        end, progress = writes.run_end(key, executor, outcome, at), progress or EndProgress()
-        # One after the other: deletion stops an executor at its first free place.
-        for chunk in end.chunks[progress.stored :]:
-            store_chunk(self._table, chunk, end=progress.end)
-            progress.stored += 1
-        header = writes.header_update(
-            key, _OWNED, writes.held_by(executor), end.changes, removes=end.removed
-        )
+        progress = progress or EndProgress()
+        end = writes.packed_end(key, executor, outcome, at, progress)
+        end.store_chunks(self._table, progress)
+        header = end.header(key, executor, _OWNED)
         try:
             return _state(self._table.write(header, returning="ALL_NEW"))
         except ConditionFailedError as failed:

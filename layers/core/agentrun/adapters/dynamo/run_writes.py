@@ -30,13 +30,14 @@ from agentrun.adapters.dynamo.items import (
     string,
 )
 from agentrun.adapters.dynamo.session_lock import holder_is_over, joining, taking
-from agentrun.adapters.dynamo.table import Write
-from agentrun.adapters.dynamo.texts import chunk_items, to_chunks
+from agentrun.adapters.dynamo.table import Table, Write
+from agentrun.adapters.dynamo.texts import chunk_items, store_chunk, to_chunks
 from agentrun.domain.conversations import SessionLock, session_title
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import (
     AgentRun,
     Completed,
+    EndProgress,
     Lease,
     Outcome,
     PausedForApproval,
@@ -199,6 +200,18 @@ class RunEnd:
     changes: Values
     removed: tuple[str, ...]
 
+    def store_chunks(self, table: Table, progress: EndProgress) -> None:
+        """Put the chunks that are not stored yet; errors as in `store_chunk`."""
+        # One after the other: deletion stops an executor at its first free place.
+        for chunk in self.chunks[progress.stored :]:
+            store_chunk(table, chunk, end=progress.end)
+            progress.stored += 1
+
+    def header(self, key: RunKey, executor: str, condition: str) -> Write:
+        """Return the write that makes it the run's end, if the condition holds."""
+        operands = held_by(executor)
+        return header_update(key, condition, operands, self.changes, removes=self.removed)
+
 
 _SET_BY_EXPIRY = (
     *("status", "error_type", "error_message", "last_event_id"),
@@ -247,7 +260,16 @@ def settlement(seen: AgentRun, lease: Lease, after: AgentRun) -> Write:
     return header_update(seen.key, condition, operands, changes)
 
 
-def run_end(key: RunKey, executor: str, outcome: Outcome, at: datetime) -> RunEnd:
+def packed_end(
+    key: RunKey, executor: str, outcome: Outcome, at: datetime, progress: EndProgress
+) -> RunEnd:
+    """Say an outcome in items, once for all calls and tries that have this progress."""
+    if not isinstance(progress.packed, RunEnd):
+        progress.packed = _run_end(key, executor, outcome, at)
+    return progress.packed
+
+
+def _run_end(key: RunKey, executor: str, outcome: Outcome, at: datetime) -> RunEnd:
     """Say an outcome in items; texts go into the header as long as it stays within 4 KB."""
     changes = attributes(changes_at_end(outcome, at))
     del changes[_OUTPUT]

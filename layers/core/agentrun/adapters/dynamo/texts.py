@@ -32,6 +32,10 @@ SLICE_BYTES = 350 * 1024
 """Well under DynamoDB's item limit of 400 KB, keys and attribute names included."""
 WITH_PREVIEW = frozenset({"input", "output"})
 """The texts whose first chunk can be read alone; the others are only sliced."""
+WHOLE_BYTES = 4096 - 160
+"""As much in one item, keys and names included, is read at the price of a preview alone: 4 KB."""
+WHOLE_CHARACTERS = 32 * 1024
+"""What may be unpacked for a preview: a text that repeats itself packs to next to nothing."""
 ERASED_FOR = timedelta(days=2)
 """How long an erased place is marked; no write comes so late, from whatever process."""
 Place = tuple[str, str]
@@ -43,24 +47,30 @@ def to_chunks(name: str, text: str) -> list[bytes]:
     Split a text for storage.
 
     Returns:
-        Slices of the compressed text, at least one. Of a text `WITH_PREVIEW` the first has what
-        fits into a preview, and the others have the rest.
+        Slices of the compressed text, at least one. Of a text `WITH_PREVIEW` the first has all of
+        it if that is read as cheaply, or else what fits into a preview, and the others the rest.
     """
-    if name not in WITH_PREVIEW:
-        return _slices(text)
     preview, was_cut = cut_utf8(text)
-    return _slices(preview) + (_slices(text[len(preview) :]) if was_cut else [])
+    if name not in WITH_PREVIEW or not was_cut:
+        return _slices(text)
+    if len(text) <= WHOLE_CHARACTERS and len(whole := _compressed(text)) <= WHOLE_BYTES:
+        return [whole]
+    return _slices(preview) + _slices(text[len(preview) :])
 
 
 def from_chunks(name: str, chunks: Sequence[bytes]) -> str:
-    """Undo `to_chunks`; needs all chunks in order, or the first of a text `WITH_PREVIEW`."""
+    """Undo `to_chunks`; the first chunk of a text `WITH_PREVIEW` gives at least its preview."""
     if name not in WITH_PREVIEW:
         return _joined(chunks)
     return _joined(chunks[:1]) + (_joined(chunks[1:]) if len(chunks) > 1 else "")
 
 
+def _compressed(text: str) -> bytes:
+    return zlib.compress(text.encode())
+
+
 def _slices(text: str) -> list[bytes]:
-    whole = zlib.compress(text.encode())
+    whole = _compressed(text)
     return [whole[at : at + SLICE_BYTES] for at in range(0, len(whole), SLICE_BYTES)]
 
 

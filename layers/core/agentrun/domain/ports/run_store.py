@@ -148,6 +148,17 @@ class RunStore(Protocol):
         """
         ...
 
+    def keep_texts(
+        self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime, progress: EndProgress
+    ) -> None:
+        """
+        Store what of an outcome lies beside the run, ahead of `finish`, which stores the rest.
+
+        It changes nothing that anybody can read. Arguments and errors are those of `finish`; never
+        call both at once.
+        """
+        ...
+
     def finish(
         self,
         key: RunKey,

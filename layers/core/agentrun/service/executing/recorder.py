@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.runs import AgentRun, EndProgress, Outcome
+from agentrun.domain.runs import PREVIEW_BYTES, AgentRun, EndProgress, Outcome
 from agentrun.domain.value import Value
 from agentrun.service.executing.bounds import OwnLease
 from agentrun.service.ports import RunPorts, every, in_thread, retried
@@ -234,7 +234,13 @@ class RunRecorder:
         self._ends += 1
 
         async def write() -> None:
-            await (self._flush_singly() if singly else self._flush(whole=True))
+            if singly:
+                await self._flush_singly()
+            elif len(outcome.output) > PREVIEW_BYTES:
+                await self._flush_beside(partial(self._keep_texts, outcome, at, progress))
+            else:
+                # It lies in the header, as a rule.
+                await self._flush(whole=True)
             await self._end(outcome, at, progress)
 
         async def renew_lease() -> None:
@@ -243,6 +249,17 @@ class RunRecorder:
                 await self._heartbeat()
 
         await retried(write, self._pauses(give_up_after), before_retry=renew_lease)
+
+    async def _flush_beside(self, keep: Callable[[], Awaitable[None]]) -> None:
+        """Write the last segments and the run's texts side by side; the end comes after both."""
+        results = await asyncio.gather(self._flush(whole=True), keep(), return_exceptions=True)
+        for result in results:
+            if result is not None:
+                raise result
+
+    async def _keep_texts(self, outcome: Outcome, at: datetime, progress: EndProgress) -> None:
+        threads, keep = self._ports.threads, self._ports.store.keep_texts
+        await in_thread(threads, keep, self._key, self._executor, outcome, at=at, progress=progress)
 
     async def _end(self, outcome: Outcome, at: datetime, progress: EndProgress) -> None:
         threads, end = self._ports.threads, self._ports.store.finish
