@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from agentrun.adapters.tokens.signing_keys import StaticSigningKeys
+from agentrun.adapters.tokens.signing_keys import StaticSigningKeys, UnknownKeyError
 from agentrun.adapters.tokens.verifier import JwtVerifier, TokenClaims
 from agentrun.domain.errors import IssuerUnavailableError, UnauthenticatedError
 from agentrun.domain.principal import Principal
@@ -137,6 +137,9 @@ def test_a_token_may_have_8_kib_and_no_more() -> None:
 class KeysOfASilentIssuer:
     def key(self, kid: str) -> jwt.PyJWK:
         raise IssuerUnavailableError
+
+    def kept(self, kid: str) -> jwt.PyJWK | None:
+        return None
 
 
 def test_a_token_that_nobody_can_check_is_neither_good_nor_bad() -> None:
@@ -264,5 +267,78 @@ REFUSED: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_a_bad_token_is_refused_always_in_the_same_words(name: str) -> None:
-    with pytest.raises(UnauthenticatedError, match=r"^A valid bearer token is required\.$"):
-        VERIFIER.verify(REFUSED[name]())
+    bad = REFUSED[name]()
+    for _ in range(2):
+        with pytest.raises(UnauthenticatedError, match=r"^A valid bearer token is required\.$"):
+            VERIFIER.verify(bad)
+        assert VERIFIER.known(bad) is None
+
+
+class ChangingKeys:
+    """One key, which its issuer can publish again, as another object, or withdraw."""
+
+    def __init__(self) -> None:
+        self.publish()
+
+    def publish(self) -> None:
+        self.now: jwt.PyJWK | None = jwt.PyJWK(JWKS["keys"][1])
+
+    def key(self, kid: str) -> jwt.PyJWK:
+        if self.now is None:
+            raise UnknownKeyError
+        return self.now
+
+    def kept(self, kid: str) -> jwt.PyJWK | None:
+        return self.now
+
+
+def verifier_with(keys: ChangingKeys) -> JwtVerifier:
+    named = TokenClaims(organisation="org")
+    return JwtVerifier(keys, issuer="https://issuer.test", audience="agentrun", claims=named)
+
+
+def test_a_good_token_is_known_from_then_on() -> None:
+    verifier, good = verifier_with(ChangingKeys()), token()
+    assert verifier.known(good) is None
+    verified = verifier.verify(good)
+    assert verifier.known(good) == verifier.verify(good) == verified
+    assert verifier.known(token(sub="eve")) is None
+
+
+def test_a_known_token_is_looked_at_again_when_its_keys_are_fetched_again() -> None:
+    keys = ChangingKeys()
+    verifier, good = verifier_with(keys), token()
+    verifier.verify(good)
+    keys.publish()
+    assert verifier.known(good) is None
+    verifier.verify(good)
+    keys.now = None
+    assert verifier.known(good) is None
+    with pytest.raises(UnauthenticatedError):
+        verifier.verify(good)
+
+
+def test_a_known_token_is_refused_from_the_end_of_its_leeway() -> None:
+    verifier = verifier_with(ChangingKeys())
+    ending = int(time.time()) + 2
+    good = token(exp=ending - 60)
+    verifier.verify(good)
+    asked = time.time()
+    while verifier.known(good):
+        assert asked < ending
+        time.sleep(0.01)
+        asked = time.time()
+    assert time.time() >= ending
+    with pytest.raises(UnauthenticatedError):
+        verifier.verify(good)
+
+
+def test_only_the_tokens_used_last_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentrun.adapters.tokens.verifier.MAX_KEPT_TOKENS", 2)
+    verifier = verifier_with(ChangingKeys())
+    first, second, third = (token(sub=name) for name in ("ana", "ben", "cem"))
+    for good in (first, second, first, third):
+        verifier.verify(good)
+    assert verifier.known(second) is None
+    assert verifier.known(first)
+    assert verifier.known(third)

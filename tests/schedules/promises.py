@@ -12,7 +12,7 @@ from agentrun.domain.settling import LEASE_EXPIRED, LEASE_EXPIRED_ID_GAP
 from agentrun.service.reading.follow import EVENTS_KEPT
 from agentrun.service.reading.replay import ENDS
 from agentrun.service.reading.runs import get_run
-from agentrun.service.starting.admission import store_or_queue
+from agentrun.service.starting.admission import NewRun, store_or_queue
 from tests.rig import ANA
 from tests.runs import AT, SESSION, a_request, a_run
 from tests.schedules.actors import replays
@@ -192,7 +192,7 @@ def sessions_are_usable(after: Aftermath) -> Iterator[str]:
     run = run.model_copy(update={"lease": lease.model_copy(update={"until": now + LEASE_DURATION})})
     try:
         run_instantly(
-            store_or_queue(run, a_request(), None, policy=SessionPolicy.REJECT, ports=ports)
+            store_or_queue(NewRun(run, a_request()), policy=SessionPolicy.REJECT, ports=ports)
         )
     except Exception as error:  # noqa: BLE001 - any error breaks the promise
         yield f"{type(error).__name__} {error!s:.80}"

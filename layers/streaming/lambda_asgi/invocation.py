@@ -51,6 +51,7 @@ async def _stream(
 ) -> None:
     head = api.response_head(invocation)
     response = StreamedResponse(request.scope["method"], head, api.connect)
+    response.connect_ahead()
     try:
         await _call_app(app, request, response, invocation.context)
         response.end()

@@ -15,6 +15,13 @@ from lambda_asgi.response import ResponseEncoder
 # streams of the process.
 _MAX_BURST_BYTES = 16 * 1024
 
+_FRESH_S = 1.0
+"""
+How old a connection that was opened ahead may be.
+
+A server may close one that has asked for nothing for long, perhaps just as the response is sent.
+"""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -39,11 +46,18 @@ class StreamedResponse:
         self._encoder = ResponseEncoder(method)
         self._connect = connect
         self._connection: Connection | None = None
+        self._ahead: asyncio.Future[Connection] | None = None
+        self._ahead_since_s = 0.0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._in_tick = False
         self._ended = False
         self._finished = asyncio.Event()
+
+    def connect_ahead(self) -> None:
+        """Begin to connect while the app works: that needs turns of the loop, which others take."""
+        self._ahead = asyncio.ensure_future(self._connect())
+        self._ahead_since_s = asyncio.get_running_loop().time()
 
     @property
     def started(self) -> bool:
@@ -96,6 +110,10 @@ class StreamedResponse:
     def discard(self) -> None:
         """Drop the connection and the response, of which no byte was sent."""
         self._pending.clear()
+        ahead = self._ahead
+        # Asked for its exception, or asyncio would log that nobody did.
+        if ahead is not None and not ahead.cancel() and ahead.exception() is None:
+            ahead.result().close()
         if self._connection is not None:
             self._connection.close()
 
@@ -118,11 +136,28 @@ class StreamedResponse:
 
     async def _open(self) -> None:
         try:
-            self._connection = await self._connect()
+            self._connection = await self._fresh_from_ahead() or await self._connect()
         except RuntimeApiError:
             _logger.exception("The response cannot be sent.")
             return
         asyncio.get_running_loop().call_soon(self._end_tick)
+
+    async def _fresh_from_ahead(self) -> Connection | None:
+        """
+        Return the connection that was opened ahead; None if the server may close it soon.
+
+        Raises:
+            RuntimeApiError: It could not be opened.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return None
+        connection = await ahead
+        age_s = asyncio.get_running_loop().time() - self._ahead_since_s
+        if age_s < _FRESH_S and not connection.lost:
+            return connection
+        connection.close()
+        return None
 
     def _end_tick_later(self) -> None:
         self._in_tick = True

@@ -243,3 +243,85 @@ def test_the_head_of_a_response_declares_its_trailers() -> None:
     declared = dict(RuntimeApi("127.0.0.1:1").response_head(INVOCATION).headers)[b"trailer"]
     sent = {name for name, _ in ErrorReport("E", "m").trailers()}
     assert set(declared.decode().split(", ")) == sent
+
+
+class Openings:
+    """Opens connections, each with a transport of its own; fails while `is_down`."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[Connection, RecordingTransport]] = []
+        self.is_down = False
+
+    async def connect(self) -> Connection:
+        if self.is_down:
+            raise RuntimeApiError("down")
+        self.opened.append(connected())
+        return self.opened[-1][0]
+
+
+async def ahead(openings: Openings) -> StreamedResponse:
+    """Return a response whose connection was opened, or failed to, before the app's start."""
+    response = StreamedResponse("GET", HEAD, openings.connect)
+    response.connect_ahead()
+    await asyncio.sleep(0)
+    return response
+
+
+async def test_a_connection_opened_ahead_is_the_responses() -> None:
+    openings = Openings()
+    response = await ahead(openings)
+    await response.send(START)
+    await response.send(body(b"first"))
+    [(_, transport)] = openings.opened
+    assert chunks(transport) == [PRELUDE + b"first"]
+
+
+async def test_a_connection_still_under_way_is_waited_for() -> None:
+    openings = Openings()
+    response = StreamedResponse("GET", HEAD, openings.connect)
+    response.connect_ahead()
+    await response.send(START)
+    await response.send(body(b"first"))
+    [(_, transport)] = openings.opened
+    assert chunks(transport) == [PRELUDE + b"first"]
+
+
+@pytest.mark.parametrize("what", ["lost", "old"])
+async def test_a_connection_that_the_server_may_close_is_not_written_to(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openings = Openings()
+    response = await ahead(openings)
+    if what == "lost":
+        openings.opened[0][0].connection_lost(None)
+    else:
+        monkeypatch.setattr("lambda_asgi.streamed_response._FRESH_S", 0)
+    await response.send(START)
+    await response.send(body(b"first"))
+    (_, left), (_, transport) = openings.opened
+    assert (left.writes, left.aborted) == ([], True)
+    assert chunks(transport) == [PRELUDE + b"first"]
+
+
+async def test_a_connection_that_failed_ahead_has_failed() -> None:
+    openings = Openings()
+    openings.is_down = True
+    response = await ahead(openings)
+    await response.send(START)
+    response.end()
+    with pytest.raises(RuntimeApiError):
+        await response.acknowledged()
+
+
+async def test_a_response_that_never_begins_leaves_no_connection() -> None:
+    openings = Openings()
+    (await ahead(openings)).discard()
+    [(_, transport)] = openings.opened
+    assert transport.aborted
+    under_way = StreamedResponse("GET", HEAD, openings.connect)
+    under_way.connect_ahead()
+    under_way.discard()
+    await asyncio.sleep(0)
+    assert len(openings.opened) == 1
+    openings.is_down = True
+    (await ahead(openings)).discard()

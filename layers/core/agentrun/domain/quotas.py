@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import urlsafe_b64encode
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from agentrun.domain.value import epoch_ms
@@ -49,7 +49,10 @@ class RunLimits:
     @property
     def are_set(self) -> bool:
         """Whether there is any limit at all."""
-        return any(astuple(self))
+        return self != NO_LIMITS
+
+
+NO_LIMITS = RunLimits(runs_per_user=0, runs_per_tenant=0)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ def by_bearer_token(verifier: TokenVerifier) -> Authentication:
     async def authenticate(request: Request) -> Principal:
         try:
             token = bearer_token(request.headers.getlist("authorization"))
-            # In a thread: it may have to fetch the issuer's keys.
-            verified = await run_in_threadpool(verifier.verify, token)
+            verified = verifier.known(token)
+            if verified is None:
+                # In a thread: it may have to fetch the issuer's keys.
+                verified = await run_in_threadpool(verifier.verify, token)
         except UnauthenticatedError as error:
             log.info("token refused", extra={"reason": error.reason})
             raise

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import repeat, takewhile
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from agentrun.domain.errors import AgentrunError, StoreUnavailableError
 from agentrun.domain.ports import Clock, EventLog, RunStore
@@ -37,6 +37,27 @@ async def in_thread(
     """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(threads, lambda: call(*args, **kwargs))
+
+
+class TriedAhead(Generic[T]):
+    """A blocking call that may be made behind another one, in the thread that has made that."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self._outcome: Future[T] | None = None
+
+    def make(self) -> None:
+        """Make the call; what comes of it, an exception too, waits for `take`."""
+        outcome = self._outcome = Future[T]()
+        try:
+            outcome.set_result(self._call())
+        except Exception as error:  # noqa: BLE001 - raised by `take`
+            outcome.set_exception(error)
+
+    async def take(self, threads: Executor) -> T:
+        """Return the result or raise the exception; the next time, make the call again."""
+        outcome, self._outcome = self._outcome, None
+        return await in_thread(threads, self._call) if outcome is None else outcome.result()
 
 
 async def retried(

@@ -16,7 +16,7 @@ from agentrun.domain.conversations import MAX_QUEUED, SessionLock, SessionPolicy
 from agentrun.domain.errors import ConflictError, TooManyRunsError
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
-from agentrun.service.starting.admission import store_or_queue
+from agentrun.service.starting.admission import NewRun, store_or_queue
 from tests.fakes.clock import FixedClock
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed
 from tests.tables import TABLE
@@ -83,7 +83,7 @@ class WaitersRig:
 
     async def start(self, run: AgentRun, policy: SessionPolicy) -> AgentRun:
         stored_id, stored = await store_or_queue(
-            run, a_request(), None, policy=policy, ports=self.ports
+            NewRun(run, a_request()), policy=policy, ports=self.ports
         )
         assert stored_id == run.id
         return stored

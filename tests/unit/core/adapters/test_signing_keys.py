@@ -89,6 +89,19 @@ def test_a_withdrawn_key_is_good_for_ten_minutes_at_most(
     assert outcome(keys, "new") == "found"
 
 
+def test_a_key_is_kept_until_the_issuer_is_to_be_asked_again(
+    issuer: ScriptedIssuer, keys: RemoteSigningKeys
+) -> None:
+    assert keys.kept("old") is None
+    keys.key("old")
+    issuer.now_s += signing_keys.LIFESPAN_S - 1
+    assert keys.kept("old") is KEY
+    assert keys.kept("new") is None
+    issuer.now_s += 1
+    assert keys.kept("old") is None
+    assert issuer.fetches == 1
+
+
 def test_a_new_key_is_known_at_once(issuer: ScriptedIssuer, keys: RemoteSigningKeys) -> None:
     assert outcome(keys, "old") == "found"
     issuer.kids = ("old", "new")

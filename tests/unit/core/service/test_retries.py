@@ -1,12 +1,13 @@
 """Repeating a call until it succeeds, or no pause is left."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from agentrun.domain.conversations import FREE
 from agentrun.domain.errors import FencedError, SessionBusyError, StoreUnavailableError
-from agentrun.service.ports import every, retried
+from agentrun.service.ports import TriedAhead, every, retried
 
 pytestmark = pytest.mark.anyio
 AWAY = StoreUnavailableError("away")
@@ -65,3 +66,21 @@ async def test_something_may_be_done_before_each_retry() -> None:
 
     await retried(call, every(0), before_retry=note)
     assert done == [1, 2]
+
+
+async def test_a_call_made_ahead_counts_as_the_first_try() -> None:
+    made: list[int] = []
+
+    def call() -> int:
+        made.append(1)
+        if len(made) == 1:
+            raise AWAY
+        return len(made)
+
+    with ThreadPoolExecutor(1) as threads:
+        tried = TriedAhead(call)
+        tried.make()
+        assert made == [1]
+        assert await retried(lambda: tried.take(threads), [0]) == 2
+        tried.make()
+        assert await tried.take(threads) == 3

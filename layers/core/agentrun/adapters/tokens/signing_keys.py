@@ -45,6 +45,10 @@ class SigningKeys(Protocol):
         """
         ...
 
+    def kept(self, kid: str) -> PyJWK | None:
+        """Return the key of this id if it is good without asking the issuer; never waits."""
+        ...
+
 
 class StaticSigningKeys:
     """Keys that were handed over as a JWKS document."""
@@ -66,6 +70,10 @@ class StaticSigningKeys:
             return self._keys[kid]
         except KeyError:
             raise UnknownKeyError from None
+
+    def kept(self, kid: str) -> PyJWK | None:
+        """Return the key of this id."""
+        return self._keys.get(kid)
 
 
 @dataclass
@@ -125,6 +133,11 @@ class RemoteSigningKeys:
         if fetch.failed:
             raise IssuerUnavailableError
         raise UnknownKeyError
+
+    def kept(self, kid: str) -> PyJWK | None:
+        """Return the key of this id, unless it is time to ask the issuer again."""
+        keys = self._keys
+        return keys.by_id.get(kid) if self._clock() - keys.as_of_s < LIFESPAN_S else None
 
     def _usable(self, kid: str) -> PyJWK | None:
         keys = self._keys

@@ -1,11 +1,16 @@
 """Bearer tokens: JWTs of one issuer, verified against its keys, and whom their claims name."""
 
 import contextlib
+import hashlib
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import jwt
+from jwt import PyJWK
 from jwt.algorithms import OKPAlgorithm
 
 from agentrun.adapters.tokens.jwks import JwksEndpoint
@@ -149,6 +154,62 @@ with contextlib.suppress(ValueError):
     jwt.register_algorithm("Ed25519", OKPAlgorithm())
 
 
+MAX_KEPT_TOKENS = 1024
+"""Of so many tokens, those used last, one process knows that they are good; each takes 1 KB."""
+
+
+class _Good(NamedTuple):
+    """A token that was verified: with which key, when, and what it says."""
+
+    kid: str
+    key: PyJWK
+    at_epoch_s: float
+    verified: VerifiedToken
+
+
+class GoodTokens:
+    """
+    The tokens that have been verified, by their hashes.
+
+    A token is good for as long as a new look at it would find so: until its own expiry, and while
+    the issuer's keys hold the very key that verified it. Keys that are fetched anew are new ones,
+    so every token is looked at again after ten minutes at most. What was refused is not kept.
+    """
+
+    def __init__(self, keys: SigningKeys) -> None:
+        self._keys = keys
+        self._by_hash: OrderedDict[bytes, _Good] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, token: str) -> VerifiedToken | None:
+        """Return what a good token says; None if it has to be looked at."""
+        place = _hash_of(token)
+        with self._lock:
+            good = self._by_hash.get(place)
+            if good is None:
+                return None
+            expires_s = good.verified.expires_epoch_s + TOKEN_LEEWAY_S
+            # A clock that was put back may be before the token's `nbf`.
+            is_in_time = good.at_epoch_s <= time.time() < expires_s
+            if not is_in_time or self._keys.kept(good.kid) is not good.key:
+                del self._by_hash[place]
+                return None
+            self._by_hash.move_to_end(place)
+        return good.verified
+
+    def keep(self, token: str, good: _Good) -> None:
+        """Keep a token that was verified, for the one that has not been used for longest."""
+        with self._lock:
+            self._by_hash[_hash_of(token)] = good
+            if len(self._by_hash) > MAX_KEPT_TOKENS:
+                self._by_hash.popitem(last=False)
+
+
+def _hash_of(token: str) -> bytes:
+    # A header may hold anything, half a surrogate pair too.
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+
+
 class JwtVerifier:
     """
     The port `TokenVerifier` for one issuer and one audience.
@@ -181,6 +242,11 @@ class JwtVerifier:
         self._audience = audience
         self._audience_claim = audience_claim
         self._token_claims = claims or TokenClaims()
+        self._good = GoodTokens(keys)
+
+    def known(self, token: str) -> VerifiedToken | None:
+        """Return what a token says that was found good and still is."""
+        return self._good.find(token)
 
     def verify(self, token: str) -> VerifiedToken:
         """
@@ -192,18 +258,21 @@ class JwtVerifier:
         """
         if len(token) > MAX_TOKEN_BYTES or not token.isascii():
             raise UnauthenticatedError("too long, or not ASCII")
+        if known := self._good.find(token):
+            return known
+        at = time.time()
         try:
-            claims = self._claims(token)
+            kid = _kid_of(token)
+            key = self._keys.key(kid)
+            claims = self._claims(token, key)
             principal = self._token_claims.principal(claims)
         except (jwt.PyJWTError, UnknownKeyError) as error:
             raise UnauthenticatedError(type(error).__name__) from error
-        return VerifiedToken(principal=principal, expires_epoch_s=int(claims["exp"]))
+        verified = VerifiedToken(principal=principal, expires_epoch_s=int(claims["exp"]))
+        self._good.keep(token, _Good(kid, key, at, verified))
+        return verified
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        kid = jwt.get_unverified_header(token).get("kid")
-        if not isinstance(kid, str):
-            raise jwt.InvalidTokenError("no kid")
-        key = self._keys.key(kid)
+    def _claims(self, token: str, key: PyJWK) -> dict[str, Any]:
         claims: dict[str, Any] = jwt.decode(
             token,
             # The key itself: with a PyJWK, PyJWT takes the one name that it was made with.
@@ -216,6 +285,13 @@ class JwtVerifier:
         if not is_meant_for(self._audience, claims, claim=self._audience_claim):
             raise jwt.InvalidAudienceError
         return claims
+
+
+def _kid_of(token: str) -> str:
+    kid = jwt.get_unverified_header(token).get("kid")
+    if not isinstance(kid, str):
+        raise jwt.InvalidTokenError("no kid")
+    return kid
 
 
 def is_meant_for(audience: str, claims: dict[str, Any], *, claim: str = "aud") -> bool:

@@ -25,3 +25,7 @@ class TokenVerifier(Protocol):
             IssuerUnavailableError: The issuer's keys are not available; retrying is safe.
         """
         ...
+
+    def known(self, token: str) -> VerifiedToken | None:
+        """Return what `verify` would, if that is known without waiting; None if it is not."""
+        ...

@@ -1,7 +1,7 @@
 """How much may run at once: slots of users and tenants, and one run at a time in a session."""
 
 import random
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from agentrun.domain.quotas import RETRY_AFTER_S, Slot, user_tag
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, RunKey, RunStatus
 from agentrun.domain.settling import lease_has_lapsed
-from agentrun.service.ports import RunPorts, every, in_thread, retried
+from agentrun.service.ports import RunPorts, TriedAhead, every, in_thread, retried
 from agentrun.service.reading.runs import MAX_BATCH, read_many, settled_state
 
 MAX_LOOKS = 3
@@ -51,9 +51,14 @@ class RunSlots:
         self._ports = ports
         self._in_vain: dict[tuple[str, str], datetime] = {}
 
-    async def take(self, run: AgentRun) -> Slot:
+    async def take(self, run: AgentRun, then: Callable[[], None] = lambda: None) -> Slot:
         """
         Take a slot for an execution of a run that is to be written right after.
+
+        Args:
+            run: The run.
+            then: Called once the slot is taken, in the same thread, which saves a way there and
+                back; not called if there are no limits, or if the slot is refused. Raises nothing.
 
         Returns:
             The slot. Give it back at the end; a slot whose holder has died becomes free by itself.
@@ -67,13 +72,13 @@ class RunSlots:
             return slot
         for _ in range(MAX_LOOKS):
             try:
-                await self._take(slot)
+                await self._take(slot, then)
             except TooManyRunsError as refused:
                 if not await self._room_found(slot, refused.holders):
                     raise
             else:
                 return slot
-        await self._take(slot)
+        await self._take(slot, then)
         return slot
 
     async def give_back(self, slot: Slot, *, tokens: int) -> None:
@@ -91,9 +96,14 @@ class RunSlots:
             with suppress(StoreUnavailableError):
                 await in_thread(self._ports.threads, self._give_back, slot, tokens)
 
-    async def _take(self, slot: Slot) -> None:
+    async def _take(self, slot: Slot, then: Callable[[], None]) -> None:
         at = self._ports.clock.now()
-        await in_thread(self._ports.threads, self._quota.take, slot, at=at)
+
+        def take() -> None:
+            self._quota.take(slot, at=at)
+            then()
+
+        await in_thread(self._ports.threads, take)
 
     async def _room_found(self, slot: Slot, holders: Sequence[Slot]) -> bool:
         """Look for dead holders and free their slots, unless that has just been in vain."""
@@ -135,15 +145,19 @@ class NewSlot:
 
 
 @asynccontextmanager
-async def slot_of_new(run: AgentRun, slots: RunSlots) -> AsyncGenerator[NewSlot, None]:
+async def slot_of_new(
+    run: AgentRun, slots: RunSlots, then: Callable[[], None] = lambda: None
+) -> AsyncGenerator[NewSlot, None]:
     """
     Take a slot for a run that is about to be stored or continued; give it back if that fails.
+
+    `then` is as for `RunSlots.take`.
 
     Raises:
         TooManyRunsError: A limit is reached. Nothing was taken.
         StoreUnavailableError: Retrying is safe.
     """
-    new = NewSlot(await slots.take(run))
+    new = NewSlot(await slots.take(run, then))
     try:
         yield new
     finally:
@@ -197,19 +211,45 @@ def _is_dead(slot: Slot, run: AgentRun | None, ports: RunPorts) -> bool:
     return run.status.is_terminal
 
 
+@dataclass(frozen=True)
+class NewRun:
+    """A run that is to be stored: with what, and what finds it if it is sent again."""
+
+    run: AgentRun
+    request: RunRequest
+    claim: IdempotencyClaim | None = None
+    fingerprint: str | None = None
+
+    def first_try(self, ports: RunPorts) -> TriedAhead[tuple[str, AgentRun]]:
+        """Return the first try to store it, which takes its session to be free."""
+        return TriedAhead(partial(self.store, self.run, ports, seen=FREE, dead=()))
+
+    def store(
+        self, offered: AgentRun, ports: RunPorts, *, seen: SessionLock, dead: Collection[str]
+    ) -> tuple[str, AgentRun]:
+        """Store the run as it is offered, with a lease that begins now; see the port's `start`."""
+        leased = offered.renewed(ports.clock.now())
+        start = partial(ports.store.start, leased, self.request, self.claim)
+        return start(seen=seen, dead=dead, fingerprint=self.fingerprint), leased
+
+
 async def store_or_queue(
-    run: AgentRun,
-    request: RunRequest,
-    claim: IdempotencyClaim | None,
+    new: NewRun,
     *,
     policy: SessionPolicy,
     ports: RunPorts,
-    fingerprint: str | None = None,
+    first: TriedAhead[tuple[str, AgentRun]] | None = None,
 ) -> tuple[str, AgentRun]:
     """
     Store a new run if its session is free, or else do what the policy says.
 
     Its lease begins with the write that stores it.
+
+    Args:
+        new: The run.
+        policy: What to do while another run uses the session.
+        ports: Where runs are kept.
+        first: The first try, if it may have been made already.
 
     Returns:
         The id of the run that is stored, perhaps an earlier one with the same claim; and the new
@@ -220,17 +260,16 @@ async def store_or_queue(
         TooManyRunsError: The session's queue is full. Nothing was written.
         AgentrunError: As the port's `start` says.
     """
-    store = partial(_store, request=request, claim=claim, fingerprint=fingerprint, ports=ports)
-    offered, seen, dead = run, FREE, frozenset[str]()
+    run, tried = new.run, first or new.first_try(ports)
     for _ in range(MAX_TAKEOVERS):
         try:
-            return await store(offered, seen=seen, dead=dead)
+            return await _stored(tried, ports)
         except SessionBusyError as busy:
             seen = busy.lock
         at_most = 1 if policy is SessionPolicy.REJECT else None
         ahead = await live_runs(run.org_id, seen.before(run.id), ports, at_most=at_most)
         if not ahead:
-            offered, dead = run, frozenset()
+            tried = TriedAhead(partial(new.store, run, ports, seen=seen, dead=()))
             continue
         if policy is SessionPolicy.REJECT:
             raise ConflictError(
@@ -241,7 +280,7 @@ async def store_or_queue(
             raise _queue_is_full(run)
         if policy is SessionPolicy.INTERRUPT:
             await _cancel(ahead, ports)
-        offered = run.queued()
+        tried = TriedAhead(partial(new.store, run.queued(), ports, seen=seen, dead=dead))
     raise StoreUnavailableError("The session changes hands too often at the moment.")
 
 
@@ -252,26 +291,11 @@ def _queue_is_full(run: AgentRun) -> TooManyRunsError:
     )
 
 
-async def _store(
-    run: AgentRun,
-    *,
-    request: RunRequest,
-    claim: IdempotencyClaim | None,
-    fingerprint: str | None,
-    seen: SessionLock,
-    dead: Collection[str],
-    ports: RunPorts,
-) -> tuple[str, AgentRun]:
+async def _stored(tried: TriedAhead[tuple[str, AgentRun]], ports: RunPorts) -> tuple[str, AgentRun]:
     """Store the run; try again if it collides with another write of the session or the key."""
-
-    async def attempt() -> tuple[str, AgentRun]:
-        leased = run.renewed(ports.clock.now())
-        start = partial(ports.store.start, leased, request, claim, fingerprint=fingerprint)
-        return await in_thread(ports.threads, start, seen=seen, dead=dead), leased
-
     # Random, so that two starts that have collided do not collide again.
     pauses = (random.uniform(0.5, 1) * pause_s for pause_s in STORE_AGAIN_AFTER_S)  # noqa: S311
-    return await retried(attempt, pauses)
+    return await retried(lambda: tried.take(ports.threads), pauses)
 
 
 async def _cancel(runs: Iterable[AgentRun], ports: RunPorts) -> None:

@@ -31,7 +31,7 @@ from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunSta
 from agentrun.domain.turns import Resumption
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.admission import RunSlots, slot_of_new, store_or_queue
+from agentrun.service.starting.admission import NewRun, RunSlots, slot_of_new, store_or_queue
 
 APPROVAL_EXPIRY = timedelta(hours=24)
 
@@ -194,10 +194,10 @@ async def _start(
     ports: LaunchPorts,
 ) -> StartedRun:
     media = await load_media(agent, request, ports.media_loader)
-    async with slot_of_new(run, ports.slots) as taken:
-        stored_id, stored = await store_or_queue(
-            run, request, claim, policy=policy, ports=ports.runs, fingerprint=fingerprint
-        )
+    new = NewRun(run, request, claim, fingerprint)
+    first = new.first_try(ports.runs)
+    async with slot_of_new(run, ports.slots, first.make) as taken:
+        stored_id, stored = await store_or_queue(new, policy=policy, ports=ports.runs, first=first)
         taken.is_needed = stored_id == run.id
     if stored_id != run.id:
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))

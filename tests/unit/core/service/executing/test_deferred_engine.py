@@ -1,13 +1,20 @@
 """An engine that is loaded when it is first needed, and once."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.events import ContentDelta
 from agentrun.domain.ports import AgentTask
-from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEngine
+from agentrun.domain.turns import TurnEnding
+from agentrun.service.executing import deferred_engine
+from agentrun.service.executing.deferred_engine import (
+    SET_UP_AT_ONCE,
+    DeferredEngine,
+    LoadedEngine,
+)
 from tests.fakes.engine_outputs import outputs_of
 from tests.fakes.scripted_engine import ScriptedEngine
 
@@ -92,3 +99,34 @@ async def test_an_engine_that_was_loaded_before_the_first_run_is_not_loaded_agai
     await engine.ready()
     assert await answer(engine) == ["a"]
     assert loading.times == 1
+
+
+class Counting(ScriptedEngine):
+    """An engine that counts the runs that have begun."""
+
+    runs = 0
+
+    async def run(self, *task: Any, **how: Any) -> TurnEnding:
+        self.runs += 1
+        return await super().run(*task, **how)
+
+
+async def test_of_many_runs_a_few_begin_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deferred_engine, "SET_UP_S", 3600)
+    counting = Counting([ContentDelta(text="a")])
+    engine = DeferredEngine(lambda: counting)
+    await engine.ready()
+    running = [asyncio.create_task(answer(engine)) for _ in range(10)]
+    first, waiting = running[:SET_UP_AT_ONCE], running[SET_UP_AT_ONCE:]
+    assert await asyncio.gather(*first) == [["a"]] * len(first)
+    assert counting.runs == len(first)
+    for run in waiting:
+        run.cancel()
+
+
+async def test_every_run_gets_its_turn() -> None:
+    counting = Counting([ContentDelta(text="a")])
+    engine = DeferredEngine(lambda: counting)
+    await engine.ready()
+    assert await asyncio.gather(*(answer(engine) for _ in range(10))) == [["a"]] * 10
+    assert counting.runs == 10
