@@ -1,16 +1,18 @@
-"""How an execution ends: its outcome, or what others have made of it, and what it keeps."""
+"""How an execution ends: its bounds, its outcome or what others made of it, what it keeps."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from typing import TypeVar, assert_never
 
 from agentrun.domain.approvals import approval_id
 from agentrun.domain.errors import CannotResumeError, EngineError, FencedError, MayNotActError
 from agentrun.domain.events import Metrics, Paused, PendingApproval, RecordedEvent
+from agentrun.domain.ports import Clock
 from agentrun.domain.runs import (
     AgentRun,
     CancelledByRequest,
@@ -21,8 +23,7 @@ from agentrun.domain.runs import (
     RunKey,
 )
 from agentrun.domain.turns import Checkpoint, TurnPaused
-from agentrun.service.executing.bounds import Bound
-from agentrun.service.executing.recorder import CancelRequested
+from agentrun.service.executing.recorder import CancelRequested, OwnLease
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.ports import RunPorts, every, in_thread, retried
 from agentrun.service.reading.replay import end_event, said_of_ended, said_up_to
@@ -40,6 +41,74 @@ KEEP_RESERVE_S = 0.5
 _INTERNAL = "The run failed for an internal reason."
 
 T = TypeVar("T")
+DEADLINE_RESERVE = timedelta(seconds=5)
+LOOK_AGAIN_AFTER_S = 1.0
+"""How often to look at the clocks: a timer may stand still while the machine does."""
+
+
+class Bound(StrEnum):
+    """Why an execution has to end."""
+
+    STOPPED = "STOPPED"
+    DEADLINE = "DEADLINE"
+    LEASE = "LEASE"
+
+
+class ExecutionBounds:
+    """
+    Tells the execution, and its engine before each tool, whether it may go on.
+
+    `deadline` is when the process will be stopped, if that is known.
+    """
+
+    def __init__(self, lease: OwnLease, clock: Clock) -> None:
+        self.deadline: datetime | None = None
+        self._lease = lease
+        self._clock = clock
+        self._is_stopped = False
+        self._is_closed = False
+        self._recording: asyncio.Task[None] | None = None
+
+    def watch(self, recording: asyncio.Task[None]) -> None:
+        """Let no tool begin once this task has ended: the run is over then."""
+        self._recording = recording
+
+    def stop(self) -> None:
+        """Note that the process has to end."""
+        self._is_stopped = True
+
+    def close(self) -> None:
+        """Let no tool begin any more: the execution is ending."""
+        self._is_closed = True
+
+    def reached(self) -> Bound | None:
+        """Return why the execution has to end; None if it may go on."""
+        if self._is_stopped:
+            return Bound.STOPPED
+        if self._deadline_in_s() <= 0:
+            return Bound.DEADLINE
+        return Bound.LEASE if self._lease.left_s <= 0 else None
+
+    @property
+    def look_again_in_s(self) -> float:
+        """When to ask `reached` again."""
+        return max(0.0, min(LOOK_AGAIN_AFTER_S, self._deadline_in_s(), self._lease.left_s))
+
+    def before_tool(self) -> None:
+        """
+        Check that a tool may begin; safe to call in any thread.
+
+        Raises:
+            MayNotActError: It may not.
+        """
+        is_over = self._recording is not None and self._recording.done()
+        if self._is_closed or is_over or self.reached() is not None:
+            raise MayNotActError
+
+    def _deadline_in_s(self) -> float:
+        if self.deadline is None:
+            return float("inf")
+        return (self.deadline - DEADLINE_RESERVE - self._clock.now()).total_seconds()
 
 
 class Outcomes:

@@ -18,9 +18,13 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.runs import AgentRun, Outcome, PausedForApproval, RunStatus, terminal_event
-from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
-from agentrun.service.executing.ending import Outcomes, said_by_others
-from agentrun.service.executing.recorder import CancelRequested, RecordingPace, RunRecorder
+from agentrun.service.executing.ending import ExecutionBounds, Outcomes, said_by_others
+from agentrun.service.executing.recorder import (
+    CancelRequested,
+    OwnLease,
+    RecordingPace,
+    RunRecorder,
+)
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.ports import every, in_thread, retried
 from agentrun.service.starting.admission import wait_in_queue

@@ -5,15 +5,26 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.runs import PREVIEW_BYTES, AgentRun, EndProgress, Outcome
+from agentrun.domain.ports import Clock
+from agentrun.domain.runs import (
+    LEASE_DURATION,
+    PREVIEW_BYTES,
+    AgentRun,
+    EndProgress,
+    Lease,
+    Outcome,
+)
 from agentrun.domain.value import Value
-from agentrun.service.executing.bounds import OwnLease
 from agentrun.service.ports import RunPorts, every, in_thread, retried
+
+LEASE_MARGIN_S = 1.0
+"""Leaves time for what is about to begin, and for what is slow to stop."""
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +43,55 @@ class RecordingPace(Value):
     retry_pause_s: float = 0.25
     # What a run may hold in memory while the store is not available.
     buffer_characters: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An instant, read from both clocks."""
+
+    now: datetime
+    steady_s: float
+
+    @property
+    def lease_until(self) -> datetime:
+        """When a lease ends whose write is sent at this moment."""
+        return self.now + LEASE_DURATION
+
+
+class OwnLease:
+    """
+    Tells how long an executor can still be sure of its lease.
+
+    A reader whose clock is ahead by the whole grace takes an executor for dead when its lease ends.
+    The lease counts from the moment before its last successful write was sent. The time since is
+    the longer of what two clocks say: one that can be set but goes on during a freeze, and one that
+    is never set but may stand still.
+    """
+
+    def __init__(self, lease: Lease, clock: Clock) -> None:
+        """Begin with a lease that has been stored."""
+        self._clock = clock
+        begun, present = lease.until - LEASE_DURATION, self.moment()
+        passed_s = max(0.0, (present.now - begun).total_seconds())
+        self._renewed = Moment(begun, present.steady_s - passed_s)
+
+    def moment(self) -> Moment:
+        """Return the present moment; call it before sending a write that renews the lease."""
+        return Moment(self._clock.now(), self._clock.steady_s())
+
+    def renewed(self, sent: Moment) -> None:
+        """Count from the moment before a write that has succeeded."""
+        self._renewed = sent
+
+    @property
+    def left_s(self) -> float:
+        """How long the executor may still act; if not positive, nothing may begin any more."""
+        present = self.moment()
+        passed_s = max(
+            (present.now - self._renewed.now).total_seconds(),
+            present.steady_s - self._renewed.steady_s,
+        )
+        return LEASE_DURATION.total_seconds() - LEASE_MARGIN_S - passed_s
 
 
 class RunRecorder:
