@@ -35,7 +35,8 @@ RUNTIME = (3, 13)
 # What docs_assistant searches, and the folder that it finds them in when deployed.
 DOCUMENTS = ("README.md", "CHANGELOG.md", "docs")
 DOCUMENTS_FOLDER = "knowledge"
-# botocore describes every AWS service, in 25 MB; only these are called.
+# botocore describes every AWS service, in 25 MB, and boto3 the resources of some; only these are
+# called.
 BOTOCORE_SERVICES = frozenset(
     {"bedrock-runtime", "dynamodb", "secretsmanager", "sqs", "ssm", "sts"}
 )
@@ -111,7 +112,7 @@ def install(lock: str, target: Path, platform: str) -> None:
 
 def prune(target: Path) -> None:
     """Remove what differs between machines, and what no function reads."""
-    services = (path for path in target.glob("botocore/data/*") if path.is_dir())
+    services = (path for path in target.glob("boto*/data/*") if path.is_dir())
     unused = (path for path in services if path.name not in BOTOCORE_SERVICES)
     _remove(unused)
     for pattern in LEFT_OUT:

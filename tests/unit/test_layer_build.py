@@ -53,8 +53,9 @@ def test_the_streaming_layer_adds_nothing_but_what_speaks_http() -> None:
     assert build.layer_lock("streaming").count("==") == 1
 
 
-def test_pruning_keeps_the_services_that_are_called(tmp_path: Path) -> None:
-    services = tmp_path / "botocore" / "data"
+@pytest.mark.parametrize("package", ["boto3", "botocore"])
+def test_pruning_keeps_the_services_that_are_called(tmp_path: Path, package: str) -> None:
+    services = tmp_path / package / "data"
     for name in ("dynamodb", "ec2"):
         (services / name).mkdir(parents=True)
     (services / "endpoints.json").touch()
