@@ -48,7 +48,8 @@ async def _by_turns(targets: Mapping[str, Target]) -> dict[str, float]:
 
 async def _cpu_s(target: Target, count: int) -> float:
     before = target.process.cpu_s()
-    recording = await target.complete("echo", f"/emit {count}")
+    # Not `echo`, which is an agent of the demo model whatever the default model is.
+    recording = await target.complete("docs_assistant", f"/emit {count}")
     seen = recording.body.count(b"CONTENT_DELTA")
     if seen != count:
         raise ProcessEndedError(f"{seen} events, not {count}: {recording.body[-2000:]!r}")

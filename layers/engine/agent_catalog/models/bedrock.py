@@ -1,7 +1,6 @@
 """The boto3 client for Bedrock, whose requests can be given up while they wait."""
 
 import asyncio
-import json
 import socket
 import threading
 from collections import deque
@@ -12,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, Generic, Self, TypeVar
 
 from anyio import to_thread
+from pydantic_core import from_json
 
 T = TypeVar("T")
 
@@ -236,7 +236,7 @@ class _TextParser:
     def parse(self, response: Any, shape: Any) -> Any:
         if response["headers"].get(":event-type") == "contentBlockDelta":
             with suppress(ValueError):
-                block = json.loads(response["body"])
+                block = from_json(response["body"])
                 if _is_text(block):
                     kept = {name: block[name] for name in ("contentBlockIndex", "delta")}
                     return {"contentBlockDelta": kept}
@@ -244,8 +244,10 @@ class _TextParser:
 
 
 def _is_text(block: Any) -> bool:
-    match block:
-        case {"contentBlockIndex": int(), "delta": {"text": str(), **others}}:
-            return not others
-        case _:
-            return False
+    delta = block.get("delta") if isinstance(block, dict) else None
+    return (
+        isinstance(delta, dict)
+        and len(delta) == 1
+        and isinstance(delta.get("text"), str)
+        and isinstance(block.get("contentBlockIndex"), int)
+    )

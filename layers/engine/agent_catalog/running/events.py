@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from pydantic_ai.messages import (
     AgentStreamEvent,
@@ -62,14 +62,16 @@ class DeltaTranslator:
         # First, because nearly all events are deltas.
         if isinstance(event, PartDeltaEvent):
             text = self._texts.get(event.index)
-            if text is not None and (fragment := cast("Any", event.delta).content_delta):
-                self._say_text(text[0], text[1].take(fragment))
+            if text is not None:
+                delta: Any = event.delta
+                self._say_text(text[0], text[1].take(delta.content_delta or ""))
         elif isinstance(event, PartStartEvent):
             self.end()
             kind = _SAID_BY.get(type(event.part))
             if kind is not None:
                 _, half = self._texts[event.index] = (kind, HalfCharacters())
-                self._say_text(kind, half.take(cast("Any", event.part).content))
+                part: Any = event.part
+                self._say_text(kind, half.take(part.content))
 
     def end(self) -> None:
         """Say what still waits for its other half, which will not come any more."""
@@ -106,7 +108,7 @@ class TappedModel(WrapperModel):
             say: Called with each fragment as it comes; what it raises ends the request.
             usage: What the run has used. An answer that breaks off is added here; finished ones are
                 added by the graph.
-            limits: The run's limits; its limits of tokens are checked during the answer, too.
+            limits: The run's limits; those of tokens are checked every 32 events of an answer, too.
             earlier_ids: Returns the ids of the run's calls so far.
         """
         super().__init__(wrapped)
@@ -134,16 +136,15 @@ class TappedModel(WrapperModel):
 
     async def _tell(self, response: StreamedResponse) -> None:
         deltas = DeltaTranslator(self._say)
-        limits = self._limits if self._limits.has_token_limits() else None
-        in_a_row = counted = 0
+        in_a_row = 0
         async for event in response:
             deltas.take(event)
-            if limits is not None and (used := response.usage.total_tokens) != counted:
-                counted = used
-                limits.check_tokens(self._usage + response.usage)
             in_a_row += 1
             if in_a_row == _EVENTS_IN_A_ROW:
                 in_a_row = 0
+                # The graph checks them after the answer.
+                if self._limits.has_token_limits():
+                    self._limits.check_tokens(self._usage + response.usage)
                 await asyncio.sleep(0)
         deltas.end()
 
