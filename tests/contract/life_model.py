@@ -88,7 +88,7 @@ class LifeModel(RuleBasedStateMachine):
         return lock, any_live, self._is_any_live(holder)
 
     def _is_any_live(self, run_ids: Iterable[str]) -> bool:
-        """Look at runs as the service does: whoever is dead is settled by that."""
+        """Look at runs as the service does, which settles those that are dead."""
         keys = [RunKey(tenant=self.tenant, run_id=run_id) for run_id in run_ids]
         for key in keys:
             self.read(key)

@@ -1,4 +1,4 @@
-"""What a paused run leaves for whoever continues it, in every `RunStore`."""
+"""What a paused run leaves for its continuation, in every `RunStore`."""
 
 import random
 

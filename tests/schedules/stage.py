@@ -67,7 +67,7 @@ class Stage:
     Plays actors, one step at a time, along a schedule.
 
     A step is a call and everything that its actor does until the next call. An actor has run up
-    to its first call when the schedule begins. Where the schedule is silent, whoever has made the
+    to its first call when the schedule begins. Where the schedule is silent, the actor of the
     last step makes the next one.
 
     Steps that come to the same in either order are played in one: with `max_switches`, which tells

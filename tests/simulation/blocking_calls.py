@@ -101,7 +101,7 @@ class Threads(Executor):
                 result = call()
             except GoneError:
                 return
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the call gets it
+            except BaseException as error:  # noqa: BLE001 - raised for the caller
                 failure = error
                 outcome.append(lambda: future.set_exception(failure))
             else:
@@ -144,7 +144,7 @@ class Threads(Executor):
                 result = fn(*args, **kwargs)
             except GoneError:
                 return
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the call gets it
+            except BaseException as error:  # noqa: BLE001 - raised for the caller
                 future.set_exception(error)
             else:
                 future.set_result(result)

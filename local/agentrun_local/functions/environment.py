@@ -87,7 +87,7 @@ class ExecutionEnvironment:
         await self._start()
         if self._child is not None:
             await self._watch(self._child)
-        # Whoever was retired has failed nobody.
+        # One that was retired has failed nobody.
         init_error = None if self.retired else self._init_error
         self.retired = True
         self._runtime_api.close()

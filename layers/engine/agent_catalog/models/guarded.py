@@ -200,7 +200,7 @@ class CheckedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Request a streamed answer; whoever has read it makes it sound."""
+        """Request a streamed answer; its reader has to make it sound."""
         async with self.wrapped.request_stream(
             sendable(messages, self.wrapped, model_request_parameters),
             with_max_tokens(model_settings, self.wrapped),

@@ -28,11 +28,13 @@ async def test_a_wait_that_takes_too_long_raises_the_error() -> None:
 
 
 async def test_each_wait_has_the_whole_limit() -> None:
-    limited = watch(1)
+    limited, waits = watch(1), 0
     for _ in range(4):
         with limited:
             await asyncio.sleep(0.3)
+            waits += 1
     limited.close()
+    assert waits == 4
 
 
 async def test_the_time_between_two_waits_does_not_count() -> None:
@@ -43,6 +45,9 @@ async def test_the_time_between_two_waits_does_not_count() -> None:
     with limited:
         await asyncio.sleep(0)
     limited.close()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 async def test_another_cancellation_passes_as_it_is() -> None:

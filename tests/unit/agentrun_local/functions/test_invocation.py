@@ -38,7 +38,7 @@ async def test_an_error_comes_after_the_bytes_before_it() -> None:
         await anext(body)
 
 
-async def test_an_error_before_the_response_meets_whoever_waits_for_it() -> None:
+async def test_an_error_before_the_response_meets_those_who_wait_for_it() -> None:
     invocation = Invocation(b"{}")
     waiting = asyncio.ensure_future(invocation.head())
     await turns()

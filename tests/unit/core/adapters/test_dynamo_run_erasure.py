@@ -72,7 +72,7 @@ class Writer:
 
 
 class ErasureRig:
-    """A table with one run, its executor, and whoever deletes its session: each has a client."""
+    """A table with one run, its executor and a deletion of its session, a client for each."""
 
     def __init__(self, client: "DynamoDBClient") -> None:
         self.client, deleting = client, client_of()
@@ -214,7 +214,7 @@ def test_a_run_that_ended_longer_ago_than_marks_last_is_only_deleted(rig: Erasur
     assert (items(rig.client), transactions) == ([], [])
 
 
-def test_a_deletion_stops_whoever_has_the_run_by_then(rig: ErasureRig) -> None:
+def test_a_deletion_stops_the_executor_of_that_moment(rig: ErasureRig) -> None:
     rig.begin(PAUSE)
     rig.write_late()
     seen = rig.store.get(KEY)

@@ -27,7 +27,7 @@ from agentrun.domain.value import from_epoch_ms
 _USER, _MINUTE, _DAY = Attribute.SLOTS_OF_USER, Attribute.STARTS_IN_MINUTE, Attribute.TOKENS_IN_DAY
 _RUNS = f"#{Attribute.RUNS}"
 _MOST_FORGOTTEN = 100
-"""An expression may have 4 KB (DynamoDB's quota); whoever gives back next forgets the rest."""
+"""An expression may have 4 KB (DynamoDB's quota); the next slot given back forgets the rest."""
 
 
 class DynamoRunQuota:

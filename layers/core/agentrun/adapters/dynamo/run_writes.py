@@ -133,7 +133,7 @@ def _session_update(
         ":title": string(session_title(request.message)),
         **lock.values,
     }
-    # Whoever deletes the session looks once more for runs that have come into it.
+    # A deletion of the session then looks once more for runs that have come into it.
     removes = ", ".join((Attribute.DELETING, *lock.removes))
     return Write(
         "Update",
@@ -235,7 +235,7 @@ def cancellation(key: RunKey, status: RunStatus, at: datetime) -> Write:
         return header_update(key, condition, operands, {Attribute.CANCEL_REQUESTED_AT: instant(at)})
     now = to_milliseconds(at)
     changes = {"status": RunStatus.CANCELLED, "completed_at": now, "updated_at": now}
-    # CANCELLED is said by whoever reads the run, one event after its last.
+    # Readers say CANCELLED, one event after the run's last.
     also = f"{Attribute.LAST_EVENT_ID} = {Attribute.LAST_EVENT_ID} + :one"
     return header_update(key, condition, operands, attributes(changes), also=also)
 

@@ -98,7 +98,7 @@ class JwksEndpoint:
         Take the URL, without asking it.
 
         Raises:
-            ValueError: Whoever is on the way could change what comes from this URL.
+            ValueError: What comes from this URL could be changed on its way.
         """
         parts = urlsplit(url)
         is_local = parts.scheme == "http" and parts.hostname in _LOOPBACK

@@ -27,11 +27,11 @@ class RunStore(Protocol):
         Store a new run with its request and its place in its session, all or nothing.
 
         A RUNNING run takes the session's lock, if that still is as it was `seen`; a QUEUED one
-        goes to the end of the session's queue, whoever is in it. Calling it again with the same
+        goes to the end of the session's queue, in any case. Calling it again with the same
         run is safe: it finds its own work, gives it the lease that it is called with, and succeeds.
 
         Args:
-            run: The run, RUNNING or QUEUED, with the lease of whoever is about to execute it, made
+            run: The run, RUNNING or QUEUED, with the lease of its next executor, made
                 for this call: the time before it counts for nothing.
             request: What was asked for.
             claim: Makes the start idempotent for 24 hours.
@@ -173,7 +173,7 @@ class RunStore(Protocol):
 
         Args:
             key: Tenant and run id.
-            executor: Whoever holds the run's lease.
+            executor: Who holds the run's lease.
             outcome: Status with output (any size, UTF-8), and what belongs to the status.
             at: Aware UTC instant, stored in milliseconds.
             progress: Goes with each try of the same outcome, so that a try goes on where the one
@@ -220,12 +220,12 @@ class RunStore(Protocol):
         """
         Make START of a resumed run durable, and renew its lease: from here on it may act.
 
-        Whoever finds the lease lapsed later knows by `last_event_id` that the run has gone on. Its
+        A reader that finds the lease lapsed later knows by `last_event_id` that it has gone on. Its
         own earlier success counts as success.
 
         Args:
             key: Tenant and run id.
-            executor: Whoever has resumed the run.
+            executor: Who has resumed the run.
             lease_until: Until when the executor is to be believed alive.
             start_id: The id of START, the next one after the pause's event.
 
@@ -246,7 +246,7 @@ class RunStore(Protocol):
 
         Args:
             key: Tenant and run id.
-            executor: Whoever has resumed the run and will not act.
+            executor: Who has resumed the run and will not act.
             at: Aware UTC instant.
             paused_id: The id of the pause's event, the run's last one again.
 
@@ -291,7 +291,7 @@ class RunStore(Protocol):
         Settle a run, where that is still to be done; for those who need no texts of it.
 
         Returns:
-            The run as stored afterwards, whoever changed it, without input and output.
+            The run as stored afterwards, by any writer, without input and output.
 
         Raises:
             RunNotFoundError: The run is gone.

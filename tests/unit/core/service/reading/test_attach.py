@@ -237,7 +237,7 @@ async def test_a_replay_that_cannot_be_whole_is_not_found(
         await whole_run(a_run().key, rig.runs, is_replay=True, cursor=cursor)
 
 
-async def test_what_is_left_of_a_replay_is_whole_for_whoever_has_the_rest(rig: AttachRig) -> None:
+async def test_what_is_left_of_a_replay_is_whole_for_a_reader_of_the_rest(rig: AttachRig) -> None:
     events = a_whole_run()
     for segment in (events[:2], events[2:]):
         rig.write(*segment)

@@ -99,7 +99,7 @@ def test_a_run_is_alive_until_lease_and_grace_have_passed(rig: StatusRig) -> Non
     assert rig.one().error_type == LEASE_EXPIRED
 
 
-def test_whoever_reads_a_dead_run_first_settles_it(rig: StatusRig) -> None:
+def test_the_first_reader_of_a_dead_run_settles_it(rig: StatusRig) -> None:
     rig.start()
     rig.clock.advance(18)
     first = rig.many(["run-1"])[0]

@@ -195,7 +195,7 @@ def test_the_texts_of_runs_are_cut(rig: SessionsRig) -> None:
     assert (run.output, run.output_truncated) == ("hi", None)
 
 
-def test_a_dead_run_is_failed_for_whoever_looks(rig: SessionsRig) -> None:
+def test_a_dead_run_is_failed_for_every_reader(rig: SessionsRig) -> None:
     run = rig.begin()
     rig.clock.advance(60)
     (seen,) = rig.session_runs()
