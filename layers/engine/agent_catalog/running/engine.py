@@ -154,9 +154,10 @@ class EngineRun:
     async def play(self) -> TurnEnding:
         """Run the agent to its end; say what the port `AgentEngine` asks for."""
         try:
-            async with self._run() as self._graph:
-                await self._follow(self._graph)
-                ending = await self._ending(self._graph)
+            async with self._run() as graph:
+                self._graph = graph
+                await self._follow(graph)
+                ending = await self._ending(graph)
         except CannotResumeError:
             raise
         except Exception as error:

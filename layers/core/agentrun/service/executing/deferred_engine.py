@@ -20,7 +20,7 @@ class LoadedEngine(AgentEngine, ArgumentChecker, Protocol):
 
 SET_UP_AT_ONCE, SET_UP_S = 2, 0.01
 """
-So many runs begin within any such time: 200 a second, more than a process can execute.
+How many runs begin within how many seconds: 200 a second, more than a process can execute.
 
 Setting up a run takes about 2 ms of the event loop, and a run of one event 5 ms in all. Of fifty
 that begin at once, the events of the runs under way would wait for one after the other.
@@ -40,7 +40,7 @@ class DeferredEngine:
         self._load = load
         self._loading: asyncio.Future[LoadedEngine] | None = None
         self._engine: LoadedEngine | None = None
-        self._turns = deque([-math.inf] * SET_UP_AT_ONCE, SET_UP_AT_ONCE)
+        self._set_ups = deque([-math.inf] * SET_UP_AT_ONCE, SET_UP_AT_ONCE)
 
     async def run(
         self,
@@ -52,16 +52,16 @@ class DeferredEngine:
         """Load the engine if nobody has, then run one turn; see the port."""
         await self.ready()
         assert self._engine is not None  # noqa: S101 - it is ready
-        await self._turn()
+        await self._wait_to_set_up()
         return await self._engine.run(task, say=say, before_tool=before_tool)
 
-    async def _turn(self) -> None:
+    async def _wait_to_set_up(self) -> None:
         """Wait until few other runs have just begun."""
         now_s = asyncio.get_running_loop().time()
-        turn_s = max(now_s, self._turns[0] + SET_UP_S)
-        self._turns.append(turn_s)
-        if turn_s > now_s:
-            await asyncio.sleep(turn_s - now_s)
+        set_up_s = max(now_s, self._set_ups[0] + SET_UP_S)
+        self._set_ups.append(set_up_s)
+        if set_up_s > now_s:
+            await asyncio.sleep(set_up_s - now_s)
 
     def argument_faults(
         self, agent_id: str, tool: str, arguments: Mapping[str, JsonValue]

@@ -124,7 +124,7 @@ async def test_of_many_runs_a_few_begin_at_a_time(monkeypatch: pytest.MonkeyPatc
         run.cancel()
 
 
-async def test_every_run_gets_its_turn() -> None:
+async def test_every_run_is_set_up_in_the_end() -> None:
     counting = Counting([ContentDelta(text="a")])
     engine = DeferredEngine(lambda: counting)
     await engine.ready()
