@@ -18,8 +18,8 @@ from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
-from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
-from agentrun.domain.ports import AgentTask, ArgumentChecker
+from agentrun.domain.events import ContentDelta, Metrics
+from agentrun.domain.ports import AgentTask, ArgumentChecker, TurnHost
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.requests import RunRequest
@@ -70,25 +70,19 @@ class PacedEngine:
         pages = sorted((ROOT / "docs").rglob("*.md"))
         self._prose = "".join(page.read_text("utf-8") for page in pages)
 
-    async def run(
-        self,
-        task: AgentTask,
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
-    ) -> TurnEnding:
+    async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
         """Say the shape's text in its time, whatever the task is."""
-        del task, before_tool
+        del task
         per_s = self._shape.events_per_s
         count = self._shape.seconds * per_s
         characters = self._shape.kilobytes * 1024 // count
         started = time.monotonic()
         for number in range(count):
             at = number * characters % (len(self._prose) - characters)
-            say(ContentDelta(text=self._prose[at : at + characters]))
+            host.say(ContentDelta(text=self._prose[at : at + characters]))
             due = started + (number + 1) / per_s / self._shape.speed
             await asyncio.sleep(due - time.monotonic())
-        say(Metrics(model="bench", input_tokens=1200, output_tokens=2400, llm_calls=1))
+        host.say(Metrics(model="bench", input_tokens=1200, output_tokens=2400, llm_calls=1))
         return TurnEnded()
 
     def argument_faults(self, *_: object, **__: object) -> Sequence[tuple[str, str]]:

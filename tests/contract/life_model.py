@@ -11,8 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.ports import EventLog, RunStore
-from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED_ID_GAP
+from agentrun.domain.runs import EVENT_ID_GAP, LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.runs import settled_state
 from tests.fakes.clock import FixedClock
@@ -131,7 +130,7 @@ class LifeModel(RuleBasedStateMachine):
                 self._pause_again(run, state)
             else:
                 assert state.error_type == "LEASE_EXPIRED"
-                assert state.last_event_id == max(1, stored) + LEASE_EXPIRED_ID_GAP
+                assert state.last_event_id == max(1, stored) + EVENT_ID_GAP
                 if run.status is RunStatus.QUEUED:
                     self._leave_queue(run)
                 run.status, run.end = RunStatus.FAILED, state

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from pydantic import JsonValue
 
 from agentrun.domain.errors import EngineError
-from agentrun.domain.events import EngineEvent, ToolStart
-from agentrun.domain.ports import AgentTask
+from agentrun.domain.events import ToolStart
+from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
 from tests.fakes.engine_outputs import EngineOutput, say_all
 
@@ -40,14 +40,8 @@ class ScriptedEngine:
     ) -> Sequence[tuple[str, str]]:
         return ()
 
-    async def run(
-        self,
-        task: AgentTask,
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
-    ) -> TurnEnding:
-        return await say_all(self._outputs(task, before_tool), say)
+    async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
+        return await say_all(self._outputs(task, host.before_tool), host.say)
 
     async def _outputs(
         self, task: AgentTask, before_tool: Callable[[], None]

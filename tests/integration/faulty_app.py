@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ import pytest
 
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
-from agentrun.domain.ports import AgentEngine, AgentTask
+from agentrun.domain.ports import AgentEngine, AgentTask, TurnHost
 from agentrun.domain.runs import AgentRun, Outcome
 from agentrun.domain.turns import TurnEnding
 from agentrun.service.executing.recorder import RecordingPace
@@ -68,14 +68,8 @@ class Recital:
         self.gate = asyncio.Event()
         """Closed in front of the last text."""
 
-    async def run(
-        self,
-        task: AgentTask,
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
-    ) -> TurnEnding:
-        return await say_all(self._outputs(task), say)
+    async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
+        return await say_all(self._outputs(task), host.say)
 
     async def _outputs(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         self.tasks.append(task)
@@ -102,14 +96,8 @@ class Dictation:
         for text in texts:
             self._texts.put_nowait(text)
 
-    async def run(
-        self,
-        task: AgentTask,
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
-    ) -> TurnEnding:
-        return await say_all(self._outputs(task), say)
+    async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
+        return await say_all(self._outputs(task), host.say)
 
     async def _outputs(self, task: AgentTask) -> AsyncGenerator[EngineEvent, None]:
         try:

@@ -12,8 +12,8 @@ from agentrun.domain.errors import (
     NotFoundError,
     StoreUnavailableError,
 )
-from agentrun.domain.events import ContentDelta, EngineEvent, PendingApproval
-from agentrun.domain.ports import AgentTask
+from agentrun.domain.events import ContentDelta, PendingApproval
+from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
@@ -55,14 +55,8 @@ class ActingEngine:
         self._script = script
         self.executor: str | None = None
 
-    async def run(
-        self,
-        task: AgentTask,
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
-    ) -> TurnEnding:
-        return await say_all(self._outputs(task, before_tool), say)
+    async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
+        return await say_all(self._outputs(task, host.before_tool), host.say)
 
     async def _outputs(
         self, task: AgentTask, before_tool: Callable[[], None]

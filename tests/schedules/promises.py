@@ -7,8 +7,8 @@ from itertools import pairwise
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import NotFoundError
 from agentrun.domain.events import EventType, RecordedEvent
-from agentrun.domain.runs import LEASE_DURATION, AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED, LEASE_EXPIRED_ID_GAP
+from agentrun.domain.runs import EVENT_ID_GAP, LEASE_DURATION, AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.service.reading.follow import EVENTS_KEPT
 from agentrun.service.reading.replay import ENDS
 from agentrun.service.reading.runs import get_run
@@ -263,7 +263,7 @@ def replays_are_whole(after: Aftermath) -> Iterator[str]:
         ids = {event.id for event in heard.events}
         if run.error_type == LEASE_EXPIRED:
             # METRICS and an end that was not committed, the last two, may have been stored.
-            stored = set(range(1, run.last_event_id - LEASE_EXPIRED_ID_GAP - 1))
+            stored = set(range(1, run.last_event_id - EVENT_ID_GAP - 1))
             if missing := sorted(stored - ids):
                 yield f"the replay of {_brief(run)} lacks {missing}"
         if not heard.events or heard.events[-1].event.event not in ENDS:

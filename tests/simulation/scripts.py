@@ -12,14 +12,13 @@ from agentrun.domain.approvals import ApprovalAction
 from agentrun.domain.errors import CannotResumeError, EngineError
 from agentrun.domain.events import (
     ContentDelta,
-    EngineEvent,
     Metrics,
     PendingApproval,
     ToolEnd,
     ToolError,
     ToolStart,
 )
-from agentrun.domain.ports import AgentTask
+from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
 from tests.fakes.engine_outputs import EngineOutput, say_all
 
@@ -115,14 +114,8 @@ class ScriptPlayer:
     ) -> Sequence[tuple[str, str]]:
         return ()
 
-    async def run(
-        self,
-        task: AgentTask,
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
-    ) -> TurnEnding:
-        return await say_all(self._outputs(task, before_tool), say)
+    async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
+        return await say_all(self._outputs(task, host.before_tool), host.say)
 
     async def _outputs(
         self, task: AgentTask, before_tool: Callable[[], None]

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from agentrun.domain.errors import ApprovalNotFoundError, InvalidRequestError
 from agentrun.domain.events import PendingApproval
+from agentrun.domain.requests import Budget
 from agentrun.domain.value import Value
 
 MAX_REASON_CHARACTERS = 2_000
@@ -47,6 +48,16 @@ class Decision(Value):
         description="In place of those that the model has chosen; of an approved call only.",
     )
 
+    result: JsonValue = Field(
+        default=None,
+        description="Of a tool in doubt: what it gave. It is not run again, whatever the action.",
+    )
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the decision says what the tool gave; null is a result, too."""
+        return "result" in self.model_fields_set
+
     @model_validator(mode="after")
     def _only_what_runs_has_arguments(self) -> Self:
         if self.action is ApprovalAction.REJECT and self.arguments is not None:
@@ -72,6 +83,9 @@ class ContinueRequest(Value):
     decisions: (
         Annotated[tuple[Decision, ...], Field(min_length=1, max_length=100, fail_fast=True)] | None
     ) = Field(default=None, description="Each pending call once.")
+    budget: Budget | None = Field(
+        default=None, description="What a run may spend in all that waits because it has spent it."
+    )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

@@ -21,6 +21,8 @@ Everything that can go wrong with a request or a run, as one tree.
     ├── FencedError                    another executor owns the run, or it has ended; never retry
     └── EngineError                    the agent failed; its message is safe to show
         ├── CannotResumeError          what was paused cannot go on; nothing has been done
+        ├── HandedOverError            another executor goes on with the run
+        ├── BudgetExceededError        the run has spent what it may
         └── MayNotActError             the execution has to end: no tool may begin
 
 Messages are sentences for the caller: no secrets, no prompts, no names of classes or tables.
@@ -158,6 +160,20 @@ class CannotResumeError(EngineError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, error_type="CANNOT_RESUME")
+
+
+class HandedOverError(EngineError):
+    """The execution ends here, the run does not: another executor goes on from the last step."""
+
+    def __init__(self) -> None:
+        super().__init__("The run goes on elsewhere.", error_type="HANDED_OVER")
+
+
+class BudgetExceededError(EngineError):
+    """The run has spent what it may, or its tenant has for today."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, error_type="BUDGET_EXCEEDED")
 
 
 class MayNotActError(EngineError):

@@ -19,6 +19,7 @@ class EventType(StrEnum):
     TOOL_START = "TOOL_START"
     TOOL_END = "TOOL_END"
     TOOL_ERROR = "TOOL_ERROR"
+    STEP_RESET = "STEP_RESET"
     METRICS = "METRICS"
     STOP = "STOP"
     ERROR = "ERROR"
@@ -74,6 +75,28 @@ class ToolError(Value):
     id: str
     name: str
     error: str
+
+
+class ResetReason(StrEnum):
+    """Why a step is made again."""
+
+    EXECUTOR_LOST = "EXECUTOR_LOST"
+    HANDED_OVER = "HANDED_OVER"
+    MODEL_INTERRUPTED = "MODEL_INTERRUPTED"
+
+
+class StepReset(Value):
+    """
+    The step after `to_event_id` is made again, and what was said since then is void.
+
+    That is text, reasoning and tools that had not ended; a tool that has its TOOL_END or TOOL_ERROR
+    stays valid.
+    """
+
+    event: Literal[EventType.STEP_RESET] = EventType.STEP_RESET
+    to_event_id: int = Field(ge=1)
+    attempt: int = Field(ge=2, description="1 was the first; so 2 in a run's first reset.")
+    reason: ResetReason
 
 
 def _known(figure: float | None) -> float | None:
@@ -147,6 +170,14 @@ class Error(Value):
     message: str
 
 
+class PauseType(StrEnum):
+    """What a paused run waits for."""
+
+    TOOL_APPROVAL = "TOOL_APPROVAL"
+    TOOL_IN_DOUBT = "TOOL_IN_DOUBT"
+    BUDGET = "BUDGET"
+
+
 class PendingApproval(Value):
     """One tool call that waits for a human's decision."""
 
@@ -157,11 +188,12 @@ class PendingApproval(Value):
 
 
 class Paused(Value):
-    """Ends the stream: the run waits for approvals."""
+    """Ends the stream: the run waits for decisions, of no calls where its budget is spent."""
 
     event: Literal[EventType.PAUSED] = EventType.PAUSED
+    type: PauseType = PauseType.TOOL_APPROVAL
     approval_id: str
-    approvals: tuple[PendingApproval, ...] = Field(min_length=1)
+    approvals: tuple[PendingApproval, ...] = ()
 
 
 class Cancelled(Value):
@@ -184,6 +216,7 @@ RunEvent = Annotated[
     | ToolStart
     | ToolEnd
     | ToolError
+    | StepReset
     | Metrics
     | Stop
     | Error

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from base64 import urlsafe_b64encode
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import (
@@ -37,8 +37,36 @@ def _number(value: object) -> object:
     raise ValueError("must be a number")
 
 
-class RunOptions(Value):
-    """Overrides for one run."""
+class Budget(Value):
+    """What a run may spend; it ends, or pauses, after the step that reaches a limit."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    max_cost_usd: Annotated[float | None, BeforeValidator(_number)] = Field(
+        default=None, gt=0, le=1_000_000, allow_inf_nan=False, description="In US dollars."
+    )
+    max_total_tokens: Annotated[int | None, BeforeValidator(_number)] = Field(
+        default=None, ge=1, le=10**12
+    )
+
+    def within(self, other: "Budget") -> "Budget":
+        """Return the smaller of both in each limit."""
+        return Budget(
+            max_cost_usd=_smaller(self.max_cost_usd, other.max_cost_usd),
+            max_total_tokens=_smaller(self.max_total_tokens, other.max_total_tokens),
+        )
+
+
+Limit = TypeVar("Limit", int, float)
+
+
+def _smaller(one: Limit | None, other: Limit | None) -> Limit | None:
+    given = [limit for limit in (one, other) if limit is not None]
+    return min(given, default=None)
+
+
+class RunOptions(Budget):
+    """Overrides for one run, and its budget, which is never above the agent's own."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -80,6 +108,29 @@ class Media(Value):
     def is_url(self) -> bool:
         """Tell a URL from base64, which has no colon."""
         return self.data[:8].lower().startswith(("http://", "https://"))
+
+
+WebhookEvent = Literal["run.completed", "run.failed", "run.cancelled", "run.paused"]
+WEBHOOK_EVENTS: tuple[WebhookEvent, ...] = get_args(WebhookEvent)
+
+
+class Webhook(Value):
+    """Who is told by HTTP when the run has paused or ended, and of which of these events."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    url: Annotated[
+        str,
+        Field(
+            max_length=2048,
+            pattern=r"^https?://[^\s]+$",
+            description="An http or https URL of a public host.",
+        ),
+    ]
+    events: Annotated[
+        tuple[WebhookEvent, ...],
+        Field(min_length=1, max_length=4),
+    ] = WEBHOOK_EVENTS
 
 
 class RunRequest(Value):
@@ -129,6 +180,7 @@ class RunRequest(Value):
         json_schema_extra={"maxItems": MAX_MEDIA},
     )
     options: RunOptions = RunOptions()
+    webhook: Webhook | None = None
 
     def without_media(self) -> "RunRequest":
         """Return the request without its media."""

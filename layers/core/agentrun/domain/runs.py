@@ -9,10 +9,13 @@ from pydantic import Field
 
 from agentrun.domain.approvals import run_of_approval
 from agentrun.domain.events import Cancelled, Error, Followups, Metrics, Paused, Stop, TerminalEvent
+from agentrun.domain.requests import Webhook
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import Instant, Value, to_milliseconds
 
 LEASE_DURATION = timedelta(seconds=15)
+EVENT_ID_GAP = 1_000_000
+"""Puts what follows a lost executor beyond every id that it sent but never stored."""
 PREVIEW_BYTES = 4096
 """How much of each text a list or a batch of runs shows."""
 
@@ -76,8 +79,12 @@ class AgentRun(Value):
 
     A continued run keeps its `required_action` until its next pause. The fields from `lease` on are
     for the service alone. A PAUSED run's lease ends when it has waited long enough, at
-    `paused_until`. `last_event_id` is that of START once the run, or its continuation, has begun,
-    and that of the last event once it has ended.
+    `paused_until`. `last_event_id` is that of START once the run, its continuation or its take-over
+    has begun, and that of the last event once it has ended. `max_attempts` is its agent's as the
+    run began. `lost_after` are the last ids that were stored as an executor was lost: the next one
+    begins `EVENT_ID_GAP` later, and what a zombie has stored between the two counts for nothing.
+    `is_handed_over` says that its executor has let go of it in good order. `slot_until` names the
+    slot that its executions hold.
     """
 
     id: str
@@ -120,11 +127,20 @@ class AgentRun(Value):
     required_action: Paused | None = Field(default=None, description="What a PAUSED run waits for.")
     followups: Followups = None
     parent_run_id: str | None = Field(default=None, description="Reserved.")
+    attempt: int = Field(
+        default=1, ge=1, description="Counts its executions: one more each time one was lost."
+    )
     version: int = Field(default=1, ge=1, description="Counts the changes of `status`.")
     lease: Lease | None = Field(default=None, exclude=True)
     last_event_id: int = Field(default=0, ge=0, exclude=True)
     cancel_requested: bool = Field(default=False, exclude=True)
     paused_until: Instant | None = Field(default=None, exclude=True)
+    max_attempts: int = Field(default=1, ge=1, exclude=True)
+    lost_after: tuple[int, ...] = Field(default=(), exclude=True)
+    is_handed_over: bool = Field(default=False, exclude=True)
+    is_background: bool = Field(default=False, exclude=True)
+    slot_until: Instant | None = Field(default=None, exclude=True)
+    webhook: Webhook | None = Field(default=None, exclude=True)
 
     @property
     def key(self) -> RunKey:

@@ -2,13 +2,11 @@
 
 from datetime import datetime
 
-from agentrun.domain.runs import AgentRun, RunStatus
+from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, RunStatus
 from agentrun.domain.value import to_milliseconds
 
 LEASE_EXPIRED = "LEASE_EXPIRED"
 LEASE_GRACE_S = 2.0
-LEASE_EXPIRED_ID_GAP = 1_000_000
-"""Puts the ERROR of an expired lease beyond every id that was sent but never stored."""
 APPROVAL_EXPIRED = "APPROVAL_EXPIRED"
 
 
@@ -75,7 +73,7 @@ def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentR
         ended_at=min(run.lease.until if run.lease else at, to_milliseconds(at)),
         error_type=LEASE_EXPIRED,
         error_message="The run stopped without finishing: its executor is gone.",
-        last_event_id=max(_committed(run), last_stored_event_id) + LEASE_EXPIRED_ID_GAP,
+        last_event_id=max(_committed(run), last_stored_event_id) + EVENT_ID_GAP,
     )
 
 

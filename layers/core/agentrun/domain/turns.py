@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
 from agentrun.domain.agents import Agent
 from agentrun.domain.approvals import Decision
 from agentrun.domain.conversations import PastTurn
-from agentrun.domain.events import Metrics, PendingApproval
+from agentrun.domain.events import Metrics, PauseType, PendingApproval
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.requests import RunOptions, RunRequest
+from agentrun.domain.steps import Step
 from agentrun.domain.value import Value
 
 
@@ -17,14 +16,17 @@ class Resumption(Value):
     """How to go on with a paused turn: its state, in the engine's own form, and the decisions."""
 
     state: str
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Decision, ...] = ()
 
 
 class AgentTask(Value):
     """
     One turn of an agent that an engine has to execute.
 
-    `history` are the earlier turns of the conversation, the oldest first.
+    `history` are the earlier turns of the conversation, the oldest first. `steps` are what earlier
+    executions of the turn have finished since it began, or since the pause that `resumption` is
+    of; the engine goes on after them. The tools in `started` have been told as started and have not
+    ended: their start is not told again.
     """
 
     run_id: str
@@ -38,6 +40,8 @@ class AgentTask(Value):
     options: RunOptions = RunOptions()
     history: tuple[PastTurn, ...] = ()
     resumption: Resumption | None = None
+    steps: tuple[Step, ...] = ()
+    started: frozenset[str] = frozenset()
 
     def with_history(self, history: Sequence[PastTurn]) -> "AgentTask":
         """Return the task after these turns of the conversation."""
@@ -74,7 +78,8 @@ class TurnEnded(Value):
 class TurnPaused(Value):
     """The turn waits for decisions; `state` is in the engine's own form."""
 
-    pending: tuple[PendingApproval, ...] = Field(min_length=1)
+    type: PauseType = PauseType.TOOL_APPROVAL
+    pending: tuple[PendingApproval, ...] = ()
     state: str
 
 

@@ -8,7 +8,7 @@ wire's `data` is a string.
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Literal, NotRequired, assert_never
 
 from pydantic import Field, JsonValue
 from pydantic_core import to_json
@@ -24,6 +24,7 @@ from agentrun.domain.events import (
     RecordedEvent,
     RunEvent,
     Start,
+    StepReset,
     Stop,
     ToolEnd,
     ToolError,
@@ -69,7 +70,7 @@ def wire_data(event: RunEvent) -> str:
     match event:
         case ReasoningDelta() | ContentDelta():
             return event.text
-        case Start() | ToolStart() | ToolEnd() | ToolError() | Metrics() | Stop():
+        case Start() | ToolStart() | ToolEnd() | ToolError() | StepReset() | Metrics() | Stop():
             return event.model_dump_json(exclude={"event"}, exclude_none=_omits_none(event))
         case Error():
             return event.message
@@ -96,14 +97,18 @@ class PendingCall(TypedDict):
 
 
 class RequiredAction(TypedDict):
-    """What a PAUSED run waits for; the last three fields repeat the first of `approvals`."""
+    """
+    What a PAUSED run waits for; the last three fields repeat the first of `approvals`.
 
-    type: Literal["TOOL_APPROVAL"]
+    Where its budget is spent there are no calls that wait, and so none of the three.
+    """
+
+    type: Literal["TOOL_APPROVAL", "TOOL_IN_DOUBT", "BUDGET"]
     approvalId: str
-    approvals: Annotated[list[PendingCall], Field(min_length=1)]
-    tool: str
-    toolName: str
-    arguments: Annotated[JsonValue, Field(description="Any JSON, usually an object.")]
+    approvals: list[PendingCall]
+    tool: NotRequired[str]
+    toolName: NotRequired[str]
+    arguments: NotRequired[Annotated[JsonValue, Field(description="Any JSON, usually an object.")]]
 
 
 def paused_object(event: Paused) -> RequiredAction:
@@ -117,15 +122,16 @@ def paused_object(event: Paused) -> RequiredAction:
         }
         for call in event.approvals
     ]
-    first = approvals[0]
-    return {
-        "type": "TOOL_APPROVAL",
+    action: RequiredAction = {
+        "type": event.type.value,
         "approvalId": event.approval_id,
         "approvals": approvals,
-        "tool": first["tool"],
-        "toolName": first["toolName"],
-        "arguments": first["arguments"],
     }
+    if approvals:
+        first = approvals[0]
+        action["tool"], action["toolName"] = first["tool"], first["toolName"]
+        action["arguments"] = first["arguments"]
+    return action
 
 
 async def encode_stream(

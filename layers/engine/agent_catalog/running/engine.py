@@ -29,8 +29,8 @@ from agent_catalog.running.history import for_later_turns, to_messages, tool_res
 from agent_catalog.running.pauses import Spent, check_all_calls, pause, resume
 from agent_catalog.toolkit import Session, ToolResults
 from agentrun.domain.errors import CannotResumeError, EngineError
-from agentrun.domain.events import EngineEvent, Metrics
-from agentrun.domain.ports import AgentTask
+from agentrun.domain.events import Metrics
+from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.requests import RunOptions
 from agentrun.domain.turns import TurnEnded, TurnEnding
 
@@ -53,13 +53,7 @@ class PydanticAiEngine:
         self._agents: dict[str, BuiltAgent] = {}
         self._models = ModelPool(lambda model_id: CheckedModel(model_factory(model_id)))
 
-    async def run(
-        self,
-        task: AgentTask,
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
-    ) -> TurnEnding:
+    async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
         """
         Run one turn, saying what happens as it happens; see the port.
 
@@ -73,14 +67,14 @@ class PydanticAiEngine:
         try:
             built = self._agent(task.agent.id)
             models = await self._models.for_run(model_id, built.file.followup_model)
-            run = EngineRun(task, built, model_id, models, say=say, before_tool=before_tool)
+            run = EngineRun(task, built, model_id, models, host)
         except CannotResumeError:
             raise
         except EngineError:
-            say(Metrics(model=model_id))
+            host.say(Metrics(model=model_id))
             raise
         except Exception as error:
-            say(Metrics(model=model_id))
+            host.say(Metrics(model=model_id))
             raise engine_error(error) from error
         return await run.play()
 
@@ -126,9 +120,7 @@ class EngineRun:
         built: BuiltAgent,
         model_id: str,
         models: Callable[[str], Model],
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
+        host: TurnHost,
     ) -> None:
         """
         Prepare the run, without doing anything yet.
@@ -141,8 +133,8 @@ class EngineRun:
         self._built = built
         self._model_id = model_id
         self._models = models
-        self._say = say
-        self._before_tool = before_tool
+        self._say = host.say
+        self._before_tool = host.before_tool
         self._resumed = resume(task, task.resumption, built.tools) if task.resumption else None
         self._model = models(model_id)
         self._usage = RunUsage()

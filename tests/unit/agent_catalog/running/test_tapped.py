@@ -22,7 +22,7 @@ from pydantic_ai.usage import RequestUsage, RunUsage, UsageLimits
 from agent_catalog.running.events import TappedModel
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
-from tests.fakes.engine_outputs import let_begin
+from tests.fakes.engine_outputs import FakeHost
 from tests.unit.agent_catalog.conftest import RigFor
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +76,7 @@ async def test_what_the_listener_raises_ends_the_run(rig_for: RigFor) -> None:
             raise EngineError("enough", error_type="OUTPUT_TOO_LARGE")
 
     with pytest.raises(EngineError, match="enough"):
-        await rig.engine.run(rig.task("go"), say=say, before_tool=let_begin)
+        await rig.engine.run(rig.task("go"), FakeHost(say))
     assert len(said(heard)) == 3
 
 

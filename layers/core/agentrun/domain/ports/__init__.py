@@ -1,11 +1,19 @@
 """The ports: what the services need from outside, in the domain's own words."""
 
-from agentrun.domain.ports.agents import AgentDirectory, AgentEngine, ArgumentChecker
+from agentrun.domain.ports.agents import (
+    AgentDirectory,
+    AgentEngine,
+    ArgumentChecker,
+    TurnHost,
+)
 from agentrun.domain.ports.callers import TokenVerifier, VerifiedToken
 from agentrun.domain.ports.clock import Clock
 from agentrun.domain.ports.conversation_store import ConversationStore
 from agentrun.domain.ports.event_log import EventLog
+from agentrun.domain.ports.large_objects import LargeObjects
 from agentrun.domain.ports.reader_quota import ReaderQuota
+from agentrun.domain.ports.run_journal import RunJournal
+from agentrun.domain.ports.run_queue import RunQueue
 from agentrun.domain.ports.run_quota import RunQuota
 from agentrun.domain.ports.run_store import RunStore
 from agentrun.domain.turns import AgentTask
@@ -18,9 +26,13 @@ __all__ = [
     "Clock",
     "ConversationStore",
     "EventLog",
+    "LargeObjects",
     "ReaderQuota",
+    "RunJournal",
+    "RunQueue",
     "RunQuota",
     "RunStore",
     "TokenVerifier",
+    "TurnHost",
     "VerifiedToken",
 ]

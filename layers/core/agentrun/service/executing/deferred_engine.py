@@ -9,8 +9,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from agentrun.domain.events import EngineEvent
-from agentrun.domain.ports import AgentEngine, AgentTask, ArgumentChecker
+from agentrun.domain.ports import AgentEngine, AgentTask, ArgumentChecker, TurnHost
 from agentrun.domain.turns import TurnEnding
 
 
@@ -42,18 +41,12 @@ class DeferredEngine:
         self._engine: LoadedEngine | None = None
         self._set_ups = deque([-math.inf] * SET_UP_AT_ONCE, SET_UP_AT_ONCE)
 
-    async def run(
-        self,
-        task: AgentTask,
-        *,
-        say: Callable[[EngineEvent], None],
-        before_tool: Callable[[], None],
-    ) -> TurnEnding:
+    async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
         """Load the engine if nobody has, then run one turn; see the port."""
         await self.ready()
         assert self._engine is not None  # noqa: S101 - it is ready
         await self._wait_to_set_up()
-        return await self._engine.run(task, say=say, before_tool=before_tool)
+        return await self._engine.run(task, host)
 
     async def _wait_to_set_up(self) -> None:
         """Wait until few other runs have just begun."""

@@ -15,9 +15,10 @@ from agentrun.domain.errors import (
     RunNotFoundError,
     StoreUnavailableError,
 )
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import EngineEvent, RecordedEvent
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.runs import AgentRun, Outcome, PausedForApproval, RunStatus, terminal_event
+from agentrun.domain.steps import StepContent
 from agentrun.service.executing.ending import ExecutionBounds, Outcomes, said_by_others
 from agentrun.service.executing.recorder import (
     CancelRequested,
@@ -219,8 +220,7 @@ class RunExecution:
         task = await self._prepare()
         if self.run.status is RunStatus.QUEUED:
             self._events.began_at = self._ports.clock.now()
-        events, before_tool = self._events, self._bounds.before_tool
-        events.end_turn(await self._engine.run(task, say=events.take, before_tool=before_tool))
+        self._events.end_turn(await self._engine.run(task, _Host(self._events, self._bounds)))
 
     async def _prepare(self) -> AgentTask:
         """
@@ -320,3 +320,28 @@ class RunExecution:
             async with asyncio.timeout(patience.total_seconds()), aclosing(said) as events:
                 async for event in events:
                     live.publish(event)
+
+
+class _Host:
+    """The port `TurnHost`."""
+
+    def __init__(self, events: RunEvents, bounds: ExecutionBounds) -> None:
+        self._events = events
+        self._bounds = bounds
+
+    def say(self, event: EngineEvent) -> None:
+        self._events.take(event)
+
+    def void_answer(self) -> None:
+        raise NotImplementedError
+
+    async def keep(self, content: StepContent, *, say: EngineEvent | None = None) -> None:
+        del content
+        if say is not None:
+            self._events.take(say)
+
+    async def before_model(self) -> bool:
+        return True
+
+    def before_tool(self) -> None:
+        self._bounds.before_tool()

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from agentrun.domain.events import Cancelled, Error, EventType, RecordedEvent, Start
-from agentrun.domain.runs import AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED, LEASE_EXPIRED_ID_GAP
+from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.domain.value import epoch_ms
 
 ENDS = {EventType.STOP, EventType.ERROR, EventType.PAUSED, EventType.CANCELLED}
@@ -91,7 +91,7 @@ def is_broken(run: AgentRun, stored: Sequence[RecordedEvent], *, after: int) -> 
 def _last_id(run: AgentRun) -> int:
     """Return the last id that the log of a run that has ended may have."""
     is_lost = run.error_type == LEASE_EXPIRED
-    return run.last_event_id - LEASE_EXPIRED_ID_GAP if is_lost else run.last_event_id
+    return run.last_event_id - EVENT_ID_GAP if is_lost else run.last_event_id
 
 
 def _stored_up_to(run: AgentRun) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from pydantic import Field, JsonValue
@@ -19,6 +20,7 @@ from agentrun.domain.events import (
     RecordedEvent,
     RunEvent,
     Start,
+    StepReset,
     Stop,
     ToolEnd,
     ToolError,
@@ -70,41 +72,60 @@ class RunResult(Value):
     required_action: Paused | None = Field(default=None, description="What a PAUSED run waits for.")
 
 
+@dataclass
+class _Fragment:
+    """A fragment of the answer, or what was said of the reasoning without interruption."""
+
+    event_id: int
+    text: str
+
+
 class RunResultBuilder:
-    """Builds a run's result from its events, in order."""
+    """Builds a run's result from its events, in order; what a STEP_RESET voids is left out."""
 
     def __init__(self) -> None:
         self._start: Start | None = None
         self._end: Stop | Error | Paused | Cancelled | None = None
-        self._content: list[str] = []
-        self._reasoning: list[str] = []
+        self._content: list[_Fragment] = []
+        self._reasoning: list[list[_Fragment]] = []
         self._tools: dict[str, ToolCall] = {}
+        self._unfinished: dict[str, int] = {}
         self._metrics: Metrics | None = None
         self._last_type: EventType | None = None
 
+    @property
+    def content(self) -> str:
+        """The answer so far."""
+        return "".join(fragment.text for fragment in self._content)
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """The ids of the tools that have started and not ended."""
+        return frozenset(self._unfinished)
+
     def add(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
-        self._take(recorded.event)
+        self._take(recorded.id, recorded.event)
         self._last_type = recorded.event.event
 
-    def _take(self, event: RunEvent) -> None:
+    def _take(self, event_id: int, event: RunEvent) -> None:
         match event:
             case Start():
                 self._start = event
             case ContentDelta():
-                self._content.append(event.text)
+                self._content.append(_Fragment(event_id, event.text))
             case ReasoningDelta():
-                if self._last_type is EventType.REASONING_DELTA:
-                    self._reasoning[-1] += event.text
-                else:
-                    self._reasoning.append(event.text)
+                if self._last_type is not EventType.REASONING_DELTA:
+                    self._reasoning.append([])
+                self._reasoning[-1].append(_Fragment(event_id, event.text))
             case ToolStart():
                 call = ToolCall(id=event.id, tool_name=event.name, tool_input=event.arguments)
                 self._tools[event.id] = call
-            case ToolEnd():
-                self._end_tool(event, event.result)
-            case ToolError():
-                self._end_tool(event, event.error)
+                self._unfinished[event.id] = event_id
+            case ToolEnd() | ToolError():
+                self._end_tool(event)
+            case StepReset():
+                self._void(event.to_event_id)
             case Metrics():
                 self._metrics = event
             case Stop() | Error() | Paused() | Cancelled():
@@ -112,13 +133,24 @@ class RunResultBuilder:
             case _:
                 assert_never(event)
 
-    def _end_tool(self, event: ToolEnd | ToolError, output: JsonValue) -> None:
+    def _void(self, after: int) -> None:
+        self._content = [kept for kept in self._content if kept.event_id <= after]
+        stretches = (
+            [kept for kept in stretch if kept.event_id <= after] for stretch in self._reasoning
+        )
+        self._reasoning = [stretch for stretch in stretches if stretch]
+        for call_id, event_id in list(self._unfinished.items()):
+            if event_id > after:
+                del self._unfinished[call_id], self._tools[call_id]
+
+    def _end_tool(self, event: ToolEnd | ToolError) -> None:
+        self._unfinished.pop(event.id, None)
         began = self._tools.get(event.id)
         self._tools[event.id] = ToolCall(
             id=event.id,
             tool_name=began.tool_name if began else event.name,
             tool_input=began.tool_input if began else None,
-            tool_output=output,
+            tool_output=event.error if isinstance(event, ToolError) else event.result,
             is_error=isinstance(event, ToolError),
         )
 
@@ -140,10 +172,12 @@ class RunResultBuilder:
             run_id=start.run_id,
             session_id=start.session_id,
             agent_id=start.agent_id,
-            content="".join(self._content),
+            content=self.content,
             status=_STATUS_AFTER[end.event],
             tools=tuple(self._tools.values()),
-            reasoning_steps=tuple(self._reasoning),
+            reasoning_steps=tuple(
+                "".join(fragment.text for fragment in stretch) for stretch in self._reasoning
+            ),
             followups=end.followups if isinstance(end, Stop) else None,
             metrics=self._metrics,
             required_action=end if isinstance(end, Paused) else None,

@@ -7,8 +7,7 @@ from datetime import timedelta
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED_ID_GAP
+from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, RunStatus
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.runs import settled_state
 from agentrun.service.starting.start_run import LaunchPorts
@@ -112,7 +111,7 @@ async def _having_had(run: AgentRun, cursor: int, ports: RunPorts) -> AgentRun |
             return run if cursor <= run.last_event_id else None
         if cursor <= run.last_event_id or await _is_stored(run, cursor, ports):
             return run
-        if cursor > run.last_event_id + LEASE_EXPIRED_ID_GAP or is_alive:
+        if cursor > run.last_event_id + EVENT_ID_GAP or is_alive:
             return None
         age_s = loop.time() - began_at
         if age_s < STORED_AFTER_S:

@@ -21,8 +21,7 @@ from agentrun.domain.events import ContentDelta, EventType, PendingApproval
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED_ID_GAP
+from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, RunStatus
 from agentrun.domain.turns import TurnPaused
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.follow import RunFollower
@@ -281,7 +280,7 @@ async def test_what_a_live_executor_does_not_store_it_has_not_said() -> None:
 async def test_no_run_has_had_an_event_beyond_the_gap_of_a_lost_executor() -> None:
     rig = ReconnectRig()
     run = rig.begun_elsewhere(a_run())
-    assert (await rig.whole(cursor=LEASE_EXPIRED_ID_GAP + 2)).id != run.id
+    assert (await rig.whole(cursor=EVENT_ID_GAP + 2)).id != run.id
 
 
 async def test_a_queued_run_is_one_that_has_said_start() -> None:
@@ -297,8 +296,8 @@ async def test_a_run_whose_executor_is_gone_is_settled() -> None:
     rig.clock.advance(60)
     again = await rig.again(9)
     assert again.run.status is RunStatus.FAILED
-    assert await rest(again) == [3 + LEASE_EXPIRED_ID_GAP]
-    assert (await rig.again(3 + LEASE_EXPIRED_ID_GAP)).has_nothing_left
+    assert await rest(again) == [3 + EVENT_ID_GAP]
+    assert (await rig.again(3 + EVENT_ID_GAP)).has_nothing_left
 
 
 async def test_a_paused_run_is_over_until_it_is_continued_or_cancelled() -> None:
