@@ -16,6 +16,7 @@ from agentrun.domain.ports.run_journal import RunJournal
 from agentrun.domain.ports.run_queue import RunQueue
 from agentrun.domain.ports.run_quota import RunQuota
 from agentrun.domain.ports.run_store import RunStore
+from agentrun.domain.ports.webhooks import WebhookGuard
 from agentrun.domain.turns import AgentTask
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "TokenVerifier",
     "TurnHost",
     "VerifiedToken",
+    "WebhookGuard",
 ]
