@@ -8,10 +8,18 @@ import pytest
 
 from tests.translated_template import properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+FUNCTIONS = ("StreamFunction", "StatusFunction", "WebhookFunction", "AuthorizerFunction")
 MOST_BYTES = 4096
 """Names and values together ("Lambda quotas"); its error quotes what it measures, which is JSON."""
 LONGEST_STACK_NAME = 128
+LONGEST_QUEUE = f"https://sqs.ap-southeast-2.amazonaws.com.cn/123456789012/{'q' * 80}"
+LONGEST_NAMES = {
+    # CloudFormation's name: of the stack, of the resource, and 12 or 13 characters.
+    "RunsTable": f"{'s' * LONGEST_STACK_NAME}-RunsTable-{'X' * 13}",
+    "WebhookQueue": LONGEST_QUEUE,
+    "WebhookDeadLetters": LONGEST_QUEUE,
+}
+"""What `Ref` returns."""
 LONGEST_NUMBER = 20
 """Digits of a number that has no maximum."""
 COSTLY = ('"', "\\", "\n", "🙂", "é", "x")
@@ -28,6 +36,7 @@ EXAMPLES = {
     "CorsAllowHeaders": "X-Trace",
     "Model": "openai:gpt-5",
     "SecretsArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:agents-AbCdEf",
+    "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:webhooks-AbCdEf",
 }
 """Texts that the patterns let through, where the default is not one to make longer."""
 
@@ -83,15 +92,14 @@ def environment(function: str, *, has_jwks: bool) -> dict[str, str]:
         match value:
             case str():
                 return value
-            case {"Ref": "RunsTable"}:
-                # CloudFormation's name: of the stack, of the resource, and 12 or 13 characters.
-                return f"{'s' * LONGEST_STACK_NAME}-RunsTable-{'X' * 13}"
+            case {"Ref": name} if name in LONGEST_NAMES:
+                return LONGEST_NAMES[name]
             case {"Ref": "Jwks"} if not has_jwks:
                 return ""
             case {"Ref": name}:
                 return costliest(name, parameters[name])
-            case {"Fn::If": ["HasJwks", then, otherwise]}:
-                return resolved(then if has_jwks else otherwise)
+            case {"Fn::If": [condition, then, otherwise]}:
+                return resolved(then if condition == "HasJwks" and has_jwks else otherwise)
         raise AssertionError(value)
 
     found = properties(function)["Environment"]["Variables"]

@@ -14,8 +14,10 @@ import pytest
 
 from tests.translated_template import of_type, properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+FUNCTIONS = ("StreamFunction", "StatusFunction", "WebhookFunction", "AuthorizerFunction")
 TABLE, INDEX, KEY = "RunsTable.Arn", "${RunsTable.Arn}/index/sessions", "KmsKeyArn"
+STREAM, STREAMS = "RunsTable.StreamArn", "${RunsTable.Arn}/stream/*"
+DELIVERIES, SET_ASIDE = "WebhookQueue.Arn", "WebhookDeadLetters.Arn"
 MODELS = "arn:${AWS::Partition}:bedrock:*::foundation-model/*"
 PROFILES = "arn:${AWS::Partition}:bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*"
 OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-profile")
@@ -24,6 +26,7 @@ OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-pr
 # says, and a function has one session for all its callers. A session for each would be a call of
 # STS in front of every request; that tenants are kept apart is proved by test_isolation.py.
 SHAPE = frozenset({"dynamodb:Attributes", "dynamodb:ReturnValues"})
+BY_SQS = "kms:ViaService"
 BY_TABLE = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:dynamodb:tableName"})
 
 
@@ -48,6 +51,10 @@ def stream(action: str, resource: str, reason: str, *condition: str) -> Grant:
 
 def status(action: str, resource: str, reason: str, *condition: str) -> Grant:
     return Grant("StatusFunction", action, resource, reason, frozenset(condition))
+
+
+def webhook(action: str, resource: str, reason: str, *condition: str) -> Grant:
+    return Grant("WebhookFunction", action, resource, reason, frozenset(condition))
 
 
 CALL = "bedrock:InvokeModelWithResponseStream"
@@ -75,15 +82,32 @@ JUSTIFIED = (
     status("dynamodb:BatchWriteItem", TABLE, "what runs have left: deletes, or marks it", *SHAPE),
     status("dynamodb:PutItem", TABLE, "marks where a deleted run's executor would go on", *SHAPE),
     status("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+    webhook("dynamodb:BatchGetItem", TABLE, "the beginnings of a run's long texts"),
+    webhook("dynamodb:DescribeStream", STREAM, "the mapping finds the stream's shards"),
+    webhook("dynamodb:GetShardIterator", STREAM, "the mapping begins to read one"),
+    webhook("dynamodb:GetRecords", STREAM, "the mapping reads"),
+    webhook("dynamodb:ListStreams", STREAMS, "the mapping looks for the stream"),
+    webhook("sqs:ReceiveMessage", DELIVERIES, "the mapping polls"),
+    webhook("sqs:DeleteMessage", DELIVERIES, "the mapping deletes what is delivered"),
+    webhook("sqs:GetQueueAttributes", DELIVERIES, "the mapping asks how much there is"),
+    webhook("sqs:ChangeMessageVisibility", DELIVERIES, "the pause before the next try"),
+    webhook("sqs:SendMessage", DELIVERIES, "what the stream tells"),
+    webhook("sqs:SendMessage", SET_ASIDE, "what cannot be read, or is wanted no more"),
+    webhook("secretsmanager:GetSecretValue", "WebhookSecretArn", "signs"),
+    webhook("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+    webhook("kms:Decrypt", KEY, "the queues' key, where it is the account's own", BY_SQS),
+    webhook("kms:GenerateDataKey", KEY, "the same, for a new message", BY_SQS),
 )
 WILDCARDS = {
     MODELS: "agents choose their models, and profiles the region; a global profile names none",
     PROFILES: "there is one for each model and geography",
     OWN_PROFILES: "they are made, and named, outside of this stack",
+    STREAMS: "a stream's name is the time at which it was switched on",
 }
 MANAGED = {
     "StreamFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "StatusFunctionRole": {"AWSLambdaBasicExecutionRole"},
+    "WebhookFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "AuthorizerFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "ApiGatewayLoggingRole": {"AmazonAPIGatewayPushToCloudWatchLogs"},
 }
@@ -247,9 +271,13 @@ def test_a_secret_may_be_read_only_where_there_is_one() -> None:
 
 
 def test_a_key_of_ones_own_is_used_for_the_table_only_and_only_where_there_is_one() -> None:
-    for function in ("StreamFunction", "StatusFunction"):
+    for function in ("StreamFunction", "StatusFunction", "WebhookFunction"):
         (added,) = added_by("HasKmsKey", function)
-        (said,) = added["PolicyDocument"]["Statement"]
+        said, *others = added["PolicyDocument"]["Statement"]
+        # Of the webhook function's queues.
+        assert [one["Sid"] for one in others] == ["UseKeyOfQueues"] * (
+            function == "WebhookFunction"
+        )
         assert said["Condition"] == {
             "StringEquals": {
                 "kms:ViaService": {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"},
