@@ -11,6 +11,7 @@ from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.identity import DEFAULT_LIFETIME_S, DEFAULT_SCOPE, Caller, DevIdentity
 from agentrun_local.machine.variables import read_env_files
 from agentrun_local.smoke.command import add_options, run_smoke
+from agentrun_local.webhooks.options import add_options as add_listen_options
 
 if TYPE_CHECKING:
     from agentrun_local.stack import StackOptions
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_invoke(commands, stack)
     _add_doctor(commands, template)
     _add_smoke(commands, template)
+    _add_webhooks(commands, template)
     return parser
 
 
@@ -143,6 +145,19 @@ def _add_smoke(
     smoke.set_defaults(command=run_smoke)
 
 
+def _add_webhooks(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    template: argparse.ArgumentParser,
+) -> None:
+    webhooks = commands.add_parser("webhooks", help="receive webhooks on this machine")
+    actions = webhooks.add_subparsers(required=True, metavar="ACTION")
+    listen = actions.add_parser(
+        "listen", parents=[template], help="print what arrives, and whether its signature verifies"
+    )
+    add_listen_options(listen)
+    listen.set_defaults(command=_listen)
+
+
 def _dev(options: argparse.Namespace) -> int:
     # Imported here, like the others below: it takes a second, which `agentrun token` need not wait.
     from agentrun_local.dev import DevOptions, run_dev  # noqa: PLC0415
@@ -178,6 +193,12 @@ def _doctor(options: argparse.Namespace) -> int:
             parameters=dict(options.parameter),
         )
     )
+
+
+def _listen(options: argparse.Namespace) -> int:
+    from agentrun_local.webhooks.command import run_listen  # noqa: PLC0415
+
+    return run_listen(options)
 
 
 def _stack_options(options: argparse.Namespace) -> "StackOptions":
