@@ -50,7 +50,7 @@ class SqsWebhookQueue:
 
     def send(self, delivery: WebhookDelivery) -> None:
         """Add a delivery; see the port."""
-        self._send(self._url, _packed(delivery.model_dump_json()))
+        self._send(self._url, _packed(delivery.model_dump_json(), runId=delivery.run_id))
 
     def set_aside(self, message: str) -> None:
         """Add a message to the dead letters; see the port."""
@@ -100,15 +100,16 @@ class SqsQueuedDelivery:
             raise UnreadableError("the message is no delivery") from error
 
 
-def _packed(text: str) -> str:
+def _packed(text: str, **names: str) -> str:
+    """Pack a large message; what it is of can still be read."""
     if len(text.encode()) <= MOST_PLAIN_BYTES:
         return text
-    return json.dumps({_PACKED: b64encode(zlib.compress(text.encode())).decode()})
+    return json.dumps({**names, _PACKED: b64encode(zlib.compress(text.encode())).decode()})
 
 
 def _unpacked(text: str) -> str:
     said = json.loads(text)
-    if isinstance(said, dict) and set(said) == {_PACKED}:
+    if isinstance(said, dict) and _PACKED in said:
         return zlib.decompress(b64decode(said[_PACKED])).decode()
     return text
 

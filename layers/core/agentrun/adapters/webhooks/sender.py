@@ -18,6 +18,8 @@ from agentrun.domain.public_urls import UnusableUrlError
 TRY_TIMEOUT_S = 10.0
 MOST_ANSWER_BYTES = 64 * 1024
 """How much of an answer is read; nobody needs what is behind it."""
+MOST_ADDRESSES = 3
+"""To how many of a host's addresses a connection is tried."""
 _GONE = 410
 _PIECE_BYTES = 16 * 1024
 
@@ -68,19 +70,29 @@ class HttpWebhookSender:
 
     def _connected(self, target: Target, deadline: "_Deadline") -> socket.socket:
         """Connect to the first of the addresses that can be reached; TLS is still to be spoken."""
-        *first, last = target.addresses
-        for address in first:
-            with suppress(OSError):
-                return self._connected_to(address, target, deadline)
-        return self._connected_to(last, target, deadline)
+        addresses = target.addresses[:MOST_ADDRESSES]
+        for place, address in enumerate(addresses, start=1):
+            # One that does not answer leaves the others their time.
+            share_s = deadline.left_s() / (len(addresses) - place + 1)
+            try:
+                sock = socket.create_connection((address, target.port), share_s)
+            except OSError:
+                if place == len(addresses):
+                    raise
+            else:
+                return self._prepared(sock, target)
+        raise OSError("there is no address")
 
-    def _connected_to(self, address: str, target: Target, deadline: "_Deadline") -> socket.socket:
-        sock = socket.create_connection((address, target.port), deadline.left_s())
+    def _prepared(self, sock: socket.socket, target: Target) -> socket.socket:
         if not target.is_tls:
             return sock
-        return self._tls.wrap_socket(
-            sock, server_hostname=target.host, do_handshake_on_connect=False
-        )
+        try:
+            return self._tls.wrap_socket(
+                sock, server_hostname=target.host, do_handshake_on_connect=False
+            )
+        except BaseException:
+            sock.close()
+            raise
 
 
 class _Deadline:
