@@ -1,7 +1,7 @@
 """Deliveries go through SQS as they are, whatever their size."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -112,7 +112,7 @@ def test_a_queue_that_cannot_be_reached_is_not_available(sqs: Sqs) -> None:
         raise EndpointConnectionError(endpoint_url="sqs")
 
     sqs.client.meta.events.register("before-send.sqs.*", fail)
-    calls = (
+    calls: tuple[Callable[[], None], ...] = (
         lambda: sqs.queue.send(delivery()),
         lambda: sqs.queue.set_aside("?"),
         lambda: sqs.queue.postpone("receipt", timedelta(seconds=5)),
