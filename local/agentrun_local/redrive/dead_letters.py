@@ -56,7 +56,7 @@ class DeadLetters:
         return int(said["Attributes"][name])
 
     def letters(self, at_most: int) -> Iterator[Letter]:
-        """Read letters, each once; what is neither moved nor let go of stays hidden for a minute."""
+        """Read letters, each once; what is neither moved nor let go of is hidden for a minute."""
         seen: set[str] = set()
         while len(seen) < at_most:
             answer = self._client.receive_message(
