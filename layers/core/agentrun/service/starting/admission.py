@@ -19,7 +19,7 @@ from agentrun.domain.ports import ConversationStore, RunQuota
 from agentrun.domain.quotas import RETRY_AFTER_S, Slot, user_tag
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, RunKey, RunStatus
-from agentrun.domain.settling import lease_has_lapsed
+from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.service.ports import RunPorts, TriedAhead, every, in_thread, retried
 from agentrun.service.reading.runs import MAX_BATCH, read_many, settled_state
 
@@ -194,7 +194,8 @@ def _key(slot: Slot) -> RunKey:
 
 
 def _is_abandoned(run: AgentRun, ports: RunPorts) -> bool:
-    return run.status in UNDER_WAY and lease_has_lapsed(run, ports.clock.now())
+    is_alone = run.status in UNDER_WAY and lease_has_lapsed(run, ports.clock.now())
+    return is_alone and not can_go_on(run)
 
 
 def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:

@@ -9,18 +9,21 @@ from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.budgets import budget_of_run
 from agentrun.domain.errors import (
+    EngineError,
     FencedError,
     InvalidRequestError,
     PayloadTooLargeError,
     TooManyRunsError,
 )
-from agentrun.domain.events import Metrics
+from agentrun.domain.events import Metrics, ResetReason
 from agentrun.domain.media import MAX_INLINE_BYTES, MAX_MEDIA, LoadedMedia, MediaLoader, contradicts
 from agentrun.domain.ports import AgentDirectory, AgentTask, ArgumentChecker, ConversationStore
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import Slot
 from agentrun.domain.requests import (
+    Budget,
     IdempotencyClaim,
     Media,
     RunRequest,
@@ -28,6 +31,7 @@ from agentrun.domain.requests import (
     request_fingerprint,
 )
 from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.steps import Continued
 from agentrun.domain.turns import Resumption
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.places import ReaderPlaces
@@ -85,12 +89,33 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """
+    How far a run has come as an execution of it begins.
+
+    The execution says START with the id `start_id`, and STEP_RESET after it where `reset` says why.
+    `output` and `used` are the answer and the figures that stand, `stands_up_to` is the last event
+    that does; of a new execution it is START. `steps` and `resets` count what there was of them.
+    `budget` is what somebody has raised it to.
+    """
+
+    start_id: int = 1
+    output: str = ""
+    used: Metrics | None = None
+    stands_up_to: int | None = None
+    steps: int = 0
+    resets: int = 0
+    reset: ResetReason | None = None
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
 class PendingExecution:
     """
     A durable run that is to be executed by the process that has made it so.
 
-    `slot` is what its execution holds and gives back in the end. `said_before` and `used_before`
-    are the answer and the figures of a continued run as of its pause.
+    `slot` is what its execution holds and gives back in the end. `broken` is why it cannot be
+    executed, so that all that is left is to end it.
     """
 
     run: AgentRun
@@ -98,8 +123,14 @@ class PendingExecution:
     request: RunRequest
     slot: Slot
     ports: LaunchPorts
-    said_before: str = ""
-    used_before: Metrics | None = None
+    progress: Progress = Progress()
+    continued: Continued | None = None
+    broken: EngineError | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """What the run may spend, all its executions together."""
+        return self.progress.budget or budget_of_run(self.task.agent, self.request.options)
 
     @property
     def lease(self) -> Lease:
