@@ -55,7 +55,7 @@ class Attribute:
     # Of a segment of events.
     FIRST, EVENTS, SUPERSEDING = "first", "events", "superseding"
     # Of quotas.
-    READERS, RUNS = "readers", "runs"
+    READERS, RUNS, TOKENS = "readers", "runs", "tokens"
     # What attributes begin with that are named after users, minutes and days.
     SLOTS_OF_USER, STARTS_IN_MINUTE, TOKENS_IN_DAY = "u#", "m#", "tokens#"
 
@@ -67,7 +67,7 @@ SEGMENTS = "EV#"
 MAX_KEY_BYTES = 2048
 """Of a partition key (source: "Quotas in Amazon DynamoDB" in the developer guide)."""
 _HEADER, _REQUEST, _SESSION, _CLAIM = "RUN", "REQ", "META", "IDEM"
-_QUOTA, _READERS = "QUOTA", "READERS"
+_QUOTA, _READERS, _TOKENS = "QUOTA", "READERS", "TOKENS"
 _CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}
 CHUNKED_TEXTS = tuple(_CHUNK_PREFIXES)
 """The texts that an execution may leave in chunks."""
@@ -231,6 +231,11 @@ def claim_key(tenant: str, claim: IdempotencyClaim) -> Item:
 def quota_key(tenant: str) -> Item:
     """Return the primary key of what a tenant has used of its quota."""
     return key_at(tenant_key(tenant, _QUOTA), _QUOTA)
+
+
+def tokens_key(tenant: str, day: str) -> Item:
+    """Return the primary key of what counts a tenant's tokens of a day."""
+    return key_at(tenant_key(tenant, _TOKENS), day)
 
 
 def readers_key(tenant: str, user: str) -> Item:

@@ -4,6 +4,7 @@ from agentrun.domain.ports.agents import (
     AgentDirectory,
     AgentEngine,
     ArgumentChecker,
+    PriceList,
     TurnHost,
 )
 from agentrun.domain.ports.callers import TokenVerifier, VerifiedToken
@@ -27,6 +28,7 @@ __all__ = [
     "ConversationStore",
     "EventLog",
     "LargeObjects",
+    "PriceList",
     "ReaderQuota",
     "RunJournal",
     "RunQueue",
