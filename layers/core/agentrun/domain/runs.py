@@ -199,11 +199,19 @@ class AgentRun(Value):
         lease = Lease(executor=self.lease.executor, until=at)
         return self._with(lease=lease, is_handed_over=True, last_event_id=last_event_id)
 
+    def in_background(self) -> "AgentRun":
+        """Return a new run as it waits for an executor that is asked for by a message."""
+        return self.queued()._with(is_background=True, is_handed_over=True)
+
     def queued(self) -> "AgentRun":
         """Return a new run as it is stored when its session is busy: QUEUED from the first."""
         if self.status is not RunStatus.RUNNING or self.version > 1:
             raise ValueError(f"only a new run can be queued, not '{self.id}'")
         return self._with(status=RunStatus.QUEUED, started_at=None)
+
+    def holding(self, slot_until: datetime) -> "AgentRun":
+        """Return the run as one whose executions hold the slot of this name."""
+        return self._with(slot_until=to_milliseconds(slot_until))
 
     def with_lease(self, lease: Lease) -> "AgentRun":
         """Return the run under another lease."""

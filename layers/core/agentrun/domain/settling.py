@@ -37,7 +37,7 @@ def can_go_on(run: AgentRun) -> bool:
     """
     if run.status not in UNDER_WAY or run.cancel_requested:
         return False
-    if run.is_handed_over:
+    if run.is_handed_over or (run.is_background and run.status is RunStatus.QUEUED):
         return True
     return run.has_begun and run.attempt < run.max_attempts
 

@@ -47,6 +47,10 @@ class AgentTask(Value):
         """Return the task after these turns of the conversation."""
         return self.model_copy(update={"history": tuple(history)})
 
+    def after(self, steps: Sequence[Step], *, started: frozenset[str]) -> "AgentTask":
+        """Return the task as it goes on after these steps, while these tools have started."""
+        return self.model_copy(update={"steps": tuple(steps), "started": started})
+
 
 class Checkpoint(Value):
     """

@@ -7,6 +7,7 @@ from typing import Protocol
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import AgentRun, EndProgress, Lease, Outcome, RunKey
+from agentrun.domain.steps import Step
 from agentrun.domain.turns import Checkpoint
 
 
@@ -215,7 +216,13 @@ class RunStore(Protocol):
         ...
 
     def begin_continuation(
-        self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        lease_until: datetime,
+        start_id: int,
+        step: Step | None = None,
     ) -> AgentRun:
         """
         Make START of a resumed run durable, and renew its lease: from here on it may act.
@@ -228,6 +235,7 @@ class RunStore(Protocol):
             executor: Who has resumed the run.
             lease_until: Until when the executor is to be believed alive.
             start_id: The id of START, the next one after the pause's event.
+            step: How the pause was decided, stored with it.
 
         Returns:
             The run as stored, without input and output; `cancel_requested` is what to look at.

@@ -166,5 +166,3 @@ class ExecutionBounds:
         if self._over_at is None:
             return float("inf")
         return (self._over_at - self._clock.now()).total_seconds()
-
-

@@ -17,7 +17,14 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.ports import AgentEngine, AgentTask
-from agentrun.domain.runs import LEASE_DURATION, AgentRun, Outcome, PausedForApproval, RunStatus, terminal_event
+from agentrun.domain.runs import (
+    LEASE_DURATION,
+    AgentRun,
+    Outcome,
+    PausedForApproval,
+    RunStatus,
+    terminal_event,
+)
 from agentrun.domain.settling import LEASE_GRACE_S
 from agentrun.domain.steps import Continued, Step
 from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
@@ -70,7 +77,8 @@ class RunExecution:
         self._events = RunEvents(run, self._recorder, ports.clock, pending.progress)
         self._host = RunHost(pending, self._events, self._recorder, self._bounds)
         self._outcomes = Outcomes(pending, self._events, self._host)
-        self.was_handed_over = False
+        self.is_seen_to = False
+        """Whether the run has ended, is paused, or was handed over; it needs no other executor."""
         self._consuming: asyncio.Task[None] | None = None
         self._own_pause: int | None = None
         self._has_its_session = run.status is RunStatus.RUNNING
@@ -158,11 +166,14 @@ class RunExecution:
             if end is HandOver.NOW:
                 await self._hand_over(self._patience(deadline))
                 return None
-            return await self._finish(end, self._patience(deadline))
+            outcome = await self._finish(end, self._patience(deadline))
+            self.is_seen_to = True
+            return outcome
         except FencedError as error:
             log.warning("run is no longer this executor's: %s", error, extra={"runId": self.run.id})
             await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
             await self._leave()
+            self.is_seen_to = True
             return None
 
     def _over_at(self) -> datetime:
@@ -329,9 +340,9 @@ class RunExecution:
             await self._recorder.hand_over(last_event_id=last_id, give_up_after=patience)
             self._events.release()
             delay = timedelta()
-        self.was_handed_over = True
         log.info("run handed over", extra={"runId": key.run_id})
         await in_thread(ports.threads, partial(ports.queue.send, key, delay=delay))
+        self.is_seen_to = True
 
     async def _leave(self) -> None:
         """Let go of the session and of the slot; if that fails, the next start finds out."""
@@ -356,4 +367,3 @@ class RunExecution:
             async with asyncio.timeout(patience.total_seconds()), aclosing(said) as events:
                 async for event in events:
                     live.publish(event)
-

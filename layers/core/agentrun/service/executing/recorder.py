@@ -5,20 +5,16 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.ports import Clock
 from agentrun.domain.runs import (
-    LEASE_DURATION,
     PREVIEW_BYTES,
     AgentRun,
     EndProgress,
-    Lease,
     Outcome,
 )
 from agentrun.domain.steps import Step

@@ -78,9 +78,7 @@ class RunEvents:
 
     def _reset(self, reason: ResetReason) -> None:
         self.resets += 1
-        reset = StepReset(
-            to_event_id=self._stands_up_to, attempt=self.resets + 1, reason=reason
-        )
+        reset = StepReset(to_event_id=self._stands_up_to, attempt=self.resets + 1, reason=reason)
         self._say(reset)
 
     def hold(self, event: EngineEvent) -> None:

@@ -62,11 +62,34 @@ def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts
     raise StoreUnavailableError("The run is changing too fast to be read.")
 
 
+def visible_to_follow(
+    principal: Principal, agent_id: str, run_id: str, ports: RunPorts
+) -> AgentRun:
+    """Read one run as `followed_state` does, if the caller may see it; raises what `get_run` does."""
+    run = followed_state(_key(principal, run_id), ports)
+    _check_visible(run, principal, agent_id)
+    return run
+
+
+def followed_state(key: RunKey, ports: RunPorts) -> AgentRun:
+    """
+    Read one run of any user for somebody who follows it, and can take it over.
+
+    It is settled if nobody may go on with it; otherwise it is returned as it is stored.
+
+    Raises:
+        RunNotFoundError: There is none.
+        StoreUnavailableError: Retrying is safe.
+    """
+    run = ports.store.get_state(key)
+    return run if can_go_on(run) else recovered(run, ports)
+
+
 def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
     """Read one run without its texts; raises what `get_run` does."""
     run = ports.store.get_state(_key(principal, run_id))
     _check_visible(run, principal, agent_id)
-    return _settled(run, ports)
+    return recovered(run, ports)
 
 
 def visible_run(principal: Principal, run_id: str, ports: RunPorts) -> AgentRun:
@@ -83,11 +106,20 @@ def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
         RunNotFoundError: There is none.
         StoreUnavailableError: Retrying is safe.
     """
-    return _settled(ports.store.get_state(key), ports)
+    return recovered(ports.store.get_state(key), ports)
 
 
-def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
-    """Settle a run; try again if a cancel that came in between has changed its end."""
+def recovered(run: AgentRun, ports: RunPorts) -> AgentRun:
+    """
+    Return a run as it is once a lapsed lease has been seen to; it blocks.
+
+    If nobody may go on with it, it is settled, again if a cancel that came in between has changed
+    its end. Otherwise an executor is asked for, and the run is returned as it is.
+
+    Raises:
+        RunNotFoundError: It is gone.
+        StoreUnavailableError: Retrying is safe.
+    """
     now = ports.clock.now()
     for _ in range(MAX_LOOKS):
         if not lease_has_lapsed(run, now):
@@ -175,9 +207,7 @@ def _repaired(runs: Sequence[AgentRun], *, with_text: bool, ports: RunPorts) -> 
     """
     now = ports.clock.now()
     alone = [run for run in runs if lease_has_lapsed(run, now)]
-    asking = [
-        ports.threads.submit(ask_for_executor, run, ports) for run in alone if can_go_on(run)
-    ]
+    asking = [ports.threads.submit(ask_for_executor, run, ports) for run in alone if can_go_on(run)]
     lapsed = [run for run in alone if not can_go_on(run)]
     wait(asking, timeout=REPAIR_PATIENCE_S)
     if not lapsed:

@@ -18,7 +18,7 @@ from agentrun.domain.errors import (
 from agentrun.domain.ports import ConversationStore, RunQuota
 from agentrun.domain.quotas import RETRY_AFTER_S, Slot, user_tag
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
-from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, RunKey, RunStatus
+from agentrun.domain.runs import UNDER_WAY, AgentRun, RunKey, RunStatus
 from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.service.ports import RunPorts, TriedAhead, every, in_thread, retried
 from agentrun.service.reading.runs import MAX_BATCH, read_many, settled_state
@@ -56,7 +56,7 @@ class RunSlots:
         Take a slot for an execution of a run that is to be written right after.
 
         Args:
-            run: The run.
+            run: The run, `holding` the slot's name.
             then: Called once the slot is taken, in the same thread, which saves a way there and
                 back; not called if there are no limits, or if the slot is refused. Raises nothing.
 
@@ -67,7 +67,7 @@ class RunSlots:
             TooManyRunsError: A limit is reached. Nothing was taken.
             StoreUnavailableError: Retrying is safe.
         """
-        slot = slot_at(run, self._ports.clock.now())
+        slot = slot_of(run)
         if not self._quota.limits.are_set:
             return slot
         for _ in range(MAX_LOOKS):
@@ -165,17 +165,13 @@ async def slot_of_new(
             await slots.give_back(new.slot, tokens=0)
 
 
-def slot_at(run: AgentRun, at: datetime) -> Slot:
-    """
-    Return the slot of an execution that begins at this moment.
-
-    It has the lease of the first try to write the run; a later try has another one.
-    """
+def slot_of(run: AgentRun) -> Slot:
+    """Return the slot that the executions of a run hold; `holding` has given it its name."""
     return Slot(
         tenant=run.org_id,
         user=user_tag(run.user_id),
         run_id=run.id,
-        lease_until=at + LEASE_DURATION,
+        lease_until=run.slot_until or run.created_at,
     )
 
 
