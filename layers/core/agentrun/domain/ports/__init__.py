@@ -14,7 +14,7 @@ from agentrun.domain.ports.event_log import EventLog
 from agentrun.domain.ports.large_objects import LargeObjects
 from agentrun.domain.ports.reader_quota import ReaderQuota
 from agentrun.domain.ports.run_journal import RunJournal
-from agentrun.domain.ports.run_queue import RunQueue
+from agentrun.domain.ports.run_queue import HeldMessage, RunQueue
 from agentrun.domain.ports.run_quota import RunQuota
 from agentrun.domain.ports.run_store import RunStore
 from agentrun.domain.turns import AgentTask
@@ -27,6 +27,7 @@ __all__ = [
     "Clock",
     "ConversationStore",
     "EventLog",
+    "HeldMessage",
     "LargeObjects",
     "PriceList",
     "ReaderQuota",
