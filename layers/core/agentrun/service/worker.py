@@ -18,7 +18,7 @@ from agentrun.service.starting.admission import live_runs
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.starting.take_over import take_over
 
-HELD_FOR_S = 20
+HELD_FOR = timedelta(seconds=20)
 """
 How long a message stays out of sight without a sign of life from its worker.
 
@@ -40,19 +40,18 @@ class RunWorker:
         self._launcher = launcher
         self._ports = ports
 
-    async def work(self, key: RunKey, message: HeldMessage, *, deadline: datetime | None) -> bool:
+    async def work(self, message: HeldMessage, *, deadline: datetime | None) -> bool:
         """
         See to a run.
 
         Args:
-            key: The run.
-            message: The message that names it, which other workers must not get meanwhile.
+            message: The message that names the run, hidden from other workers meanwhile.
             deadline: When the process will be stopped, if that is known.
 
         Returns:
             Whether the message has done its work and can be deleted.
         """
-        runs = self._ports.runs
+        runs, key = self._ports.runs, message.key
         async with self._held(message):
             try:
                 run = await in_thread(runs.threads, followed_state, key, runs)
@@ -121,5 +120,5 @@ class RunWorker:
     async def _hold(self, message: HeldMessage) -> None:
         while True:
             with suppress(StoreUnavailableError):
-                await in_thread(self._ports.runs.threads, message.keep_for, HELD_FOR_S)
+                await in_thread(self._ports.runs.threads, message.keep_for, HELD_FOR)
             await asyncio.sleep(HOLD_AGAIN_AFTER_S)
