@@ -165,8 +165,10 @@ class AgentRun(Value):
         """
         Return the run without the executor that has stored its events up to this id.
 
-        Later ones that it may have said or may still store count for nothing.
+        Later ones that it may have said or may still store count for nothing. The pause, or the
+        START of a new run, was said for certain, wherever the log ends.
         """
+        stored_up_to = max(self.paused_event_id or 1, stored_up_to)
         return self._with(lost_after=(*self.lost_after, stored_up_to))
 
     @property
@@ -201,7 +203,8 @@ class AgentRun(Value):
 
     def in_background(self) -> "AgentRun":
         """Return a new run as it waits for an executor that is asked for by a message."""
-        return self.queued()._with(is_background=True, is_handed_over=True)
+        queued = self.queued()
+        return queued.model_copy(update={"is_background": True, "is_handed_over": True})
 
     def queued(self) -> "AgentRun":
         """Return a new run as it is stored when its session is busy: QUEUED from the first."""

@@ -86,11 +86,8 @@ def _undecided_until(run: AgentRun) -> datetime:
 
 
 def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentRun:
-    # The log's last event, but at least the pause, or the START of a new run: those were said for
-    # certain. The START of a continuation, or of a take-over, may never have been stored.
-    stored = max(run.paused_event_id or 1, last_stored_event_id)
     ended_at = min(run.lease.until if run.lease else at, to_milliseconds(at))
-    lost = run.lost_by(stored)
+    lost = run.lost_by(last_stored_event_id)
     if run.cancel_requested and run.max_attempts > 1:
         return lost.cancelled(at=at, ended_at=ended_at, last_event_id=lost.next_event_id)
     return lost.failed(

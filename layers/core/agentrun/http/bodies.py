@@ -36,7 +36,9 @@ class QueuedBody(TypedDict):
 
     runId: str
     sessionId: Annotated[str, Field(description="The conversation.")]
-    status: Annotated[RunStatus, Field(description="`QUEUED`, unless the run had been started before.")]
+    status: Annotated[
+        RunStatus, Field(description="`QUEUED`, unless the run had been started before.")
+    ]
 
 
 class AgentBody(TypedDict):

@@ -173,7 +173,7 @@ def queued_answer(run: AgentRun, *, base_path: str, is_replay: bool) -> Response
     """Answer that a run is accepted, and where its status is; `is_replay` if it was before."""
     body = QueuedBody(runId=run.id, sessionId=run.session_id, status=run.status)
     location = f"{base_path}/api/agents/{run.agent_id}/runs/{run.id}/status"
-    headers = {"Location": location, **_replayed(is_replay)}
+    headers = {"Location": location, **_replayed(is_replay=is_replay)}
     return json_answer(body, status_code=202, headers=headers)
 
 
@@ -217,5 +217,8 @@ async def result_answer(stream: RunStream) -> Response:
 
 def _replayed_header(stream: RunStream) -> dict[str, str]:
     """Tell the client that its request has led to a run that it had started before."""
-    is_replay = isinstance(stream, RunFollower) and stream.is_replay
+    return _replayed(is_replay=isinstance(stream, RunFollower) and stream.is_replay)
+
+
+def _replayed(*, is_replay: bool) -> dict[str, str]:
     return {"Idempotent-Replayed": "true"} if is_replay else {}

@@ -9,7 +9,7 @@ from functools import partial
 
 from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
 from agentrun.domain.ports import HeldMessage
-from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, Lease, RunStatus
 from agentrun.domain.settling import LEASE_GRACE_S, can_go_on, lease_has_lapsed
 from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import in_thread

@@ -9,6 +9,7 @@ from functools import partial
 
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.errors import (
+    BudgetExceededError,
     EngineError,
     FencedError,
     MayNotActError,
@@ -19,6 +20,7 @@ from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.runs import (
     LEASE_DURATION,
+    UNDER_WAY,
     AgentRun,
     Outcome,
     PausedForApproval,
@@ -172,7 +174,8 @@ class RunExecution:
         except FencedError as error:
             log.warning("run is no longer this executor's: %s", error, extra={"runId": self.run.id})
             await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
-            await self._leave()
+            if not await self._goes_on_elsewhere():
+                await self._leave()
             self.is_seen_to = True
             return None
 
@@ -340,15 +343,31 @@ class RunExecution:
             await self._recorder.hand_over(last_event_id=last_id, give_up_after=patience)
             self._events.release()
             delay = timedelta()
+        with suppress(BudgetExceededError):
+            await self._pending.ports.slots.count(self._pending.slot, tokens=self._uncounted)
         log.info("run handed over", extra={"runId": key.run_id})
         await in_thread(ports.threads, partial(ports.queue.send, key, delay=delay))
         self.is_seen_to = True
+
+    async def _goes_on_elsewhere(self) -> bool:
+        """Tell whether another executor has the run, and so its session and its slot."""
+        try:
+            run = await in_thread(self._ports.threads, self._ports.store.get_state, self.run.key)
+        except RunNotFoundError:
+            return False
+        except StoreUnavailableError:
+            return True
+        return run.status in UNDER_WAY
+
+    @property
+    def _uncounted(self) -> int:
+        return self._events.tokens - self._host.counted
 
     async def _leave(self) -> None:
         """Let go of the session and of the slot; if that fails, the next start finds out."""
         await asyncio.gather(
             self._release(),
-            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._events.tokens),
+            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._uncounted),
         )
 
     async def _release(self) -> None:

@@ -26,7 +26,8 @@ class RunHost:
         self._events = events
         self._recorder = recorder
         self._bounds = bounds
-        self._counted = 0
+        self.counted = 0
+        """How many of the execution's tokens are counted for the tenant's day."""
 
     def say(self, event: EngineEvent) -> None:
         """Take the next event."""
@@ -79,7 +80,21 @@ class RunHost:
             if pending.task.agent.on_budget == "pause":
                 return False
             raise BudgetExceededError(reached)
+        await self._count_tokens()
         return True
+
+    async def _count_tokens(self) -> None:
+        tokens = self._events.tokens
+        if tokens == self.counted:
+            return
+        slots, slot, more = self._pending.ports.slots, self._pending.slot, tokens - self.counted
+        try:
+            is_counted = await slots.count(slot, tokens=more)
+        except BudgetExceededError:
+            self.counted = tokens
+            raise
+        if is_counted:
+            self.counted = tokens
 
     @property
     def _may_hand_over(self) -> bool:

@@ -65,7 +65,7 @@ def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts
 def visible_to_follow(
     principal: Principal, agent_id: str, run_id: str, ports: RunPorts
 ) -> AgentRun:
-    """Read one run as `followed_state` does, if the caller may see it; raises what `get_run` does."""
+    """Read one run as `followed_state` does; raises what `get_run` does."""
     run = followed_state(_key(principal, run_id), ports)
     _check_visible(run, principal, agent_id)
     return run

@@ -81,6 +81,26 @@ class RunSlots:
         await self._take(slot, then)
         return slot
 
+    async def count(self, slot: Slot, *, tokens: int) -> bool:
+        """
+        Count tokens for the tenant's day during an execution, where they are limited.
+
+        Returns:
+            Whether they are counted, or need not be; if the store is not available, count them with
+            the next ones.
+
+        Raises:
+            BudgetExceededError: They are counted, and the day's limit is reached.
+        """
+        if not self._quota.limits.tokens_per_day_per_tenant:
+            return True
+        count, at = self._quota.count, self._ports.clock.now()
+        try:
+            await in_thread(self._ports.threads, count, slot, tokens=tokens, at=at)
+        except StoreUnavailableError:
+            return False
+        return True
+
     async def give_back(self, slot: Slot, *, tokens: int) -> None:
         """
         Give a slot back, whether its run has ended, is paused, or never began.
@@ -90,7 +110,7 @@ class RunSlots:
 
         Args:
             slot: What `take` returned.
-            tokens: How many this execution has used, without those from before a pause.
+            tokens: How many this execution has used since it last counted some.
         """
         if self._quota.limits.are_set:
             with suppress(StoreUnavailableError):
