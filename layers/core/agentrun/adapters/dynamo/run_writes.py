@@ -259,6 +259,8 @@ def settlement(seen: AgentRun, lease: Lease, after: AgentRun) -> Write:
     changes = attributes({name: getattr(after, name) for name in _SET_BY_EXPIRY})
     if after.lease is not None and after.lease != lease:
         changes[Attribute.LEASE_UNTIL] = instant(after.lease.until)
+    if after.lost_after != seen.lost_after:
+        changes[Attribute.LOST_AFTER] = lost_after_attribute(after.lost_after)
     operands = {
         ":seen": string(seen.status),
         ":executor": string(lease.executor),

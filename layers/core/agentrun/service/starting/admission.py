@@ -286,7 +286,8 @@ async def store_or_queue(
         at_most = 1 if policy is SessionPolicy.REJECT else None
         ahead = await live_runs(run.org_id, seen.before(run.id), ports, at_most=at_most)
         if not ahead:
-            tried = TriedAhead(partial(new.store, run, ports, seen=seen, dead=()))
+            dead = frozenset(seen.before(run.id)) if run.is_background else frozenset()
+            tried = TriedAhead(partial(new.store, run, ports, seen=seen, dead=dead))
             continue
         if policy is SessionPolicy.REJECT:
             raise ConflictError(
@@ -297,7 +298,8 @@ async def store_or_queue(
             raise _queue_is_full(run)
         if policy is SessionPolicy.INTERRUPT:
             await _cancel(ahead, ports)
-        tried = TriedAhead(partial(new.store, run.queued(), ports, seen=seen, dead=dead))
+        waiting = run if run.is_background else run.queued()
+        tried = TriedAhead(partial(new.store, waiting, ports, seen=seen, dead=dead))
     raise StoreUnavailableError("The session changes hands too often at the moment.")
 
 
