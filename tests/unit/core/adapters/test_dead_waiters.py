@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
-from agentrun.adapters.dynamo.items import header_item, lock_of, session_key
+from agentrun.adapters.dynamo.headers import header_item
+from agentrun.adapters.dynamo.items import lock_of, session_key
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.conversations import MAX_QUEUED, SessionLock, SessionPolicy
