@@ -219,7 +219,7 @@ class Scene:
     def process(self, name: str) -> "Process":
         """Return a new process, which names its runs and executors."""
         store, log, conversations = self._stepped
-        journal = InMemoryRunJournal(store)
+        journal = InMemoryRunJournal(self.store)
         return Process(self, name, store, log, journal, conversations)
 
     def note(

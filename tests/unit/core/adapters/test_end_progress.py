@@ -14,7 +14,8 @@ from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.runs import Outcome, RunStatus
 from agentrun.domain.turns import Checkpoint
-from agentrun.service.executing.recorder import OwnLease, RecordingPace, RunRecorder
+from agentrun.service.executing.bounds import OwnLease
+from agentrun.service.executing.recorder import RecordingPace, RunRecorder
 from agentrun.service.ports import RunPorts
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_queue import InMemoryRunQueue

@@ -248,10 +248,7 @@ class DynamoRunStore:
     ) -> AgentRun:
         """Make START of a resumed run durable, and the step by which it goes on."""
         if step is not None:
-            until = lease_until
-            return self._steps.write(
-                key, executor, step, at=until, lease_until=until, start_id=start_id
-            )
+            return self._steps.begin(key, executor, step, lease_until, start_id)
         condition = f"{writes.RUNNING_BY} AND ({_LEASE_IS_SHORTER} OR {_LAST} < :{_LAST})"
         changes = {_LEASE: instant(lease_until), _LAST: number(start_id)}
         operands = writes.held_by(executor, RunStatus.RUNNING)

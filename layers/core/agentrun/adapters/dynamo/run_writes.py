@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agentrun.adapters.dynamo.headers import attributes, header_item
+from agentrun.adapters.dynamo.headers import attributes, header_item, lost_after_attribute
 from agentrun.adapters.dynamo.items import (
     CHUNKED_TEXTS,
     Attribute,

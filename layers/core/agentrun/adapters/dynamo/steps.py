@@ -68,17 +68,31 @@ class DynamoSteps:
         *,
         at: datetime,
         lease_until: datetime,
-        start_id: int | None = None,
     ) -> AgentRun:
-        """
-        Store a step with its events, and renew the lease; see `RunJournal.write`.
-
-        With a `start_id` a continuation begins by it.
-        """
+        """Store a step with its events, and renew the lease; see `RunJournal.write`."""
         until = expires_at(at, longest_pause=self._longest_pause)
         parts = [self._put(key, executor, step, until)]
         if events:
             parts.append(Write("Put", segment_item(key, events, until=until)))
+        return self._write(key, executor, step, parts, lease_until)
+
+    def begin(
+        self, key: RunKey, executor: str, step: Step, lease_until: datetime, start_id: int
+    ) -> AgentRun:
+        """Begin a continuation with its first step; see `RunStore.begin_continuation`."""
+        until = expires_at(lease_until, longest_pause=self._longest_pause)
+        put = self._put(key, executor, step, until)
+        return self._write(key, executor, step, [put], lease_until, start_id)
+
+    def _write(
+        self,
+        key: RunKey,
+        executor: str,
+        step: Step,
+        parts: Sequence[Write],
+        lease_until: datetime,
+        start_id: int | None = None,
+    ) -> AgentRun:
         for _ in range(_ATTEMPTS):
             header = _header(key, executor, step, lease_until, start_id)
             try:
