@@ -14,7 +14,7 @@ log_as_json(settings.log_causes)
 clock = SystemClock()
 
 
-async def work(record: Record, deadline: datetime) -> None:
+async def work(record: Record, deadline: datetime) -> bool:
     """Execute the run that a message names."""
     message = SqsRunMessage(sqs_client, settings.run_queue_url, record)
     raise NotImplementedError(message.key, deadline)

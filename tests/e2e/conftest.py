@@ -38,6 +38,7 @@ class LocalStack:
     rest_api: str
     function_url: str
     dynamodb: str
+    queues: str
     pids: Sequence[int]
     log: Path
 

@@ -290,11 +290,11 @@ def test_a_secret_may_be_read_only_where_there_is_one(function: str) -> None:
 
 
 def test_a_key_of_ones_own_is_used_for_the_stacks_own_data_and_only_where_there_is_one() -> None:
-    of_table = {
+    of_table: dict[str, Any] = {
         "kms:ViaService": {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"},
         "kms:EncryptionContext:aws:dynamodb:tableName": {"Ref": "RunsTable"},
     }
-    of_bucket = {
+    of_bucket: dict[str, Any] = {
         "kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"},
         "kms:EncryptionContext:aws:s3:arn": {"Fn::GetAtt": ["RunsBucket", "Arn"]},
     }

@@ -12,7 +12,7 @@ from agentrun.adapters.sqs.batch_handler import BatchHandler, Record
 from tests.fakes.clock import FixedClock
 from tests.runs import AT
 
-Work = Callable[[Record, datetime], Awaitable[None]]
+Work = Callable[[Record, datetime], Awaitable[bool]]
 
 
 class Context:
@@ -32,19 +32,20 @@ def answers_of(work: Work, *events: dict[str, Any]) -> list[dict[str, Any]]:
         return [handler(each, Context()) for each in events]
 
 
-async def fails_for_bad(record: Mapping[str, Any], _deadline: datetime) -> None:
+async def fails_for_bad(record: Mapping[str, Any], _deadline: datetime) -> bool:
     await asyncio.sleep(0)
     match record["messageId"]:
         case "bad":
             raise ValueError("as told")
         case "cancelled":
             raise asyncio.CancelledError
+    return record["messageId"] != "not done"
 
 
 def test_the_messages_that_failed_are_named_and_no_others() -> None:
-    answer = answers_of(fails_for_bad, event("good", "bad", "cancelled", "fine"))[0]
+    answer = answers_of(fails_for_bad, event("good", "bad", "cancelled", "not done", "fine"))[0]
     assert answer == {
-        "batchItemFailures": [{"itemIdentifier": "bad"}, {"itemIdentifier": "cancelled"}]
+        "batchItemFailures": [{"itemIdentifier": name} for name in ("bad", "cancelled", "not done")]
     }
 
 
@@ -55,8 +56,9 @@ def test_a_batch_without_failures_names_none() -> None:
 def test_work_knows_when_the_invocation_ends() -> None:
     deadlines = []
 
-    async def work(_record: Mapping[str, Any], deadline: datetime) -> None:
+    async def work(_record: Mapping[str, Any], deadline: datetime) -> bool:
         deadlines.append(deadline)
+        return True
 
     answers_of(work, event("one", "two"))
     assert deadlines == [AT + timedelta(minutes=5)] * 2
@@ -65,15 +67,17 @@ def test_work_knows_when_the_invocation_ends() -> None:
 def test_invocations_share_one_loop() -> None:
     loops = []
 
-    async def work(_record: Mapping[str, Any], _deadline: datetime) -> None:
+    async def work(_record: Mapping[str, Any], _deadline: datetime) -> bool:
         loops.append(asyncio.get_running_loop())
+        return True
 
     answers_of(work, event("one"), event("two"))
     assert loops[0] is loops[1]
 
 
 def test_a_failure_is_logged_with_its_message(caplog: pytest.LogCaptureFixture) -> None:
-    answers_of(fails_for_bad, event("bad"))
+    """One that is not done has told why itself."""
+    answers_of(fails_for_bad, event("bad", "not done"))
     (record,) = caplog.records
     assert record.getMessage() == "message bad failed"
     assert record.exc_info is not None

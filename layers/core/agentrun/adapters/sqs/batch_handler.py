@@ -29,13 +29,14 @@ class BatchHandler:
     The loop is kept over invocations, with whatever connections and tasks belong to it.
 
     Args:
-        work: Works off one record until the deadline, when the process will be stopped. If it
-            raises, the message stays in the queue and comes again when its visibility time-out is
-            over; after that of `maxReceiveCount` times it is a dead letter.
+        work: Works off one record until the deadline, when the process will be stopped, and
+            returns whether it is done. If not, or if it raises, the message comes again when its
+            visibility time-out is over; once it has come `maxReceiveCount` times, it is a dead
+            letter.
         clock: Tells the time.
     """
 
-    def __init__(self, work: Callable[[Record, datetime], Awaitable[None]], clock: Clock) -> None:
+    def __init__(self, work: Callable[[Record, datetime], Awaitable[bool]], clock: Clock) -> None:
         self._work = work
         self._clock = clock
         self._runner = asyncio.Runner()
@@ -57,12 +58,13 @@ class BatchHandler:
         )
         failed = []
         for record, outcome in zip(records, outcomes, strict=True):
+            message_id: str = record["messageId"]
             if isinstance(outcome, BaseException):
-                message_id: str = record["messageId"]
                 _logger.error("message %s failed", message_id, exc_info=outcome)
+            if outcome is not True:
                 failed.append(message_id)
         return failed
 
-    async def _one(self, record: Record, deadline: datetime) -> None:
+    async def _one(self, record: Record, deadline: datetime) -> bool:
         # What `work` raises before its first await must not end the others.
-        await self._work(record, deadline)
+        return await self._work(record, deadline)
