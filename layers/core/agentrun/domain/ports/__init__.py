@@ -4,6 +4,7 @@ from agentrun.domain.ports.agents import (
     AgentDirectory,
     AgentEngine,
     ArgumentChecker,
+    PriceList,
     TurnHost,
 )
 from agentrun.domain.ports.callers import TokenVerifier, VerifiedToken
@@ -28,6 +29,7 @@ __all__ = [
     "EventLog",
     "HeldMessage",
     "LargeObjects",
+    "PriceList",
     "ReaderQuota",
     "RunJournal",
     "RunQueue",
