@@ -142,7 +142,7 @@ CALLERS = {
 LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
-    *("queue", "deleting"),
+    *("lost", "asked", "queue", "deleting"),
 }
 DELETED_BY = {"pk", "sk", "deleting"}
 ERASED_BY = {"pk", "sk", "ttl", "executor"}
