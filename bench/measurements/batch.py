@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from agentrun.adapters.dynamo.client import dynamo_client
-from agentrun.adapters.dynamo.items import header_item, header_key
+from agentrun.adapters.dynamo.headers import header_item
+from agentrun.adapters.dynamo.items import header_key
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
-from agentrun.domain.ports import ConversationStore, EventLog, RunStore
+from agentrun.domain.ports import ConversationStore, EventLog, RunJournal, RunStore
 from agentrun.domain.runs import AgentRun, Outcome
 from tests.fakes.in_memory_conversations import InMemoryConversations
+from tests.fakes.in_memory_journal import InMemoryRunJournal
+from tests.fakes.in_memory_objects import InMemoryLargeObjects
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
 from tests.tables import TABLE
@@ -26,19 +29,25 @@ class Stores:
     runs: RunStore
     log: EventLog
     conversations: ConversationStore
+    journal: RunJournal
+    objects: InMemoryLargeObjects
 
     @classmethod
     def in_memory(cls) -> Self:
         log = InMemoryEventLog()
         runs = InMemoryRunStore(log)
-        return cls(runs, log, InMemoryConversations(runs))
+        journal, objects = InMemoryRunJournal(runs), InMemoryLargeObjects()
+        return cls(runs, log, InMemoryConversations(runs), journal, objects)
 
     @classmethod
     def on_dynamo(cls, client: "DynamoDBClient") -> Self:
+        table, objects = Table(client, TABLE), InMemoryLargeObjects()
         return cls(
-            DynamoRunStore(Table(client, TABLE)),
-            DynamoEventLog(Table(client, TABLE)),
-            DynamoConversationStore(Table(client, TABLE)),
+            DynamoRunStore(table, objects),
+            DynamoEventLog(table),
+            DynamoConversationStore(table),
+            DynamoRunJournal(table, objects),
+            objects,
         )
 
     def begin(

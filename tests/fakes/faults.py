@@ -78,7 +78,7 @@ class Injection:
             raise TimeoutError(f"{self.operation} was never released")
 
 
-class _Raw(BytesIO):
+class RawBody(BytesIO):
     """A body as botocore reads it."""
 
     def stream(self) -> Iterator[bytes]:
@@ -170,7 +170,7 @@ def _params(request: AWSPreparedRequest) -> Any:
 
 
 def _answer(url: str, status: int, body: Mapping[str, Any]) -> AWSResponse:
-    return AWSResponse(url, status, HTTPHeaders(), _Raw(json.dumps(body).encode()))
+    return AWSResponse(url, status, HTTPHeaders(), RawBody(json.dumps(body).encode()))
 
 
 def _error(url: str, status: int, code: str) -> AWSResponse:
@@ -207,16 +207,24 @@ def _is_start(name: str, params: Mapping[str, Any]) -> bool:
     return name == "TransactWriteItems" and "Put" in params["TransactItems"][0]
 
 
-def _moves(from_status: str) -> Matcher:
-    """Match the transactions that move a run on from this status and take its session's lock."""
+def _moves(operand: str) -> Matcher:
+    """Match the transactions that change a run as this operand says, and its session's lock."""
 
     def matches(name: str, params: Mapping[str, Any]) -> bool:
         if name != "TransactWriteItems":
             return False
         header = params["TransactItems"][0].get("Update", {})
-        return from_status in header.get("ExpressionAttributeValues", {})
+        return operand in header.get("ExpressionAttributeValues", {})
 
     return matches
+
+
+def _puts_step(name: str, params: Mapping[str, Any]) -> bool:
+    """Match the transactions that keep a step."""
+    return name == "TransactWriteItems" and any(
+        write.get("Put", {}).get("Item", {}).get("sk", {}).get("S", "").startswith("STEP#")
+        for write in params["TransactItems"]
+    )
 
 
 def _is_cancel(name: str, params: Mapping[str, Any]) -> bool:
@@ -227,7 +235,8 @@ def _is_cancel(name: str, params: Mapping[str, Any]) -> bool:
 
 def _is_beginning(name: str, params: Mapping[str, Any]) -> bool:
     renews = _updates(":leaseUntil", lacking=":status")(name, params)
-    return renews and ":lastEventId" in params["ExpressionAttributeValues"]
+    values = params.get("ExpressionAttributeValues", {})
+    return renews and ":lastEventId" in values and ":handed" not in values
 
 
 def _is_finish(name: str, params: Mapping[str, Any]) -> bool:
@@ -244,6 +253,10 @@ OPERATIONS: Mapping[str, Matcher] = {
     "start": _is_start,
     "begin queued": _moves(":queued"),
     "resume": _moves(":paused"),
+    "step": _puts_step,
+    "take over": _moves(":seenLast"),
+    "hand over": _updates(":handed"),
+    "ask": _updates(":asked"),
     "release": lambda name, params: (
         name == "UpdateItem" and params["UpdateExpression"].startswith("REMOVE activeRun")
     ),
@@ -262,7 +275,7 @@ OPERATIONS: Mapping[str, Matcher] = {
     "read batch": lambda name, _: name == "BatchGetItem",
     "read events": lambda name, params: name == "Query" and "ProjectionExpression" not in params,
     "find last event": lambda name, params: name == "Query" and "ProjectionExpression" in params,
-    "repair": _updates(":lease"),
+    "repair": _updates(":lease", lacking=":asked"),
     "cancel": _is_cancel,
 }
 """What the project asks DynamoDB for, by what its requests look like."""

@@ -27,6 +27,7 @@ from agentrun.domain.runs import (
     changes_at_end,
 )
 from agentrun.domain.settling import settled
+from agentrun.domain.steps import Step
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
@@ -98,6 +99,8 @@ class InMemoryRunStore(Hookable):
         self.messages: dict[RunKey, str | None] = {}
         self.sessions: dict[tuple[str, str], StoredSession] = {}
         self.checkpoints: dict[RunKey, Checkpoint] = {}
+        self.requests: dict[RunKey, RunRequest] = {}
+        self.steps: dict[RunKey, list[Step]] = {}
         self._claims: dict[tuple[str, str], tuple[IdempotencyClaim, AgentRun]] = {}
 
     def start(
@@ -125,6 +128,7 @@ class InMemoryRunStore(Hookable):
             return first
         self._enter_session(run, request, seen, dead)
         self.runs[run.key] = run
+        self.requests[run.key] = request.without_media()
         self.fingerprints[run.key] = fingerprint
         if claim:
             self._claims[run.org_id, claim.key_hash] = (claim, run)
@@ -132,7 +136,7 @@ class InMemoryRunStore(Hookable):
 
     def _renew(self, run: AgentRun, lease: Lease) -> None:
         """Renew the lease of a run that an earlier try has written, if this one's lasts longer."""
-        self._put(_held_until(self._owned(run.key, lease.executor, {run.status}), lease.until))
+        self.put(held_until(self.owned(run.key, lease.executor, {run.status}), lease.until))
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
         stored = self._claims.get((tenant, claim.key_hash))
@@ -152,7 +156,8 @@ class InMemoryRunStore(Hookable):
         if (session.agent_id, session.user_id) != (run.agent_id, run.user_id):
             raise SessionNotFoundError(run.session_id)
         lock = session.lock
-        if run.status is RunStatus.QUEUED:
+        takes_lock = run.is_background and seen.is_free_without(dead)
+        if run.status is RunStatus.QUEUED and not takes_lock:
             if lock != seen if dead else lock.is_full:
                 raise _busy_or_deleted(run, lock)
             queue = (*lock.without(dead).queue, run.id)
@@ -169,12 +174,12 @@ class InMemoryRunStore(Hookable):
     def begin_queued(
         self, run: AgentRun, executor: str, *, seen: SessionLock, at: datetime
     ) -> AgentRun:
-        stored = self._owned(run.key, executor, UNDER_WAY)
+        stored = self.owned(run.key, executor, UNDER_WAY)
         if stored.status is RunStatus.QUEUED:
             self._take(self._session(stored), stored, executor, seen)
             now = to_milliseconds(at)
             changes = {"status": RunStatus.RUNNING, "started_at": now, "updated_at": now}
-            stored = self._put(_next_version(stored, changes))
+            stored = self.put(_next_version(stored, changes))
         return stored.without_texts()
 
     def _session(self, run: AgentRun) -> StoredSession | None:
@@ -194,11 +199,7 @@ class InMemoryRunStore(Hookable):
         session, executor = self._session(run), run.lease.executor if run.lease else None
         if session and (session.lock.active, session.lock.active_by) == (run.id, executor):
             session.lock = session.lock.released()
-        elif run.status is RunStatus.QUEUED:
-            self._leave_queue(run)
-
-    def _leave_queue(self, run: AgentRun) -> None:
-        if session := self._session(run):
+        elif session and run.status is RunStatus.QUEUED:
             session.lock = session.lock.without({run.id})
 
     def get(self, key: RunKey) -> AgentRun:
@@ -218,14 +219,30 @@ class InMemoryRunStore(Hookable):
         return {key: change(run) for key, run in found.items()}
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
-        run = self._owned(key, executor, UNDER_WAY)
-        return self._put(_held_until(run, lease_until)).without_texts()
+        run = self.owned(key, executor, UNDER_WAY)
+        return self.put(held_until(run, lease_until)).without_texts()
 
     def begin_continuation(
-        self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        lease_until: datetime,
+        start_id: int,
+        step: Step | None = None,
     ) -> AgentRun:
-        run = _held_until(self._owned(key, executor, {RunStatus.RUNNING}), lease_until)
-        return self._put(run.model_copy(update={"last_event_id": start_id})).without_texts()
+        run = held_until(self.owned(key, executor, {RunStatus.RUNNING}), lease_until)
+        if step is not None:
+            self.keep_step(key, step)
+        return self.put(run.model_copy(update={"last_event_id": start_id})).without_texts()
+
+    def keep_step(self, key: RunKey, step: Step) -> bool:
+        """Keep a step, if it is not kept yet; tell whether it was not."""
+        steps = self.steps.setdefault(key, [])
+        is_new = all(kept.number != step.number for kept in steps)
+        if is_new:
+            steps.append(step)
+        return is_new
 
     def keep_texts(
         self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime, progress: EndProgress
@@ -246,7 +263,7 @@ class InMemoryRunStore(Hookable):
             ended_so = (stored.status, stored.last_event_id)
             if ended_so == (outcome.status, outcome.last_event_id):
                 return stored.without_texts()
-        run = self._owned(key, executor, UNDER_WAY)
+        run = self.owned(key, executor, UNDER_WAY)
         changes = changes_at_end(outcome, at)
         self.checkpoints.pop(key, None)
         if isinstance(outcome, PausedForApproval):
@@ -254,7 +271,7 @@ class InMemoryRunStore(Hookable):
             changes["lease"] = Lease(executor=executor, until=outcome.paused_until)
         if isinstance(outcome, Completed):
             self.messages[key] = outcome.messages
-        return self._put(_next_version(run, changes)).without_texts()
+        return self.put(_next_version(run, changes)).without_texts()
 
     def checkpoint(self, key: RunKey) -> Checkpoint:
         try:
@@ -266,40 +283,40 @@ class InMemoryRunStore(Hookable):
         run = self.runs.get(paused.key)
         if run is not None and run.lease is not None:
             if run.lease.executor == lease.executor and run.status is RunStatus.RUNNING:
-                self._put(_held_until(run, lease.until))
+                self.put(held_until(run, lease.until))
                 return
             is_as_seen = run.status is RunStatus.PAUSED and run.version == paused.version
             is_to_wait = run.lease.until > to_milliseconds(at) and not run.cancel_requested
             if is_as_seen and is_to_wait:
                 self._take(self._session(run), run, lease.executor, seen)
-                self._put(run.resumed(lease, at=at))
+                self.put(run.resumed(lease, at=at))
                 return
         raise ConflictError(f"The run '{paused.id}' is not paused any more.")
 
     def restore_pause(self, key: RunKey, executor: str, *, at: datetime, paused_id: int) -> None:
-        run = self._owned(key, executor, {RunStatus.RUNNING, RunStatus.PAUSED})
+        run = self.owned(key, executor, {RunStatus.RUNNING, RunStatus.PAUSED})
         if run.paused_until is None:
             raise FencedError("The run has never been paused.")
         if run.status is RunStatus.RUNNING:
-            self._put(run.paused_again(at=at))
+            self.put(run.paused_again(at=at))
 
     def request_cancel(self, key: RunKey, *, at: datetime) -> None:
         run = self.runs.get(key)
         if run is not None and run.status is RunStatus.RUNNING:
-            self._put(run.model_copy(update={"cancel_requested": True}))
+            self.put(run.model_copy(update={"cancel_requested": True}))
         if run is not None and run.status in WAITING:
-            self._put(run.cancelled(at=at, ended_at=at))
+            self.put(run.cancelled(at=at, ended_at=at))
             if run.status is RunStatus.QUEUED:
-                self._leave_queue(run)
+                self.release(run)
 
     def settle(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         stored = self.runs.get(seen.key)
         if stored is None or stored.status.is_terminal or _held(stored) != _held(seen):
             raise FencedError("The run has ended, or its lease is another one.")
         last = max(self.log.segments.get(seen.key, {}), default=0)
-        after = self._put(settled(stored, last_stored_event_id=last, at=at))
+        after = self.put(settled(stored, last_stored_event_id=last, at=at))
         if seen.status is RunStatus.QUEUED:
-            self._leave_queue(stored)
+            self.release(stored)
         return after.model_copy(update={name: getattr(seen, name) for name in _TEXTS})
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
@@ -308,14 +325,14 @@ class InMemoryRunStore(Hookable):
         except FencedError:
             return self.get_state(seen.key)
 
-    def _owned(self, key: RunKey, executor: str, statuses: Collection[RunStatus]) -> AgentRun:
+    def owned(self, key: RunKey, executor: str, statuses: Collection[RunStatus]) -> AgentRun:
         run = self.runs.get(key)
         owned = run is not None and run.lease is not None and run.lease.executor == executor
-        if run is None or not owned or run.status not in statuses:
+        if run is None or not owned or run.is_handed_over or run.status not in statuses:
             raise FencedError("Another executor owns the run, or it has ended.")
         return run
 
-    def _put(self, run: AgentRun) -> AgentRun:
+    def put(self, run: AgentRun) -> AgentRun:
         self.runs[run.key] = run
         return run
 
@@ -331,7 +348,7 @@ def _held(run: AgentRun) -> tuple[RunStatus, Lease | None, int, bool]:
     return run.status, run.lease, run.last_event_id, run.cancel_requested
 
 
-def _held_until(run: AgentRun, until: datetime) -> AgentRun:
+def held_until(run: AgentRun, until: datetime) -> AgentRun:
     assert run.lease is not None
     later = max(run.lease.until, to_milliseconds(until))
     return run.with_lease(Lease(executor=run.lease.executor, until=later))

@@ -10,7 +10,6 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from agentrun.adapters.dynamo.items import header_key
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.requests import Webhook
@@ -58,15 +57,9 @@ class WebhookRig:
 
     def start(self, url: str, run_id: str = "run-1", **webhook: Any) -> AgentRun:
         """Store a run that is executed, with a webhook."""
-        run = a_run(run_id, session_id=f"session-of-{run_id}")
+        told = Webhook(url=url, **webhook)
+        run = a_run(run_id, session_id=f"session-of-{run_id}", webhook=told)
         self.store.start(run, a_request())
-        told = Webhook(url=url, **webhook).model_dump_json()
-        client_of().update_item(
-            TableName=TABLE,
-            Key=header_key(run.key),
-            UpdateExpression="SET webhook = :webhook",
-            ExpressionAttributeValues={":webhook": {"S": told}},
-        )
         return run
 
     def end(self, run: AgentRun, outcome: Any) -> None:

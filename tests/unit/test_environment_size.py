@@ -8,16 +8,22 @@ import pytest
 
 from tests.translated_template import properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "WebhookFunction", "AuthorizerFunction")
+FUNCTIONS = (
+    *("StreamFunction", "StatusFunction", "WorkerFunction", "WebhookFunction"),
+    "AuthorizerFunction",
+)
 MOST_BYTES = 4096
 """Names and values together ("Lambda quotas"); its error quotes what it measures, which is JSON."""
 LONGEST_STACK_NAME = 128
-LONGEST_QUEUE = f"https://sqs.ap-southeast-2.amazonaws.com.cn/123456789012/{'q' * 80}"
 LONGEST_NAMES = {
-    # CloudFormation's name: of the stack, of the resource, and 12 or 13 characters.
+    # CloudFormation's names: of the stack, of the resource, and 12 or 13 characters; a bucket's and
+    # a queue's are cut to what S3 and SQS take.
     "RunsTable": f"{'s' * LONGEST_STACK_NAME}-RunsTable-{'X' * 13}",
-    "WebhookQueue": LONGEST_QUEUE,
-    "WebhookDeadLetters": LONGEST_QUEUE,
+    "RunsBucket": "b" * 63,
+    **dict.fromkeys(
+        ("RunQueue", "WebhookQueue", "WebhookDeadLetters"),
+        f"https://sqs.ap-southeast-2.amazonaws.com.cn/123456789012/{'q' * 80}",
+    ),
 }
 """What `Ref` returns."""
 LONGEST_NUMBER = 20

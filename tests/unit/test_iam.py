@@ -14,8 +14,12 @@ import pytest
 
 from tests.translated_template import of_type, properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "WebhookFunction", "AuthorizerFunction")
+FUNCTIONS = (
+    *("StreamFunction", "StatusFunction", "WorkerFunction", "WebhookFunction"),
+    "AuthorizerFunction",
+)
 TABLE, INDEX, KEY = "RunsTable.Arn", "${RunsTable.Arn}/index/sessions", "KmsKeyArn"
+QUEUE, BUCKET, OBJECTS = "RunQueue.Arn", "RunsBucket.Arn", "${RunsBucket.Arn}/*"
 STREAM, STREAMS = "RunsTable.StreamArn", "${RunsTable.Arn}/stream/*"
 DELIVERIES, SET_ASIDE = "WebhookQueue.Arn", "WebhookDeadLetters.Arn"
 MODELS = "arn:${AWS::Partition}:bedrock:*::foundation-model/*"
@@ -26,8 +30,9 @@ OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-pr
 # says, and a function has one session for all its callers. A session for each would be a call of
 # STS in front of every request; that tenants are kept apart is proved by test_isolation.py.
 SHAPE = frozenset({"dynamodb:Attributes", "dynamodb:ReturnValues"})
-BY_SQS = "kms:ViaService"
 BY_TABLE = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:dynamodb:tableName"})
+BY_SQS = "kms:ViaService"
+BY_BUCKET = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:s3:arn"})
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,10 @@ def status(action: str, resource: str, reason: str, *condition: str) -> Grant:
     return Grant("StatusFunction", action, resource, reason, frozenset(condition))
 
 
+def worker(action: str, resource: str, reason: str, *condition: str) -> Grant:
+    return Grant("WorkerFunction", action, resource, reason, frozenset(condition))
+
+
 def webhook(action: str, resource: str, reason: str, *condition: str) -> Grant:
     return Grant("WebhookFunction", action, resource, reason, frozenset(condition))
 
@@ -73,6 +82,12 @@ JUSTIFIED = (
     stream(
         "secretsmanager:GetSecretValue", "SecretsArn", "what servers, tools and providers ask for"
     ),
+    stream("sqs:SendMessage", QUEUE, "a run in the background; a run that is handed over"),
+    stream("s3:PutObject", OBJECTS, "media of a request; a checkpoint or step over 256 KB"),
+    stream("s3:GetObject", OBJECTS, "the same, when it goes on with a run"),
+    stream("s3:ListBucket", BUCKET, "that an object is absent, and not forbidden"),
+    stream("kms:Decrypt", KEY, "the bucket's key, where it is the account's own", *BY_BUCKET),
+    stream("kms:GenerateDataKey", KEY, "the same, for a new object", *BY_BUCKET),
     status("dynamodb:GetItem", TABLE, "a run's header; a session"),
     status("dynamodb:BatchGetItem", TABLE, "up to 100 runs; the sessions of a page"),
     status("dynamodb:Query", TABLE, "long texts; a session's runs; how far a dead run came"),
@@ -82,6 +97,34 @@ JUSTIFIED = (
     status("dynamodb:BatchWriteItem", TABLE, "what runs have left: deletes, or marks it", *SHAPE),
     status("dynamodb:PutItem", TABLE, "marks where a deleted run's executor would go on", *SHAPE),
     status("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+    status("sqs:SendMessage", QUEUE, "asks for an executor where one was lost"),
+    status("s3:ListBucket", BUCKET, "what an erased run has left"),
+    status("s3:DeleteObject", OBJECTS, "erases it"),
+    worker("dynamodb:GetItem", TABLE, "a run's header; a session"),
+    worker("dynamodb:BatchGetItem", TABLE, "the earlier turns of a conversation"),
+    worker("dynamodb:Query", TABLE, "a run's steps, events and long texts; a session's runs"),
+    worker("dynamodb:PutItem", TABLE, "steps; segments; long outputs"),
+    worker("dynamodb:UpdateItem", TABLE, "heartbeats, the end; a session's lock; quotas"),
+    worker("dynamodb:ConditionCheckItem", TABLE, "that the run before in the session is not alive"),
+    worker("sqs:ReceiveMessage", QUEUE, "the mapping polls"),
+    worker("sqs:DeleteMessage", QUEUE, "the mapping deletes what is done"),
+    worker("sqs:GetQueueAttributes", QUEUE, "the mapping asks how much there is"),
+    worker(
+        "sqs:ChangeMessageVisibility", QUEUE, "hides the message of a run for as long as it lives"
+    ),
+    worker("sqs:SendMessage", QUEUE, "a run that is handed over, or that has to wait"),
+    worker("s3:PutObject", OBJECTS, "a checkpoint or step over 256 KB"),
+    worker("s3:GetObject", OBJECTS, "the same, and media of the request"),
+    worker("s3:ListBucket", BUCKET, "that an object is absent, and not forbidden"),
+    worker(CALL, MODELS, "an agent's file names the model; a cross-region profile needs it in all"),
+    worker(CALL, PROFILES, "an agent's file may name a profile, AWS's own"),
+    worker(CALL, OWN_PROFILES, "or one of the account's, for its costs"),
+    worker("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+    worker("kms:Decrypt", KEY, "the bucket's key, where it is the account's own", *BY_BUCKET),
+    worker("kms:GenerateDataKey", KEY, "the same, for a new object", *BY_BUCKET),
+    worker(
+        "secretsmanager:GetSecretValue", "SecretsArn", "what servers, tools and providers ask for"
+    ),
     webhook("dynamodb:BatchGetItem", TABLE, "the beginnings of a run's long texts"),
     webhook("dynamodb:DescribeStream", STREAM, "the mapping finds the stream's shards"),
     webhook("dynamodb:GetShardIterator", STREAM, "the mapping begins to read one"),
@@ -103,10 +146,12 @@ WILDCARDS = {
     PROFILES: "there is one for each model and geography",
     OWN_PROFILES: "they are made, and named, outside of this stack",
     STREAMS: "a stream's name is the time at which it was switched on",
+    OBJECTS: "objects are named by tenant and run",
 }
 MANAGED = {
     "StreamFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "StatusFunctionRole": {"AWSLambdaBasicExecutionRole"},
+    "WorkerFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "WebhookFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "AuthorizerFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "ApiGatewayLoggingRole": {"AmazonAPIGatewayPushToCloudWatchLogs"},
@@ -124,7 +169,7 @@ CALLERS = {
 LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
-    *("queue", "deleting"),
+    *("lost", "asked", "queue", "deleting"),
 }
 DELETED_BY = {"pk", "sk", "deleting"}
 ERASED_BY = {"pk", "sk", "ttl", "executor"}
@@ -263,24 +308,31 @@ def added_by(condition: str, function: str) -> list[dict[str, Any]]:
     return [policy for name, policy, _ in choices if name == condition]
 
 
-def test_a_secret_may_be_read_only_where_there_is_one() -> None:
-    (added,) = added_by("HasSecrets", "StreamFunction")
+@pytest.mark.parametrize("function", ["StreamFunction", "WorkerFunction"])
+def test_a_secret_may_be_read_only_where_there_is_one(function: str) -> None:
+    (added,) = added_by("HasSecrets", function)
     (said,) = added["PolicyDocument"]["Statement"]
     assert said["Action"] == "secretsmanager:GetSecretValue"
     assert added_by("HasSecrets", "StatusFunction") == []
 
 
-def test_a_key_of_ones_own_is_used_for_the_table_only_and_only_where_there_is_one() -> None:
-    for function in ("StreamFunction", "StatusFunction", "WebhookFunction"):
+def test_a_key_of_ones_own_is_used_for_the_stacks_own_data_and_only_where_there_is_one() -> None:
+    of_table: dict[str, Any] = {
+        "kms:ViaService": {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"},
+        "kms:EncryptionContext:aws:dynamodb:tableName": {"Ref": "RunsTable"},
+    }
+    of_bucket: dict[str, Any] = {
+        "kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"},
+        "kms:EncryptionContext:aws:s3:arn": {"Fn::GetAtt": ["RunsBucket", "Arn"]},
+    }
+    of_queues: dict[str, Any] = {"kms:ViaService": {"Fn::Sub": "sqs.${AWS::Region}.amazonaws.com"}}
+    used = {
+        "StreamFunction": [of_table, of_bucket],
+        "StatusFunction": [of_table],
+        "WorkerFunction": [of_table, of_bucket],
+        "WebhookFunction": [of_table, of_queues],
+    }
+    for function, conditions in used.items():
         (added,) = added_by("HasKmsKey", function)
-        said, *others = added["PolicyDocument"]["Statement"]
-        # Of the webhook function's queues.
-        assert [one["Sid"] for one in others] == ["UseKeyOfQueues"] * (
-            function == "WebhookFunction"
-        )
-        assert said["Condition"] == {
-            "StringEquals": {
-                "kms:ViaService": {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"},
-                "kms:EncryptionContext:aws:dynamodb:tableName": {"Ref": "RunsTable"},
-            }
-        }
+        said = added["PolicyDocument"]["Statement"]
+        assert [one["Condition"] for one in said] == [{"StringEquals": c} for c in conditions]

@@ -3,8 +3,7 @@
 import json
 from datetime import timedelta
 
-from agentrun.adapters.dynamo.items import header_key
-from agentrun.adapters.webhooks.run_changes import WEBHOOK
+from agentrun.adapters.dynamo.items import Attribute, header_key
 from agentrun.adapters.webhooks.sender import TRY_TIMEOUT_S
 from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.domain.webhooks import MOST_TRIES, PAUSES
@@ -69,7 +68,7 @@ def test_the_table_tells_of_pauses_and_ends_of_runs_with_webhooks_until_it_is_he
     ends = [status.value for status in RunStatus if status.is_terminal or status == "PAUSED"]
     image = pattern["dynamodb"]["NewImage"]
     assert sorted(image.pop("status")["S"]) == sorted(ends)
-    assert image == {WEBHOOK: {"S": [{"exists": True}]}}
+    assert image == {Attribute.WEBHOOK: {"S": [{"exists": True}]}}
     key = header_key(RunKey(tenant="acme", run_id="run-1"))
     assert pattern["dynamodb"]["Keys"] == {"sk": {"S": [key["sk"]["S"]]}}
     assert mapping["MaximumRetryAttempts"] == -1

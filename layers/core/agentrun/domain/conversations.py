@@ -43,10 +43,12 @@ class SessionLock(Value):
         return len(self.queue) >= MAX_QUEUED
 
     def before(self, run_id: str) -> tuple[str, ...]:
-        """Return the runs that have to end before this one may begin."""
+        """Return the runs that have to end before this one may begin; of the holder, none."""
+        if run_id == self.active:
+            return ()
         ahead = self.queue[: self.queue.index(run_id)] if run_id in self.queue else self.queue
-        active = (self.active,) if self.active not in {None, run_id} else ()
-        return tuple(run for run in (*active, *ahead) if run is not None)
+        active = (self.active,) if self.active else ()
+        return (*active, *ahead)
 
     def is_of(self, run_id: str) -> bool:
         """Tell whether a run holds the lock or waits for it."""
@@ -54,8 +56,14 @@ class SessionLock(Value):
 
     def taken_by(self, run_id: str, executor: str) -> "SessionLock":
         """Return the lock as this run takes it; the runs behind it keep their places."""
-        behind = self.queue[self.queue.index(run_id) + 1 :] if run_id in self.queue else ()
+        behind = self.queue if run_id == self.active else ()
+        if run_id in self.queue:
+            behind = self.queue[self.queue.index(run_id) + 1 :]
         return SessionLock(active=run_id, active_by=executor, queue=behind)
+
+    def is_free_without(self, run_ids: Collection[str]) -> bool:
+        """Tell whether a new run may take it once these runs are left out, the holder included."""
+        return {self.active, *self.queue} <= {None, *run_ids}
 
     def without(self, run_ids: Collection[str]) -> "SessionLock":
         """Return the lock without these runs in its queue."""

@@ -1,5 +1,6 @@
 """Media of a request, and which types there are."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -91,3 +92,23 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def packed_media(media: tuple[LoadedMedia, ...]) -> bytes:
+    """
+    Write media as bytes that `unpacked_media` reads.
+
+    A line of JSON lists the type and the length of each; their bytes follow, one after the other.
+    """
+    index = json.dumps([[item.type, len(item.data)] for item in media])
+    return b"".join((index.encode(), b"\n", *(item.data for item in media)))
+
+
+def unpacked_media(packed: bytes) -> tuple[LoadedMedia, ...]:
+    """Undo `packed_media`."""
+    index, _, rest = packed.partition(b"\n")
+    media: list[LoadedMedia] = []
+    for media_type, length in json.loads(index):
+        media.append(LoadedMedia(type=media_type, data=rest[:length]))
+        rest = rest[length:]
+    return tuple(media)

@@ -31,6 +31,16 @@ class HealthBody(TypedDict):
     status: Literal["UP"]
 
 
+class QueuedBody(TypedDict):
+    """A run that is executed in the background; its status tells what comes of it."""
+
+    runId: str
+    sessionId: Annotated[str, Field(description="The conversation.")]
+    status: Annotated[
+        RunStatus, Field(description="`QUEUED`, unless the run had been started before.")
+    ]
+
+
 class AgentBody(TypedDict):
     """What an agent is and takes."""
 
@@ -81,10 +91,15 @@ class SessionPageBody(TypedDict):
 
 
 def json_answer(
-    body: Mapping[str, Any] | Sequence[Any], *, headers: Mapping[str, str] | None = None
+    body: Mapping[str, Any] | Sequence[Any],
+    *,
+    status_code: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Answer 200 with a JSON body."""
-    return Response(to_json(body), headers=headers, media_type="application/json")
+    """Answer with a JSON body."""
+    return Response(
+        to_json(body), status_code=status_code, headers=headers, media_type="application/json"
+    )
 
 
 def buffered_answer(body: Mapping[str, Any] | Sequence[Any]) -> Response:

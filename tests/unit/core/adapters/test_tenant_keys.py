@@ -6,13 +6,12 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentrun.adapters.dynamo.headers import header_item, run_from_header
 from agentrun.adapters.dynamo.items import (
     MAX_KEY_BYTES,
     claim_key,
-    header_item,
     quota_key,
     readers_key,
-    run_from_header,
     run_pk,
     session_list_key,
     session_pk,

@@ -5,15 +5,14 @@ from datetime import datetime
 from itertools import islice
 
 from agentrun.adapters.dynamo.deletion import DynamoDeletion
+from agentrun.adapters.dynamo.headers import is_erased, run_from_header
 from agentrun.adapters.dynamo.items import (
     POINTERS,
     Attribute,
     Item,
     header_key,
-    is_erased,
     lock_of,
     pointed_run_id,
-    run_from_header,
     session_key,
     session_pk,
     string,

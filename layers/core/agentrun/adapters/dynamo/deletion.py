@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
+from agentrun.adapters.dynamo.headers import is_erased
 from agentrun.adapters.dynamo.items import (
     CHUNKED_TEXTS,
     Attribute,
@@ -13,7 +14,6 @@ from agentrun.adapters.dynamo.items import (
     chunk_sks,
     header_key,
     is_chunk,
-    is_erased,
     key_at,
     key_of,
     place_of,
@@ -39,6 +39,8 @@ from agentrun.domain.value import from_epoch_ms
 
 _KEY = f"{Attribute.PK}, {Attribute.SK}"
 _DELETING = Attribute.DELETING
+_CONTENTS = (Attribute.TEXT, Attribute.EVENTS, Attribute.STEP)
+"""What tells items that go away by themselves from the marks that do."""
 _HEADER = 0
 """Where the header stands in the transaction; the places are behind it."""
 
@@ -141,8 +143,12 @@ class DynamoRunErasure:
         query = Query(
             f"{Attribute.PK} = :pk",
             {":pk": string(run_pk(run))},
-            filtered=f"attribute_not_exists(#{Attribute.TTL})"
-            f" OR attribute_exists(#{Attribute.TEXT}) OR attribute_exists(#{Attribute.EVENTS})",
+            filtered=" OR ".join(
+                (
+                    f"attribute_not_exists(#{Attribute.TTL})",
+                    *(f"attribute_exists(#{name})" for name in _CONTENTS),
+                )
+            ),
             only=_KEY,
         )
         return self._table.pages(query)

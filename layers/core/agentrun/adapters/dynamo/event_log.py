@@ -46,6 +46,7 @@ class DynamoEventLog:
     def __init__(self, table: Table, *, longest_pause: timedelta = timedelta()) -> None:
         """Keep events for a day, and for as long as a run may be paused after they happened."""
         self._table = table
+        self._longest_pause = longest_pause
         self._retention = RETENTION + longest_pause
 
     def append(
@@ -57,12 +58,8 @@ class DynamoEventLog:
         supersedes: bool = False,
     ) -> None:
         """Store consecutive events as one segment."""
-        segment: Item = {
-            **key_at(run_pk(key), event_sk(events[-1].id)),
-            Attribute.FIRST: number(events[0].id),
-            Attribute.EVENTS: {"B": zlib.compress(to_segment(events))},
-            Attribute.TTL: seconds(at + self._retention + SLACK),
-        }
+        until = expires_at(at, longest_pause=self._longest_pause)
+        segment = segment_item(key, events, until=until)
         if supersedes:
             self._table.write(Write("Put", {**segment, Attribute.SUPERSEDING: {"BOOL": True}}))
             return
@@ -119,6 +116,21 @@ class DynamoEventLog:
             self._table.write(
                 Write("Update", key_of(item), f"SET {_TTL} = :target", condition, values)
             )
+
+
+def expires_at(at: datetime, *, longest_pause: timedelta) -> datetime:
+    """Return until when is kept what a run writes at this moment for its replay."""
+    return at + RETENTION + longest_pause + SLACK
+
+
+def segment_item(key: RunKey, events: Sequence[RecordedEvent], *, until: datetime) -> Item:
+    """Return consecutive events as the item of one segment."""
+    return {
+        **key_at(run_pk(key), event_sk(events[-1].id)),
+        Attribute.FIRST: number(events[0].id),
+        Attribute.EVENTS: {"B": zlib.compress(to_segment(events))},
+        Attribute.TTL: seconds(until),
+    }
 
 
 def last_event_id(table: Table, key: RunKey) -> int:

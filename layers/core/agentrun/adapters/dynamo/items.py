@@ -1,22 +1,16 @@
 """What lies in the table: every key and attribute by name, and what is read of it."""
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import unquote
-
-from pydantic.alias_generators import to_camel
+from typing import TYPE_CHECKING, TypeAlias
 
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import ConflictError
-from agentrun.domain.events import Paused
 from agentrun.domain.requests import IdempotencyClaim
-from agentrun.domain.runs import AgentRun, Lease, RunKey
-from agentrun.domain.value import epoch_ms, from_epoch_ms, iso_milliseconds
+from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.value import epoch_ms, iso_milliseconds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -42,7 +36,12 @@ class Attribute:
     STATUS, VERSION, EXECUTOR, LEASE_UNTIL = "status", "version", "executor", "leaseUntil"
     LAST_EVENT_ID, PAUSED_UNTIL = "lastEventId", "pausedUntil"
     CANCEL_REQUESTED_AT, CHUNKS_BY = "cancelRequestedAt", "chunksBy"
-    REQUIRED_ACTION = "requiredAction"
+    REQUIRED_ACTION, WEBHOOK = "requiredAction", "webhook"
+    # Of the executions of a run, see `headers`.
+    ATTEMPT, MAX_ATTEMPTS, LOST_AFTER, LAST_STEP = "attempt", "tries", "lost", "steps"
+    HANDED_OVER, ASKED_UNTIL, BACKGROUND, SLOT_UNTIL = "handed", "asked", "bg", "slot"
+    # Of a step, and of what lies in the bucket in place of a text or a step.
+    STEP, OBJECT = "step", "object"
     # Of a request, and of a chunk of a text.
     REQUEST, TEXT, END = "request", "text", "end"
     # Of a session; it is found in the index by the last two.
@@ -55,7 +54,7 @@ class Attribute:
     # Of a segment of events.
     FIRST, EVENTS, SUPERSEDING = "first", "events", "superseding"
     # Of quotas.
-    READERS, RUNS = "readers", "runs"
+    READERS, RUNS, TOKENS = "readers", "runs", "tokens"
     # What attributes begin with that are named after users, minutes and days.
     SLOTS_OF_USER, STARTS_IN_MINUTE, TOKENS_IN_DAY = "u#", "m#", "tokens#"
 
@@ -63,11 +62,12 @@ class Attribute:
 SESSIONS_INDEX = "sessions"
 POINTERS = "RUN#"
 SEGMENTS = "EV#"
-"""What the sort keys of a session's pointers, and of a run's segments of events, begin with."""
+STEPS = "STEP#"
+"""What the sort keys of a session's pointers, and of a run's segments and steps, begin with."""
 MAX_KEY_BYTES = 2048
 """Of a partition key (source: "Quotas in Amazon DynamoDB" in the developer guide)."""
 _HEADER, _REQUEST, _SESSION, _CLAIM = "RUN", "REQ", "META", "IDEM"
-_QUOTA, _READERS = "QUOTA", "READERS"
+_QUOTA, _READERS, _TOKENS = "QUOTA", "READERS", "TOKENS"
 _CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}
 CHUNKED_TEXTS = tuple(_CHUNK_PREFIXES)
 """The texts that an execution may leave in chunks."""
@@ -155,6 +155,11 @@ def event_sk(event_id: int) -> str:
     return f"{SEGMENTS}{event_id:012d}"
 
 
+def step_sk(step: int) -> str:
+    """Return the sort key of a step by its number; sorts as the numbers do."""
+    return f"{STEPS}{step:06d}"
+
+
 def event_id_of(segment: Item) -> int:
     """Return the id of a segment's last event."""
     return int(segment[Attribute.SK]["S"].removeprefix(SEGMENTS))
@@ -233,105 +238,14 @@ def quota_key(tenant: str) -> Item:
     return key_at(tenant_key(tenant, _QUOTA), _QUOTA)
 
 
+def tokens_key(tenant: str, day: str) -> Item:
+    """Return the primary key of what counts a tenant's tokens of a day."""
+    return key_at(tenant_key(tenant, _TOKENS), day)
+
+
 def readers_key(tenant: str, user: str) -> Item:
     """Return the primary key of the places of a user's readers."""
     return key_at(tenant_key(tenant, _READERS, user), _READERS)
-
-
-_STRINGS = (
-    "agent_id",
-    "session_id",
-    "user_id",
-    "status",
-    "model",
-    "error_type",
-    "error_message",
-    "parent_run_id",
-)
-_NUMBERS = (
-    "input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "total_tokens",
-    "cost_usd",
-    "duration_ms",
-    "version",
-    "last_event_id",
-)
-_INSTANTS = ("created_at", "updated_at", "started_at", "completed_at", "paused_until")
-_TEXTS = ("input", "output")
-_JSON = ("followups",)
-_EVENTS = ("required_action",)
-_FIELDS = (*_STRINGS, *_NUMBERS, *_INSTANTS, *_TEXTS, *_JSON, *_EVENTS)
-
-
-# pydantic's takes two regular expressions, and a batch of 100 runs asks for 2200 names.
-_camel = cache(to_camel)
-
-
-def attributes(fields: Mapping[str, object]) -> dict[str, Value]:
-    """Write fields of a run, by their Python names, as attributes; None is left out."""
-    return {
-        _camel(name): _attribute(name, value) for name, value in fields.items() if value is not None
-    }
-
-
-def _attribute(name: str, value: object) -> Value:
-    if name in _TEXTS:
-        return packed(str(value))
-    if name in _JSON:
-        return string(json.dumps(value, ensure_ascii=False))
-    if isinstance(value, Paused):
-        return packed(value.model_dump_json())
-    if isinstance(value, datetime):
-        return instant(value)
-    if isinstance(value, int | float):
-        return number(value)
-    return string(str(value))
-
-
-def header_item(run: AgentRun) -> Item:
-    """Write a whole run as its header, its texts included."""
-    lease: dict[str, Value] = {}
-    if run.lease is not None:
-        lease[Attribute.EXECUTOR] = string(run.lease.executor)
-        lease[Attribute.LEASE_UNTIL] = instant(run.lease.until)
-    fields = attributes({name: getattr(run, name) for name in _FIELDS})
-    return {**header_key(run.key), **fields, **lease}
-
-
-def run_from_header(item: Item) -> AgentRun:
-    """Read a header; a text that lies in chunks is left out."""
-    _, tenant, _, run_id = item[Attribute.PK]["S"].split("#")
-    fields: dict[str, Any] = {"id": run_id, "org_id": unquote(tenant)}
-    for name in _FIELDS:
-        attribute = item.get(_camel(name))
-        if attribute is not None:
-            fields[name] = _value(name, attribute)
-    if Attribute.EXECUTOR in item:
-        until = from_epoch_ms(int(item[Attribute.LEASE_UNTIL]["N"]))
-        fields["lease"] = Lease(executor=item[Attribute.EXECUTOR]["S"], until=until)
-    fields["cancel_requested"] = Attribute.CANCEL_REQUESTED_AT in item
-    return AgentRun(**fields)
-
-
-def _value(name: str, attribute: Value) -> object:
-    if name in _TEXTS:
-        return unpacked(attribute)
-    if name in _JSON:
-        return json.loads(attribute["S"])
-    if name in _EVENTS:
-        return Paused.model_validate_json(unpacked(attribute))
-    if name in _INSTANTS:
-        return from_epoch_ms(int(attribute["N"]))
-    if name == "cost_usd":
-        return float(attribute["N"])
-    return int(attribute["N"]) if "N" in attribute else attribute["S"]
-
-
-def is_erased(header: Item) -> bool:
-    """Tell whether what stands in a header's place only marks that its run was erased."""
-    return Attribute.STATUS not in header
 
 
 def count_of_chunks(text: str) -> str:
@@ -364,6 +278,8 @@ def size_bytes(item: Item) -> int:
 def _attribute_bytes(attribute: Value) -> int:
     if "N" in attribute:
         return len(attribute["N"]) // 2 + 2
+    if "L" in attribute:
+        return 3 + sum(1 + _attribute_bytes(element) for element in attribute["L"])
     return len(attribute["S"].encode() if "S" in attribute else attribute["B"])
 
 

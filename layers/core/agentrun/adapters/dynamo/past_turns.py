@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from agentrun.adapters.dynamo.headers import is_erased, run_from_header
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Item,
     chunk_sks,
     header_key,
-    is_erased,
     place_of,
     pointed_run_id,
-    run_from_header,
     run_pk,
 )
 from agentrun.adapters.dynamo.session_list import pointers_of

@@ -1,27 +1,27 @@
 """Runs in DynamoDB; condition expressions decide races."""
 
 import contextlib
-from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo import run_writes as writes
 from agentrun.adapters.dynamo import session_lock
 from agentrun.adapters.dynamo.event_log import last_event_id
+from agentrun.adapters.dynamo.headers import attributes, is_erased, run_from_header
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Item,
-    attributes,
     claim_key,
     claimed_run,
     header_key,
     instant,
-    is_erased,
     lock_of,
     number,
-    run_from_header,
     session_key,
     string,
 )
+from agentrun.adapters.dynamo.steps import DynamoSteps
 from agentrun.adapters.dynamo.table import (
     ConditionFailedError,
     Table,
@@ -41,27 +41,35 @@ from agentrun.domain.errors import (
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import AgentRun, EndProgress, Lease, Outcome, RunKey, RunStatus
 from agentrun.domain.settling import settled
+from agentrun.domain.steps import Step
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds
 
+if TYPE_CHECKING:
+    from agentrun.domain.ports import LargeObjects
+
 CANCEL_ATTEMPTS = 5
 """A run that changes its status under every one of them is changing faster than runs do."""
-LEAVE_ATTEMPTS = 3
-"""A run that does not get out of the queue by then is left for the next one that joins."""
 _DELETED = "The run was stored, and it has been deleted since with its session."
 _NOT_OWNED = "Another executor owns the run, or it has ended."
 _STATUS, _EXECUTOR = f"#{Attribute.STATUS}", Attribute.EXECUTOR
 _LEASE, _LAST = Attribute.LEASE_UNTIL, Attribute.LAST_EVENT_ID
-_OWNED = f"{_STATUS} IN (:queued, :running) AND {_EXECUTOR} = :executor"
 _LEASE_IS_SHORTER = f"{_LEASE} <= :{_LEASE}"
-_RUNNING = f"{_STATUS} = :running AND {_EXECUTOR} = :executor"
 
 
 class DynamoRunStore:
     """The port `RunStore` on the project's table."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(
+        self,
+        table: Table,
+        objects: "LargeObjects | None" = None,
+        *,
+        longest_pause: timedelta = timedelta(),
+    ) -> None:
+        """Take the table; the others are as for `DynamoRunJournal`."""
         self._table = table
+        self._steps = DynamoSteps(table, objects, longest_pause=longest_pause)
 
     def start(
         self,
@@ -210,47 +218,38 @@ class DynamoRunStore:
         if run.lease is None:
             return
         if run.status is RunStatus.QUEUED:
-            self._leave(run, session_lock.let_go)
+            session_lock.leave(self._table, run)
         else:
-            self._has_written(session_lock.release_lock(run, run.lease.executor))
+            self._table.writes(session_lock.release_lock(run, run.lease.executor))
 
-    def _leave_queue(self, run: AgentRun) -> None:
-        """Take a run that has ended without its turn out of its session's queue; best effort."""
+    def _leave_session(self, run: AgentRun) -> None:
+        """Take a run that has ended without its turn out of its session; best effort."""
         with contextlib.suppress(StoreUnavailableError):
-            self._leave(run, session_lock.leave_queue)
-
-    def _leave(
-        self, run: AgentRun, leaving: Callable[[SessionLock, AgentRun], Write | None]
-    ) -> None:
-        """Leave a lock that others may be leaving at this moment."""
-        for _ in range(LEAVE_ATTEMPTS):
-            update = leaving(lock_of(self._session(run)), run)
-            if update is None or self._has_written(update):
-                return
-
-    def _has_written(self, write: Write) -> bool:
-        """Make a write if its condition holds; tell whether it did."""
-        try:
-            self._table.write(write)
-        except ConditionFailedError:
-            return False
-        return True
+            session_lock.leave(self._table, run)
 
     def _session(self, run: AgentRun) -> Item:
         return self._table.item(session_key(run.org_id, run.session_id))
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
         """Renew the lease of a QUEUED or RUNNING run."""
-        condition = f"{_OWNED} AND {_LEASE_IS_SHORTER}"
+        condition = f"{writes.OWNED} AND {_LEASE_IS_SHORTER}"
         changes = {_LEASE: instant(lease_until)}
         header = writes.header_update(key, condition, writes.held_by(executor), changes, asks=True)
         return self._renewed(header, executor, {RunStatus.QUEUED, RunStatus.RUNNING})
 
     def begin_continuation(
-        self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        lease_until: datetime,
+        start_id: int,
+        step: Step | None = None,
     ) -> AgentRun:
-        """Make START of a resumed run durable."""
-        condition = f"{_RUNNING} AND ({_LEASE_IS_SHORTER} OR {_LAST} < :{_LAST})"
+        """Make START of a resumed run durable, and the step by which it goes on."""
+        if step is not None:
+            return self._steps.begin(key, executor, step, lease_until, start_id)
+        condition = f"{writes.RUNNING_BY} AND ({_LEASE_IS_SHORTER} OR {_LAST} < :{_LAST})"
         changes = {_LEASE: instant(lease_until), _LAST: number(start_id)}
         operands = writes.held_by(executor, RunStatus.RUNNING)
         header = writes.header_update(key, condition, operands, changes, asks=True)
@@ -287,7 +286,7 @@ class DynamoRunStore:
         progress = progress or EndProgress()
         end = writes.packed_end(key, executor, outcome, at, progress)
         end.store_chunks(self._table, progress)
-        header = end.header(key, executor, _OWNED)
+        header = end.header(key, executor, writes.OWNED)
         try:
             return _state(self._table.write(header, returning="ALL_NEW"))
         except ConditionFailedError as failed:
@@ -301,12 +300,12 @@ class DynamoRunStore:
         now = to_milliseconds(at)
         header = writes.header_update(
             key,
-            f"{_RUNNING} AND attribute_exists({Attribute.PAUSED_UNTIL})",
+            f"{writes.RUNNING_BY} AND attribute_exists({Attribute.PAUSED_UNTIL})",
             writes.held_by(executor, RunStatus.RUNNING),
             attributes({"status": RunStatus.PAUSED, "updated_at": now, "last_event_id": paused_id}),
             also=f"{_LEASE} = {Attribute.PAUSED_UNTIL}",
         )
-        if not self._has_written(header):
+        if not self._table.writes(header):
             fenced = FencedError(_NOT_OWNED)
             if self._stored_by(key, executor, fenced).status is not RunStatus.PAUSED:
                 raise fenced
@@ -330,9 +329,9 @@ class DynamoRunStore:
                 return
             if run.status.is_terminal:
                 return
-            if self._has_written(writes.cancellation(key, run.status, at)):
+            if self._table.writes(writes.cancellation(key, run.status, at)):
                 if run.status is RunStatus.QUEUED:
-                    self._leave_queue(run)
+                    self._leave_session(run)
                 return
         raise StoreUnavailableError("The run is changing too fast to be cancelled.")
 
@@ -342,10 +341,10 @@ class DynamoRunStore:
             raise FencedError("The run has ended.")
         last = last_event_id(self._table, seen.key)
         after = settled(seen, last_stored_event_id=last, at=at)
-        if not self._has_written(writes.settlement(seen, seen.lease, after)):
+        if not self._table.writes(writes.settlement(seen, seen.lease, after)):
             raise FencedError("The run has changed since.")
         if seen.status is RunStatus.QUEUED:
-            self._leave_queue(seen)
+            self._leave_session(seen)
         return after
 
     def expire(self, seen: AgentRun, *, at: datetime) -> AgentRun:
@@ -397,4 +396,5 @@ def _state(header: Item) -> AgentRun:
 
 
 def _is_led_by(run: AgentRun, executor: str) -> bool:
-    return run.lease is not None and run.lease.executor == executor
+    has_it = run.lease is not None and run.lease.executor == executor
+    return has_it and not run.is_handed_over

@@ -4,15 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agentrun.adapters.dynamo.headers import attributes, header_item, lost_after_attribute
 from agentrun.adapters.dynamo.items import (
     CHUNKED_TEXTS,
     Attribute,
     Item,
     Values,
-    attributes,
     claim_key,
     count_of_chunks,
-    header_item,
     header_key,
     instant,
     key_at,
@@ -29,7 +28,7 @@ from agentrun.adapters.dynamo.items import (
     size_bytes,
     string,
 )
-from agentrun.adapters.dynamo.session_lock import holder_is_over, joining, taking
+from agentrun.adapters.dynamo.session_lock import holder_is_over, joining, joins_queue, taking
 from agentrun.adapters.dynamo.table import Table, Write
 from agentrun.adapters.dynamo.texts import chunk_items, store_chunk, to_chunks
 from agentrun.domain.conversations import SessionLock, session_title
@@ -49,6 +48,8 @@ from agentrun.domain.value import to_milliseconds
 
 RUNNING_HEADER_BYTES = 1024
 """A heartbeat writes the whole header: 1 KB is one write unit."""
+_STEPS_BYTES = size_bytes({Attribute.LAST_STEP: number(9_999)})
+"""What a running header gains by its steps."""
 ENDED_HEADER_BYTES = 4096
 """A poll reads the whole header: 4 KB is half a read unit when it may lag, one when it may not."""
 CLAIM_RETENTION = timedelta(hours=24)
@@ -58,6 +59,10 @@ HEADER, SESSION, CLAIM = 0, 1, 2
 """Where the writes that can be refused stand in a transaction, and in its reasons."""
 _ONE = {":one": number(1)}
 _PK, _STATUS = Attribute.PK, f"#{Attribute.STATUS}"
+_HELD = f"{Attribute.EXECUTOR} = :executor AND attribute_not_exists({Attribute.HANDED_OVER})"
+OWNED = f"{_STATUS} IN (:queued, :running) AND {_HELD}"
+RUNNING_BY = f"{_STATUS} = :running AND {_HELD}"
+"""The fences: by them an executor writes that has the run, and has not let go of it."""
 
 
 def header_update(
@@ -81,6 +86,15 @@ def header_update(
     return Write("Update", header_key(key), update, condition, values, asks=asks)
 
 
+def is_owned_by(header: Item, executor: str, *statuses: RunStatus) -> bool:
+    """Tell whether a header, as it was read, would let an executor write."""
+    return (
+        header.get(Attribute.STATUS) in [string(status) for status in statuses]
+        and header.get(Attribute.EXECUTOR) == string(executor)
+        and Attribute.HANDED_OVER not in header
+    )
+
+
 def start_writes(
     run: AgentRun,
     request: RunRequest,
@@ -93,20 +107,20 @@ def start_writes(
     """Return the writes of a new run; those that can be refused come first, in the order above."""
     header = header_item(run)
     chunks: list[bytes] = []
-    if size_bytes(header) > RUNNING_HEADER_BYTES:
+    if size_bytes(header) > RUNNING_HEADER_BYTES - _STEPS_BYTES:
         chunks = to_chunks("input", request.message)
         header = {
             **{name: value for name, value in header.items() if name != "input"},
             count_of_chunks("input"): number(len(chunks)),
         }
-    is_queued = run.status is RunStatus.QUEUED
+    joins = joins_queue(run, seen, dead)
     return [
         Write("Put", header, condition=f"attribute_not_exists({_PK})", asks=True),
         _session_update(run, request, seen, dead),
         *([_claim_put(run, claim)] if claim else []),
         Write("Put", _pointer_item(run, fingerprint)),
         *(Write("Put", item) for item in _request_items(run, request, chunks)),
-        *([] if is_queued else holder_is_over(run, seen)),
+        *([] if joins else holder_is_over(run, seen)),
     ]
 
 
@@ -114,8 +128,8 @@ def _session_update(
     run: AgentRun, request: RunRequest, seen: SessionLock, dead: Collection[str]
 ) -> Write:
     executor = run.lease.executor if run.lease else ""
-    is_queued = run.status is RunStatus.QUEUED
-    lock = joining(seen, run.id, dead) if is_queued else taking(seen, run.id, executor)
+    joins = joins_queue(run, seen, dead)
+    lock = joining(seen, run.id, dead) if joins else taking(seen, run.id, executor)
     user, agent, title = Attribute.USER_ID, Attribute.AGENT_ID, Attribute.TITLE
     created, updated = Attribute.CREATED_AT, Attribute.UPDATED_AT
     is_theirs = f"(attribute_not_exists({_PK}) OR ({user} = :user AND {agent} = :agent))"
@@ -169,9 +183,9 @@ def _request_items(run: AgentRun, request: RunRequest, chunks: Sequence[bytes]) 
     Return what the header does not hold of a request: its options, a long message.
 
     Most requests are a short message and nothing else, and cost no item of their own. Media stay
-    out: they may be larger than a transaction.
+    out: they may be larger than a transaction. A webhook is in the header.
     """
-    left_out = {"message", "session_id", "user_id", "org_id", "media"}
+    left_out = {"message", "session_id", "user_id", "org_id", "media", "webhook"}
     rest = request.model_dump_json(exclude=left_out, exclude_defaults=True)
     contents: list[Item] = [{Attribute.TEXT: {"B": chunk}} for chunk in chunks]
     if rest != "{}":
@@ -245,6 +259,8 @@ def settlement(seen: AgentRun, lease: Lease, after: AgentRun) -> Write:
     changes = attributes({name: getattr(after, name) for name in _SET_BY_EXPIRY})
     if after.lease is not None and after.lease != lease:
         changes[Attribute.LEASE_UNTIL] = instant(after.lease.until)
+    if after.lost_after != seen.lost_after:
+        changes[Attribute.LOST_AFTER] = lost_after_attribute(after.lost_after)
     operands = {
         ":seen": string(seen.status),
         ":executor": string(lease.executor),

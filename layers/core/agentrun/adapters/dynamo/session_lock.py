@@ -13,6 +13,10 @@ enough, however many were ahead:
   (`holder_is_over`). So at most one run of a session is RUNNING, whatever was read before.
 - A run in the queue is QUEUED, ended or gone, so that leaving it out stops nothing that runs. What
   has ended never lives again; a queue that is as it was seen has the same runs in it.
+- A background run that finds its session free is QUEUED and has the lock: nobody else begins while
+  it waits for an executor. It becomes RUNNING as any other, from a lock whose holder it is itself.
+- The lock goes with a run to its next executor, in the transaction that gives it the run
+  (`pass_on`). So what the former one lets go of late is not the lock.
 """
 
 from collections.abc import Collection
@@ -23,15 +27,18 @@ from agentrun.adapters.dynamo.items import (
     Value,
     Values,
     header_key,
+    lock_of,
     number,
     session_key,
     string,
     strings,
 )
-from agentrun.adapters.dynamo.table import Write
+from agentrun.adapters.dynamo.table import Table, Write
 from agentrun.domain.conversations import MAX_QUEUED, SessionLock
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 
+LEAVE_ATTEMPTS = 3
+"""A run that does not get out of the queue by then is left for the next one that joins."""
 _ONE = {":one": number(1)}
 _PK, _QUEUE, _STATUS = Attribute.PK, f"#{Attribute.QUEUE}", f"#{Attribute.STATUS}"
 
@@ -44,6 +51,12 @@ class LockChange:
     sets: str
     removes: tuple[str, ...] = ()
     values: Values = field(default_factory=dict)
+
+
+def joins_queue(run: AgentRun, seen: SessionLock, dead: Collection[str]) -> bool:
+    """Tell whether a new run waits for the lock; see `RunStore.start`."""
+    takes_lock = run.is_background and seen.is_free_without(dead)
+    return run.status is RunStatus.QUEUED and not takes_lock
 
 
 def taking(seen: SessionLock, run_id: str, executor: str) -> LockChange:
@@ -99,6 +112,26 @@ def take_lock(run: AgentRun, executor: str, seen: SessionLock) -> Write:
     return Write("Update", key, update, condition, lock.values, asks=True)
 
 
+def pass_on(run: AgentRun, executor: str) -> Write:
+    """
+    Move a session's lock with the run that has it to another executor.
+
+    A RUNNING run whose executor has let go of the lock as it was lost takes it back, unless another
+    run has it by now.
+    """
+    active, by = Attribute.ACTIVE_RUN, Attribute.ACTIVE_BY
+    is_theirs = f"{active} = :run"
+    if run.status is RunStatus.RUNNING:
+        is_theirs = f"attribute_exists({_PK}) AND ({is_theirs} OR attribute_not_exists({active}))"
+    return Write(
+        "Update",
+        session_key(run.org_id, run.session_id),
+        f"SET {active} = :run, {by} = :by",
+        is_theirs,
+        {":run": string(run.id), ":by": string(executor)},
+    )
+
+
 def holder_is_over(run: AgentRun, seen: SessionLock) -> list[Write]:
     """
     Check that another run that has not let go of the lock is over, paused or gone.
@@ -138,6 +171,19 @@ def leave_queue(lock: SessionLock, run: AgentRun) -> Write | None:
     place = f"{_QUEUE}[{lock.queue.index(run.id)}]"
     condition = f"{place} = :run AND size({_QUEUE}) > :one"
     return Write("Update", key, f"REMOVE {place}", condition, values)
+
+
+def leave(table: Table, run: AgentRun) -> None:
+    """
+    Take a run out of its session, with or without its turn at the lock.
+
+    Others may be leaving at this moment.
+    """
+    for _ in range(LEAVE_ATTEMPTS):
+        session = table.item(session_key(run.org_id, run.session_id))
+        update = let_go(lock_of(session), run)
+        if update is None or table.writes(update):
+            return
 
 
 def let_go(lock: SessionLock, run: AgentRun) -> Write | None:

@@ -263,6 +263,14 @@ class Table:
         attributes: Item = answer.get("Attributes", {})
         return attributes
 
+    def writes(self, write: Write) -> bool:
+        """Make a write if its condition holds; tell whether it did."""
+        try:
+            self.write(write)
+        except ConditionFailedError:
+            return False
+        return True
+
     def write_all(self, writes: Sequence[Write]) -> None:
         """
         Make all writes or none.

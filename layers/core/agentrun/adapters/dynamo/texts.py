@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from agentrun.adapters.dynamo.headers import run_from_header
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Item,
@@ -18,7 +19,6 @@ from agentrun.adapters.dynamo.items import (
     key_of,
     number,
     place_of,
-    run_from_header,
     run_pk,
     seconds,
     string,

@@ -6,16 +6,13 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agentrun.adapters.dynamo.items import Attribute, Item, run_from_header
+from agentrun.adapters.dynamo.headers import run_from_header
+from agentrun.adapters.dynamo.items import Attribute, Item
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.dynamo.texts import read_previews
-from agentrun.domain.requests import Webhook
 from agentrun.domain.runs import AgentRun
 from agentrun.domain.webhooks import WebhookDelivery, delivery_of
 from agentrun.service.webhooks.announcing import UnreadableError
-
-WEBHOOK = "webhook"
-"""The attribute of a header that has a run's webhook, as JSON."""
 
 
 class StreamedChange:
@@ -58,10 +55,10 @@ class StreamedChange:
         try:
             new, old = (self._image(name) for name in ("NewImage", "OldImage"))
             # A header may be written without a change of its status.
-            if WEBHOOK not in new or new.get(Attribute.VERSION) == old.get(Attribute.VERSION):
+            if new.get(Attribute.VERSION) == old.get(Attribute.VERSION):
                 return None
-            webhook = Webhook.model_validate_json(new[WEBHOOK]["S"])
-            return delivery_of(self._run(new), webhook, self._run_body)
+            webhook = run_from_header(new).webhook
+            return None if webhook is None else delivery_of(self._run(new), webhook, self._run_body)
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             raise UnreadableError("the record is no run's header") from error
 

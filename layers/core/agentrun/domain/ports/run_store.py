@@ -7,6 +7,7 @@ from typing import Protocol
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import AgentRun, EndProgress, Lease, Outcome, RunKey
+from agentrun.domain.steps import Step
 from agentrun.domain.turns import Checkpoint
 
 
@@ -27,8 +28,10 @@ class RunStore(Protocol):
         Store a new run with its request and its place in its session, all or nothing.
 
         A RUNNING run takes the session's lock, if that still is as it was `seen`; a QUEUED one
-        goes to the end of the session's queue, in any case. Calling it again with the same
-        run is safe: it finds its own work, gives it the lease that it is called with, and succeeds.
+        goes to the end of the session's queue, in any case. But a QUEUED background run takes the
+        lock as a RUNNING one does where the lock, as `seen`, is free or has nobody but the `dead`.
+        Calling it again with the same run is safe: it finds its own work, gives it the lease that
+        it is called with, and succeeds.
 
         Args:
             run: The run, RUNNING or QUEUED, with the lease of its next executor, made
@@ -37,6 +40,7 @@ class RunStore(Protocol):
             claim: Makes the start idempotent for 24 hours.
             seen: The lock as it was when all ahead of the run were found dead, or those in `dead`.
             dead: Who leaves the queue as a QUEUED run joins it; only then it has to be as `seen`.
+                Of a background run the holder may be among them.
             fingerprint: By what `ConversationStore.runs_of_request` finds the run.
 
         Returns:
@@ -70,8 +74,8 @@ class RunStore(Protocol):
         """
         Move a QUEUED run to RUNNING and give it its session's lock, if that is as it was `seen`.
 
-        The runs before it, which the caller has found dead, leave the queue. Its own earlier
-        success counts as success.
+        The runs before it, which the caller has found dead, leave the queue; those behind one that
+        has the lock already keep their places. Its own earlier success counts as success.
 
         Returns:
             The run as stored, without input and output; `started_at` is `at`.
@@ -215,7 +219,13 @@ class RunStore(Protocol):
         ...
 
     def begin_continuation(
-        self, key: RunKey, executor: str, *, lease_until: datetime, start_id: int
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        lease_until: datetime,
+        start_id: int,
+        step: Step | None = None,
     ) -> AgentRun:
         """
         Make START of a resumed run durable, and renew its lease: from here on it may act.
@@ -228,6 +238,8 @@ class RunStore(Protocol):
             executor: Who has resumed the run.
             lease_until: Until when the executor is to be believed alive.
             start_id: The id of START, the next one after the pause's event.
+            step: The run's next step, a `Continued`, stored with it, all or nothing: by it another
+                executor knows what was decided.
 
         Returns:
             The run as stored, without input and output; `cancel_requested` is what to look at.
@@ -260,8 +272,8 @@ class RunStore(Protocol):
         """
         End a QUEUED or PAUSED run as CANCELLED, or ask the executor of a RUNNING one to end it.
 
-        A run that has ended stays as it is. One that was QUEUED leaves its session's queue, if the
-        store lets it.
+        A run that has ended stays as it is. One that was QUEUED leaves its session, if the store
+        lets it.
 
         Raises:
             StoreUnavailableError: Retrying is safe.
@@ -274,7 +286,7 @@ class RunStore(Protocol):
 
         That is its status, its lease, its last event and whether it is to be cancelled. What
         becomes of it is `settled`'s to say, which leaves its texts as they are. One that was QUEUED
-        leaves its session's queue, if the store lets it.
+        leaves its session, if the store lets it.
 
         Returns:
             The run as stored by that, with the texts of `seen`.

@@ -1,4 +1,8 @@
-"""Read runs, one or many, and cancel them; reading a run whose lease has lapsed settles it."""
+"""
+Read runs, one or many, and cancel them.
+
+Reading a run that has lost its executor asks for another one, or settles the run.
+"""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -14,7 +18,7 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunKey
-from agentrun.domain.settling import lease_has_lapsed
+from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.domain.value import ID_PATTERN
 from agentrun.service.ports import RunPorts
 
@@ -49,17 +53,43 @@ def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts
         now = ports.clock.now()
         if not lease_has_lapsed(run, now):
             return run
+        if can_go_on(run):
+            ask_for_executor(run, ports)
+            return run
         # Somebody else was faster and may have changed the texts, too.
         with suppress(FencedError):
             return ports.store.settle(run, at=now)
     raise StoreUnavailableError("The run is changing too fast to be read.")
 
 
+def visible_to_follow(
+    principal: Principal, agent_id: str, run_id: str, ports: RunPorts
+) -> AgentRun:
+    """Read one run as `followed_state` does; raises what `get_run` does."""
+    run = followed_state(_key(principal, run_id), ports)
+    _check_visible(run, principal, agent_id)
+    return run
+
+
+def followed_state(key: RunKey, ports: RunPorts) -> AgentRun:
+    """
+    Read one run of any user for somebody who follows it, and can take it over.
+
+    It is settled if nobody may go on with it; otherwise it is returned as it is stored.
+
+    Raises:
+        RunNotFoundError: There is none.
+        StoreUnavailableError: Retrying is safe.
+    """
+    run = ports.store.get_state(key)
+    return run if can_go_on(run) else recovered(run, ports)
+
+
 def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
     """Read one run without its texts; raises what `get_run` does."""
     run = ports.store.get_state(_key(principal, run_id))
     _check_visible(run, principal, agent_id)
-    return _settled(run, ports)
+    return recovered(run, ports)
 
 
 def visible_run(principal: Principal, run_id: str, ports: RunPorts) -> AgentRun:
@@ -70,23 +100,48 @@ def visible_run(principal: Principal, run_id: str, ports: RunPorts) -> AgentRun:
 
 def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
     """
-    Read one run of any user without its texts; settle it if its lease has lapsed.
+    Read one run of any user without its texts; if its lease has lapsed, settle it or ask for more.
 
     Raises:
         RunNotFoundError: There is none.
         StoreUnavailableError: Retrying is safe.
     """
-    return _settled(ports.store.get_state(key), ports)
+    return recovered(ports.store.get_state(key), ports)
 
 
-def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
-    """Settle a run; try again if a cancel that came in between has changed its end."""
+def recovered(run: AgentRun, ports: RunPorts) -> AgentRun:
+    """
+    Return a run as it is once a lapsed lease has been seen to; it blocks.
+
+    If nobody may go on with it, it is settled, again if a cancel that came in between has changed
+    its end. Otherwise an executor is asked for, and the run is returned as it is.
+
+    Raises:
+        RunNotFoundError: It is gone.
+        StoreUnavailableError: Retrying is safe.
+    """
     now = ports.clock.now()
     for _ in range(MAX_LOOKS):
         if not lease_has_lapsed(run, now):
             break
+        if can_go_on(run):
+            ask_for_executor(run, ports)
+            break
         run = ports.store.expire(run, at=now)
     return run
+
+
+def ask_for_executor(run: AgentRun, ports: RunPorts) -> None:
+    """
+    Ask for an executor for a run that has lost its own, unless somebody has just done so.
+
+    If that fails, the next reader asks.
+    """
+    try:
+        if ports.journal.may_ask(run, at=ports.clock.now()):
+            ports.queue.send(run.key)
+    except StoreUnavailableError as error:
+        log.warning("no executor asked for: %s", error, extra={"runId": run.id})
 
 
 def _key(principal: Principal, run_id: str) -> RunKey:
@@ -141,6 +196,8 @@ def _repaired(runs: Sequence[AgentRun], *, with_text: bool, ports: RunPorts) -> 
     """
     Settle the runs whose lease has lapsed, and return all runs as they are stored by then.
 
+    For those that another executor may go on with, ask for one instead.
+
     A run that cannot be settled in time is returned as it was: its executor may still come back.
     A run that somebody else has changed meanwhile is read again, or left out if it is gone. Do not
     call this from one of the ports' threads, which make the repairs.
@@ -149,7 +206,10 @@ def _repaired(runs: Sequence[AgentRun], *, with_text: bool, ports: RunPorts) -> 
         StoreUnavailableError: What has changed could not be read; retrying is safe.
     """
     now = ports.clock.now()
-    lapsed = [run for run in runs if lease_has_lapsed(run, now)]
+    alone = [run for run in runs if lease_has_lapsed(run, now)]
+    asking = [ports.threads.submit(ask_for_executor, run, ports) for run in alone if can_go_on(run)]
+    lapsed = [run for run in alone if not can_go_on(run)]
+    wait(asking, timeout=REPAIR_PATIENCE_S)
     if not lapsed:
         return list(runs)
     repairs = {run.key: ports.threads.submit(ports.store.settle, run, at=now) for run in lapsed}

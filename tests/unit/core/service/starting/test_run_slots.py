@@ -16,7 +16,7 @@ from agentrun.service.starting.admission import (
     MAX_LOOKS,
     MAX_REPAIRS,
     RunSlots,
-    slot_at,
+    slot_of,
 )
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_quota import InMemoryRunQuota
@@ -64,7 +64,8 @@ class SlotsRig:
         self.clock = FixedClock(AT)
         self._taken: dict[str, Slot] = {}
         shop = Rig().runs
-        self.slots = RunSlots(self.quota, RunPorts(self.store, shop.log, shop.threads, self.clock))
+        ports = RunPorts(self.store, shop.log, shop.journal, shop.queue, shop.threads, self.clock)
+        self.slots = RunSlots(self.quota, ports)
 
     def new(self, run_id: str, **changes: object) -> AgentRun:
         """Return a run as a start offers it at this moment."""
@@ -248,7 +249,7 @@ async def test_what_the_dead_leave_others_may_be_faster_to_take(rig: SlotsRig) -
     def release_to_others(slots: Sequence[Slot]) -> None:
         for slot in slots:
             other = rig.new(f"{slot.run_id} {next(taken_by)}")
-            rig.quota.take(slot_at(other, AT), at=AT)
+            rig.quota.take(slot_of(other), at=AT)
             rig.store.start(other, a_request())
             rig.end(other, completed())
 
