@@ -191,7 +191,7 @@ def slot_of(run: AgentRun) -> Slot:
         tenant=run.org_id,
         user=user_tag(run.user_id),
         run_id=run.id,
-        lease_until=run.slot_until or run.created_at,
+        lease_until=run.slot_until or (run.lease.until if run.lease else run.created_at),
     )
 
 
