@@ -78,7 +78,7 @@ class Injection:
             raise TimeoutError(f"{self.operation} was never released")
 
 
-class _Raw(BytesIO):
+class RawBody(BytesIO):
     """A body as botocore reads it."""
 
     def stream(self) -> Iterator[bytes]:
@@ -170,7 +170,7 @@ def _params(request: AWSPreparedRequest) -> Any:
 
 
 def _answer(url: str, status: int, body: Mapping[str, Any]) -> AWSResponse:
-    return AWSResponse(url, status, HTTPHeaders(), _Raw(json.dumps(body).encode()))
+    return AWSResponse(url, status, HTTPHeaders(), RawBody(json.dumps(body).encode()))
 
 
 def _error(url: str, status: int, code: str) -> AWSResponse:

@@ -1,0 +1,1 @@
+"""S3: what is too large for the table."""
