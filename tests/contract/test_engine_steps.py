@@ -47,10 +47,10 @@ CALLS = (("demo_1_1", "look"), ("demo_1_2", "send"), ("demo_3_1", "book"), ("dem
 MESSAGE = "/call look {} /call send {} then /call book {} then /call send {}"
 
 
-def counter(folder: Path) -> Agent:
+def counter(folder: Path, more: str = "") -> Agent:
     """Return the agent whose tools count, from a file that is written for it."""
     names = ", ".join(f"tests.fakes.counting_tools:{name}" for name in TOOLS)
-    (folder / "counter.yaml").write_text(AGENT.format(tools=names), encoding="utf-8")
+    (folder / "counter.yaml").write_text(AGENT.format(tools=names) + more, encoding="utf-8")
     return load_catalog("demo", folder).agent("counter")
 
 
@@ -112,7 +112,7 @@ class Case:
 
     async def goes_on(self, steps: Sequence[Step], **fields: Any) -> tuple[TurnEnding, FakeHost]:
         self.told = Told()
-        counting_tools.effects.clear()
+        counting_tools.forget()
         return await self.run(steps=tuple(steps), **fields)
 
 
@@ -132,7 +132,7 @@ def script() -> list[Item]:
 
 @pytest.fixture(params=["scripted", "pydantic_ai"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-    counting_tools.effects.clear()
+    counting_tools.forget()
     agent = counter(tmp_path)
     if request.param == "scripted":
         return Case(ScriptedEngine(script()), agent)

@@ -7,6 +7,15 @@ from agent_catalog.toolkit import Session
 effects: list[tuple[str, str]] = []
 """The names of the tools that have run, with the ids that TOOL_START tells, oldest first."""
 
+keys: list[str] = []
+"""The ids by which others would know the same calls, in the same order."""
+
+
+def forget() -> None:
+    """Forget what was done."""
+    effects.clear()
+    keys.clear()
+
 
 def look(session: Session, what: str = "it") -> str:
     """Look at something; that has no effect."""
@@ -36,5 +45,6 @@ def seen(session: Session) -> list[object]:
 
 
 def _done(tool: str, session: Session, result: str) -> str:
+    keys.append(session.call_id)
     effects.append((tool, session.call_id.rpartition("/")[2]))
     return result
