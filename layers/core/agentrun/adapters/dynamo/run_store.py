@@ -10,6 +10,7 @@ from agentrun.adapters.dynamo.event_log import last_event_id
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Item,
+    Values,
     attributes,
     claim_key,
     claimed_run,
@@ -22,6 +23,7 @@ from agentrun.adapters.dynamo.items import (
     session_key,
     string,
 )
+from agentrun.adapters.dynamo.run_list import pause_entry
 from agentrun.adapters.dynamo.table import (
     ConditionFailedError,
     Table,
@@ -287,7 +289,10 @@ class DynamoRunStore:
         progress = progress or EndProgress()
         end = writes.packed_end(key, executor, outcome, at, progress)
         end.store_chunks(self._table, progress)
-        header = end.header(key, executor, _OWNED)
+        listed: Values = {}
+        if outcome.status is RunStatus.PAUSED:
+            listed = pause_entry(self._stored_by(key, executor, FencedError(_NOT_OWNED)), at)
+        header = end.header(key, executor, _OWNED, listed=listed)
         try:
             return _state(self._table.write(header, returning="ALL_NEW"))
         except ConditionFailedError as failed:
