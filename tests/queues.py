@@ -1,4 +1,4 @@
-"""The queue of runs on a server that stands for SQS, and what Lambda makes of its messages."""
+"""The queue of runs on what stands for SQS, what Lambda makes of its messages, and a bucket."""
 
 import json
 import time
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 QUEUE = "runs"
+QUEUE_URL = f"https://sqs.eu-west-1.amazonaws.com/123456789012/{QUEUE}"
+BUCKET = "runs"
 VISIBILITY_S = 900
 
 
@@ -29,6 +31,12 @@ def create_queue(client: "SQSClient", name: str = QUEUE, **attributes: str) -> s
     """Create a queue; return its URL."""
     given: Any = {"VisibilityTimeout": str(VISIBILITY_S), **attributes}
     return client.create_queue(QueueName=name, Attributes=given)["QueueUrl"]
+
+
+def create_bucket(name: str = BUCKET) -> None:
+    """Create a bucket in the account of this process."""
+    where: Any = {"LocationConstraint": "eu-west-1"}
+    boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
 
 
 def received(client: "SQSClient", url: str, *, within_s: float = 0) -> dict[str, Any] | None:

@@ -21,9 +21,12 @@ from mangum import Mangum
 from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_list import DynamoRunList
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.sqs.client import sqs_client
+from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.agents import listed
 from agentrun.domain.conversations import Message, PastTurn
@@ -52,6 +55,8 @@ table = Table(client, settings.table)
 ports = RunPorts(
     store=DynamoRunStore(table),
     log=DynamoEventLog(table),
+    journal=DynamoRunJournal(table),
+    queue=SqsRunQueue(sqs_client, settings.run_queue_url),
     threads=ThreadPoolExecutor(8, thread_name_prefix="repair"),
     clock=clock,
 )

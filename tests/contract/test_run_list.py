@@ -13,7 +13,7 @@ from agentrun.domain.ports import RunList
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.run_lists import ListedPause, ListedRun, position_of_run
 from agentrun.domain.runs import AgentRun, Lease
-from agentrun.service.starting.admission import slot_at
+from agentrun.service.starting.admission import slot_of
 from tests.contract.stores import Stores
 from tests.fakes.in_memory_run_list import InMemoryRunList
 from tests.fakes.in_memory_store import InMemoryRunStore
@@ -174,7 +174,7 @@ def test_active_runs_are_those_with_a_slot_and_those_that_are_paused(
         client: DynamoDBClient = request.getfixturevalue("client")
         quota = DynamoRunQuota(Table(client, TABLE), RunLimits())
         for run in (running, other):
-            quota.take(slot_at(run, run.created_at), at=run.created_at)
+            quota.take(slot_of(run), at=run.created_at)
     assert set(listed.active("acme", user_id=None)) == {running.id, waiting.id}
     assert set(listed.active("acme", user_id="ana")) == {running.id}
     assert set(listed.active("acme", user_id="bob")) == {waiting.id}

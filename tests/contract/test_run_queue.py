@@ -13,14 +13,14 @@ from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.ports import HeldMessage, RunQueue
 from agentrun.domain.runs import RunKey
-from tests.fakes.in_memory_run_queue import InMemoryRunQueue
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.queues import create_queue, received, run_record, sqs_client_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 RUN = RunKey(tenant="Łódź & Söhne", run_id="run-1")
-Take = Callable[[], HeldMessage | None]
+Take = Callable[[], RunKey | None]
 
 
 @pytest.fixture(scope="module")
@@ -41,40 +41,35 @@ def queue_url(sqs: "SQSClient") -> Iterator[str]:
 def queue_and_take(request: pytest.FixtureRequest) -> tuple[RunQueue, Take]:
     if request.param == "in_memory":
         fake = InMemoryRunQueue()
-        return fake, fake.take
+        return fake, lambda: fake.sent.pop(0)[0] if fake.sent else None
     client: SQSClient = request.getfixturevalue("sqs")
     url: str = request.getfixturevalue("queue_url")
 
-    def take() -> HeldMessage | None:
+    def take() -> RunKey | None:
         record = received(client, url)
-        return SqsRunMessage(lambda: client, url, record) if record else None
+        return SqsRunMessage(lambda: client, url, record).key if record else None
 
     return SqsRunQueue(lambda: client, url), take
 
 
-def test_who_takes_a_message_learns_the_run(queue_and_take: tuple[RunQueue, Take]) -> None:
-    queue, take = queue_and_take
-    queue.send(RUN)
-    message = take()
-    assert message is not None
-    assert (message.key, message.received) == (RUN, 1)
-
-
-def test_a_message_is_handed_out_to_one(queue_and_take: tuple[RunQueue, Take]) -> None:
+def test_each_message_is_handed_out_once_and_names_its_run(
+    queue_and_take: tuple[RunQueue, Take],
+) -> None:
     queue, take = queue_and_take
     assert take() is None
     queue.send(RUN)
-    assert take() is not None
+    assert take() == RUN
     assert take() is None
 
 
-def test_a_message_can_be_kept_from_others(queue_and_take: tuple[RunQueue, Take]) -> None:
-    queue, take = queue_and_take
-    queue.send(RUN)
-    message = take()
-    assert message is not None
+def test_a_message_can_be_kept_from_others(sqs: "SQSClient", queue_url: str) -> None:
+    SqsRunQueue(lambda: sqs, queue_url).send(RUN)
+    first = received(sqs, queue_url)
+    assert first is not None
+    message: HeldMessage = SqsRunMessage(lambda: sqs, queue_url, first)
+    assert message.received == 1
     assert message.keep_for(timedelta(seconds=20))
-    assert take() is None
+    assert received(sqs, queue_url) is None
 
 
 def test_a_message_comes_again_when_its_time_is_over(sqs: "SQSClient", queue_url: str) -> None:

@@ -52,9 +52,9 @@ class LocalStack:
         return httpx.Client(base_url=getattr(self, door), headers=headers, timeout=WAIT_S)
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, within_s: float = WAIT_S) -> None:
     """Look again and again until something is so."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.01)

@@ -15,7 +15,7 @@ from agentrun.domain.events import Paused, PendingApproval, RecordedEvent
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import AgentRun
 from agentrun.domain.value import epoch_ms, iso_milliseconds
-from agentrun.service.starting.admission import slot_at
+from agentrun.service.starting.admission import slot_of
 from tests.integration.conftest import Handler, event_file
 from tests.integration.gateway import Talk, talker
 from tests.runs import EXECUTOR, failed, paused
@@ -104,7 +104,7 @@ def test_what_is_under_way_is_found_by_its_slot(handler: Handler, store: DynamoR
     root = talker(handler, "root", roles="admin")
     quota = DynamoRunQuota(Table(client_of(), TABLE), RunLimits())
     running = Talk(store, "finn", later_s=3600).begin("finn-1")
-    quota.take(slot_at(running, SystemClock().now()), at=SystemClock().now())
+    quota.take(slot_of(running), at=SystemClock().now())
     Talk(store, "finn").turn("finn-2")
     assert ids(finn.get(RUNS, status=["RUNNING"])[1]) == ["finn-1"]
     _, seen = root.get(RUNS, size=["100"])

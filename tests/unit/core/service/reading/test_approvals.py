@@ -30,6 +30,8 @@ from agentrun.domain.value import epoch_ms
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.approvals import get_approval, pending_approvals
 from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_journal import InMemoryRunJournal
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.fakes.in_memory_run_list import InMemoryRunList
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, EXECUTOR, a_run
@@ -64,7 +66,8 @@ class Rig:
         self.store = InMemoryRunStore(InMemoryEventLog())
         self.runs = InMemoryRunList(self.store)
         self.clock = FixedClock(AT + timedelta(minutes=1))
-        self.ports = RunPorts(self.store, self.store.log, threads, self.clock)
+        journal, queue = InMemoryRunJournal(self.store), InMemoryRunQueue()
+        self.ports = RunPorts(self.store, self.store.log, journal, queue, threads, self.clock)
 
     def paused(self, number: int, paused: Paused | None = None, **changes: object) -> AgentRun:
         """Store a run of this number, paused by its fifth event as many seconds after the first."""

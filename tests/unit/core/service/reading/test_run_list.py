@@ -14,6 +14,8 @@ from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading import run_list
 from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_journal import InMemoryRunJournal
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.fakes.in_memory_run_list import InMemoryRunList
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.runs import AT, EXECUTOR, a_run
@@ -31,7 +33,8 @@ class Rig:
         self.store = InMemoryRunStore(InMemoryEventLog())
         self.runs = InMemoryRunList(self.store)
         self.clock = FixedClock(AT + timedelta(seconds=5))
-        self.ports = RunPorts(self.store, self.store.log, threads, self.clock)
+        journal, queue = InMemoryRunJournal(self.store), InMemoryRunQueue()
+        self.ports = RunPorts(self.store, self.store.log, journal, queue, threads, self.clock)
 
     def have(self, number: int, **changes: Any) -> AgentRun:
         """Store a run of this number; its executor is alive unless it has ended."""
