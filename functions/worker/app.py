@@ -49,7 +49,7 @@ def new_id() -> str:
 
 
 runs = RunPorts(
-    store=DynamoRunStore(table),
+    store=DynamoRunStore(table, objects, longest_pause=settings.approval_expiry),
     log=DynamoEventLog(table, longest_pause=settings.approval_expiry),
     journal=DynamoRunJournal(table, objects, longest_pause=settings.approval_expiry),
     queue=SqsRunQueue(sqs_client, settings.run_queue_url),
