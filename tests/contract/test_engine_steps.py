@@ -30,28 +30,14 @@ from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.steps import Answered, Returned, Step, StepContent
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
 from tests.fakes import counting_tools
+from tests.fakes.counting_agent import counter
 from tests.fakes.engine_outputs import FakeHost
 from tests.fakes.scripted_engine import Ask, Item, Keep, ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
-AGENT = """
-name: Counter
-description: Counts the effects of its tools.
-tools: [{tools}]
-replay: {{look: safe, book: idempotent, seen: safe}}
-approval: [order]
-"""
-TOOLS = ("look", "send", "book", "order", "seen")
 CALLS = (("demo_1_1", "look"), ("demo_1_2", "send"), ("demo_3_1", "book"), ("demo_5_1", "send"))
 MESSAGE = "/call look {} /call send {} then /call book {} then /call send {}"
-
-
-def counter(folder: Path, more: str = "") -> Agent:
-    """Return the agent whose tools count, from a file that is written for it."""
-    names = ", ".join(f"tests.fakes.counting_tools:{name}" for name in TOOLS)
-    (folder / "counter.yaml").write_text(AGENT.format(tools=names) + more, encoding="utf-8")
-    return load_catalog("demo", folder).agent("counter")
 
 
 @dataclass

@@ -225,15 +225,18 @@ async def test_a_run_that_paused_for_its_budget_goes_on_with_the_model(steps: St
     assert (steps.paused.type, steps.paused.pending) == (PauseType.BUDGET, ())
     steps.asks = True
     whole = await steps.decide(THREE)
-    messages = steps.messages
-    for count in (4, 6, 9):
+    messages, effects = steps.messages, steps.effects
+    for count in range(1, len(whole) + 1):
+        prefix = handed_over(whole[:count])
         steps.asks = False
-        await steps.run(THREE, steps=whole[:count])
-        assert steps.paused.type is PauseType.BUDGET
-        assert steps.effects == []
+        await steps.run(THREE, steps=prefix)
+        assert (steps.paused.type, steps.paused.pending) == (PauseType.BUDGET, ())
+        before = steps.effects
         steps.asks = True
         await steps.decide(THREE)
         assert steps.messages == messages
+        done = [call for call in effects if call[1] in returned(prefix)]
+        assert sorted([*done, *before, *steps.effects]) == effects
 
 
 @pytest.mark.parametrize("error", [None, BudgetExceededError("Spent.")])
