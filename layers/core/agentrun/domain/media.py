@@ -1,7 +1,8 @@
 """Media of a request, and which types there are."""
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pydantic import Field
@@ -21,6 +22,22 @@ class LoadedMedia(Value):
 
     type: str
     data: bytes = Field(min_length=1, repr=False)
+
+
+def packed_media(media: Sequence[LoadedMedia]) -> bytes:
+    """Return media as one text of bytes: a line of JSON with types and sizes, then all contents."""
+    listed = json.dumps([[each.type, len(each.data)] for each in media])
+    return b"\n".join((listed.encode(), b"".join(each.data for each in media)))
+
+
+def unpacked_media(content: bytes) -> tuple[LoadedMedia, ...]:
+    """Undo `packed_media`."""
+    begin = content.index(b"\n") + 1
+    media: list[LoadedMedia] = []
+    for media_type, size in json.loads(content[:begin]):
+        media.append(LoadedMedia(type=media_type, data=content[begin : begin + size]))
+        begin += size
+    return tuple(media)
 
 
 class MediaLoader(Protocol):

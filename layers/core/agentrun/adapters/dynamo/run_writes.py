@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo.headers import attributes, header_item
 from agentrun.adapters.dynamo.items import (
     CHUNKED_TEXTS,
+    MOST_ITEM_BYTES,
     Attribute,
     Item,
     Values,
@@ -45,6 +47,9 @@ from agentrun.domain.runs import (
     changes_at_end,
 )
 from agentrun.domain.value import to_milliseconds
+
+if TYPE_CHECKING:
+    from agentrun.domain.ports import LargeObjects
 
 RUNNING_HEADER_BYTES = 1024
 """A heartbeat writes the whole header: 1 KB is one write unit."""
@@ -202,7 +207,7 @@ _CHUNK_NOTES_BYTES = 128
 _OUTPUT, _MESSAGES, _CHECKPOINT = CHUNKED_TEXTS
 _LEFT_BY_AN_END = (
     *(_OUTPUT, count_of_chunks(_OUTPUT), _MESSAGES, count_of_chunks(_MESSAGES)),
-    count_of_chunks(_CHECKPOINT),
+    *(count_of_chunks(_CHECKPOINT), Attribute.CHECKPOINT_OBJECT),
 )
 
 
@@ -213,12 +218,19 @@ class RunEnd:
     chunks: Sequence[Item]
     changes: Values
     removed: tuple[str, ...]
+    checkpoint: bytes | None = None
+    """The checkpoint, if it goes into the bucket."""
 
-    def store_chunks(self, table: Table, progress: EndProgress) -> None:
-        """Put the chunks that are not stored yet; errors as in `store_chunk`."""
+    def store_parts(
+        self, table: Table, objects: "LargeObjects | None", key: RunKey, progress: EndProgress
+    ) -> None:
+        """Store what is not stored yet beside the header; errors as in `store_chunk`."""
         # One after the other: deletion stops an executor at its first free place.
         for chunk in self.chunks[progress.stored :]:
             store_chunk(table, chunk, end=progress.end)
+            progress.stored += 1
+        if self.checkpoint is not None and objects and progress.stored == len(self.chunks):
+            objects.put(key, self.changes[Attribute.CHECKPOINT_OBJECT]["S"], self.checkpoint)
             progress.stored += 1
 
     def header(self, key: RunKey, executor: str, condition: str) -> Write:
@@ -275,15 +287,24 @@ def settlement(seen: AgentRun, lease: Lease, after: AgentRun) -> Write:
 
 
 def packed_end(
-    key: RunKey, executor: str, outcome: Outcome, at: datetime, progress: EndProgress
+    key: RunKey,
+    executor: str,
+    outcome: Outcome,
+    progress: EndProgress,
+    *,
+    at: datetime,
+    has_bucket: bool,
 ) -> RunEnd:
     """Say an outcome in items, once for all calls and tries that have this progress."""
     if not isinstance(progress.packed, RunEnd):
-        progress.packed = _run_end(key, executor, outcome, at)
+        to_bucket = f"checkpoint/{executor}-{progress.end}" if has_bucket else None
+        progress.packed = _run_end(key, executor, outcome, at, to_bucket)
     return progress.packed
 
 
-def _run_end(key: RunKey, executor: str, outcome: Outcome, at: datetime) -> RunEnd:
+def _run_end(
+    key: RunKey, executor: str, outcome: Outcome, at: datetime, to_bucket: str | None
+) -> RunEnd:
     """Say an outcome in items; texts go into the header as long as it stays within 4 KB."""
     changes = attributes(changes_at_end(outcome, at))
     del changes[_OUTPUT]
@@ -299,16 +320,22 @@ def _run_end(key: RunKey, executor: str, outcome: Outcome, at: datetime) -> RunE
             room -= size_bytes(attribute)
         else:
             beside[name] = to_chunks(name, text)
-    checkpoint_until = None
+    checkpoint_until, checkpoint = None, None
     if isinstance(outcome, PausedForApproval):
-        beside[_CHECKPOINT] = to_chunks(_CHECKPOINT, outcome.checkpoint.model_dump_json())
         checkpoint_until = outcome.paused_until + CHECKPOINT_GRACE
         changes[Attribute.LEASE_UNTIL] = instant(outcome.paused_until)
+        slices = to_chunks(_CHECKPOINT, outcome.checkpoint.model_dump_json())
+        if to_bucket and sum(map(len, slices)) > MOST_ITEM_BYTES:
+            checkpoint = b"".join(slices)
+            changes[Attribute.CHECKPOINT_OBJECT] = string(to_bucket)
+        else:
+            beside[_CHECKPOINT] = slices
     changes |= {count_of_chunks(name): number(len(chunks)) for name, chunks in beside.items()}
     if beside:
         changes[Attribute.CHUNKS_BY] = string(executor)
     chunks = chunk_items(key, executor, beside, checkpoint_until) if beside else []
-    return RunEnd(chunks, changes, tuple(name for name in _LEFT_BY_AN_END if name not in changes))
+    removed = tuple(name for name in _LEFT_BY_AN_END if name not in changes)
+    return RunEnd(chunks, changes, removed, checkpoint)
 
 
 def _texts(outcome: Outcome) -> Mapping[str, str]:
