@@ -11,8 +11,10 @@ from pydantic import JsonValue
 
 from agent_catalog import load_catalog
 from agent_catalog.media.loader import UrlMediaLoader
+from agent_catalog.models.prices import ModelPrices
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
@@ -90,10 +92,33 @@ class PacedEngine:
         return ()
 
 
+class _Nowhere:
+    """The ports `RunQueue` and `LargeObjects` for runs that need neither."""
+
+    def send(self, *_: object, **__: object) -> None:
+        """Ask nobody."""
+
+    def put(self, *_: object) -> None:
+        """Keep nothing."""
+
+    def get(self, *_: object) -> None:
+        """Find nothing."""
+
+    def delete(self, *_: object) -> None:
+        """Delete nothing."""
+
+
 def ports_on(client: "DynamoDBClient", threads: Executor) -> RunPorts:
     """Return the ports of the stream function, on this client."""
-    store, log = DynamoRunStore(Table(client, TABLE)), DynamoEventLog(Table(client, TABLE))
-    return RunPorts(store, log, threads, SystemClock())
+    table = Table(client, TABLE)
+    return RunPorts(
+        DynamoRunStore(table),
+        DynamoEventLog(table),
+        DynamoRunJournal(table),
+        _Nowhere(),
+        threads,
+        SystemClock(),
+    )
 
 
 def launch_ports_on(
@@ -109,7 +134,9 @@ def launch_ports_on(
         # As they are unless a parameter of the stack says otherwise.
         slots=RunSlots(DynamoRunQuota(Table(client, TABLE), RunLimits()), runs),
         readers=readers_on(client, runs),
+        objects=_Nowhere(),
         arguments=arguments,
+        prices=ModelPrices(),
         new_id=_new_id,
     )
 

@@ -38,7 +38,7 @@ DOCUMENTS_FOLDER = "knowledge"
 # botocore describes every AWS service, in 25 MB, and boto3 the resources of some; only these are
 # called.
 BOTOCORE_SERVICES = frozenset(
-    {"bedrock-runtime", "dynamodb", "secretsmanager", "sqs", "ssm", "sts"}
+    {"bedrock-runtime", "dynamodb", "s3", "secretsmanager", "sqs", "ssm", "sts"}
 )
 # Scripts contain the path of the interpreter that installed them, and RECORD their hashes.
 LEFT_OUT = (

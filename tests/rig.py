@@ -23,10 +23,13 @@ from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
 from agentrun.service.reading.result import RunStream
-from agentrun.service.starting.admission import RunSlots, slot_at
+from agentrun.service.starting.admission import RunSlots, slot_of
 from agentrun.service.starting.start_run import APPROVAL_EXPIRY, LaunchPorts, PendingExecution
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
+from tests.fakes.in_memory_journal import InMemoryRunJournal
+from tests.fakes.in_memory_objects import InMemoryLargeObjects
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.fakes.in_memory_quota import InMemoryRunQuota
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
@@ -44,16 +47,18 @@ ECHO = Agent(
     model="demo",
     models=("demo", "bedrock:x"),
     media=("image/png",),
+    max_attempts=1,
 )
+LASTING = ECHO.model_copy(update={"id": "lasting", "max_attempts": 3})
 GUARDED = ECHO.model_copy(update={"id": "guarded", "required_scope": "agents:guarded"})
 RETIRED = ECHO.model_copy(update={"id": "retired", "active": False})
 
 
 class Agents:
-    """The port `AgentDirectory` for three agents, one of them guarded, one inactive."""
+    """The port `AgentDirectory`: one is guarded, one inactive, one outlasts its executors."""
 
     def agents(self) -> list[Agent]:
-        return [ECHO, GUARDED, RETIRED]
+        return [ECHO, GUARDED, LASTING, RETIRED]
 
     def agent(self, agent_id: str) -> Agent:
         for agent in self.agents():
@@ -70,6 +75,13 @@ class Whole:
     ) -> Sequence[tuple[str, str]]:
         wrong = [name for name, value in arguments.items() if not isinstance(value, int)]
         return [(name, "must be a whole number") for name in wrong]
+
+
+class NoPrices:
+    """The port `PriceList` where no model has a price."""
+
+    def knows(self, model_id: str) -> bool:
+        return False
 
 
 class NoMedia:
@@ -89,7 +101,12 @@ class Rig:
         self.clock = FixedClock(AT)
         self.ended: list[Outcome | None] = []
         self._ids = count(1)
-        self.runs = RunPorts(self.store, self.log, ThreadPoolExecutor(1), self.clock)
+        self.journal = InMemoryRunJournal(self.store)
+        self.queue = InMemoryRunQueue()
+        self.objects = InMemoryLargeObjects()
+        self.runs = RunPorts(
+            self.store, self.log, self.journal, self.queue, ThreadPoolExecutor(1), self.clock
+        )
         self.quota = InMemoryRunQuota(limits)
         self.readers = InMemoryReaderQuota(max_readers)
         self._readers = count(1)
@@ -101,7 +118,9 @@ class Rig:
             runs=self.runs,
             slots=RunSlots(self.quota, self.runs),
             readers=ReaderPlaces(self.readers, self.runs, lambda: f"{next(self._readers):08}"),
+            objects=self.objects,
             arguments=Whole(),
+            prices=NoPrices(),
             new_id=lambda: f"id-{next(self._ids)}",
         )
 
@@ -132,7 +151,7 @@ class Rig:
             run=run,
             task=task,
             request=a_request(),
-            slot=slot_at(run, self.clock.now()),
+            slot=slot_of(run),
             ports=self.ports,
         )
         return RunExecution(pending, engine=engine, pace=pace)

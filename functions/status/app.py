@@ -21,8 +21,12 @@ from mangum import Mangum
 from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
+from agentrun.adapters.dynamo.run_list import DynamoRunList
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.sqs.client import sqs_client
+from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.agents import listed
 from agentrun.domain.conversations import Message, PastTurn
@@ -33,6 +37,7 @@ from agentrun.http.authentication import by_gateway
 from agentrun.http.bodies import HealthBody, agent_body, buffered_answer
 from agentrun.http.middleware import BasePathMiddleware, SecurityHeadersMiddleware, with_cors
 from agentrun.http.queries import IncludeInactive, install_problem_handlers
+from agentrun.http.run_list_routes import run_list_routes
 from agentrun.http.session_routes import session_routes
 from agentrun.http.status_routes import status_routes
 from agentrun.service.ports import RunPorts
@@ -50,6 +55,8 @@ table = Table(client, settings.table)
 ports = RunPorts(
     store=DynamoRunStore(table),
     log=DynamoEventLog(table),
+    journal=DynamoRunJournal(table),
+    queue=SqsRunQueue(sqs_client, settings.run_queue_url),
     threads=ThreadPoolExecutor(8, thread_name_prefix="repair"),
     clock=clock,
 )
@@ -106,6 +113,7 @@ async def get_agent(_caller: Caller, agent_id: str) -> Response:
 
 
 api.include_router(status_routes(authenticate, ports))
+api.include_router(run_list_routes(authenticate, runs=DynamoRunList(table), ports=ports))
 api.include_router(
     session_routes(authenticate, conversations=conversations, transcript=transcript, ports=ports)
 )

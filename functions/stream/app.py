@@ -7,13 +7,18 @@ from starlette.applications import Starlette
 
 from agent_catalog import load_catalog, tell_fault
 from agent_catalog.media.loader import UrlMediaLoader
+from agent_catalog.models.prices import ModelPrices
 from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.s3.objects import S3LargeObjects
+from agentrun.adapters.sqs.client import sqs_client
+from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.adapters.tokens.verifier import verifier_from
 from agentrun.http.authentication import by_bearer_token
@@ -46,6 +51,7 @@ clock = SystemClock()
 catalog = load_catalog(settings.model, on_fault=tell_fault)
 client = dynamo_client(retry_mode="legacy")
 table = Table(client, settings.table)
+objects = S3LargeObjects(settings.bucket)
 
 
 def new_id() -> str:
@@ -66,6 +72,8 @@ def load_engine() -> LoadedEngine:
 runs = RunPorts(
     store=DynamoRunStore(table),
     log=DynamoEventLog(table, longest_pause=settings.approval_expiry),
+    journal=DynamoRunJournal(table, objects, longest_pause=settings.approval_expiry),
+    queue=SqsRunQueue(sqs_client, settings.run_queue_url),
     threads=ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="store"),
     clock=clock,
 )
@@ -80,7 +88,9 @@ ports = LaunchPorts(
     runs=runs,
     slots=RunSlots(DynamoRunQuota(table, settings.run_limits), runs),
     readers=ReaderPlaces(readers, runs, new_id),
+    objects=objects,
     arguments=engine,
+    prices=ModelPrices(),
     new_id=new_id,
     approval_expiry=settings.approval_expiry,
 )

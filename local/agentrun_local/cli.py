@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.identity import DEFAULT_LIFETIME_S, DEFAULT_SCOPE, Caller, DevIdentity
 from agentrun_local.machine.variables import read_env_files
+from agentrun_local.redrive.options import add_options as add_redrive_options
+from agentrun_local.runs.command import add_runs
 from agentrun_local.smoke.command import add_options, run_smoke
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_invoke(commands, stack)
     _add_doctor(commands, template)
     _add_smoke(commands, template)
+    add_runs(commands, template)
+    _add_redrive(commands, template)
     return parser
 
 
@@ -143,6 +147,17 @@ def _add_smoke(
     smoke.set_defaults(command=run_smoke)
 
 
+def _add_redrive(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    template: argparse.ArgumentParser,
+) -> None:
+    redrive = commands.add_parser(
+        "redrive", parents=[template], help="send a queue's dead letters back to it"
+    )
+    add_redrive_options(redrive)
+    redrive.set_defaults(command=_redrive)
+
+
 def _dev(options: argparse.Namespace) -> int:
     # Imported here, like the others below: it takes a second, which `agentrun token` need not wait.
     from agentrun_local.dev import DevOptions, run_dev  # noqa: PLC0415
@@ -178,6 +193,12 @@ def _doctor(options: argparse.Namespace) -> int:
             parameters=dict(options.parameter),
         )
     )
+
+
+def _redrive(options: argparse.Namespace) -> int:
+    from agentrun_local.redrive.command import run_redrive  # noqa: PLC0415
+
+    return run_redrive(options)
 
 
 def _stack_options(options: argparse.Namespace) -> "StackOptions":

@@ -14,12 +14,14 @@ from agentrun_local.doors.function_url import FunctionUrlDoor
 from agentrun_local.doors.rest_api import RestApiDoor
 from agentrun_local.doors.web_server import listen, serving, url_of
 from agentrun_local.reload import reload_on_change
+from agentrun_local.sources.polling import Pollers
 from agentrun_local.stack import RunningStack, StackOptions, running_stack, start_functions
 
 _BANNER = """
   REST API      {rest_api}
   Function URL  {function_url}
   DynamoDB      {dynamodb}
+  SQS and S3    {queues}
 
 Paste this into another terminal:
 
@@ -63,6 +65,7 @@ async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
         await cleanup.enter_async_context(_doors(stack, rest_listener, url_listener, console))
         # Before the doors close, so that open streams break off instead of being waited for.
         cleanup.push_async_callback(stack.stop)
+        await cleanup.enter_async_context(_pollers(stack, console).polling())
         facts = _facts(stack, rest_listener, url_listener)
         if options.ready_file is not None:
             pids = stack.supervisor.pids
@@ -103,6 +106,17 @@ async def _doors(
         yield
 
 
+def _pollers(stack: RunningStack, console: Console) -> Pollers:
+    return Pollers(
+        stack.definition,
+        stack.pools,
+        dynamodb_url=stack.dynamodb_url,
+        queues_url=stack.queues_url,
+        region=stack.region,
+        log_of=console.source,
+    )
+
+
 def _facts(
     stack: RunningStack, rest_listener: socket.socket, url_listener: socket.socket
 ) -> dict[str, str]:
@@ -110,6 +124,7 @@ def _facts(
         "rest_api": url_of(rest_listener),
         "function_url": url_of(url_listener),
         "dynamodb": stack.dynamodb_url,
+        "queues": stack.queues_url,
         "token": stack.identity.token(),
     }
 

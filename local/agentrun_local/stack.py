@@ -1,4 +1,4 @@
-"""The running stack: DynamoDB and the functions."""
+"""The running stack: what stands for AWS's services, and the functions."""
 
 import asyncio
 import re
@@ -15,6 +15,7 @@ from agentrun_local.functions.pool import FunctionPool
 from agentrun_local.functions.processes import ProcessSupervisor
 from agentrun_local.machine.dynamodb import create_tables, start_moto_server
 from agentrun_local.machine.identity import AUDIENCE, CLAIMS, ISSUER, DevIdentity
+from agentrun_local.machine.queues_and_buckets import create_buckets, create_queues
 from agentrun_local.machine.variables import model_environment
 from agentrun_local.template.cloudformation import REGION, declared_parameters
 from agentrun_local.template.resources import Stack, read_stack
@@ -43,11 +44,17 @@ class StackOptions:
 
 @dataclass(frozen=True)
 class RunningStack:
-    """Functions ready to be invoked, and the DynamoDB that they use."""
+    """
+    Functions ready to be invoked, and the services that they use.
+
+    `queues_url` is where queues and buckets are; the same as the tables', if not told otherwise.
+    """
 
     definition: Stack
     pools: Mapping[str, FunctionPool]
     dynamodb_url: str
+    queues_url: str
+    region: str
     identity: DevIdentity
     supervisor: ProcessSupervisor
 
@@ -77,29 +84,47 @@ async def running_stack(options: StackOptions, console: Console) -> AsyncIterato
         finally:
             await asyncio.wait((starting,))
         url = starting.result()
-        extra = await asyncio.to_thread(_prepare, options, definition, url)
+        queues_url = url
+        if options.dynamodb_url and (definition.queues or definition.buckets):
+            queues_url = await start_moto_server(supervisor, console.source("queues"))
+        extra = await asyncio.to_thread(_prepare, options, definition, url, queues_url)
         pools = {
             name: FunctionPool(
                 function, supervisor=supervisor, extra_environment=extra, log=console.source(name)
             )
             for name, function in definition.functions.items()
         }
-        stack = RunningStack(definition, pools, url, identity, supervisor)
+        region = _region(extra)
+        stack = RunningStack(definition, pools, url, queues_url, region, identity, supervisor)
         cleanup.push_async_callback(stack.stop)
         yield stack
 
 
-def _prepare(options: StackOptions, definition: Stack, dynamodb_url: str) -> dict[str, str]:
+def _prepare(
+    options: StackOptions, definition: Stack, dynamodb_url: str, queues_url: str
+) -> dict[str, str]:
     environment = {
         **model_environment(options.model, options.variables),
         **options.variables,
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        "AWS_ENDPOINT_URL_S3": queues_url,
+        "AWS_ENDPOINT_URL_SQS": queues_url,
     }
-    # A stand-in for DynamoDB keeps its tables by region, and the developer may have set one. boto3
-    # reads this variable, not AWS_REGION.
-    region = environment.get("AWS_DEFAULT_REGION", REGION)
+    region = _region(environment)
     create_tables(dynamodb_url, definition.tables, region=region)
+    create_queues(queues_url, definition.queues.values(), region=region)
+    create_buckets(queues_url, definition.buckets, region=region)
     return environment
+
+
+def _region(environment: Mapping[str, str]) -> str:
+    """
+    Return the region of the tables, queues and buckets.
+
+    Stand-ins keep them by region, and the developer may have set one. boto3 reads this variable,
+    not AWS_REGION.
+    """
+    return environment.get("AWS_DEFAULT_REGION", REGION)
 
 
 async def start_functions(stack: RunningStack) -> None:

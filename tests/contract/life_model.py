@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 
 from agentrun.domain.conversations import FREE, SessionLock
-from agentrun.domain.ports import EventLog, RunStore
+from agentrun.domain.ports import EventLog, RunJournal, RunStore
 from agentrun.domain.runs import EVENT_ID_GAP, LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.runs import settled_state
 from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.runs import AT
 
 NUMBERS = count(1)
@@ -53,6 +54,7 @@ class LifeModel(RuleBasedStateMachine):
     runs = Bundle("runs")
     store: RunStore
     log: EventLog
+    journal: RunJournal
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +63,14 @@ class LifeModel(RuleBasedStateMachine):
         self.claimed: dict[str, RunKey] = {}
         self.locks: dict[str, SessionLock] = {}
         self.tenant = f"tenant-{next(NUMBERS)}"
-        self.ports = RunPorts(self.store, self.log, ThreadPoolExecutor(1), self.clock)
+        self.ports = RunPorts(
+            self.store,
+            self.log,
+            self.journal,
+            InMemoryRunQueue(),
+            ThreadPoolExecutor(1),
+            self.clock,
+        )
 
     def teardown(self) -> None:
         self.ports.threads.shutdown()

@@ -20,7 +20,7 @@ def check(stores: Stores | None, *, examples: int, steps: int) -> None:
     class Life(RunLife):
         def __init__(self) -> None:
             fresh = stores or Stores.in_memory()
-            self.store, self.log = fresh.runs, fresh.log
+            self.store, self.log, self.journal = fresh.runs, fresh.log, fresh.journal
             super().__init__()
 
     run_state_machine_as_test(

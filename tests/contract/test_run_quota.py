@@ -1,5 +1,6 @@
 """What quotas mean to every `RunQuota`, and what DynamoDB's is like under races and faults."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -10,7 +11,11 @@ import pytest
 
 from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.table import Table
-from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
+from agentrun.domain.errors import (
+    BudgetExceededError,
+    StoreUnavailableError,
+    TooManyRunsError,
+)
 from agentrun.domain.ports import RunQuota
 from agentrun.domain.quotas import OVERDUE_AFTER, RETRY_AFTER_S, RunLimits, Slot, user_tag
 from bench.capacity_units import item_bytes
@@ -148,21 +153,58 @@ def test_starts_are_counted_by_the_minute(limited: Limited) -> None:
     assert is_taken(quota, a_slot("one-more"), AT + timedelta(seconds=55))
 
 
-def test_tokens_are_counted_by_the_day_and_once(limited: Limited) -> None:
+MIDNIGHT = AT.replace(day=3, hour=0, minute=0, second=0, microsecond=0)
+
+
+def test_tokens_are_counted_by_the_day(limited: Limited) -> None:
     quota = limited(limits(runs_per_tenant=9, tokens_per_day_per_tenant=100))
     assert taken(quota, slots(2)) == 2
-    for _ in range(2):
-        quota.give_back(a_slot("run-0"), tokens=60, at=AT)
+    quota.give_back(a_slot("run-0"), tokens=60, at=AT)
     assert is_taken(quota, a_slot("run-2"))
     quota.give_back(a_slot("run-1"), tokens=40, at=AT)
     with pytest.raises(TooManyRunsError, match="its daily budget of 100 tokens") as refused:
         quota.take(a_slot("run-3"), at=AT)
-    midnight = AT.replace(day=3, hour=0, minute=0, second=0, microsecond=0)
-    to_midnight = midnight - AT.replace(microsecond=0)
+    to_midnight = MIDNIGHT - AT.replace(microsecond=0)
     assert refused.value.retry_after_s == to_midnight.total_seconds()
     assert refused.value.holders == ()
     assert is_taken(quota, a_slot("run-3", tenant="umbrella"))
-    assert is_taken(quota, a_slot("run-3"), midnight)
+    assert is_taken(quota, a_slot("run-3"), MIDNIGHT)
+
+
+def test_a_run_under_way_learns_that_the_day_is_spent(limited: Limited) -> None:
+    quota = limited(limits(runs_per_tenant=9, tokens_per_day_per_tenant=100))
+    one, other = slots(2)
+    assert taken(quota, [one, other]) == 2
+    quota.count(one, tokens=60, at=AT)
+    quota.count(other, tokens=39, at=AT)
+    quota.count(a_slot(tenant="umbrella"), tokens=99, at=AT)
+    with pytest.raises(BudgetExceededError, match="its daily budget of 100 tokens"):
+        quota.count(one, tokens=1, at=AT)
+    with pytest.raises(BudgetExceededError):
+        quota.count(other, tokens=1, at=AT)
+    # Nobody else begins, though neither has given its slot back.
+    assert not is_taken(quota, a_slot("run-2"))
+    quota.give_back(one, tokens=0, at=AT)
+    assert not is_taken(quota, a_slot("run-2"))
+    quota.count(other, tokens=99, at=MIDNIGHT)
+    assert is_taken(quota, a_slot("run-2"), MIDNIGHT)
+
+
+def test_tokens_of_a_slot_that_is_not_held_any_more_count(limited: Limited) -> None:
+    quota = limited(limits(runs_per_tenant=9, tokens_per_day_per_tenant=100))
+    quota.take(a_slot("run-0"), at=AT)
+    quota.release([a_slot("run-0")])
+    quota.give_back(a_slot("run-0"), tokens=99, at=AT)
+    with pytest.raises(BudgetExceededError):
+        quota.count(a_slot("run-1"), tokens=1, at=AT)
+
+
+def test_without_a_limit_of_tokens_none_are_counted(limited: Limited) -> None:
+    quota = limited(limits(runs_per_tenant=9))
+    quota.take(a_slot("run-0"), at=AT)
+    quota.count(a_slot("run-0"), tokens=10**12, at=AT)
+    quota.give_back(a_slot("run-0"), tokens=10**12, at=AT)
+    assert is_taken(quota, a_slot("run-1"))
 
 
 def test_slots_held_for_longer_than_runs_take_are_reported(limited: Limited) -> None:
@@ -182,14 +224,26 @@ def stored(client: "DynamoDBClient", tenant: str = "acme") -> dict[str, Any]:
     return item
 
 
+def tokens_of(client: "DynamoDBClient", at: datetime, tenant: str = "acme") -> dict[str, Any]:
+    key = {"pk": {"S": f"ORG#{tenant}#TOKENS"}, "sk": {"S": f"{at:%Y%m%d}"}}
+    item: dict[str, Any] = client.get_item(TableName=TABLE, Key=key).get("Item", {})
+    return item
+
+
+def ttl_of(at: datetime) -> dict[str, str]:
+    return {"N": str(int(at.timestamp()))}
+
+
 def test_what_nobody_counts_on_any_more_is_forgotten(client: "DynamoDBClient") -> None:
     every = {"starts_per_minute_per_user": 9, "starts_per_minute_per_tenant": 9}
-    quota = DynamoRunQuota(Table(client, TABLE), limits(**every, tokens_per_day_per_tenant=99))
+    quota = DynamoRunQuota(Table(client, TABLE), limits(**every, tokens_per_day_per_tenant=1))
     for day in range(5):
         now = AT + timedelta(days=day)
         slot = Slot("acme", user_tag(f"user-{day}"), f"run-{day}", now + LEASE)
         quota.take(slot, at=now)
         quota.give_back(slot, tokens=1, at=now)
+        tokens = tokens_of(client, now)
+        assert (tokens["tokens"], tokens["ttl"]) == ({"N": "1"}, ttl_of(now + timedelta(days=2)))
     left = stored(client)
     assert sorted(name.split("#")[0] for name in left) == ["m", "m", "pk", "sk", "tokens", "tokens"]
     assert {"tokens#20260105", "tokens#20260106"} <= set(left)
@@ -253,19 +307,48 @@ def test_a_race_of_taking_and_giving_back_leaves_nothing(dynamodb_url: str) -> N
 
     with ThreadPoolExecutor(20) as threads:
         used = sum(threads.map(run, range(200)))
-    left = stored(client, "busy")
     assert used > 0
-    assert left.pop("tokens#20260102") == {"N": str(used)}
-    assert set(left) == {"pk", "sk"}
+    assert tokens_of(client, AT, "busy")["tokens"] == {"N": str(used)}
+    assert set(stored(client, "busy")) == {"pk", "sk"}
+
+
+def test_twenty_runs_at_once_stop_as_the_day_is_spent(dynamodb_url: str) -> None:
+    client = client_of(dynamodb_url)
+    spending = limits(runs_per_tenant=50, tokens_per_day_per_tenant=1000)
+    quota = DynamoRunQuota(Table(client, TABLE), spending)
+    wanted = slots(20, tenant="greedy")
+    assert at_once(quota, wanted) == 20
+
+    def run(slot: Slot) -> int:
+        for answers in itertools.count(1):
+            try:
+                quota.count(slot, tokens=7, at=AT)
+            except BudgetExceededError:
+                quota.give_back(slot, tokens=0, at=AT)
+                return answers
+        raise AssertionError
+
+    with ThreadPoolExecutor(20) as threads:
+        answers = sum(threads.map(run, wanted))
+    used = int(tokens_of(client, AT, "greedy")["tokens"]["N"])
+    # Nothing is lost, and each run has at most the answer that it was in.
+    assert used == 7 * answers
+    assert 1000 <= used < 1000 + 20 * 7
+    assert not is_taken(quota, a_slot("late", tenant="greedy"))
 
 
 def is_quota_write(name: str, params: Mapping[str, Any]) -> bool:
     return name == "UpdateItem" and params["Key"]["sk"]["S"] == "QUOTA"
 
 
+def is_tokens_write(name: str, params: Mapping[str, Any]) -> bool:
+    return name == "UpdateItem" and params["Key"]["pk"]["S"].endswith("#TOKENS")
+
+
 @pytest.fixture
 def faulty(retrying_client: "DynamoDBClient") -> "tuple[FaultyClient, DynamoDBClient]":
-    return FaultyClient(retrying_client, {"quota": is_quota_write}), retrying_client
+    kinds = {"quota": is_quota_write, "tokens": is_tokens_write}
+    return FaultyClient(retrying_client, kinds), retrying_client
 
 
 def test_a_lost_reply_counts_nothing_twice(
@@ -280,9 +363,18 @@ def test_a_lost_reply_counts_nothing_twice(
     assert (lost.applied, stored(client, "lossy")["m#29455384"]) == (1, {"N": "1"})
     with faults.injected(Fault.REPLY_LOST, "quota") as lost:
         quota.give_back(slot, tokens=7, at=AT)
-    left = stored(client, "lossy")
-    assert (lost.applied, left["tokens#20260102"]) == (1, {"N": "7"})
-    assert "runs" not in left
+    assert (lost.applied, tokens_of(client, AT, "lossy")["tokens"]) == (1, {"N": "7"})
+    assert "runs" not in stored(client, "lossy")
+
+
+def test_a_lost_reply_counts_tokens_again_rather_than_never(
+    faulty: "tuple[FaultyClient, DynamoDBClient]",
+) -> None:
+    faults, client = faulty
+    quota = DynamoRunQuota(Table(client, TABLE), limits(tokens_per_day_per_tenant=99))
+    with faults.injected(Fault.REPLY_LOST, "tokens") as lost:
+        quota.count(a_slot(tenant="forgetful"), tokens=7, at=AT)
+    assert (lost.applied, tokens_of(client, AT, "forgetful")["tokens"]) == (1, {"N": "14"})
 
 
 def test_a_store_that_is_away_is_no_refusal(

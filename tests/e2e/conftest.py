@@ -38,6 +38,7 @@ class LocalStack:
     rest_api: str
     function_url: str
     dynamodb: str
+    queues: str
     pids: Sequence[int]
     log: Path
 
@@ -51,9 +52,9 @@ class LocalStack:
         return httpx.Client(base_url=getattr(self, door), headers=headers, timeout=WAIT_S)
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, within_s: float = WAIT_S) -> None:
     """Look again and again until something is so."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.01)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import EVENT_ID_GAP, UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.steps import Continued, Step
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
@@ -58,22 +58,10 @@ class InMemoryRunJournal(Hookable):
             raise FencedError("Somebody else has changed the run.")
         self._pass_lock_on(run, lease.executor)
         self._asked.pop(run.key, None)
-        changes = self._changes(run, at)
-        taken = run.model_copy(update={**changes, "lease": lease, "is_handed_over": False})
-        return self._store.put(taken).without_texts()
-
-    def _changes(self, run: AgentRun, at: datetime) -> dict[str, object]:
-        if run.status is RunStatus.QUEUED:
-            return {}
-        if run.is_handed_over:
-            return {"last_event_id": run.last_event_id + 1}
-        last = max(run.last_event_id, *self._store.log.segments.get(run.key, {}), 0)
-        return {
-            "attempt": run.attempt + 1,
-            "lost_after": (*run.lost_after, last),
-            "last_event_id": last + EVENT_ID_GAP,
-            "updated_at": to_milliseconds(at),
-        }
+        if run.status is RunStatus.RUNNING and not run.is_handed_over:
+            run = run.lost_by(max(self._store.log.segments.get(run.key, {}), default=0))
+            run = run.model_copy(update={"updated_at": to_milliseconds(at)})
+        return self._store.put(run.taken_over(lease)).without_texts()
 
     def _pass_lock_on(self, run: AgentRun, executor: str) -> None:
         session = self._store.sessions.get((run.org_id, run.session_id))

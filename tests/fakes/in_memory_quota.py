@@ -5,8 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from agentrun.domain.errors import TooManyRunsError
-from agentrun.domain.quotas import RunLimits, Slot, Usage, day_of, minute_of, refusal
+from agentrun.domain.errors import BudgetExceededError, TooManyRunsError
+from agentrun.domain.quotas import (
+    RunLimits,
+    Slot,
+    Usage,
+    day_is_spent,
+    day_of,
+    minute_of,
+    refusal,
+)
 from tests.fakes.hooks import Hookable
 
 
@@ -32,12 +40,19 @@ class InMemoryRunQuota(Hookable):
                 for user in ("", slot.user):
                     self._starts[slot.tenant, user, minute_of(at)] += 1
 
+    def count(self, slot: Slot, *, tokens: int, at: datetime) -> None:
+        limit = self.limits.tokens_per_day_per_tenant
+        with self._lock:
+            self._tokens[slot.tenant, day_of(at)] += tokens
+            if 0 < limit <= self._tokens[slot.tenant, day_of(at)] and tokens:
+                raise BudgetExceededError(day_is_spent(self.limits))
+
     def give_back(self, slot: Slot, *, tokens: int, at: datetime) -> Sequence[Slot]:
         with self._lock:
+            self._tokens[slot.tenant, day_of(at)] += tokens
             if slot not in self.held:
                 return ()
             self.held.remove(slot)
-            self._tokens[slot.tenant, day_of(at)] += tokens
             return [held for held in self._of(slot.tenant) if held.is_overdue(at)]
 
     def release(self, slots: Sequence[Slot]) -> None:

@@ -18,11 +18,14 @@ from agentrun.adapters.dynamo.table import Table
 from tests.bedrock import BedrockServer, bedrock_server
 from tests.contract.test_token_verifier import JWKS, token
 from tests.lambda_runtime.calls import ScriptedRuntimeApi
+from tests.queues import BUCKET, QUEUE_URL, create_bucket, create_queue, sqs_client_of
 from tests.tables import TABLE, client_of, mocked_table
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 ENVIRONMENT = {
     "AGENTRUN_TABLE": TABLE,
+    "AGENTRUN_BUCKET": BUCKET,
+    "AGENTRUN_RUN_QUEUE_URL": QUEUE_URL,
     "AGENTRUN_MODEL": "demo",
     "AGENTRUN_JWT_ISSUER": "https://issuer.test",
     "AGENTRUN_JWT_AUDIENCE": "agentrun",
@@ -39,8 +42,10 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 @contextmanager
 def deployment(**environment: str) -> Iterator[AppModule]:
-    """Import a function's `app` afresh, with the settings above or others, and an empty table."""
+    """Import a function's `app` afresh, with the settings above or others, on an empty account."""
     with mocked_table(), pytest.MonkeyPatch.context() as patch:
+        create_queue(sqs_client_of())
+        create_bucket()
         for name, value in {**ENVIRONMENT, **environment}.items():
             patch.setenv(name, value)
         # Mangum takes the thread's event loop, and would leave one of its own making open.

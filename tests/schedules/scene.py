@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import boto3
 from botocore.config import Config
@@ -31,10 +31,13 @@ from agentrun.service.starting.admission import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations
+from tests.fakes.in_memory_journal import InMemoryRunJournal
+from tests.fakes.in_memory_objects import InMemoryLargeObjects
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.fakes.in_memory_quota import InMemoryRunQuota
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
-from tests.rig import NO_LIMITS, Agents, NoMedia, Whole
+from tests.rig import NO_LIMITS, Agents, NoMedia, NoPrices, Whole
 from tests.runs import AT
 from tests.schedules.instant import InPlace
 from tests.schedules.stage import Stage
@@ -216,7 +219,8 @@ class Scene:
     def process(self, name: str) -> "Process":
         """Return a new process, which names its runs and executors."""
         store, log, conversations = self._stepped
-        return Process(self, name, store, log, conversations)
+        journal = InMemoryRunJournal(cast("InMemoryRunStore", self.store))
+        return Process(self, name, store, log, journal, conversations)
 
     def note(
         self,
@@ -265,11 +269,13 @@ class Scene:
 class Process:
     """What one process needs to start, continue, execute and read runs."""
 
-    def __init__(self, scene: Scene, name: str, store: Any, log: Any, conversations: Any) -> None:
+    def __init__(
+        self, scene: Scene, name: str, store: Any, log: Any, journal: Any, conversations: Any
+    ) -> None:
         self.scene = scene
         self.name = name
         self._ids = count(1)
-        self.runs = RunPorts(store, log, InPlace(), scene.clock)
+        self.runs = RunPorts(store, log, journal, InMemoryRunQueue(), InPlace(), scene.clock)
         self.conversations: ConversationStore = conversations
         self.ports = LaunchPorts(
             agents=Agents(),
@@ -278,7 +284,9 @@ class Process:
             runs=self.runs,
             slots=RunSlots(InMemoryRunQuota(NO_LIMITS), self.runs),
             readers=ReaderPlaces(InMemoryReaderQuota(0), self.runs, self._new_id),
+            objects=InMemoryLargeObjects(),
             arguments=Whole(),
+            prices=NoPrices(),
             new_id=self._new_id,
             approval_expiry=RETENTION,
         )

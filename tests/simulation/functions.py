@@ -22,8 +22,10 @@ from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
 from agentrun.service.starting.admission import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
+from tests.fakes.in_memory_objects import InMemoryLargeObjects
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
-from tests.rig import Agents
+from tests.rig import Agents, NoPrices
 from tests.simulation.exchange import ConnectionLostError, Exchange
 from tests.simulation.gateways import through
 from tests.simulation.ledger import Ledger
@@ -85,7 +87,9 @@ class StreamProcess(Process):
             runs=runs,
             slots=RunSlots(site.gate(self, stores.quota), runs),
             readers=ReaderPlaces(InMemoryReaderQuota(0), runs, new_id),
+            objects=InMemoryLargeObjects(),
             arguments=self.player,
+            prices=NoPrices(),
             new_id=new_id,
             approval_expiry=site.approval_expiry,
         )
@@ -159,6 +163,8 @@ class Site:
         return RunPorts(
             self.gate(process, stores.runs),
             self.gate(process, stores.log),
+            self.gate(process, stores.journal),
+            InMemoryRunQueue(),
             process.threads,
             process.clock,
         )

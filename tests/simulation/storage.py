@@ -10,13 +10,15 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table as DynamoTable
 from agentrun.domain.errors import RunNotFoundError
-from agentrun.domain.ports import ConversationStore, EventLog, RunQuota, RunStore
+from agentrun.domain.ports import ConversationStore, EventLog, RunJournal, RunQuota, RunStore
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import AgentRun, RunKey
 from tests.fakes.in_memory_conversations import InMemoryConversations
+from tests.fakes.in_memory_journal import InMemoryRunJournal
 from tests.fakes.in_memory_quota import InMemoryRunQuota
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.simulation.blocking_calls import Worker
@@ -40,6 +42,7 @@ class Stores:
     log: EventLog
     conversations: ConversationStore
     quota: RunQuota
+    journal: RunJournal
 
 
 class Storage(Protocol):
@@ -72,7 +75,13 @@ class Memory:
         self._log = InMemoryEventLog(longest_pause=expiry)
         self._runs = InMemoryRunStore(self._log)
         conversations = InMemoryConversations(self._runs)
-        self.truth = Stores(self._runs, self._log, conversations, some_limits(world))
+        self.truth = Stores(
+            self._runs,
+            self._log,
+            conversations,
+            some_limits(world),
+            InMemoryRunJournal(self._runs),
+        )
 
     def of(self, process: Process) -> Stores:
         return self.truth
@@ -112,6 +121,7 @@ class Table:
             DynamoEventLog(DynamoTable(client, TABLE), longest_pause=self._expiry),
             DynamoConversationStore(DynamoTable(client, TABLE)),
             self._quota,
+            DynamoRunJournal(DynamoTable(client, TABLE), longest_pause=self._expiry),
         )
 
     def of(self, process: Process) -> Stores:

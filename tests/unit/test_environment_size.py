@@ -8,10 +8,18 @@ import pytest
 
 from tests.translated_template import properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
 MOST_BYTES = 4096
 """Names and values together ("Lambda quotas"); its error quotes what it measures, which is JSON."""
 LONGEST_STACK_NAME = 128
+LONGEST_NAMES = {
+    # CloudFormation's names: of the stack, of the resource, and 12 or 13 characters; a bucket's and
+    # a queue's are cut to what S3 and SQS take.
+    "RunsTable": f"{'s' * LONGEST_STACK_NAME}-RunsTable-{'X' * 13}",
+    "RunsBucket": "b" * 63,
+    "RunQueue": f"https://sqs.ap-southeast-2.amazonaws.com.cn/123456789012/{'q' * 80}",
+}
+"""What `Ref` returns."""
 LONGEST_NUMBER = 20
 """Digits of a number that has no maximum."""
 COSTLY = ('"', "\\", "\n", "🙂", "é", "x")
@@ -83,9 +91,8 @@ def environment(function: str, *, has_jwks: bool) -> dict[str, str]:
         match value:
             case str():
                 return value
-            case {"Ref": "RunsTable"}:
-                # CloudFormation's name: of the stack, of the resource, and 12 or 13 characters.
-                return f"{'s' * LONGEST_STACK_NAME}-RunsTable-{'X' * 13}"
+            case {"Ref": name} if name in LONGEST_NAMES:
+                return LONGEST_NAMES[name]
             case {"Ref": "Jwks"} if not has_jwks:
                 return ""
             case {"Ref": name}:

@@ -14,8 +14,9 @@ import pytest
 
 from tests.translated_template import of_type, properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
 TABLE, INDEX, KEY = "RunsTable.Arn", "${RunsTable.Arn}/index/sessions", "KmsKeyArn"
+QUEUE, BUCKET, OBJECTS = "RunQueue.Arn", "RunsBucket.Arn", "${RunsBucket.Arn}/*"
 MODELS = "arn:${AWS::Partition}:bedrock:*::foundation-model/*"
 PROFILES = "arn:${AWS::Partition}:bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*"
 OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-profile")
@@ -25,6 +26,7 @@ OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-pr
 # STS in front of every request; that tenants are kept apart is proved by test_isolation.py.
 SHAPE = frozenset({"dynamodb:Attributes", "dynamodb:ReturnValues"})
 BY_TABLE = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:dynamodb:tableName"})
+BY_BUCKET = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:s3:arn"})
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ def status(action: str, resource: str, reason: str, *condition: str) -> Grant:
     return Grant("StatusFunction", action, resource, reason, frozenset(condition))
 
 
+def worker(action: str, resource: str, reason: str, *condition: str) -> Grant:
+    return Grant("WorkerFunction", action, resource, reason, frozenset(condition))
+
+
 CALL = "bedrock:InvokeModelWithResponseStream"
 JUSTIFIED = (
     stream("dynamodb:GetItem", TABLE, "a run's header; a session, to see who it belongs to"),
@@ -66,6 +72,12 @@ JUSTIFIED = (
     stream(
         "secretsmanager:GetSecretValue", "SecretsArn", "what servers, tools and providers ask for"
     ),
+    stream("sqs:SendMessage", QUEUE, "a run in the background; a run that is handed over"),
+    stream("s3:PutObject", OBJECTS, "media of a request; a checkpoint or step over 256 KB"),
+    stream("s3:GetObject", OBJECTS, "the same, when it goes on with a run"),
+    stream("s3:ListBucket", BUCKET, "that an object is absent, and not forbidden"),
+    stream("kms:Decrypt", KEY, "the bucket's key, where it is the account's own", *BY_BUCKET),
+    stream("kms:GenerateDataKey", KEY, "the same, for a new object", *BY_BUCKET),
     status("dynamodb:GetItem", TABLE, "a run's header; a session"),
     status("dynamodb:BatchGetItem", TABLE, "up to 100 runs; the sessions of a page"),
     status("dynamodb:Query", TABLE, "long texts; a session's runs; how far a dead run came"),
@@ -75,15 +87,45 @@ JUSTIFIED = (
     status("dynamodb:BatchWriteItem", TABLE, "what runs have left: deletes, or marks it", *SHAPE),
     status("dynamodb:PutItem", TABLE, "marks where a deleted run's executor would go on", *SHAPE),
     status("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+    status("sqs:SendMessage", QUEUE, "asks for an executor where one was lost"),
+    status("s3:ListBucket", BUCKET, "what an erased run has left"),
+    status("s3:DeleteObject", OBJECTS, "erases it"),
+    worker("dynamodb:GetItem", TABLE, "a run's header; a session"),
+    worker("dynamodb:BatchGetItem", TABLE, "the earlier turns of a conversation"),
+    worker("dynamodb:Query", TABLE, "a run's steps, events and long texts; a session's runs"),
+    worker("dynamodb:PutItem", TABLE, "steps; segments; long outputs"),
+    worker("dynamodb:UpdateItem", TABLE, "heartbeats, the end; a session's lock; quotas"),
+    worker("dynamodb:ConditionCheckItem", TABLE, "that the run before in the session is not alive"),
+    worker("sqs:ReceiveMessage", QUEUE, "the mapping polls"),
+    worker("sqs:DeleteMessage", QUEUE, "the mapping deletes what is done"),
+    worker("sqs:GetQueueAttributes", QUEUE, "the mapping asks how much there is"),
+    worker(
+        "sqs:ChangeMessageVisibility", QUEUE, "hides the message of a run for as long as it lives"
+    ),
+    worker("sqs:SendMessage", QUEUE, "a run that is handed over, or that has to wait"),
+    worker("s3:PutObject", OBJECTS, "a checkpoint or step over 256 KB"),
+    worker("s3:GetObject", OBJECTS, "the same, and media of the request"),
+    worker("s3:ListBucket", BUCKET, "that an object is absent, and not forbidden"),
+    worker(CALL, MODELS, "an agent's file names the model; a cross-region profile needs it in all"),
+    worker(CALL, PROFILES, "an agent's file may name a profile, AWS's own"),
+    worker(CALL, OWN_PROFILES, "or one of the account's, for its costs"),
+    worker("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+    worker("kms:Decrypt", KEY, "the bucket's key, where it is the account's own", *BY_BUCKET),
+    worker("kms:GenerateDataKey", KEY, "the same, for a new object", *BY_BUCKET),
+    worker(
+        "secretsmanager:GetSecretValue", "SecretsArn", "what servers, tools and providers ask for"
+    ),
 )
 WILDCARDS = {
     MODELS: "agents choose their models, and profiles the region; a global profile names none",
     PROFILES: "there is one for each model and geography",
     OWN_PROFILES: "they are made, and named, outside of this stack",
+    OBJECTS: "objects are named by tenant and run",
 }
 MANAGED = {
     "StreamFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "StatusFunctionRole": {"AWSLambdaBasicExecutionRole"},
+    "WorkerFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "AuthorizerFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "ApiGatewayLoggingRole": {"AmazonAPIGatewayPushToCloudWatchLogs"},
 }
@@ -96,10 +138,12 @@ CALLERS = {
     ("AuthorizerFunction", "lambda:InvokeFunction", "apigateway.amazonaws.com"),
 }
 """Who may call: everybody by the Function URL, behind which the function verifies the token."""
-# What the status function may name: of a run its life cycle, and of a session what makes it unused.
+# What the status function may name: of a run its life cycle and its place among the pauses, and of
+# a session what makes it unused.
 LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
+    *("gsi1pk", "gsi1sk"),
     *("queue", "deleting"),
 }
 DELETED_BY = {"pk", "sk", "deleting"}
@@ -239,20 +283,29 @@ def added_by(condition: str, function: str) -> list[dict[str, Any]]:
     return [policy for name, policy, _ in choices if name == condition]
 
 
-def test_a_secret_may_be_read_only_where_there_is_one() -> None:
-    (added,) = added_by("HasSecrets", "StreamFunction")
+@pytest.mark.parametrize("function", ["StreamFunction", "WorkerFunction"])
+def test_a_secret_may_be_read_only_where_there_is_one(function: str) -> None:
+    (added,) = added_by("HasSecrets", function)
     (said,) = added["PolicyDocument"]["Statement"]
     assert said["Action"] == "secretsmanager:GetSecretValue"
     assert added_by("HasSecrets", "StatusFunction") == []
 
 
-def test_a_key_of_ones_own_is_used_for_the_table_only_and_only_where_there_is_one() -> None:
-    for function in ("StreamFunction", "StatusFunction"):
+def test_a_key_of_ones_own_is_used_for_the_stacks_own_data_and_only_where_there_is_one() -> None:
+    of_table: dict[str, Any] = {
+        "kms:ViaService": {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"},
+        "kms:EncryptionContext:aws:dynamodb:tableName": {"Ref": "RunsTable"},
+    }
+    of_bucket: dict[str, Any] = {
+        "kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"},
+        "kms:EncryptionContext:aws:s3:arn": {"Fn::GetAtt": ["RunsBucket", "Arn"]},
+    }
+    used = {
+        "StreamFunction": [of_table, of_bucket],
+        "StatusFunction": [of_table],
+        "WorkerFunction": [of_table, of_bucket],
+    }
+    for function, conditions in used.items():
         (added,) = added_by("HasKmsKey", function)
-        (said,) = added["PolicyDocument"]["Statement"]
-        assert said["Condition"] == {
-            "StringEquals": {
-                "kms:ViaService": {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"},
-                "kms:EncryptionContext:aws:dynamodb:tableName": {"Ref": "RunsTable"},
-            }
-        }
+        said = added["PolicyDocument"]["Statement"]
+        assert [one["Condition"] for one in said] == [{"StringEquals": c} for c in conditions]

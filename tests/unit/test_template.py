@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 from samcli.lib.providers.sam_function_provider import (  # type: ignore[import-untyped] # no stubs
@@ -13,11 +14,12 @@ from samcli.lib.providers.sam_stack_provider import (  # type: ignore[import-unt
 )
 
 from agent_catalog.agent_file import MODEL_ID_PATTERN
+from agentrun.adapters.dynamo.event_log import RETENTION, SLACK
 from agentrun.settings import Settings
 from agentrun_local.template.cloudformation import Resource, load_resources
 from tests.translated_template import ROOT, of_type, properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
 OWN_KEY = {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
 """A key of the account's own where there is one, else what AWS does by itself."""
 
@@ -49,9 +51,9 @@ def test_the_table_is_encrypted_recoverable_and_forgets() -> None:
 def test_a_function_gets_every_setting_and_none_that_nobody_reads(function: str) -> None:
     variables = properties(function)["Environment"]["Variables"]
     given = {name for name in variables if name.startswith("AGENTRUN_")}
-    # Read by the agents' own package, which only the stream function runs.
+    # Read by the agents' own package, which only two functions run.
     of_agents = {"AGENTRUN_MODEL_IDLE_TIMEOUT_S", "AGENTRUN_SECRETS_ARN"}
-    given -= of_agents if function == "StreamFunction" else set()
+    given -= of_agents if function in {"StreamFunction", "WorkerFunction"} else set()
     # For a machine whose log only its developer reads.
     of_laptops = {"AGENTRUN_LOG_CAUSES"}
     assert given == {f"AGENTRUN_{name.upper()}" for name in Settings.model_fields} - of_laptops
@@ -215,3 +217,68 @@ def function_url_targets(resources: Mapping[str, Resource]) -> set[str]:
     allowed = [resources[name].properties["FunctionName"] for name in permissions]
     targets = [resources["StreamFunctionUrl"].properties["TargetFunctionArn"], *allowed]
     return {target.rpartition(":")[2] for target in targets}
+
+
+def test_the_queue_waits_as_long_as_a_worker_may_take() -> None:
+    """Lambda refuses a mapping whose queue hands a message out again before."""
+    queue = properties("RunQueue")
+    assert queue["VisibilityTimeout"] == properties("WorkerFunction")["Timeout"]
+    bounds = stack()["Parameters"]["WorkerTimeout"]
+    assert (bounds["Default"], bounds["MaxValue"]) == (900, 900)
+
+
+def test_what_no_worker_can_work_off_is_kept_for_longer_than_it_was_tried() -> None:
+    queue, letters = properties("RunQueue"), properties("RunDeadLetters")
+    redrive = queue["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["RunDeadLetters", "Arn"]}
+    assert redrive["maxReceiveCount"] == 5
+    assert letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+    assert queue["SqsManagedSseEnabled"] is letters["SqsManagedSseEnabled"] is True
+
+
+def test_a_worker_gets_one_run_at_a_time() -> None:
+    mapping = properties("RunQueueMapping")
+    assert mapping["FunctionName"] == {"Ref": "WorkerFunction"}
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["RunQueue", "Arn"]}
+    assert mapping["BatchSize"] == 1
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "WorkerConcurrency"}}
+    bounds = stack()["Parameters"]["WorkerConcurrency"]
+    assert (bounds["MinValue"], bounds["MaxValue"]) == (2, 1000)
+
+
+def test_a_worker_has_the_layers_of_the_stream_function_but_for_its_runtime() -> None:
+    stream, worker = (properties(f"{name}Function")["Layers"] for name in ("Stream", "Worker"))
+    for streams, works in zip(stream["Fn::If"][1:], worker["Fn::If"][1:], strict=True):
+        assert works == [one for one in streams if not one["Ref"].startswith("StreamingLayer")]
+    assert "AWS_LAMBDA_EXEC_WRAPPER" not in properties("WorkerFunction")["Environment"]["Variables"]
+
+
+def test_the_bucket_is_private_encrypted_and_forgets() -> None:
+    bucket = stack()["Resources"]["RunsBucket"]
+    assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
+    said = bucket["Properties"]
+    (rule,) = said["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    chosen = rule["ServerSideEncryptionByDefault"]
+    assert chosen["SSEAlgorithm"] == {"Fn::If": ["HasKmsKey", "aws:kms", "AES256"]}
+    assert chosen["KMSMasterKeyID"] == OWN_KEY
+    assert set(said["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(said["PublicAccessBlockConfiguration"]) == 4
+    assert "VersioningConfiguration" not in said
+
+
+def test_an_object_lives_as_long_as_an_event_whose_run_pauses_for_longest() -> None:
+    (rule,) = properties("RunsBucket")["LifecycleConfiguration"]["Rules"]
+    longest_pause = timedelta(hours=stack()["Parameters"]["ApprovalExpiryHours"]["MaxValue"])
+    kept = timedelta(days=rule["ExpirationInDays"])
+    assert timedelta() <= kept - (RETENTION + longest_pause + SLACK) < timedelta(days=1)
+
+
+def test_the_bucket_refuses_connections_that_are_not_encrypted() -> None:
+    (said,) = properties("RunsBucketPolicy")["PolicyDocument"]["Statement"]
+    assert (said["Effect"], said["Principal"], said["Action"]) == ("Deny", "*", "s3:*")
+    assert said["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert said["Resource"] == [
+        {"Fn::GetAtt": ["RunsBucket", "Arn"]},
+        {"Fn::Sub": "${RunsBucket.Arn}/*"},
+    ]

@@ -60,7 +60,8 @@ def test_runs_are_streamed_for_as_long_as_the_function_may_take(route: tuple[str
     )
     integration = operation["x-amazon-apigateway-integration"]
     assert integration["responseTransferMode"] == "STREAM"
-    timeout_s = properties("StreamFunction")["Timeout"]
+    assert properties("StreamFunction")["Timeout"] == {"Ref": "StreamTimeout"}
+    timeout_s = stack()["Parameters"]["StreamTimeout"]["MaxValue"]
     assert integration["timeoutInMillis"] == timeout_s * 1000
 
 

@@ -21,6 +21,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     table: str = ""
+    run_queue_url: str = ""
+    bucket: str = ""
     model: str = "demo"
     jwt_issuer: str = ""
     jwt_audience: str = ""

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent_catalog.agent_file import MODEL_ID_PATTERN, AgentFile
+from agent_catalog.agent_file import MODEL_ID_PATTERN, AgentFile, Limits
 from agent_catalog.agent_yaml import YamlFile, YamlFileError
 from agent_catalog.file_faults import FileFaultError, invalid_fields
 from agent_catalog.tool_names import ToolReferenceError, describe_tool
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.errors import AgentNotFoundError
+from agentrun.domain.requests import Budget
 from agentrun.domain.value import ID_PATTERN
 
 _SUFFIXES = (".yaml", ".yml")
@@ -169,8 +170,20 @@ def _load_definition(path: Path, folder: Path, default_model: str) -> AgentDefin
         media=file.media,
         custom_system_prompt=file.allow_system_prompt,
         required_scope=file.required_scope,
+        max_attempts=file.max_attempts,
+        max_duration_s=file.max_duration,
+        budget=_budget(file.limits),
+        on_budget=file.on_budget,
     )
     return AgentDefinition(agent=agent, file=file)
+
+
+def _budget(limits: Limits) -> Budget:
+    cost = limits.cost_limit
+    return Budget(
+        max_cost_usd=None if cost is None else float(cost),
+        max_total_tokens=limits.total_tokens_limit,
+    )
 
 
 def _check_name(path: Path, folder: Path) -> None:
@@ -205,9 +218,13 @@ def _read(path: Path) -> tuple[AgentFile, YamlFile]:
 
 def _tools(file: AgentFile) -> tuple[AgentTool, ...]:
     tools = [_tool(file, position) for position in range(len(file.tools))]
-    for position, name in enumerate(file.approval):
+    named_elsewhere: list[tuple[tuple[int | str, ...], str]] = [
+        *((("approval", position), name) for position, name in enumerate(file.approval)),
+        *((("replay", name), name) for name in file.replay),
+    ]
+    for location, name in named_elsewhere:
         if name not in {tool.name for tool in tools}:
-            raise FileFaultError(("approval", position), f"'{name}' is not among the tools")
+            raise FileFaultError(location, f"'{name}' is not among the tools")
     places: list[tuple[str, int]] = [("tools", position) for position in range(len(tools))]
     for position, server in enumerate(file.mcp):
         offered = server.agent_tools()
@@ -223,6 +240,6 @@ def _tools(file: AgentFile) -> tuple[AgentTool, ...]:
 
 def _tool(file: AgentFile, position: int) -> AgentTool:
     try:
-        return describe_tool(file.tools[position], approval=file.approval)
+        return describe_tool(file.tools[position], approval=file.approval, replay=file.replay)
     except ToolReferenceError as error:
         raise FileFaultError(("tools", position), str(error)) from error

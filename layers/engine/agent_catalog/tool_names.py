@@ -5,12 +5,13 @@ import hashlib
 import importlib.util
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
-from agentrun.domain.agents import AgentTool
+from agentrun.domain.agents import AgentTool, Replay
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _REFERENCE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<function>[A-Za-z_]\w*)")
@@ -29,9 +30,14 @@ class ToolReferenceError(ValueError):
     """A reference does not lead to a usable function; the message says why."""
 
 
-def describe_tool(reference: str, *, approval: Collection[str] = ()) -> AgentTool:
+def describe_tool(
+    reference: str,
+    *,
+    approval: Collection[str] = (),
+    replay: Mapping[str, Replay] = MappingProxyType({}),
+) -> AgentTool:
     """
-    Return a tool's name, the first line of its docstring, and whether `approval` names it.
+    Return a tool's name, the first line of its docstring, and what `approval` and `replay` say.
 
     The source is parsed, not imported: listing agents must not wait for, or fail on, what a tool's
     module imports.
@@ -53,7 +59,12 @@ def describe_tool(reference: str, *, approval: Collection[str] = ()) -> AgentToo
             f"the function '{name}': models do not take the name '{refused}', use at most 64 of "
             "A-Z, a-z, 0-9 and _"
         )
-    return AgentTool(name=name, description=documented, requires_approval=name in approval)
+    return AgentTool(
+        name=name,
+        description=documented,
+        requires_approval=name in approval,
+        replay=replay.get(name, Replay.NEVER),
+    )
 
 
 def split_reference(reference: str) -> tuple[str, str]:

@@ -61,7 +61,9 @@ class Session:
     """
     Whose conversation it is; passed to a tool whose first parameter has this type.
 
-    `before_tool` is called before a tool begins, and raises `MayNotActError` if it may not.
+    `call_id` is unique among the calls of all runs, and the same whenever a call runs again: hand
+    it on as an idempotency key. It ends with the id that TOOL_START says. `before_tool` is called
+    before a tool begins, and raises `MayNotActError` if it may not.
     """
 
     tenant: str
@@ -69,3 +71,5 @@ class Session:
     session_id: str
     results: ToolResults = field(default_factory=ToolResults, compare=False)
     before_tool: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
+    run_id: str = ""
+    call_id: str = ""

@@ -1,14 +1,15 @@
 """
-moto's DynamoDB as a process, with two fixes for concurrent writers.
+moto's DynamoDB, SQS and S3 as a process, with fixes for concurrent writers and for streams.
 
 moto serves each request in its own thread without a lock, so a rollback also undoes what others
 wrote meanwhile; and it copies the whole table for each part of a TransactWriteItems, which takes
-0.1 s per thousand items.
+0.1 s per thousand items. `moto_streams` has what concerns streams of tables.
 """
 
 import contextvars
 import copy
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,12 +21,20 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.sqs.models import Message, SQSBackend
 from werkzeug.serving import make_server
+
+from agentrun_local.machine.moto_streams import bound_streams, undo_records
 
 _Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+_LOOK_AGAIN_AFTER_S = 0.05
+
+_lock = threading.Lock()
+"""Whoever has it is the one request that is served."""
 _parts: contextvars.ContextVar[list[dict[str, Any]]] = contextvars.ContextVar("parts")
 _transact_write_items = DynamoDBBackend.transact_write_items
+_receive_message = SQSBackend.receive_message
 
 
 def main() -> None:
@@ -33,6 +42,8 @@ def main() -> None:
     # Assigned by name, because moto looks them up on the classes.
     setattr(DynamoDBBackend, "transact_write_items", _noting_parts)  # noqa: B010
     setattr(Table, "__deepcopy__", _copy_for_rollback)  # noqa: B010
+    setattr(SQSBackend, "receive_message", _receive_aside)  # noqa: B010
+    bound_streams()
     app = _one_at_a_time(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
     print(f"Running on http://127.0.0.1:{server.server_port}", flush=True)
@@ -47,19 +58,41 @@ class _QuietHandler(MotoRequestHandler):
 
 
 def _one_at_a_time(app: _Application) -> _Application:
-    lock = threading.Lock()
-
     def locked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        with lock:
+        with _lock:
             return list(app(environ, start_response))
 
     return locked
 
 
+def _receive_aside(
+    backend: SQSBackend,
+    queue_name: str,
+    count: int,
+    wait_seconds_timeout: int,
+    visibility_timeout: int,
+    message_attribute_names: list[str] | None = None,
+) -> list[Message]:
+    """Wait for messages without holding up everybody else."""
+    until = time.monotonic() + wait_seconds_timeout
+    while True:
+        messages = _receive_message(
+            backend, queue_name, count, 0, visibility_timeout, message_attribute_names
+        )
+        if messages or time.monotonic() >= until:
+            return messages
+        _lock.release()
+        try:
+            time.sleep(_LOOK_AGAIN_AFTER_S)
+        finally:
+            _lock.acquire()
+
+
 def _noting_parts(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
     token = _parts.set(transact_items)
     try:
-        _transact_write_items(backend, transact_items)
+        with undo_records(backend):
+            _transact_write_items(backend, transact_items)
     finally:
         _parts.reset(token)
 

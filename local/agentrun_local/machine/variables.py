@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # With other values of these, a function would not start, or not find its table.
 _RESERVED = re.compile(
     r"AWS_LAMBDA_.*|LAMBDA_(TASK_ROOT|RUNTIME_DIR)|_HANDLER|_X_AMZN_TRACE_ID|(PYTHON)?PATH"
-    r"|AWS_ENDPOINT_URL_DYNAMODB"
+    r"|AWS_ENDPOINT_URL_(DYNAMODB|S3|SQS)"
 )
 
 

@@ -71,9 +71,23 @@ def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resou
 def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Resource]:
     resources: dict[str, Any] = template["Resources"]
     references = {name: _reference(name, resource) for name, resource in resources.items()}
+
+    def attribute(name: str, wanted: str) -> str:
+        kind = resources.get(name, {}).get("Type", "")
+        match wanted:
+            case "Arn":
+                return _arn(kind, references.get(name, name))
+            case "StreamArn":
+                # AWS has the time of its creation at the end.
+                return f"{_arn(kind, references[name])}/stream/local"
+            case "QueueName":
+                return queue_name(references[name])
+        # It belongs to something that is not here.
+        return f"{name}.{wanted}"
+
     resolver = Resolver(
         refs=references | values,
-        attribute=_attribute,
+        attribute=attribute,
         conditions=template.get("Conditions", {}),
         mappings=template.get("Mappings", {}),
     )
@@ -150,12 +164,36 @@ def _parameter_values(declared: dict[str, Any], given: Mapping[str, str]) -> dic
 
 
 def _reference(name: str, resource: dict[str, Any]) -> str:
-    if resource["Type"] != "AWS::DynamoDB::Table":
-        return name
-    own_name = resource.get("Properties", {}).get("TableName")
-    return own_name if isinstance(own_name, str) else f"{STACK_NAME}-{name}"
+    """Return what `Ref` does: a name, but for a queue its URL."""
+    properties = resource.get("Properties", {})
+
+    def named(key: str) -> str:
+        own_name = properties.get(key)
+        return own_name if isinstance(own_name, str) else f"{STACK_NAME}-{name}"
+
+    match resource["Type"]:
+        case "AWS::DynamoDB::Table":
+            return named("TableName")
+        case "AWS::S3::Bucket":
+            return named("BucketName").lower()
+        case "AWS::SQS::Queue":
+            # Clients that have an endpoint of their own take only the path from it.
+            return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{named('QueueName')}"
+    return name
 
 
-def _attribute(resource: str, attribute: str) -> str:
-    # Only functions' ARNs are used; any other attribute belongs to something that is not here.
-    return function_arn(resource) if attribute == "Arn" else f"{resource}.{attribute}"
+def _arn(kind: str, reference: str) -> str:
+    match kind:
+        case "AWS::DynamoDB::Table":
+            return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{reference}"
+        case "AWS::S3::Bucket":
+            return f"arn:aws:s3:::{reference}"
+        case "AWS::SQS::Queue":
+            return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue_name(reference)}"
+    # Any other ARN belongs to something that is not here.
+    return function_arn(reference)
+
+
+def queue_name(url: str) -> str:
+    """Return the name of the queue with this URL."""
+    return url.rpartition("/")[2]

@@ -1,13 +1,20 @@
 """What the local stack takes from the template."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agentrun_local.doors.rest_definition import RestApi, read_rest_api
 from agentrun_local.errors import TemplateError
-from agentrun_local.template.cloudformation import Resource, load_resources, parameter_value
+from agentrun_local.template.cloudformation import (
+    Resource,
+    load_resources,
+    parameter_value,
+    queue_name,
+)
+from agentrun_local.template.event_sources import EventSource, read_event_source
 from agentrun_local.template.parameters import as_text
 
 STREAM_CONCURRENCY = 64
@@ -23,6 +30,14 @@ _TABLE_PROPERTIES = (
     "LocalSecondaryIndexes",
     "BillingMode",
     "ProvisionedThroughput",
+)
+_QUEUE_PROPERTIES = (
+    "DelaySeconds",
+    "FifoQueue",
+    "MessageRetentionPeriod",
+    "ReceiveMessageWaitTimeSeconds",
+    "RedrivePolicy",
+    "VisibilityTimeout",
 )
 
 
@@ -80,6 +95,19 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """An SQS queue: its URL as the functions know it, and the attributes of CreateQueue."""
+
+    url: str
+    attributes: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL."""
+        return queue_name(self.url)
+
+
+@dataclass(frozen=True)
 class Stack:
     """Everything that the local stack runs."""
 
@@ -87,6 +115,9 @@ class Stack:
     rest_api: RestApi | None
     function_url: FunctionUrl | None
     tables: tuple[Table, ...]
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    buckets: tuple[str, ...] = ()
+    event_sources: tuple[EventSource, ...] = ()
 
 
 def read_stack(path: Path, parameters: Mapping[str, str]) -> Stack:
@@ -121,6 +152,12 @@ def read_stack(path: Path, parameters: Mapping[str, str]) -> Stack:
         rest_api=_at_most_one(apis, "REST API"),
         function_url=_at_most_one(urls, "Function URL"),
         tables=tuple(_table(r) for _, r in of_type("AWS::DynamoDB::Table")),
+        queues={name: _queue(resource) for name, resource in of_type("AWS::SQS::Queue")},
+        buckets=tuple(resource.reference for _, resource in of_type("AWS::S3::Bucket")),
+        event_sources=tuple(
+            read_event_source(name, resource.properties)
+            for name, resource in of_type("AWS::Lambda::EventSourceMapping")
+        ),
     )
 
 
@@ -169,12 +206,24 @@ def _function_url(resource: Resource) -> FunctionUrl:
 def _table(resource: Resource) -> Table:
     properties = resource.properties
     definition = {key: properties[key] for key in _TABLE_PROPERTIES if key in properties}
+    if stream := properties.get("StreamSpecification"):
+        # CloudFormation has no property that enables it.
+        definition["StreamSpecification"] = {"StreamEnabled": True, **stream}
     ttl = properties.get("TimeToLiveSpecification", {})
     return Table(
         name=resource.reference,
         definition=definition,
         ttl_attribute=ttl.get("AttributeName") if ttl.get("Enabled") else None,
     )
+
+
+def _queue(resource: Resource) -> Queue:
+    given = {k: resource.properties[k] for k in _QUEUE_PROPERTIES if k in resource.properties}
+    attributes = {
+        key: json.dumps(value) if isinstance(value, dict) else as_text(value)
+        for key, value in given.items()
+    }
+    return Queue(resource.reference, attributes)
 
 
 def _at_most_one(found: list[_T], what: str) -> _T | None:

@@ -20,7 +20,8 @@ CALCULATE = "tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
 SAMPLES = "tests.unit.agent_catalog.sample_tools"
 OURS = {
-    *("models", "media", "tools", "approval", "mcp", "limits", "history", "followup_model"),
+    *("models", "media", "tools", "approval", "replay", "mcp", "limits", "history"),
+    *("followup_model", "on_budget", "max_attempts", "max_duration"),
     *("allow_system_prompt", "required_scope", "active"),
 }
 

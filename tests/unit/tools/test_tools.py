@@ -212,7 +212,7 @@ def test_earlier_orders_count_whether_or_not_they_are_of_this_turn() -> None:
         "acme",
         "ana",
         "one",
-        ToolResults(lambda: [("get_quote", 1), ("place_order", to_json(order))]),
+        results=ToolResults(lambda: [("get_quote", 1), ("place_order", to_json(order))]),
     )
     assert get_portfolio(loaded) == get_portfolio(with_orders(("buy", "NVDA", 2)))
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pydantic import Field
@@ -22,22 +22,6 @@ class LoadedMedia(Value):
 
     type: str
     data: bytes = Field(min_length=1, repr=False)
-
-
-def packed_media(media: Sequence[LoadedMedia]) -> bytes:
-    """Return media as one text of bytes: a line of JSON with types and sizes, then all contents."""
-    listed = json.dumps([[each.type, len(each.data)] for each in media])
-    return b"\n".join((listed.encode(), b"".join(each.data for each in media)))
-
-
-def unpacked_media(content: bytes) -> tuple[LoadedMedia, ...]:
-    """Undo `packed_media`."""
-    begin = content.index(b"\n") + 1
-    media: list[LoadedMedia] = []
-    for media_type, size in json.loads(content[:begin]):
-        media.append(LoadedMedia(type=media_type, data=content[begin : begin + size]))
-        begin += size
-    return tuple(media)
 
 
 class MediaLoader(Protocol):
@@ -108,3 +92,23 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def packed_media(media: tuple[LoadedMedia, ...]) -> bytes:
+    """
+    Write media as bytes that `unpacked_media` reads.
+
+    A line of JSON lists the type and the length of each; their bytes follow, one after the other.
+    """
+    index = json.dumps([[item.type, len(item.data)] for item in media])
+    return b"".join((index.encode(), b"\n", *(item.data for item in media)))
+
+
+def unpacked_media(packed: bytes) -> tuple[LoadedMedia, ...]:
+    """Undo `packed_media`."""
+    index, _, rest = packed.partition(b"\n")
+    media: list[LoadedMedia] = []
+    for media_type, length in json.loads(index):
+        media.append(LoadedMedia(type=media_type, data=rest[:length]))
+        rest = rest[length:]
+    return tuple(media)

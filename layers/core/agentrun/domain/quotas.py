@@ -93,7 +93,7 @@ class Usage:
     """
     What a tenant has used: slots; starts of all and of one user in this minute; tokens on this day.
 
-    Days are those of UTC.
+    Days are those of UTC. A store may know of tokens only once the day's limit is reached.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -118,13 +118,17 @@ def refusal(slot: Slot, usage: Usage, limits: RunLimits, at: datetime) -> Refusa
     return _refused_for_a_time(usage, limits, at) or _refused_for_others(slot, usage, limits)
 
 
+def day_is_spent(limits: RunLimits) -> str:
+    """Say that a tenant has used the day's tokens."""
+    return (
+        f"The organisation has used its daily budget of {limits.tokens_per_day_per_tenant} tokens."
+    )
+
+
 def _refused_for_a_time(usage: Usage, limits: RunLimits, at: datetime) -> Refusal | None:
     if _is_reached(limits.tokens_per_day_per_tenant, usage.tokens):
-        return Refusal(
-            message="The organisation has used its daily budget of"
-            f" {limits.tokens_per_day_per_tenant} tokens.",
-            retry_after_s=_seconds_to_midnight(at),
-        )
+        message, retry_after_s = day_is_spent(limits), _seconds_to_midnight(at)
+        return Refusal(message=message, retry_after_s=retry_after_s)
     to_next_minute_s = MINUTE_S - int(at.timestamp()) % MINUTE_S
     if _is_reached(limits.starts_per_minute_per_tenant, usage.starts):
         limit = limits.starts_per_minute_per_tenant

@@ -161,11 +161,63 @@ class AgentRun(Value):
         paused = self.paused_event_id
         return paused is None or self.last_event_id > paused
 
+    def lost_by(self, stored_up_to: int) -> "AgentRun":
+        """
+        Return the run without the executor that has stored its events up to this id.
+
+        Later ones that it may have said or may still store count for nothing. The pause, or the
+        START of a new run, was said for certain, wherever the log ends.
+        """
+        stored_up_to = max(self.paused_event_id or 1, stored_up_to)
+        if self.lost_after and stored_up_to < self.lost_after[-1] + EVENT_ID_GAP:
+            # The executor has stored nothing; what came later is of one that was lost before it.
+            stored_up_to = self.lost_after[-1]
+        return self._with(lost_after=(*self.lost_after, stored_up_to))
+
+    @property
+    def next_event_id(self) -> int:
+        """The id of the event that follows: beyond all that a lost executor may have said."""
+        if self.is_handed_over or not self.lost_after:
+            return self.last_event_id + 1
+        stored = self.lost_after[-1]
+        # Another one that was lost may have begun beyond that, and not have stored its START.
+        has_begun_beyond = self.last_event_id >= stored + EVENT_ID_GAP
+        return (self.last_event_id if has_begun_beyond else stored) + EVENT_ID_GAP
+
+    def taken_over(self, lease: Lease) -> "AgentRun":
+        """
+        Return the run as another executor goes on with it; `lost_by` comes first if it was lost.
+
+        A RUNNING run's new executor says START with `last_event_id`.
+        """
+        attempt = self.attempt if self.is_handed_over else self.attempt + 1
+        if self.status is RunStatus.QUEUED:
+            return self._with(lease=lease, is_handed_over=False)
+        return self._with(
+            lease=lease, is_handed_over=False, attempt=attempt, last_event_id=self.next_event_id
+        )
+
+    def handed_over(self, *, at: datetime, last_event_id: int) -> "AgentRun":
+        """Return the run as its executor lets go of it in good order."""
+        if self.lease is None:
+            raise ValueError(f"nobody executes the run '{self.id}'")
+        lease = Lease(executor=self.lease.executor, until=at)
+        return self._with(lease=lease, is_handed_over=True, last_event_id=last_event_id)
+
+    def in_background(self) -> "AgentRun":
+        """Return a new run as it waits for an executor that is asked for by a message."""
+        queued = self.queued()
+        return queued.model_copy(update={"is_background": True, "is_handed_over": True})
+
     def queued(self) -> "AgentRun":
         """Return a new run as it is stored when its session is busy: QUEUED from the first."""
         if self.status is not RunStatus.RUNNING or self.version > 1:
             raise ValueError(f"only a new run can be queued, not '{self.id}'")
         return self._with(status=RunStatus.QUEUED, started_at=None)
+
+    def holding(self, slot_until: datetime) -> "AgentRun":
+        """Return the run as one whose executions hold the slot of this name."""
+        return self._with(slot_until=to_milliseconds(slot_until))
 
     def with_lease(self, lease: Lease) -> "AgentRun":
         """Return the run under another lease."""
@@ -197,15 +249,20 @@ class AgentRun(Value):
         ended_at: datetime,
         error_type: str | None = None,
         error_message: str | None = None,
+        last_event_id: int | None = None,
     ) -> "AgentRun":
-        """Return the run as CANCELLED without an executor; its end is one more event."""
+        """
+        Return the run as CANCELLED without an executor.
+
+        Its end is the event after its last one, unless the run was under way.
+        """
         return self._moved(
             RunStatus.CANCELLED,
             at,
             completed_at=to_milliseconds(ended_at),
             error_type=error_type,
             error_message=error_message,
-            last_event_id=self.last_event_id + 1,
+            last_event_id=last_event_id or self.last_event_id + 1,
         )
 
     def failed(

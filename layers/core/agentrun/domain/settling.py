@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, RunStatus
+from agentrun.domain.runs import UNDER_WAY, AgentRun, RunStatus
 from agentrun.domain.value import to_milliseconds
 
 LEASE_EXPIRED = "LEASE_EXPIRED"
@@ -12,27 +12,45 @@ APPROVAL_EXPIRED = "APPROVAL_EXPIRED"
 
 def lease_has_lapsed(run: AgentRun, now: datetime) -> bool:
     """
-    Tell whether the next reader of a run has to settle it.
+    Tell whether a run has nobody who goes on with it.
 
-    That is a run whose executor has been silent for longer than lease and grace, one whose approval
-    nobody has decided in time, and one that was paused just after its end had been asked for.
+    That is a run whose executor has been silent for longer than lease and grace, or has handed it
+    over, one whose approval nobody has decided in time, and one that was paused just after its end
+    had been asked for. The next reader has to settle it, unless it `can_go_on`.
     """
     if run.status.is_terminal or run.lease is None:
         return False
     if run.status is RunStatus.PAUSED and run.cancel_requested:
         return True
+    if run.status in UNDER_WAY and run.is_handed_over:
+        return True
     grace_s = 0.0 if run.status is RunStatus.PAUSED else LEASE_GRACE_S
     return (now - run.lease.until).total_seconds() > grace_s
 
 
+def can_go_on(run: AgentRun) -> bool:
+    """
+    Tell whether another executor may go on with a run that has lost its own.
+
+    Not with one that is to be cancelled, with one whose continuation had not begun, or after as
+    many attempts as its agent allows.
+    """
+    if run.status not in UNDER_WAY or run.cancel_requested:
+        return False
+    if run.is_handed_over or (run.is_background and run.status is RunStatus.QUEUED):
+        return True
+    return run.has_begun and run.attempt < run.max_attempts
+
+
 def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentRun:
     """
-    Return a run as it is once its lease has lapsed.
+    Return a run as it is once its lease has lapsed and nobody can go on with it.
 
     A pause that nobody has decided ends CANCELLED, and so does one that came after a cancel. A
     continuation that has not begun leaves the run PAUSED as it was, or ends it CANCELLED where that
-    pause would be over. Any other run has lost its executor and is FAILED. The end is when the
-    run's time was up, however much later somebody sees it.
+    pause would be over. Any other run has lost its executor: it is CANCELLED where somebody has
+    asked for that and it had attempts left, and FAILED otherwise. The end is when the run's time
+    was up, however much later somebody sees it.
 
     Args:
         run: The run as its header says. Anything else, the log included, may have been written by
@@ -68,20 +86,14 @@ def _undecided_until(run: AgentRun) -> datetime:
 
 
 def _abandoned(run: AgentRun, last_stored_event_id: int, at: datetime) -> AgentRun:
-    return run.failed(
+    ended_at = min(run.lease.until if run.lease else at, to_milliseconds(at))
+    lost = run.lost_by(last_stored_event_id)
+    if run.cancel_requested and run.max_attempts > 1:
+        return lost.cancelled(at=at, ended_at=ended_at, last_event_id=lost.next_event_id)
+    return lost.failed(
         at=at,
-        ended_at=min(run.lease.until if run.lease else at, to_milliseconds(at)),
+        ended_at=ended_at,
         error_type=LEASE_EXPIRED,
         error_message="The run stopped without finishing: its executor is gone.",
-        last_event_id=max(_committed(run), last_stored_event_id) + EVENT_ID_GAP,
+        last_event_id=lost.next_event_id,
     )
-
-
-def _committed(run: AgentRun) -> int:
-    """
-    Return the last event that was said for certain: the pause, or the START of a new run.
-
-    Not the START of a continuation: its executor may not have lived to store it, and what it
-    stores after the run's end must not appear in a replay.
-    """
-    return run.paused_event_id or 1

@@ -7,7 +7,7 @@ from agentrun.domain.approvals import Decision
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.events import Metrics, PauseType, PendingApproval
 from agentrun.domain.media import LoadedMedia
-from agentrun.domain.requests import RunOptions, RunRequest
+from agentrun.domain.requests import Budget, RunOptions, RunRequest
 from agentrun.domain.steps import Step
 from agentrun.domain.value import Value
 
@@ -47,13 +47,18 @@ class AgentTask(Value):
         """Return the task after these turns of the conversation."""
         return self.model_copy(update={"history": tuple(history)})
 
+    def after(self, steps: Sequence[Step], *, started: frozenset[str]) -> "AgentTask":
+        """Return the task as it goes on after these steps, while these tools have started."""
+        return self.model_copy(update={"steps": tuple(steps), "started": started})
+
 
 class Checkpoint(Value):
     """
     Everything that another process needs to continue a paused run.
 
-    `state` is in the engine's own form; `output` and `metrics` are those of the run so far. `media`
-    are those that the run began with: a URL may lead to something else by now.
+    `state` is in the engine's own form; `output` and `metrics` are those of the run so far. `steps`
+    and `resets` count what the run has had of them; `budget` is a raised one. `media` are there in
+    a pause of an earlier version only: they are kept beside the run from its start.
     """
 
     request: RunRequest
@@ -61,6 +66,9 @@ class Checkpoint(Value):
     media: tuple[LoadedMedia, ...] = ()
     output: str = ""
     metrics: Metrics = Metrics()
+    steps: int = 0
+    resets: int = 0
+    budget: Budget | None = None
 
 
 class TurnEnded(Value):

@@ -10,7 +10,7 @@ from agentrun.domain.errors import AgentrunError
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.http.authentication import Authentication
-from agentrun.http.bodies import json_answer, result_body, run_body
+from agentrun.http.bodies import QueuedBody, json_answer, result_body, run_body
 from agentrun.http.requests import (
     came_by_function_url,
     cursor_of,
@@ -30,6 +30,7 @@ from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.follow import RunFollower, attach, whole_run
 from agentrun.service.reading.result import RunStream, collect_result
 from agentrun.service.starting.continue_run import paused_run, run_to_approve
+from agentrun.service.starting.start_run import StartedRun
 
 RUNS = "/api/agents/{agent_id}/runs"
 
@@ -60,6 +61,7 @@ class RunRoutes:
         routes = [
             Route(f"{RUNS}/stream", self._stream, methods=["POST"]),
             Route(RUNS, self._run_once, methods=["POST"]),
+            Route(f"{RUNS}/background", self._enqueue, methods=["POST"]),
             Route(f"{RUNS}/{{run_id}}/stream", self._attach, methods=["GET"]),
             Route(f"{RUNS}/{{run_id}}/continue", self._continue, methods=["POST"]),
             Route("/api/v1/approvals/{approval_id}/resolve", self._resolve, methods=["POST"]),
@@ -92,6 +94,31 @@ class RunRoutes:
     async def _run_once(self, request: Request) -> Response:
         """Run an agent and answer with its result."""
         return await result_answer(await self._begin(request, is_streamed=False))
+
+    async def _enqueue(self, request: Request) -> Response:
+        """Have an agent run in the background; answer with where to ask for it."""
+        if came_by_function_url(request):
+            raise HTTPException(404)
+        caller = await self._caller_of(request)
+        body = await read_json(request)
+        agent_id = request.path_params["agent_id"]
+        started = await self.launcher.enqueue(
+            caller,
+            agent_id,
+            validated(body, RunRequest),
+            idempotency=idempotency_of(request, body),
+            policy=session_policy_of(request),
+        )
+        return queued_answer(
+            await self._as_stored(started),
+            base_path=request.scope.get("root_path", ""),
+            is_replay=started.pending is None,
+        )
+
+    async def _as_stored(self, started: StartedRun) -> AgentRun:
+        if started.pending is not None:
+            return started.pending.run
+        return await in_thread(self.ports.threads, self.ports.store.get_state, started.key)
 
     async def _attach(self, request: Request) -> Response:
         """Replay a run's events after a cursor, then follow it to its end."""
@@ -142,6 +169,14 @@ class RunRoutes:
             return begun
 
 
+def queued_answer(run: AgentRun, *, base_path: str, is_replay: bool) -> Response:
+    """Answer that a run is accepted, and where its status is; `is_replay` if it was before."""
+    body = QueuedBody(runId=run.id, sessionId=run.session_id, status=run.status)
+    location = f"{base_path}/api/agents/{run.agent_id}/runs/{run.id}/status"
+    headers = {"Location": location, **_replayed(is_replay=is_replay)}
+    return json_answer(body, status_code=202, headers=headers)
+
+
 _AGAINST_BUFFERING = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
@@ -182,5 +217,8 @@ async def result_answer(stream: RunStream) -> Response:
 
 def _replayed_header(stream: RunStream) -> dict[str, str]:
     """Tell the client that its request has led to a run that it had started before."""
-    is_replay = isinstance(stream, RunFollower) and stream.is_replay
+    return _replayed(is_replay=isinstance(stream, RunFollower) and stream.is_replay)
+
+
+def _replayed(*, is_replay: bool) -> dict[str, str]:
     return {"Idempotent-Replayed": "true"} if is_replay else {}

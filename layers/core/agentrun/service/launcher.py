@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from agentrun.domain.approvals import ContinueRequest
 from agentrun.domain.conversations import SessionPolicy
@@ -13,13 +14,14 @@ from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import LEASE_DURATION, AgentRun, Outcome
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, Outcome, RunStatus
 from agentrun.service.executing.ending import earlier_events_kept
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.ports import every, in_thread, keep_invocation_for, retried
 from agentrun.service.reading.follow import RunFollower, follower_of, whole_run
 from agentrun.service.reading.result import RunStream
+from agentrun.service.reading.runs import followed_state, recovered
 from agentrun.service.starting.continue_run import continue_run
 from agentrun.service.starting.reconnect import SentAgain, run_sent_before
 from agentrun.service.starting.start_run import (
@@ -27,10 +29,16 @@ from agentrun.service.starting.start_run import (
     LaunchPorts,
     PendingExecution,
     Reader,
+    StartedRun,
+    enqueue,
     start_run,
 )
+from agentrun.service.starting.take_over import take_over
 
 log = logging.getLogger(__name__)
+
+TAKE_OVER_UNTIL = timedelta(seconds=10)
+"""How much of its time a process has to have left to take a run over for a reader."""
 
 
 async def _nothing_to_load() -> None:
@@ -115,8 +123,63 @@ class RunLauncher:
             return await self.admit(follower, deadline=deadline)
         return self._launch(self._execution(started.pending), deadline)
 
+    async def enqueue(
+        self,
+        principal: Principal,
+        agent_id: str,
+        request: RunRequest,
+        *,
+        idempotency: Idempotency | None = None,
+        policy: SessionPolicy = SessionPolicy.REJECT,
+    ) -> StartedRun:
+        """
+        Make a run durable and have a worker execute it, or find the one that the key stands for.
+
+        Args:
+            principal, agent_id, request, idempotency, policy: See `start_run`.
+
+        Returns:
+            The run; `pending` is None if it had been started before.
+
+        Raises:
+            AgentrunError: The request was refused and nothing started; see `start_run`.
+            StoreUnavailableError: Nobody could be asked to execute the run, and it is cancelled;
+                retrying is safe.
+        """
+        ports = self._ports
+        started = await start_run(
+            principal,
+            agent_id,
+            request,
+            idempotency=idempotency,
+            policy=policy,
+            is_background=True,
+            ports=ports,
+        )
+        if started.pending is not None:
+            await enqueue(started.pending, ports)
+        return started
+
+    async def execute(self, pending: PendingExecution, *, deadline: datetime | None) -> bool:
+        """
+        Execute a run that was taken over, with nobody reading its events.
+
+        Returns:
+            Whether the run is seen to: it has ended, is paused, or was handed over.
+        """
+        execution = self._execution(pending)
+        execution.detach()
+        self._launch(execution, deadline)
+        await self.ended(execution)
+        return execution.is_seen_to
+
     async def admit(self, follower: RunFollower, *, deadline: datetime | None) -> RunFollower:
-        """Take a place for a reader of a run that is under way; see `ReaderPlaces.admit`."""
+        """
+        Take a place for a reader of a run that is under way; see `ReaderPlaces.admit`.
+
+        If the run loses its executor meanwhile, this process takes it over.
+        """
+        follower.when_lost(partial(self._take_over, deadline=deadline))
         return await self._ports.readers.admit(follower, deadline=deadline)
 
     async def resume(
@@ -147,6 +210,21 @@ class RunLauncher:
             await self._give_up(pending)
             raise
         return self._launch(execution, deadline)
+
+    async def _take_over(self, lost: AgentRun, *, deadline: datetime | None) -> AgentRun:
+        """Take over a run for its reader, or ask a worker to where that is better."""
+        runs, now = self._ports.runs, self._ports.runs.clock.now()
+        is_too_late = deadline is not None and deadline - now < TAKE_OVER_UNTIL
+        if is_too_late or (lost.is_background and lost.status is RunStatus.QUEUED):
+            return await in_thread(runs.threads, recovered, lost, runs)
+        try:
+            pending = await take_over(lost, ports=self._ports)
+        except FencedError:
+            return await in_thread(runs.threads, followed_state, lost.key, runs)
+        execution = self._execution(pending)
+        execution.detach()
+        self._launch(execution, deadline)
+        return pending.run
 
     def _execution(self, pending: PendingExecution) -> RunExecution:
         return RunExecution(pending, engine=self._engine, pace=self._settings.pace)

@@ -10,15 +10,17 @@ from itertools import repeat, takewhile
 from typing import Generic, ParamSpec, TypeVar
 
 from agentrun.domain.errors import AgentrunError, StoreUnavailableError
-from agentrun.domain.ports import Clock, EventLog, RunStore
+from agentrun.domain.ports import Clock, EventLog, RunJournal, RunQueue, RunStore
 
 
 @dataclass(frozen=True)
 class RunPorts:
-    """Where runs are kept, the threads in which that may block, and the time."""
+    """Where runs are kept, who is asked for executors, the threads for that, and the time."""
 
     store: RunStore
     log: EventLog
+    journal: RunJournal
+    queue: RunQueue
     threads: Executor
     clock: Clock
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial, wraps
 from importlib import import_module
 from inspect import Parameter, Signature, iscoroutinefunction, signature
@@ -11,9 +12,7 @@ from typing import Any, get_type_hints
 import anyio
 from anyio.to_thread import run_sync
 from pydantic import JsonValue, ValidationError
-from pydantic_ai import RunContext, Tool, ToolDefinition, ToolFailed
-from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
-from pydantic_ai.messages import ToolCallPart
+from pydantic_ai import RunContext, Tool, ToolFailed
 from pydantic_core import to_json
 
 from agent_catalog.json_form import to_json_value
@@ -66,7 +65,7 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
 
     @wraps(function)
     async def call(context: RunContext[Session], **arguments: Any) -> Any:
-        session = (context.deps,) if takes_session else ()
+        session = (_called(context),) if takes_session else ()
         with _failures_shown(name), _at_most(timeout_s, name):
             result = await _run(partial(function, *session, **arguments), context.deps.before_tool)
             # Inside the block, because not every result can be written as JSON.
@@ -75,6 +74,12 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
         return result
 
     return _with_context(call, function)
+
+
+def _called(context: RunContext[Session]) -> Session:
+    """Return the session of one call; ids of calls are unique in their run alone."""
+    call_id = f"{context.deps.run_id}/{context.tool_call_id}"
+    return replace(context.deps, call_id=call_id)
 
 
 async def _run(function: partial[Any], before_tool: Callable[[], None]) -> Any:
@@ -182,33 +187,3 @@ def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list | tuple) else ()
-
-
-class ToolGate(AbstractCapability[Session]):
-    """
-    Calls the session's `before_tool` before each call of any tool: the agent's own, an MCP server's
-    or another capability's, approved or not.
-
-    A call that then waits, for a thread or a new MCP session, has to ask again.
-    """
-
-    def get_ordering(self) -> CapabilityOrdering:
-        """Come last, after other capabilities' work before a call."""
-        return CapabilityOrdering(position="innermost")
-
-    async def before_tool_execute(
-        self,
-        ctx: RunContext[Session],
-        *,
-        call: ToolCallPart,  # noqa: ARG002 - inherited
-        tool_def: ToolDefinition,  # noqa: ARG002 - inherited
-        args: dict[str, Any],
-    ) -> dict[str, Any]:
-        """
-        Return the arguments unchanged if the call may be made.
-
-        Raises:
-            MayNotActError: It may not; the run ends with this error.
-        """
-        ctx.deps.before_tool()
-        return args

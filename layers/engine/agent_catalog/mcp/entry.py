@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from agent_catalog.tool_names import is_tool_name, plain_tool_name, with_hash
-from agentrun.domain.agents import AgentTool
+from agentrun.domain.agents import AgentTool, Replay
 
 _VALUE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9-]* )?\$\{(?P<variable>[A-Z_][A-Z0-9_]*)\}")
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
@@ -56,7 +56,9 @@ class McpServer(BaseModel):
     """
     An MCP server (streamable HTTP), and which of its tools the agent may call.
 
-    `tools` and `approval` are the server's own names; `timeout_s` limits connecting and each call.
+    `tools`, `approval` and `replay` use the server's own names; `timeout_s` limits connecting and
+    each call. What the server itself says of its tools (`readOnlyHint`, `idempotentHint`) is not
+    looked at: the protocol's own words are that annotations of a server are not to be trusted.
     Header values are read from variables (`secret_variables.py`) at each run, so that secrets are
     not in the file, nor needed to list agents.
     """
@@ -67,6 +69,7 @@ class McpServer(BaseModel):
     url: Annotated[HttpUrl, AfterValidator(_reachable)]
     tools: tuple[_ServerName, ...] = Field(min_length=1)
     approval: tuple[str, ...] = ()
+    replay: dict[str, Replay] = {}
     prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,32}$")
     timeout_s: float = Field(default=10, gt=0, le=300)
     headers: dict[_HeaderName, Annotated[str, AfterValidator(_from_environment)]] = {}
@@ -77,9 +80,10 @@ class McpServer(BaseModel):
         for name, count in Counter(names).items():
             if count > 1:
                 raise ValueError(f"the tool '{name}' appears twice")
-        for name in self.approval:
-            if name not in self.tools:
-                raise ValueError(f"approval: '{name}' is not among the tools of this server")
+        for field, named in (("approval", self.approval), ("replay", self.replay)):
+            for name in named:
+                if name not in self.tools:
+                    raise ValueError(f"{field}: '{name}' is not among the tools of this server")
         return self
 
     def shown_name(self, tool: str) -> str:
@@ -106,6 +110,7 @@ class McpServer(BaseModel):
                 name=self.shown_name(tool),
                 description=_DESCRIPTION,
                 requires_approval=tool in self.approval,
+                replay=self.replay.get(tool, Replay.NEVER),
             )
             for tool in self.tools
         )

@@ -7,7 +7,8 @@ from pydantic_ai import DeferredToolRequests, RunContext, Tool
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from agent_catalog.agent_file import AgentFile
-from agent_catalog.binding.tool import ToolGate, bind_tool
+from agent_catalog.binding.gates import ToolGate
+from agent_catalog.binding.tool import bind_tool
 from agent_catalog.tool_names import split_reference
 from agent_catalog.toolkit import Session
 

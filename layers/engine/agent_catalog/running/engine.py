@@ -1,6 +1,13 @@
 """The engine that runs agents with pydantic-ai."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
 
@@ -8,13 +15,19 @@ import pydantic_ai
 from pydantic import JsonValue
 from pydantic_ai import Agent as AiAgent
 from pydantic_ai import CallToolsNode, DeferredToolRequests
-from pydantic_ai.messages import AgentStreamEvent, ModelMessage, ModelResponse
+from pydantic_ai.messages import (
+    AgentStreamEvent,
+    FunctionToolResultEvent,
+    ModelMessage,
+    ModelResponse,
+)
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRun
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage, UsageLimits
 
 from agent_catalog.agent_file import Limits
+from agent_catalog.binding.gates import HeldCalls
 from agent_catalog.binding.tool import argument_faults
 from agent_catalog.catalog import AgentCatalog
 from agent_catalog.json_form import whole_text
@@ -23,13 +36,22 @@ from agent_catalog.models.guarded import CheckedModel
 from agent_catalog.models.sendable import call_ids
 from agent_catalog.running.build import BuiltAgent, Output, build_agent
 from agent_catalog.running.errors import engine_error, shown_error
-from agent_catalog.running.events import TappedModel, ToolTranslator, metrics
+from agent_catalog.running.events import ToolTranslator, metrics
 from agent_catalog.running.followups import Exchange, suggest_followups
 from agent_catalog.running.history import for_later_turns, to_messages, tool_results, user_prompt
-from agent_catalog.running.pauses import Spent, check_all_calls, pause, resume
+from agent_catalog.running.pauses import Spent, pause
+from agent_catalog.running.progress import Progress, check_all_calls, progress_of
+from agent_catalog.running.steps import acting_calls, answered, joined, returned
+from agent_catalog.running.tapped import BudgetSpentError, TappedModel
 from agent_catalog.toolkit import Session, ToolResults
-from agentrun.domain.errors import CannotResumeError, EngineError
-from agentrun.domain.events import Metrics
+from agentrun.domain.errors import (
+    AgentrunError,
+    BudgetExceededError,
+    CannotResumeError,
+    EngineError,
+    HandedOverError,
+)
+from agentrun.domain.events import Metrics, PauseType
 from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.requests import RunOptions
 from agentrun.domain.turns import TurnEnded, TurnEnding
@@ -112,7 +134,7 @@ class PydanticAiEngine:
 
 
 class EngineRun:
-    """One run of an agent: a new turn, or one that continues after its pause; runs once."""
+    """One run of an agent: a new turn, or one that goes on after its last step; runs once."""
 
     def __init__(
         self,
@@ -133,69 +155,102 @@ class EngineRun:
         self._built = built
         self._model_id = model_id
         self._models = models
-        self._say = host.say
-        self._before_tool = host.before_tool
-        self._resumed = resume(task, task.resumption, built.tools) if task.resumption else None
+        self._host = host
+        self._progress = progress = progress_of(task, built.tools)
         self._model = models(model_id)
         self._usage = RunUsage()
+        self._figures = metrics(self._usage, model_id)
         self._tools = ToolTranslator(
             needing_approval={tool.name for tool in task.agent.tools if tool.requires_approval},
-            approved=self._resumed.approved if self._resumed else (),
+            approved=progress.approved if progress else (),
+            settled=progress.settled if progress else (),
+            started=_still_running(progress, task.started),
         )
 
     async def play(self) -> TurnEnding:
         """Run the agent to its end; say what the port `AgentEngine` asks for."""
+        doubt = self._progress.in_doubt() if self._progress else None
+        if doubt is not None:
+            self._host.say(self._figures)
+            return doubt
         try:
-            async with self._run() as graph:
-                self._graph = graph
-                await self._follow(graph)
-                ending = await self._ending(graph)
-        except CannotResumeError:
+            ending = await self._ended()
+        except (CannotResumeError, HandedOverError):
+            raise
+        except AgentrunError as error:
+            if isinstance(error, EngineError):
+                self._say_rest()
             raise
         except Exception as error:
             self._say_rest()
-            if isinstance(error, EngineError):
-                raise
             raise shown_error(error, self._built.file.limits) from error
         self._say_rest()
         return ending
 
+    async def _ended(self) -> TurnEnding:
+        async with self._run() as graph:
+            self._graph = graph
+            try:
+                await self._follow(graph)
+            except BudgetSpentError:
+                return pause(self._messages(graph), self._spent_now(), kind=PauseType.BUDGET)
+            return await self._ending(graph)
+
     def _say_rest(self) -> None:
         for unfinished in self._tools.unfinished():
-            self._say(unfinished)
-        self._say(metrics(self._usage, self._model_id))
+            self._host.say(unfinished)
+        self._host.say(metrics(self._usage, self._model_id))
+
+    def _say_figures(self) -> None:
+        figures = metrics(self._usage, self._model_id)
+        if figures != self._figures:
+            self._figures = figures
+            self._host.say(figures)
 
     async def _follow(self, run: AgentRun[Session, Output]) -> None:
         """Let the graph run; what the model says is said by `TappedModel`."""
         async for node in run:
             if AiAgent.is_call_tools_node(node):
-                # A turn that goes on after its pause begins with the calls.
-                if self._usage.requests:
-                    self._say(metrics(self._usage, self._model_id))
+                self._say_figures()
+                await self._keep_answer(node)
                 async with self._events(node, run) as events:
                     async for event in events:
-                        translated = self._tools.translate(event)
-                        if translated is not None:
-                            self._say(translated)
+                        await self._take(event)
+
+    async def _keep_answer(self, node: CallToolsNode[Session, Output]) -> None:
+        """Keep an answer that calls tools, unless the turn has gone on with it: it is kept then."""
+        response = node.model_response
+        if node.tool_call_results is None and response.tool_calls:
+            has_others = bool(self._built.file.capabilities)
+            acting = acting_calls(response, self._task.agent, has_others=has_others)
+            await self._host.keep(answered(response, acting))
+
+    async def _take(self, event: AgentStreamEvent) -> None:
+        translated = self._tools.translate(event)
+        if isinstance(event, FunctionToolResultEvent):
+            await self._host.keep(returned(event), say=translated)
+        elif translated is not None:
+            self._host.say(translated)
 
     def _run(self) -> AbstractAsyncContextManager[AgentRun[Session, Output]]:
-        task, resumed, file = self._task, self._resumed, self._built.file
-        so_far = resumed.messages if resumed else []
+        task, progress, file = self._task, self._progress, self._built.file
+        so_far = progress.messages if progress else []
         limits = remaining_limits(file.limits, self._spent)
         return self._built.agent.iter(
-            None if resumed else user_prompt(task),
+            None if progress else user_prompt(task),
             message_history=[
                 *to_messages(task.history, file.history, context_window=self._model.context_window),
                 *so_far,
             ],
-            deferred_tool_results=resumed.results if resumed else None,
+            deferred_tool_results=progress.results if progress else None,
             model=TappedModel(
                 self._model,
-                self._say,
+                self._host,
                 usage=self._usage,
                 limits=limits,
                 # A model may rewrite ids on their way out (Mistral's have nine characters).
                 earlier_ids=lambda: call_ids(self._graph.all_messages()),
+                say_figures=self._say_figures,
             ),
             # Set per run, since a request may replace them; the agent itself has none.
             instructions=_instructions(task.options.system_prompt)
@@ -203,46 +258,61 @@ class EngineRun:
             model_settings=_settings(task.options),
             usage_limits=limits,
             usage=self._usage,
-            deps=Session(
-                task.tenant,
-                task.user_id,
-                task.session_id,
-                # Of all turns, including those that the model no longer sees.
-                ToolResults(partial(tool_results, task.history, so_far)),
-                self._before_tool,
-            ),
+            deps=self._session(),
+            capabilities=[HeldCalls(progress.held)] if progress and progress.held else [],
+        )
+
+    def _session(self) -> Session:
+        task, progress = self._task, self._progress
+        so_far = progress.messages_with_given if progress else []
+        return Session(
+            task.tenant,
+            task.user_id,
+            task.session_id,
+            run_id=task.run_id,
+            # Of all turns, including those that the model no longer sees.
+            results=ToolResults(partial(tool_results, task.history, so_far)),
+            before_tool=self._host.before_tool,
         )
 
     @property
     def _spent(self) -> Spent:
-        return self._resumed.spent if self._resumed else Spent()
+        return self._progress.spent if self._progress else Spent()
+
+    def _spent_now(self) -> Spent:
+        return self._spent.plus(self._usage)
 
     @asynccontextmanager
     async def _events(
         self, node: CallToolsNode[Session, Output], run: AgentRun[Session, Output]
     ) -> AsyncGenerator[AsyncIterable[AgentStreamEvent], None]:
+        progress = self._progress
         async with node.stream(run.ctx) as events:
-            if node.tool_call_results is None or self._resumed is None:
+            if node.tool_call_results is None or progress is None or not progress.may_refuse:
                 yield events
                 return
-            calls = len(self._resumed.results.approvals)
-            async with aclosing(check_all_calls(aiter(events), calls)) as checked:
+            checked = check_all_calls(aiter(events), len(progress.open), progress.approved)
+            async with aclosing(checked):
                 yield checked
+
+    def _messages(self, run: AgentRun[Session, Output]) -> list[ModelMessage]:
+        """Return the turn's messages, as they would be without the interruptions."""
+        earlier = self._progress.messages if self._progress else []
+        return joined([*earlier, *run.new_messages()])
 
     async def _ending(self, run: AgentRun[Session, Output]) -> TurnEnding:
         if run.result is None:
             raise EngineError("The agent broke off.")
-        earlier = self._resumed.messages if self._resumed else []
-        messages = [*earlier, *run.new_messages()]
+        messages = self._messages(run)
         output = run.result.output
         if isinstance(output, DeferredToolRequests):
-            return pause(output, messages, self._spent.plus(self._usage))
+            return pause(messages, self._spent_now(), pending=output.approvals)
         return TurnEnded(
             messages=for_later_turns(messages), followups=await self._followups(messages)
         )
 
     async def _followups(self, messages: list[ModelMessage]) -> tuple[str, ...] | None:
-        if not self._task.generate_followups:
+        if not self._task.generate_followups or not await self._may_suggest():
             return None
         texts = [message.text or "" for message in messages if isinstance(message, ModelResponse)]
         exchange = Exchange(
@@ -254,6 +324,19 @@ class EngineRun:
         return await suggest_followups(
             exchange, model=lambda: self._models(model_id), usage=self._usage
         )
+
+    async def _may_suggest(self) -> bool:
+        """Ask the host as before any call of a model; the answer stands without suggestions."""
+        self._say_figures()
+        try:
+            return await self._host.before_model()
+        except BudgetExceededError:
+            return False
+
+
+def _still_running(progress: Progress | None, started: Collection[str]) -> dict[str, str]:
+    calls = progress.open if progress else ()
+    return {call.tool_call_id: call.tool_name for call in calls if call.tool_call_id in started}
 
 
 def _instructions(text: str | None) -> str | None:
@@ -271,15 +354,12 @@ def _settings(options: RunOptions) -> ModelSettings:
 
 
 def remaining_limits(limits: Limits, spent: Spent) -> UsageLimits:
-    """Return what the limits leave of a turn that was paused."""
-    tokens = spent.input_tokens + spent.output_tokens
+    """Return what the limits leave of a turn that goes on; the budget is its host's affair."""
     return UsageLimits(
         request_limit=limits.request_limit - spent.requests,
         tool_calls_limit=_minus(limits.tool_calls_limit, spent.tool_calls),
         input_tokens_limit=_minus(limits.input_tokens_limit, spent.input_tokens),
         output_tokens_limit=_minus(limits.output_tokens_limit, spent.output_tokens),
-        total_tokens_limit=_minus(limits.total_tokens_limit, tokens),
-        cost_limit=None if limits.cost_limit is None else limits.cost_limit - (spent.cost or 0),
     )
 
 

@@ -82,8 +82,6 @@ _COUNTED = {
     "tool_calls_limit": "tool calls",
     "input_tokens_limit": "input tokens",
     "output_tokens_limit": "output tokens",
-    "total_tokens_limit": "tokens",
-    "cost_limit": "USD",
 }
 
 

@@ -1,17 +1,13 @@
 """From pydantic-ai to our events: deltas where the model says them, tools, and figures."""
 
-import asyncio
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic_ai.messages import (
     AgentStreamEvent,
     FunctionToolCallEvent,
     FunctionToolResultEvent,
-    ModelMessage,
-    ModelResponse,
     ModelResponsePart,
     ModelResponseStreamEvent,
     PartDeltaEvent,
@@ -20,13 +16,9 @@ from pydantic_ai.messages import (
     ThinkingPart,
     ToolReturnPart,
 )
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
-from pydantic_ai.models.wrapper import WrapperModel
-from pydantic_ai.settings import ModelSettings
-from pydantic_ai.usage import RunUsage, UsageLimits
+from pydantic_ai.usage import RunUsage
 
 from agent_catalog.json_form import HalfCharacters, to_json_value
-from agent_catalog.models.guarded import sound_answer
 from agentrun.domain.events import (
     ContentDelta,
     EngineEvent,
@@ -37,8 +29,6 @@ from agentrun.domain.events import (
     ToolStart,
 )
 
-# A stream that never has to wait would keep all other runs waiting.
-_EVENTS_IN_A_ROW = 32
 _Delta = type[ContentDelta | ReasoningDelta]
 _SAID_BY: dict[type[ModelResponsePart], _Delta] = {
     TextPart: ContentDelta,
@@ -83,98 +73,27 @@ class DeltaTranslator:
             self._say(kind(text=text))
 
 
-class TappedModel(WrapperModel):
-    """
-    Streams an answer that pydantic-ai asks for in one piece, and says its fragments meanwhile.
-
-    An agent's graph needs the finished answer alone. Passing each event through it takes more
-    processor time than everything else that happens to an event.
-    """
-
-    def __init__(
-        self,
-        wrapped: Model,
-        say: Callable[[EngineEvent], None],
-        *,
-        usage: RunUsage,
-        limits: UsageLimits,
-        earlier_ids: Callable[[], Collection[str]],
-    ) -> None:
-        """
-        Wrap the model for one run.
-
-        Args:
-            wrapped: The model to stream from.
-            say: Called with each fragment as it comes; what it raises ends the request.
-            usage: What the run has used. An answer that breaks off is added here; finished ones are
-                added by the graph.
-            limits: The run's limits; those of tokens are checked every 32 events of an answer, too.
-            earlier_ids: Returns the ids of the run's calls so far.
-        """
-        super().__init__(wrapped)
-        self._say = say
-        self._usage = usage
-        self._limits = limits
-        self._earlier_ids = earlier_ids
-
-    async def request(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-    ) -> ModelResponse:
-        """Stream an answer and return it when it is complete."""
-        async with self.wrapped.request_stream(
-            messages, model_settings, model_request_parameters
-        ) as response:
-            try:
-                await self._tell(response)
-            except BaseException:
-                self._count(response)
-                raise
-            return sound_answer(response.get(), self._earlier_ids())
-
-    async def _tell(self, response: StreamedResponse) -> None:
-        deltas = DeltaTranslator(self._say)
-        in_a_row = 0
-        async for event in response:
-            deltas.take(event)
-            in_a_row += 1
-            if in_a_row == _EVENTS_IN_A_ROW:
-                in_a_row = 0
-                # The graph checks them after the answer.
-                if self._limits.has_token_limits():
-                    self._limits.check_tokens(self._usage + response.usage)
-                await asyncio.sleep(0)
-        deltas.end()
-
-    def _count(self, response: StreamedResponse) -> None:
-        """Add what an answer has used that broke off; the graph never sees it."""
-        answer = response.get()
-        usage = answer.usage
-        if usage.cost is None:
-            # There is not a price for every model.
-            with suppress(LookupError, ValueError):
-                usage = replace(usage, cost=answer.cost().total_price)
-        self._usage.incr(usage)
-        if answer.parts:
-            self._usage.requests += 1
-
-
 class ToolTranslator:
     """
     Translates the tool events of one run, and keeps track of the tools that are running.
 
     A call that needs an approval starts only if it is among `approved`: the library also announces
-    such calls when they wait, are rejected or do not fit.
+    such calls when they wait, are rejected or do not fit. A call among `settled` does not start
+    either, since what came of it is known; one among `started` was told as started before.
     """
 
     def __init__(
-        self, *, needing_approval: Collection[str] = (), approved: Collection[str] = ()
+        self,
+        *,
+        needing_approval: Collection[str] = (),
+        approved: Collection[str] = (),
+        settled: Collection[str] = (),
+        started: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._needing_approval = needing_approval
         self._approved = approved
-        self._running: dict[str, str] = {}
+        self._settled = settled
+        self._running = dict(started)
 
     def translate(self, event: AgentStreamEvent) -> EngineEvent | None:
         """Return our event, or None if a caller has no use for it."""
@@ -193,6 +112,8 @@ class ToolTranslator:
 
     def _called(self, event: FunctionToolCallEvent) -> ToolStart | None:
         call_id, name = event.part.tool_call_id, event.part.tool_name
+        if call_id in self._settled or call_id in self._running:
+            return None
         if name in self._needing_approval and call_id not in self._approved:
             return None
         self._running[call_id] = name

@@ -79,7 +79,6 @@ ADDING = repeating("add", left=1, right=1)
         ("tool_calls_limit: 2", ADDING, "2 tool calls (tool_calls_limit)", 3),
         ("input_tokens_limit: 60", ADDING, "60 input tokens (input_tokens_limit)", 2),
         ("output_tokens_limit: 4", ADDING, "4 output tokens (output_tokens_limit)", 1),
-        ("total_tokens_limit: 5", ADDING, "5 tokens (total_tokens_limit)", 1),
     ],
 )
 async def test_a_run_over_its_limit_says_which_and_what_it_used(

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pydantic_ai import DeferredToolRequests
 from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
@@ -332,7 +331,7 @@ async def test_a_tool_whose_server_is_away_cannot_be_resumed_and_no_other_runs(
     calls = [ToolCallPart(name, {}, f"call-{n}") for n, name in enumerate(("launch", "drop"))]
     prompt = ModelRequest(parts=[UserPromptPart("go")])
     messages: list[ModelMessage] = [prompt, ModelResponse(parts=calls)]
-    state = pause(DeferredToolRequests(approvals=calls), messages, Spent()).state
+    state = pause(messages, Spent(), pending=calls).state
     events = await resumed(rig, state, approve(0), approve(1))
     assert isinstance(rig.error, CannotResumeError)
     assert "'drop' cannot be called at the moment" in str(rig.error)

@@ -19,7 +19,7 @@ from pydantic_ai.models.function import AgentInfo
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import RequestUsage, RunUsage, UsageLimits
 
-from agent_catalog.running.events import TappedModel
+from agent_catalog.running.tapped import TappedModel
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
 from tests.fakes.engine_outputs import FakeHost
@@ -114,7 +114,7 @@ async def test_a_stream_that_never_waits_lets_others_run() -> None:
     heard: list[EngineEvent] = []
     usage, limits = RunUsage(), UsageLimits()
     model = TappedModel(
-        RushingModel(), heard.append, usage=usage, limits=limits, earlier_ids=lambda: ()
+        RushingModel(), FakeHost(heard.append), usage=usage, limits=limits, earlier_ids=lambda: ()
     )
     ticking = asyncio.create_task(tick())
     await model.request([], None, ModelRequestParameters())

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.headers import header_item
 from agentrun.adapters.dynamo.items import lock_of, session_key
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.conversations import MAX_QUEUED, SessionLock, SessionPolicy
@@ -19,6 +20,7 @@ from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
 from agentrun.service.starting.admission import NewRun, store_or_queue
 from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed
 from tests.tables import TABLE
 
@@ -94,7 +96,9 @@ class WaitersRig:
 def rig(client: "DynamoDBClient") -> Iterator[WaitersRig]:
     with ThreadPoolExecutor(1) as threads:
         store, log = DynamoRunStore(Table(client, TABLE)), DynamoEventLog(Table(client, TABLE))
-        found = WaitersRig(client, RunPorts(store, log, threads, FixedClock(AT)), [], [])
+        journal, queue = DynamoRunJournal(Table(client, TABLE)), InMemoryRunQueue()
+        ports = RunPorts(store, log, journal, queue, threads, FixedClock(AT))
+        found = WaitersRig(client, ports, [], [])
         client.meta.events.register("provide-client-params.dynamodb", found.note)
         yield found
 

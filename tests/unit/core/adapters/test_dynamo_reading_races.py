@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.principal import Principal
@@ -15,6 +16,7 @@ from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.runs import get_run, get_runs
 from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
 from tests.tables import TABLE, client_of
 
@@ -48,7 +50,9 @@ def read(client: "DynamoDBClient", how: str) -> list[AgentRun]:
     """Read the run a while after its lease has lapsed."""
     with ThreadPoolExecutor(2) as threads:
         log, clock = DynamoEventLog(Table(client, TABLE)), FixedClock(AT + timedelta(seconds=18))
-        ports = RunPorts(DynamoRunStore(Table(client, TABLE)), log, threads, clock)
+        table = Table(client, TABLE)
+        journal, queue = DynamoRunJournal(table), InMemoryRunQueue()
+        ports = RunPorts(DynamoRunStore(table), log, journal, queue, threads, clock)
         if how == "one":
             return [get_run(ANA, "echo", "run-1", ports=ports)]
         return get_runs(ANA, "echo", ["run-1"], with_text=True, ports=ports)

@@ -9,13 +9,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.runs import Outcome, RunStatus
 from agentrun.domain.turns import Checkpoint
-from agentrun.service.executing.recorder import OwnLease, RecordingPace, RunRecorder
+from agentrun.service.executing.bounds import OwnLease
+from agentrun.service.executing.recorder import RecordingPace, RunRecorder
 from agentrun.service.ports import RunPorts
 from tests.fakes.clock import FixedClock
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed, paused
 from tests.tables import TABLE
 from tests.unit.core.adapters.written_turns import letters
@@ -65,7 +68,9 @@ def store(client: "DynamoDBClient") -> DynamoRunStore:
 def recorder(client: "DynamoDBClient", store: DynamoRunStore) -> Iterator[RunRecorder]:
     with ThreadPoolExecutor(1) as threads:
         clock, run = FixedClock(), a_run()
-        ports = RunPorts(store, DynamoEventLog(Table(client, TABLE)), threads, clock)
+        table = Table(client, TABLE)
+        journal, queue = DynamoRunJournal(table), InMemoryRunQueue()
+        ports = RunPorts(store, DynamoEventLog(table), journal, queue, threads, clock)
         assert run.lease is not None
         lease = OwnLease(run.lease, clock)
         yield RunRecorder(run, EXECUTOR, ports=ports, pace=AT_ONCE, lease=lease)

@@ -38,7 +38,7 @@ from agentrun.adapters.dynamo.texts import read_text
 from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import EVENT_ID_GAP, UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.steps import Step
 
 if TYPE_CHECKING:
@@ -111,22 +111,14 @@ class DynamoRunJournal:
             raise FencedError(_CHANGED)
         # Whatever is stored later for the old executor has no step that stands for it: a step would
         # have renewed the lease.
-        header = _taking_over(seen, seen.lease, lease, self._start_id(seen), at)
+        is_lost = seen.status is RunStatus.RUNNING and not seen.is_handed_over
+        run = seen.lost_by(last_event_id(self._table, seen.key)) if is_lost else seen
+        header = _taking_over(seen, seen.lease, run.taken_over(lease), at)
         try:
             self._write_with_lock(header, seen, lease.executor)
         except TransactionRefusedError as refused:
             return self._owned(seen, lease.executor, refused)
         return self._owned(seen, lease.executor)
-
-    def _start_id(self, seen: AgentRun) -> int:
-        """Return the id that the next executor's START will have."""
-        if seen.status is RunStatus.QUEUED:
-            return seen.last_event_id
-        if seen.is_handed_over:
-            return seen.last_event_id + 1
-        # START of a continuation, or of a take-over, may be in the header alone.
-        last = max(seen.last_event_id, last_event_id(self._table, seen.key))
-        return last + EVENT_ID_GAP
 
     def _write_with_lock(self, header: Write, seen: AgentRun, executor: str) -> None:
         """
@@ -190,20 +182,19 @@ def _as_seen(seen: AgentRun, lease: Lease) -> dict[str, Value]:
     }
 
 
-def _taking_over(seen: AgentRun, before: Lease, lease: Lease, start_id: int, at: datetime) -> Write:
+def _taking_over(seen: AgentRun, before: Lease, taken: AgentRun, at: datetime) -> Write:
     """Return the update of the header, if all that decides is as it was seen."""
-    also = ""
+    lease, also = taken.lease or before, ""
     operands = {**_as_seen(seen, before), ":seenLast": number(seen.last_event_id)}
     changes: dict[str, Value] = {
         Attribute.EXECUTOR: string(lease.executor),
         Attribute.LEASE_UNTIL: instant(lease.until),
-        Attribute.LAST_EVENT_ID: number(start_id),
+        Attribute.LAST_EVENT_ID: number(taken.last_event_id),
     }
-    if seen.status is RunStatus.RUNNING and not seen.is_handed_over:
-        lost = (*seen.lost_after, start_id - EVENT_ID_GAP)
+    if taken.lost_after != seen.lost_after:
         changes |= {
-            Attribute.ATTEMPT: number(seen.attempt + 1),
-            Attribute.LOST_AFTER: lost_after_attribute(lost),
+            Attribute.ATTEMPT: number(taken.attempt),
+            Attribute.LOST_AFTER: lost_after_attribute(taken.lost_after),
             Attribute.UPDATED_AT: instant(at),
         }
         # Whoever deletes the run has to keep out what they write late.

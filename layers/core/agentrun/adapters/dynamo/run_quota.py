@@ -2,8 +2,12 @@
 Quotas in DynamoDB: one item a tenant, one conditional write to take a slot, one to give it back.
 
 The item has a set of slots for each user that runs something; a set of short marks of all those
-slots, whose size is the tenant's number of runs; and counters: of starts in a minute, the tenant's
-and each user's, and of tokens in a day. A write costs a unit for each KB of the item.
+slots, whose size is the tenant's number of runs; and counters of starts in a minute, the tenant's
+and each user's. A write costs a unit for each KB of the item.
+
+A day's tokens are counted with every answer of a model. So they have a small item of their own, in
+another partition, and each count is one unit. Once they reach the limit, that is noted in the
+tenant's item, so that taking a slot has to look at nothing else.
 """
 
 import hashlib
@@ -17,15 +21,27 @@ from agentrun.adapters.dynamo.items import (
     Value,
     number,
     quota_key,
+    seconds,
     string,
+    tokens_key,
 )
 from agentrun.adapters.dynamo.table import ConditionFailedError, Table, Write
-from agentrun.domain.errors import TooManyRunsError
-from agentrun.domain.quotas import RunLimits, Slot, Usage, day_of, minute_of, refusal
+from agentrun.domain.errors import BudgetExceededError, TooManyRunsError
+from agentrun.domain.quotas import (
+    RunLimits,
+    Slot,
+    Usage,
+    day_is_spent,
+    day_of,
+    minute_of,
+    refusal,
+)
 from agentrun.domain.value import from_epoch_ms
 
 _USER, _MINUTE, _DAY = Attribute.SLOTS_OF_USER, Attribute.STARTS_IN_MINUTE, Attribute.TOKENS_IN_DAY
-_RUNS = f"#{Attribute.RUNS}"
+_RUNS, _TOKENS = f"#{Attribute.RUNS}", f"#{Attribute.TOKENS}"
+_TOKENS_KEPT_FOR = timedelta(days=2)
+"""A day and some; executors' clocks differ a little."""
 _MOST_FORGOTTEN = 100
 """An expression may have 4 KB (DynamoDB's quota); the next slot given back forgets the rest."""
 
@@ -55,18 +71,41 @@ class DynamoRunQuota:
                 refused.message, retry_after_s=refused.retry_after_s, holders=refused.holders
             ) from failed
 
+    def count(self, slot: Slot, *, tokens: int, at: datetime) -> None:
+        """Count tokens for the tenant's day while the execution goes on."""
+        spent = self._spent_with(slot.tenant, tokens, at)
+        if spent is not None:
+            key, update = quota_key(slot.tenant), "SET #day = :spent"
+            names = {"#day": _DAY + day_of(at)}
+            self._table.write(
+                Write("Update", key, update, values={":spent": number(spent)}, names=names)
+            )
+            raise BudgetExceededError(day_is_spent(self._limits))
+
     def give_back(self, slot: Slot, *, tokens: int, at: datetime) -> Sequence[Slot]:
         """Give a slot back and count its tokens."""
-        counted = tokens if self._limits.tokens_per_day_per_tenant else 0
+        # First: they have been used, whether the slot is still held or not.
+        spent = self._spent_with(slot.tenant, tokens, at)
         try:
-            left = self._table.write(_giving_back(slot, counted, at), returning="ALL_NEW")
+            left = self._table.write(_giving_back(slot, spent, at), returning="ALL_NEW")
         except ConditionFailedError:
             return ()
         if outdated := _outdated(left, at)[:_MOST_FORGOTTEN]:
             names = {f"#n{place}": name for place, name in enumerate(outdated)}
             forget = f"REMOVE {', '.join(names)}"
             self._table.write(Write("Update", quota_key(slot.tenant), forget, names=names))
-        return tuple(held for held in _slots(left, slot.tenant) if held.is_overdue(at))
+        return tuple(held for held in slots_of(left, slot.tenant) if held.is_overdue(at))
+
+    def _spent_with(self, tenant: str, tokens: int, at: datetime) -> int | None:
+        """Add tokens to a tenant's day; return their sum once that has reached the limit."""
+        limit = self._limits.tokens_per_day_per_tenant
+        if not limit or not tokens:
+            return None
+        update = f"ADD {_TOKENS} :tokens SET #{Attribute.TTL} = :ttl"
+        values = {":tokens": number(tokens), ":ttl": seconds(at + _TOKENS_KEPT_FOR)}
+        counting = Write("Update", tokens_key(tenant, day_of(at)), update, values=values)
+        used = int(self._table.write(counting, returning="ALL_NEW")[Attribute.TOKENS]["N"])
+        return used if used >= limit else None
 
     def release(self, slots: Sequence[Slot]) -> None:
         """Take away slots of the dead."""
@@ -108,16 +147,15 @@ def _taking(slot: Slot, limits: RunLimits, at: datetime) -> Write:
     return Write("Update", key, update, " AND ".join(conditions), values, names, asks=True)
 
 
-def _giving_back(slot: Slot, tokens: int, at: datetime) -> Write:
-    """Return the update that gives a held slot back, and counts tokens if there are any."""
+def _giving_back(slot: Slot, spent: int | None, at: datetime) -> Write:
+    """Return the update that gives a held slot back, and notes that the day's tokens are spent."""
     update = f"DELETE {_RUNS} :marks, #user :slots"
     names = {"#user": _USER + slot.user}
     values = {":slot": string(slot.name), ":slots": _names([slot]), ":marks": _marks([slot])}
-    if tokens:
-        update += " ADD #day :tokens"
+    if spent is not None:
+        update += " SET #day = :spent"
         names["#day"] = _DAY + day_of(at)
-        values[":tokens"] = number(tokens)
-    # Without the condition tokens would be counted again by a retry after a lost reply.
+        values[":spent"] = number(spent)
     return Write("Update", quota_key(slot.tenant), update, "contains(#user, :slot)", values, names)
 
 
@@ -142,14 +180,15 @@ def _usage(item: Item, slot: Slot, at: datetime) -> Usage:
         return int(item.get(attribute, {"N": "0"})["N"])
 
     return Usage(
-        slots=tuple(_slots(item, slot.tenant)),
+        slots=tuple(slots_of(item, slot.tenant)),
         starts=count(_starts(at)),
         starts_of_user=count(_starts(at, slot.user)),
         tokens=count(_DAY + day_of(at)),
     )
 
 
-def _slots(item: Item, tenant: str) -> list[Slot]:
+def slots_of(item: Item, tenant: str) -> list[Slot]:
+    """Return the slots that a tenant's item says are held."""
     return [
         _slot(tenant, attribute.removeprefix(_USER), name)
         for attribute, value in item.items()

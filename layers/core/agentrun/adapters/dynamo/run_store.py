@@ -12,6 +12,7 @@ from agentrun.adapters.dynamo.headers import attributes, is_erased, run_from_hea
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Item,
+    Values,
     claim_key,
     claimed_run,
     header_key,
@@ -20,6 +21,8 @@ from agentrun.adapters.dynamo.items import (
     number,
     string,
 )
+from agentrun.adapters.dynamo.run_ends import RunEnds
+from agentrun.adapters.dynamo.run_list import pause_entry
 from agentrun.adapters.dynamo.steps import DynamoSteps
 from agentrun.adapters.dynamo.table import (
     ConditionFailedError,
@@ -69,6 +72,7 @@ class DynamoRunStore:
         """Take the table; the others are as for `DynamoRunJournal`."""
         self._table = table
         self._objects = objects
+        self._ends = RunEnds(table, objects)
         self._steps = DynamoSteps(table, objects, longest_pause=longest_pause)
 
     def start(
@@ -267,15 +271,7 @@ class DynamoRunStore:
         self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime, progress: EndProgress
     ) -> None:
         """Store what an end has beside its header."""
-        self._end_with_parts(key, executor, outcome, progress, at)
-
-    def _end_with_parts(
-        self, key: RunKey, executor: str, outcome: Outcome, progress: EndProgress, at: datetime
-    ) -> writes.RunEnd:
-        has_bucket = self._objects is not None
-        end = writes.packed_end(key, executor, outcome, progress, at=at, has_bucket=has_bucket)
-        end.store_parts(self._table, self._objects, key, progress)
-        return end
+        self._ends.store_beside(key, executor, outcome, progress, at)
 
     def finish(
         self,
@@ -287,8 +283,11 @@ class DynamoRunStore:
         progress: EndProgress | None = None,
     ) -> AgentRun:
         """Move a QUEUED or RUNNING run to PAUSED or a terminal status."""
-        end = self._end_with_parts(key, executor, outcome, progress or EndProgress(), at)
-        header = end.header(key, executor, writes.OWNED)
+        end = self._ends.store_beside(key, executor, outcome, progress or EndProgress(), at)
+        listed: Values = {}
+        if outcome.status is RunStatus.PAUSED:
+            listed = pause_entry(self._stored_by(key, executor, FencedError(_NOT_OWNED)), at)
+        header = end.header(key, executor, writes.OWNED, listed=listed)
         try:
             return _state(self._table.write(header, returning="ALL_NEW"))
         except ConditionFailedError as failed:

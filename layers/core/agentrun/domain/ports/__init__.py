@@ -4,6 +4,7 @@ from agentrun.domain.ports.agents import (
     AgentDirectory,
     AgentEngine,
     ArgumentChecker,
+    PriceList,
     TurnHost,
 )
 from agentrun.domain.ports.callers import TokenVerifier, VerifiedToken
@@ -13,7 +14,8 @@ from agentrun.domain.ports.event_log import EventLog
 from agentrun.domain.ports.large_objects import LargeObjects
 from agentrun.domain.ports.reader_quota import ReaderQuota
 from agentrun.domain.ports.run_journal import RunJournal
-from agentrun.domain.ports.run_queue import RunQueue
+from agentrun.domain.ports.run_list import RunList
+from agentrun.domain.ports.run_queue import HeldMessage, RunQueue
 from agentrun.domain.ports.run_quota import RunQuota
 from agentrun.domain.ports.run_store import RunStore
 from agentrun.domain.turns import AgentTask
@@ -26,9 +28,12 @@ __all__ = [
     "Clock",
     "ConversationStore",
     "EventLog",
+    "HeldMessage",
     "LargeObjects",
+    "PriceList",
     "ReaderQuota",
     "RunJournal",
+    "RunList",
     "RunQueue",
     "RunQuota",
     "RunStore",

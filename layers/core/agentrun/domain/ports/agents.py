@@ -119,3 +119,15 @@ class ArgumentChecker(Protocol):
         If only the tool's own server can check the arguments, there are no faults.
         """
         ...
+
+
+class PriceList(Protocol):
+    """Knows what models cost."""
+
+    def knows(self, model_id: str) -> bool:
+        """
+        Tell whether the cost of the model's answers is known; that of some is nothing.
+
+        May block for a third of a second, and knows nothing that changes while a process lives.
+        """
+        ...

@@ -12,7 +12,7 @@ class RunQuota(Protocol):
 
     @property
     def limits(self) -> RunLimits:
-        """What is allowed; without any limit nothing is counted, and no method is called."""
+        """What is allowed; without any limit slots are kept, so that what is under way is known."""
         ...
 
     def take(self, slot: Slot, *, at: datetime) -> None:
@@ -25,11 +25,34 @@ class RunQuota(Protocol):
         """
         ...
 
+    def count(self, slot: Slot, *, tokens: int, at: datetime) -> None:
+        """
+        Count tokens for the tenant's day while the slot's execution goes on.
+
+        Without a limit of tokens nothing is counted. A retry after a lost reply counts them again,
+        which is safe: the limit is then reached a little too early, never too late.
+
+        Args:
+            slot: The execution's.
+            tokens: How many it has used since it was last counted.
+            at: Aware UTC instant; says which day it is.
+
+        Raises:
+            BudgetExceededError: The tokens are counted, and the day's limit is reached: no model
+                may be asked again, and no slot can be taken until the day is over.
+            StoreUnavailableError: Nothing is known of the outcome; retrying is safe.
+        """
+        ...
+
     def give_back(self, slot: Slot, *, tokens: int, at: datetime) -> Sequence[Slot]:
         """
-        Give a slot back, and count the tokens that its execution has used; both or neither.
+        Give a slot back; a slot that is not held stays so.
 
-        A slot that is not held changes nothing.
+        Args:
+            slot: The slot.
+            tokens: What its execution has used since it was last counted; as in `count`, but
+                whether the day's limit is reached only concerns others.
+            at: Aware UTC instant.
 
         Returns:
             The tenant's slots that are overdue.

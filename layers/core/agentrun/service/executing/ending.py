@@ -4,15 +4,20 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
+from enum import Enum, auto
 from functools import partial
 from typing import TypeVar, assert_never
 
 from agentrun.domain.approvals import approval_id
-from agentrun.domain.errors import CannotResumeError, EngineError, FencedError, MayNotActError
-from agentrun.domain.events import Metrics, Paused, PendingApproval, RecordedEvent
-from agentrun.domain.ports import Clock
+from agentrun.domain.errors import (
+    CannotResumeError,
+    EngineError,
+    FencedError,
+    HandedOverError,
+    MayNotActError,
+)
+from agentrun.domain.events import Metrics, Paused, PauseType, PendingApproval, RecordedEvent
 from agentrun.domain.runs import (
     AgentRun,
     CancelledByRequest,
@@ -23,8 +28,10 @@ from agentrun.domain.runs import (
     RunKey,
 )
 from agentrun.domain.turns import Checkpoint, TurnPaused
-from agentrun.service.executing.recorder import CancelRequested, OwnLease
+from agentrun.service.executing.bounds import Bound
+from agentrun.service.executing.recorder import CancelRequested
 from agentrun.service.executing.run_events import RunEvents
+from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import RunPorts, every, in_thread, retried
 from agentrun.service.reading.replay import end_event, said_of_ended, said_up_to
 from agentrun.service.starting.start_run import PendingExecution
@@ -41,89 +48,34 @@ KEEP_RESERVE_S = 0.5
 _INTERNAL = "The run failed for an internal reason."
 
 T = TypeVar("T")
-DEADLINE_RESERVE = timedelta(seconds=5)
-LOOK_AGAIN_AFTER_S = 1.0
-"""How often to look at the clocks: a timer may stand still while the machine does."""
 
 
-class Bound(StrEnum):
-    """Why an execution has to end."""
+class HandOver(Enum):
+    """The end of an execution whose run goes on elsewhere."""
 
-    STOPPED = "STOPPED"
-    DEADLINE = "DEADLINE"
-    LEASE = "LEASE"
+    NOW = auto()
 
 
-class ExecutionBounds:
-    """
-    Tells the execution, and its engine before each tool, whether it may go on.
-
-    `deadline` is when the process will be stopped, if that is known.
-    """
-
-    def __init__(self, lease: OwnLease, clock: Clock) -> None:
-        self.deadline: datetime | None = None
-        self._lease = lease
-        self._clock = clock
-        self._is_stopped = False
-        self._is_closed = False
-        self._recording: asyncio.Task[None] | None = None
-
-    def watch(self, recording: asyncio.Task[None]) -> None:
-        """Let no tool begin once this task has ended: the run is over then."""
-        self._recording = recording
-
-    def stop(self) -> None:
-        """Note that the process has to end."""
-        self._is_stopped = True
-
-    def close(self) -> None:
-        """Let no tool begin any more: the execution is ending."""
-        self._is_closed = True
-
-    def reached(self) -> Bound | None:
-        """Return why the execution has to end; None if it may go on."""
-        if self._is_stopped:
-            return Bound.STOPPED
-        if self._deadline_in_s() <= 0:
-            return Bound.DEADLINE
-        return Bound.LEASE if self._lease.left_s <= 0 else None
-
-    @property
-    def look_again_in_s(self) -> float:
-        """When to ask `reached` again."""
-        return max(0.0, min(LOOK_AGAIN_AFTER_S, self._deadline_in_s(), self._lease.left_s))
-
-    def before_tool(self) -> None:
-        """
-        Check that a tool may begin; safe to call in any thread.
-
-        Raises:
-            MayNotActError: It may not.
-        """
-        is_over = self._recording is not None and self._recording.done()
-        if self._is_closed or is_over or self.reached() is not None:
-            raise MayNotActError
-
-    def _deadline_in_s(self) -> float:
-        if self.deadline is None:
-            return float("inf")
-        return (self.deadline - DEADLINE_RESERVE - self._clock.now()).total_seconds()
+End = Outcome | HandOver
+"""What an execution comes to."""
 
 
 class Outcomes:
     """Makes outcomes of what an execution has come to."""
 
-    def __init__(self, pending: PendingExecution, events: RunEvents) -> None:
+    def __init__(self, pending: PendingExecution, events: RunEvents, host: RunHost) -> None:
         self._pending = pending
         self._events = events
+        self._host = host
 
-    def at(self, bound: Bound) -> Failed:
-        """Return the outcome of a run that had to end."""
+    def at(self, bound: Bound) -> End:
+        """Return what becomes of a run whose execution has to end."""
+        if bound is not Bound.DURATION and self._pending.run.max_attempts > 1:
+            return HandOver.NOW
         match bound:
             case Bound.STOPPED:
                 return self.failed("EXECUTOR_STOPPED", "The run was stopped with its process.")
-            case Bound.DEADLINE:
+            case Bound.DEADLINE | Bound.DURATION:
                 return self.failed("DEADLINE_EXCEEDED", "The run took longer than it may.")
             case Bound.LEASE:
                 error = MayNotActError()
@@ -131,9 +83,9 @@ class Outcomes:
             case _:
                 assert_never(bound)
 
-    def of(self, consuming: asyncio.Task[None]) -> Outcome:
+    def of(self, consuming: asyncio.Task[None]) -> End:
         """
-        Return the outcome of an engine that has ended.
+        Return what an engine that has ended has come to.
 
         Raises:
             FencedError: The run is somebody else's.
@@ -149,6 +101,8 @@ class Outcomes:
                 raise error
             case CancelRequested():
                 return self.cancelled()
+            case HandedOverError():
+                return HandOver.NOW
             case CannotResumeError():
                 log.error("run paused again: %s", error, extra=self._extra())
                 return self._paused_again()
@@ -188,7 +142,7 @@ class Outcomes:
     def _ended(self) -> Outcome:
         result = self._events.result
         if isinstance(result, TurnPaused):
-            return self._paused(result.pending, result.state)
+            return self._paused(result.type, result.pending, result.state)
         followups = result.followups if result else None
         messages = result.messages if result else None
         return Completed(followups=followups, messages=messages, **self._events.ending())
@@ -197,19 +151,23 @@ class Outcomes:
         action, resumption = self._pending.run.required_action, self._pending.task.resumption
         if action is None or resumption is None:
             return self.failed("CANNOT_RESUME", "The run cannot be continued.")
-        return self._paused(action.approvals, resumption.state)
+        return self._paused(action.type, action.approvals, resumption.state)
 
-    def _paused(self, calls: tuple[PendingApproval, ...], state: str) -> PausedForApproval:
+    def _paused(
+        self, kind: PauseType, calls: tuple[PendingApproval, ...], state: str
+    ) -> PausedForApproval:
         pending, ending = self._pending, self._events.ending()
         paused_id = approval_id(pending.run.id, ending["last_event_id"])
         return PausedForApproval(
-            required_action=Paused(approval_id=paused_id, approvals=calls),
+            required_action=Paused(type=kind, approval_id=paused_id, approvals=calls),
             checkpoint=Checkpoint(
                 request=pending.request.without_media(),
                 state=state,
-                media=pending.task.media,
                 output=ending["output"],
                 metrics=ending["metrics"],
+                steps=self._host.steps,
+                resets=self._events.resets,
+                budget=pending.progress.budget,
             ),
             paused_until=pending.ports.runs.clock.now() + pending.ports.approval_expiry,
             **ending,

@@ -9,24 +9,31 @@ from functools import partial
 
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.errors import (
+    BudgetExceededError,
     EngineError,
     FencedError,
     MayNotActError,
     RunNotFoundError,
     StoreUnavailableError,
 )
-from agentrun.domain.events import EngineEvent, RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.ports import AgentEngine, AgentTask
-from agentrun.domain.runs import AgentRun, Outcome, PausedForApproval, RunStatus, terminal_event
-from agentrun.domain.steps import StepContent
-from agentrun.service.executing.ending import ExecutionBounds, Outcomes, said_by_others
-from agentrun.service.executing.recorder import (
-    CancelRequested,
-    OwnLease,
-    RecordingPace,
-    RunRecorder,
+from agentrun.domain.runs import (
+    LEASE_DURATION,
+    UNDER_WAY,
+    AgentRun,
+    Outcome,
+    PausedForApproval,
+    RunStatus,
+    terminal_event,
 )
+from agentrun.domain.settling import LEASE_GRACE_S
+from agentrun.domain.steps import Continued, Step
+from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
+from agentrun.service.executing.ending import End, HandOver, Outcomes, said_by_others
+from agentrun.service.executing.recorder import CancelRequested, RecordingPace, RunRecorder
 from agentrun.service.executing.run_events import RunEvents
+from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import every, in_thread, retried
 from agentrun.service.starting.admission import wait_in_queue
 from agentrun.service.starting.start_run import PendingExecution
@@ -69,16 +76,14 @@ class RunExecution:
         self._recorder = RunRecorder(
             run, pending.lease.executor, ports=ports, pace=pace or RecordingPace(), lease=lease
         )
-        self._events = RunEvents(
-            run,
-            self._recorder,
-            ports.clock,
-            said_before=pending.said_before,
-            used_before=pending.used_before,
-        )
-        self._outcomes = Outcomes(pending, self._events)
+        self._events = RunEvents(run, self._recorder, ports.clock, pending.progress)
+        self._host = RunHost(pending, self._events, self._recorder, self._bounds)
+        self._outcomes = Outcomes(pending, self._events, self._host)
+        self.is_seen_to = False
+        """Whether the run has ended, is paused, or was handed over; it needs no other executor."""
         self._consuming: asyncio.Task[None] | None = None
         self._own_pause: int | None = None
+        self._has_its_session = run.status is RunStatus.RUNNING
         self._begun: AgentRun | None = None
 
     def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
@@ -111,10 +116,18 @@ class RunExecution:
             FencedError: Another executor has the run by now.
             StoreUnavailableError: The continuation has not begun.
         """
-        self._begun = await self._recorder.begin_continuation(
-            start_id=self._events.last_id + 1, give_up_after=BEGIN_PATIENCE
+        start_id, continued = self._events.last_id + 1, self._pending.continued or Continued()
+        step = Step(
+            number=self._host.steps + 1,
+            event_id=start_id,
+            metrics=self._pending.progress.used or Metrics(),
+            content=continued,
         )
-        self._events.live.publish(self._events.start())
+        self._begun = await self._recorder.begin_continuation(
+            start_id=start_id, step=step, give_up_after=BEGIN_PATIENCE
+        )
+        self._host.steps += 1
+        self._events.begin()
 
     @property
     def as_begun(self) -> AgentRun:
@@ -126,13 +139,14 @@ class RunExecution:
         Run the agent to its end and record it.
 
         Args:
-            deadline: When the process will be stopped; the run ends itself 5 s before.
+            deadline: When the process will be stopped; the execution ends itself 5 s before, and
+                hands the run over.
 
         Returns:
-            How the run ended, durably; None if somebody else has ended it, or if the store was not
-            available, in which case its lease lapses.
+            How the run ended, durably; None if it goes on elsewhere, if somebody else has ended it,
+            or if the store was not available, in which case its lease lapses.
         """
-        self._bounds.deadline = deadline
+        self._bounds.begin(deadline=deadline, over_at=self._over_at())
         try:
             return await self._executed(deadline)
         except StoreUnavailableError as error:
@@ -149,16 +163,30 @@ class RunExecution:
     async def _executed(self, deadline: datetime | None) -> Outcome | None:
         try:
             if self._begun is None:
-                self._events.live.publish(self._events.start())
-            outcome = await self._end_of()
-            return await self._finish(outcome, self._patience(deadline))
+                self._events.begin()
+            end = await self._end_of()
+            if end is HandOver.NOW:
+                await self._hand_over(self._patience(deadline))
+                return None
+            outcome = await self._finish(end, self._patience(deadline))
+            self.is_seen_to = True
+            return outcome
         except FencedError as error:
             log.warning("run is no longer this executor's: %s", error, extra={"runId": self.run.id})
             await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
-            await self._leave()
+            if not await self._goes_on_elsewhere():
+                await self._leave()
+            self.is_seen_to = True
             return None
 
-    async def _end_of(self) -> Outcome:
+    def _over_at(self) -> datetime:
+        """Return when the run has been executed for as long as its agent allows."""
+        used = self._pending.progress.used
+        lasted = timedelta(milliseconds=(used and used.duration_ms) or 0)
+        longest = timedelta(seconds=self._pending.task.agent.max_duration_s)
+        return self._ports.clock.now() + longest - lasted
+
+    async def _end_of(self) -> End:
         """Run the agent; an unforeseen error is an end, too, as long as it can be written."""
         try:
             return await self._run_agent()
@@ -168,7 +196,7 @@ class RunExecution:
             log.exception("the run cannot go on", extra={"runId": self.run.id})
             return self._outcomes.unforeseen()
 
-    async def _run_agent(self) -> Outcome:
+    async def _run_agent(self) -> End:
         """Consume the engine beside the recorder, within bounds; the first to end decides."""
         if self.as_begun.cancel_requested:
             return self._outcomes.cancelled()
@@ -191,7 +219,7 @@ class RunExecution:
 
     def _end_by_now(
         self, consuming: asyncio.Task[None], recording: asyncio.Task[None]
-    ) -> Outcome | None:
+    ) -> End | None:
         """Return the run's end if it has come; the first cause counts."""
         bound = self._bounds.reached()
         if consuming.done():
@@ -217,10 +245,12 @@ class RunExecution:
             raise fenced
 
     async def _consume(self) -> None:
+        if self._pending.broken is not None:
+            raise self._pending.broken
         task = await self._prepare()
         if self.run.status is RunStatus.QUEUED:
             self._events.began_at = self._ports.clock.now()
-        self._events.end_turn(await self._engine.run(task, _Host(self._events, self._bounds)))
+        self._events.end_turn(await self._engine.run(task, self._host))
 
     async def _prepare(self) -> AgentTask:
         """
@@ -237,10 +267,12 @@ class RunExecution:
             taken = await wait_in_queue(
                 run, executor, conversations=conversations, ports=self._ports
             )
+            self._has_its_session = True
             if taken.cancel_requested:
                 raise CancelRequested
         # A request without a session's id has begun a new one.
-        if pending.request.session_id is None and pending.task.resumption is None:
+        is_first = pending.task.resumption is None and pending.progress.start_id == 1
+        if pending.request.session_id is None and is_first:
             return pending.task
         return pending.task.with_history(await self._history())
 
@@ -277,6 +309,7 @@ class RunExecution:
             self._events.take_back(after=said)
             outcome = self._outcomes.unforeseen()
             closing = await self._write_end(outcome, patience, singly=True)
+        self._events.release()
         leaving = asyncio.create_task(self._leave())
         # A client that answers at once finds the session free, unless the store is slow.
         await asyncio.wait({leaving}, timeout=LEAVE_BEFORE_END_S)
@@ -297,11 +330,44 @@ class RunExecution:
         await self._recorder.finish(outcome, at=at, give_up_after=patience, singly=singly)
         return closing
 
+    async def _hand_over(self, patience: timedelta) -> None:
+        """
+        Let go of the run in good order, and ask for another executor.
+
+        One that still waits for its session has nothing to hand over: its lease lapses.
+        """
+        key, ports = self.run.key, self._ports
+        delay = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
+        if self._has_its_session:
+            last_id = self._events.last_id
+            await self._recorder.hand_over(last_event_id=last_id, give_up_after=patience)
+            self._events.release()
+            delay = timedelta()
+        with suppress(BudgetExceededError):
+            await self._pending.ports.slots.count(self._pending.slot, tokens=self._uncounted)
+        log.info("run handed over", extra={"runId": key.run_id})
+        await in_thread(ports.threads, partial(ports.queue.send, key, delay=delay))
+        self.is_seen_to = True
+
+    async def _goes_on_elsewhere(self) -> bool:
+        """Tell whether another executor has the run, and so its session and its slot."""
+        try:
+            run = await in_thread(self._ports.threads, self._ports.store.get_state, self.run.key)
+        except RunNotFoundError:
+            return False
+        except StoreUnavailableError:
+            return True
+        return run.status in UNDER_WAY
+
+    @property
+    def _uncounted(self) -> int:
+        return self._events.tokens - self._host.counted
+
     async def _leave(self) -> None:
         """Let go of the session and of the slot; if that fails, the next start finds out."""
         await asyncio.gather(
             self._release(),
-            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._events.tokens),
+            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._uncounted),
         )
 
     async def _release(self) -> None:
@@ -320,28 +386,3 @@ class RunExecution:
             async with asyncio.timeout(patience.total_seconds()), aclosing(said) as events:
                 async for event in events:
                     live.publish(event)
-
-
-class _Host:
-    """The port `TurnHost`."""
-
-    def __init__(self, events: RunEvents, bounds: ExecutionBounds) -> None:
-        self._events = events
-        self._bounds = bounds
-
-    def say(self, event: EngineEvent) -> None:
-        self._events.take(event)
-
-    def void_answer(self) -> None:
-        raise NotImplementedError
-
-    async def keep(self, content: StepContent, *, say: EngineEvent | None = None) -> None:
-        del content
-        if say is not None:
-            self._events.take(say)
-
-    async def before_model(self) -> bool:
-        return True
-
-    def before_tool(self) -> None:
-        self._bounds.before_tool()

@@ -5,28 +5,26 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
-from agentrun.domain.ports import Clock
 from agentrun.domain.runs import (
-    LEASE_DURATION,
     PREVIEW_BYTES,
     AgentRun,
     EndProgress,
-    Lease,
     Outcome,
 )
+from agentrun.domain.steps import Step
 from agentrun.domain.value import Value
+from agentrun.service.executing.bounds import OwnLease
 from agentrun.service.ports import RunPorts, every, in_thread, retried
 
-LEASE_MARGIN_S = 1.0
-"""Leaves time for what is about to begin, and for what is slow to stop."""
-
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class CancelRequested(Exception):  # noqa: N818 - not an error: somebody asked for the end
@@ -43,55 +41,6 @@ class RecordingPace(Value):
     retry_pause_s: float = 0.25
     # What a run may hold in memory while the store is not available.
     buffer_characters: int = 8 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Moment:
-    """An instant, read from both clocks."""
-
-    now: datetime
-    steady_s: float
-
-    @property
-    def lease_until(self) -> datetime:
-        """When a lease ends whose write is sent at this moment."""
-        return self.now + LEASE_DURATION
-
-
-class OwnLease:
-    """
-    Tells how long an executor can still be sure of its lease.
-
-    A reader whose clock is ahead by the whole grace takes an executor for dead when its lease ends.
-    The lease counts from the moment before its last successful write was sent. The time since is
-    the longer of what two clocks say: one that can be set but goes on during a freeze, and one that
-    is never set but may stand still.
-    """
-
-    def __init__(self, lease: Lease, clock: Clock) -> None:
-        """Begin with a lease that has been stored."""
-        self._clock = clock
-        begun, present = lease.until - LEASE_DURATION, self.moment()
-        passed_s = max(0.0, (present.now - begun).total_seconds())
-        self._renewed = Moment(begun, present.steady_s - passed_s)
-
-    def moment(self) -> Moment:
-        """Return the present moment; call it before sending a write that renews the lease."""
-        return Moment(self._clock.now(), self._clock.steady_s())
-
-    def renewed(self, sent: Moment) -> None:
-        """Count from the moment before a write that has succeeded."""
-        self._renewed = sent
-
-    @property
-    def left_s(self) -> float:
-        """How long the executor may still act; if not positive, nothing may begin any more."""
-        present = self.moment()
-        passed_s = max(
-            (present.now - self._renewed.now).total_seconds(),
-            present.steady_s - self._renewed.steady_s,
-        )
-        return LEASE_DURATION.total_seconds() - LEASE_MARGIN_S - passed_s
 
 
 class RunRecorder:
@@ -121,6 +70,7 @@ class RunRecorder:
         self._first_buffered_at: float | None = None
         self._last_written: Sequence[RecordedEvent] = ()
         self._ends = 0
+        self._writing = asyncio.Lock()
 
     def add(self, event: RecordedEvent, *, characters: int) -> None:
         """Buffer an event of about this size; the next flush writes it."""
@@ -158,8 +108,9 @@ class RunRecorder:
                 if available:
                     heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
             # Even while heartbeats fail: if the run dies, its events are what is left.
-            if not self._closing and loop.time() >= self._flush_due_at():
-                available = await _succeeds(self._flush()) and available
+            async with self._writing:
+                if not self._closing and loop.time() >= self._flush_due_at():
+                    available = await _succeeds(self._flush()) and available
             if not available:
                 await asyncio.sleep(self._pace.retry_pause_s)
 
@@ -238,11 +189,87 @@ class RunRecorder:
                 if event.id <= after:
                     self._buffer.add(event, characters=0)
 
-    async def begin_continuation(self, *, start_id: int, give_up_after: timedelta) -> AgentRun:
+    async def keep(self, step: Step) -> None:
+        """
+        Make a step durable with all events up to it, beside `record`.
+
+        It tries again while the store is not available; whoever calls it has to stop once the lease
+        may be over. A caller that is cancelled waits for the write that is being made.
+
+        Raises:
+            FencedError: Another executor owns the run, or it has ended.
+            CancelRequested: Somebody has asked for the run's end; the step is durable.
+        """
+        async with self._writing:
+            while self._buffer.characters > self._pace.flush_characters:
+                await self._unhurried(self._flush)
+            events = self._buffer.segment(characters=self._buffer.characters)
+            run = await self._unhurried(partial(self._write_step, step, events))
+            self._buffer.drop(len(events))
+            self._last_written = events or self._last_written
+            self._first_buffered_at = None
+        if run.cancel_requested:
+            raise CancelRequested
+
+    async def _write_step(self, step: Step, events: Sequence[RecordedEvent]) -> AgentRun:
+        sent = self._lease.moment()
+        run = await in_thread(
+            self._ports.threads,
+            self._ports.journal.write,
+            self._key,
+            self._executor,
+            step,
+            events,
+            at=sent.now,
+            lease_until=sent.lease_until,
+        )
+        self._lease.renewed(sent)
+        return run
+
+    async def _unhurried(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a write until it succeeds; if cancelled, end with the try that is under way."""
+        while True:
+            trying = asyncio.ensure_future(write())
+            try:
+                return await asyncio.shield(trying)
+            except StoreUnavailableError:
+                await asyncio.sleep(self._pace.retry_pause_s)
+            except asyncio.CancelledError:
+                await asyncio.wait({trying})
+                raise
+
+    async def hand_over(self, *, last_event_id: int, give_up_after: timedelta) -> None:
+        """
+        Write what is buffered, and let go of the run; call it when `record` has ended.
+
+        Raises:
+            FencedError: Another executor owns the run, or it has ended.
+            StoreUnavailableError: The store was not available for `give_up_after`.
+        """
+
+        async def write() -> None:
+            await self._flush(whole=True)
+            let_go, at = self._ports.journal.hand_over, self._ports.clock.now()
+            await in_thread(
+                self._ports.threads,
+                let_go,
+                self._key,
+                self._executor,
+                at=at,
+                last_event_id=last_event_id,
+            )
+
+        pauses = self._pauses(give_up_after)
+        await retried(write, pauses, before_retry=self._renew_if_possible)
+
+    async def begin_continuation(
+        self, *, start_id: int, step: Step, give_up_after: timedelta
+    ) -> AgentRun:
         """
         Make START of a continuation durable, and renew the lease, before `record` begins.
 
-        Only the header is written, under the fence; the log gets START with the next flush.
+        Only the header and the step are written, under the fence; the log gets START with the next
+        flush.
 
         Returns:
             The run as stored; look at whether it is to be cancelled.
@@ -261,6 +288,7 @@ class RunRecorder:
                 self._executor,
                 lease_until=sent.lease_until,
                 start_id=start_id,
+                step=step,
             )
             self._lease.renewed(sent)
             return run
@@ -303,12 +331,13 @@ class RunRecorder:
                 await self._flush(whole=True)
             await self._end(outcome, at, progress)
 
-        async def renew_lease() -> None:
-            # Fenced off, perhaps by this very end whose reply was lost: the next try tells.
-            with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
-                await self._heartbeat()
+        pauses = self._pauses(give_up_after)
+        await retried(write, pauses, before_retry=self._renew_if_possible)
 
-        await retried(write, self._pauses(give_up_after), before_retry=renew_lease)
+    async def _renew_if_possible(self) -> None:
+        # Fenced off, perhaps by the very write whose reply was lost: the next try tells.
+        with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
+            await self._heartbeat()
 
     async def _flush_beside(self, keep: Callable[[], Awaitable[None]]) -> None:
         """Write the last segments and the run's texts side by side; the end comes after both."""

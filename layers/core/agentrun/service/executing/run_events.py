@@ -13,8 +13,10 @@ from agentrun.domain.events import (
     Metrics,
     ReasoningDelta,
     RecordedEvent,
+    ResetReason,
     RunEvent,
     Start,
+    StepReset,
     ToolEnd,
     ToolError,
     ToolStart,
@@ -24,6 +26,7 @@ from agentrun.domain.runs import AgentRun, Ending
 from agentrun.domain.turns import TurnEnding, TurnPaused
 from agentrun.domain.value import epoch_ms
 from agentrun.service.executing.recorder import RunRecorder
+from agentrun.service.starting.start_run import Progress
 
 EVENT_OVERHEAD_CHARACTERS = 96
 BURST_S = 0.0004
@@ -34,38 +37,72 @@ class RunEvents:
     """
     Numbers a run's events and sums them up: the answer, the figures, the turn's result.
 
-    A continued run goes on where it was paused: with the next id, the same text and the same
+    A later execution of a run goes on from the run's progress: with its next id, its text and its
     figures.
     """
 
     def __init__(
-        self,
-        run: AgentRun,
-        recorder: RunRecorder,
-        clock: Clock,
-        *,
-        said_before: str = "",
-        used_before: Metrics | None = None,
+        self, run: AgentRun, recorder: RunRecorder, clock: Clock, progress: Progress
     ) -> None:
-        is_resumed = run.required_action is not None
+        self._is_first = progress.start_id == 1
         self.live = LiveEvents()
         self.result: TurnEnding | None = None
-        self.began_at = run.started_at if run.started_at and not is_resumed else clock.now()
-        self.last_id = run.last_event_id if is_resumed else 0
-        self._is_resumed = is_resumed
+        self.began_at = run.started_at if run.started_at and self._is_first else clock.now()
+        self.last_id = progress.start_id - 1
+        self.resets = progress.resets
         self._run = run
         self._recorder = recorder
         self._clock = clock
-        self._output = [said_before] if said_before else []
-        self._output_bytes = len(said_before.encode())
-        self._used_before = used_before
+        self._output = [progress.output] if progress.output else []
+        self._output_bytes = len(progress.output.encode())
+        self._progress = progress
+        self._stands_up_to = progress.stands_up_to or progress.start_id
+        self._standing = len(self._output)
+        self._held: list[RecordedEvent] = []
         self._metrics = Metrics()
 
-    def start(self) -> RecordedEvent:
-        """Record START without publishing it."""
+    def begin(self) -> None:
+        """Say START, and STEP_RESET where an earlier execution has said what is void."""
         run = self._run
         start = Start(run_id=run.id, session_id=run.session_id, agent_id=run.agent_id)
-        return self.record(start, at=self._clock.now() if self._is_resumed else run.created_at)
+        at = run.created_at if self._is_first else self._clock.now()
+        self.live.publish(self.record(start, at=at))
+        if self._progress.reset is not None:
+            self._reset(self._progress.reset)
+
+    def void_answer(self) -> None:
+        """Take back what was said since the last step: the model has broken off."""
+        del self._output[self._standing :]
+        self._output_bytes = sum(len(text.encode()) for text in self._output)
+        self._reset(ResetReason.MODEL_INTERRUPTED)
+
+    def _reset(self, reason: ResetReason) -> None:
+        self.resets += 1
+        reset = StepReset(to_event_id=self._stands_up_to, attempt=self.resets + 1, reason=reason)
+        self._say(reset)
+
+    def hold(self, event: EngineEvent) -> None:
+        """
+        Number and record an event, and keep it from the reader until a step is durable.
+
+        Raises:
+            EngineError: As `take` does.
+        """
+        if self._recorder.is_full:
+            raise UnrecordedError
+        self._held.append(self.record(event, at=self._clock.now()))
+
+    def step_kept(self, event_id: int) -> None:
+        """Note that all up to this event stands for good, and publish what was held."""
+        self._stands_up_to = event_id
+        self._standing = len(self._output)
+        self.release()
+
+    def release(self) -> None:
+        """Publish what was held."""
+        held, self._held = self._held, []
+        for recorded in held:
+            self.live.publish(recorded)
 
     def take(self, event: EngineEvent) -> None:
         """
@@ -102,7 +139,11 @@ class RunEvents:
         self.result = ending
 
     def _say(self, event: RunEvent) -> None:
-        self.live.publish(self.record(event, at=self._clock.now()))
+        recorded = self.record(event, at=self._clock.now())
+        if self._held:
+            self._held.append(recorded)
+        else:
+            self.live.publish(recorded)
 
     def record(self, event: RunEvent, *, at: datetime) -> RecordedEvent:
         """
@@ -134,10 +175,10 @@ class RunEvents:
         return self._metrics.total_tokens or 0
 
     def metrics(self) -> Metrics:
-        """Return the run's figures so far, including those from before a pause."""
+        """Return the run's figures so far, those of earlier executions included."""
         duration_ms = int((self._clock.now() - self.began_at).total_seconds() * 1000)
-        now = self._metrics.lasting(max(0, duration_ms))
-        return now if self._used_before is None else now.added_to(self._used_before)
+        now, before = self._metrics.lasting(max(0, duration_ms)), self._progress.used
+        return now if before is None else now.added_to(before)
 
     def ending(self) -> Ending:
         """Return what every outcome has; METRICS and the terminal event are counted already."""

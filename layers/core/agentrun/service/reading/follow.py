@@ -10,7 +10,7 @@ from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
-from agentrun.domain.settling import lease_has_lapsed
+from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.replay import (
     end_event,
@@ -19,7 +19,7 @@ from agentrun.service.reading.replay import (
     start_event,
     without_unconfirmed_end,
 )
-from agentrun.service.reading.runs import settled_state, visible_state
+from agentrun.service.reading.runs import followed_state, recovered, visible_to_follow
 
 EVENTS_KEPT = timedelta(hours=24)
 SHORTEST_PAUSE_S = 0.25
@@ -28,6 +28,9 @@ STATE_AGE_S = 2.0
 """How old the state may get while events keep coming; only the state shows a lapsed lease."""
 
 log = logging.getLogger(__name__)
+
+TakeOver = Callable[[AgentRun], Awaitable[AgentRun]]
+"""Takes over a run that has lost its executor; returns the run as it is then."""
 
 
 class RunFollower:
@@ -42,11 +45,16 @@ class RunFollower:
         self._ports = ports
         self._first: Sequence[RecordedEvent] | None = None
         self._leave: Callable[[], Awaitable[None]] | None = None
+        self._take_over: TakeOver | None = None
 
     @property
     def is_under_way(self) -> bool:
         """Whether the run goes on, as far as is known, so that following it may take long."""
         return not self._has_ended()
+
+    def when_lost(self, take_over: TakeOver) -> None:
+        """Call `take_over` whenever the run is seen to have lost its executor."""
+        self._take_over = take_over
 
     def when_left(self, leave: Callable[[], Awaitable[None]]) -> None:
         """Call `leave` once, when the events have been read to the end or the reader gives up."""
@@ -159,12 +167,20 @@ class RunFollower:
         await in_thread(self._ports.threads, self._ports.store.get_state, self.run.key)
 
     async def _refresh(self) -> None:
+        ports = self._ports
         try:
-            self.run = await in_thread(
-                self._ports.threads, settled_state, self.run.key, self._ports
-            )
+            run = await in_thread(ports.threads, followed_state, self.run.key, ports)
+            if can_go_on(run) and lease_has_lapsed(run, ports.clock.now()):
+                run = await self._recovered(run)
         except StoreUnavailableError:
             return
+        self.run = run
+
+    async def _recovered(self, run: AgentRun) -> AgentRun:
+        """Take over a run that has lost its executor, or ask for another one."""
+        if self._take_over is None:
+            return await in_thread(self._ports.threads, recovered, run, self._ports)
+        return await self._take_over(run)
 
 
 async def attach(
@@ -182,7 +198,7 @@ async def attach(
             or some of its events are gone.
         StoreUnavailableError: Retrying is safe.
     """
-    run = await in_thread(ports.threads, visible_state, principal, agent_id, run_id, ports)
+    run = await in_thread(ports.threads, visible_to_follow, principal, agent_id, run_id, ports)
     follower = RunFollower(run, cursor, ports)
     if follower.has_nothing_left:
         return None
@@ -204,7 +220,7 @@ async def whole_run(
         RunNotFoundError: The run is gone, or its events are.
         StoreUnavailableError: Retrying is safe.
     """
-    run = await in_thread(ports.threads, settled_state, key, ports)
+    run = await in_thread(ports.threads, followed_state, key, ports)
     return await follower_of(run, ports, is_replay=is_replay, cursor=cursor)
 
 

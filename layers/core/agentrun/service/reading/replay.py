@@ -1,6 +1,8 @@
 """What may be said of a run to its readers, by its state and its log."""
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise, starmap
 
 from agentrun.domain.events import Cancelled, Error, EventType, RecordedEvent, Start
 from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, RunStatus
@@ -38,13 +40,49 @@ def said_of_ended(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[Re
     """
     Leave out the stored events that the end of a run does not cover; nobody has heard them.
 
-    They are a zombie's late segment and, where the lease ended the run, the end that its executor
-    wrote but did not live to commit.
+    They are a zombie's late segment and, where the run ended without an executor, the end that its
+    last one wrote but did not live to commit.
     """
-    if run.error_type != LEASE_EXPIRED:
-        return said_up_to(run.last_event_id, stored)
+    said = without_lost(run, stored)
+    if not _was_lost_at_its_end(run):
+        return said_up_to(run.last_event_id, said)
     last = _last_id(run)
-    return without_unconfirmed_end(run, [event for event in stored if event.id <= last])
+    return without_unconfirmed_end(run, [event for event in said if event.id <= last])
+
+
+def without_lost(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    """Leave out what executors that were lost have stored too late."""
+    if not run.lost_after:
+        return stored
+    gaps = _gaps(run)
+    return [event for event in stored if not any(lost < event.id < to for lost, to in gaps)]
+
+
+def _gaps(run: AgentRun) -> list[tuple[int, int]]:
+    """Return for each executor that was lost the last id of the log, and where ids went on."""
+    gaps: list[tuple[int, int]] = []
+    went_on_at = 0
+    for lost in run.lost_after:
+        # The START of the one that was lost may never have been stored.
+        went_on_at = max(lost, went_on_at) + EVENT_ID_GAP
+        gaps.append((lost, went_on_at))
+    return gaps
+
+
+def _last_gap_before(run: AgentRun, event_id: int) -> int | None:
+    """Return the log's last id before an event that is the first after a gap; None if it is not."""
+    for lost, to in _gaps(run):
+        if event_id == to:
+            return lost
+    return None
+
+
+def _was_lost_at_its_end(run: AgentRun) -> bool:
+    """Tell whether the run ended without an executor while it was under way."""
+    if run.error_type == LEASE_EXPIRED:
+        return True
+    is_cancelled = run.status is RunStatus.CANCELLED
+    return is_cancelled and _last_gap_before(run, run.last_event_id) is not None
 
 
 def said_up_to(last_id: int, stored: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
@@ -80,32 +118,41 @@ def is_broken(run: AgentRun, stored: Sequence[RecordedEvent], *, after: int) -> 
         stored: The log's events after an id, or the first of them.
         after: That id, at least 1: START comes from the run's state.
     """
+    stored = without_lost(run, stored)
     if run.status.is_terminal or run.status is RunStatus.PAUSED:
         stored = [recorded for recorded in stored if recorded.id <= _last_id(run)]
     if not stored:
         return after < _stored_up_to(run)
-    ids = [recorded.id for recorded in stored]
-    return ids != list(range(after + 1, after + 1 + len(ids)))
+    ids = [after, *(recorded.id for recorded in stored)]
+    return not all(starmap(partial(_may_follow, _gaps(run)), pairwise(ids)))
+
+
+def _may_follow(gaps: Sequence[tuple[int, int]], before: int, event_id: int) -> bool:
+    if event_id == before + 1:
+        return True
+    return any(lost <= before < to == event_id for lost, to in gaps)
 
 
 def _last_id(run: AgentRun) -> int:
     """Return the last id that the log of a run that has ended may have."""
-    is_lost = run.error_type == LEASE_EXPIRED
-    return run.last_event_id - EVENT_ID_GAP if is_lost else run.last_event_id
+    if not _was_lost_at_its_end(run):
+        return run.last_event_id
+    return run.lost_after[-1] if run.lost_after else run.last_event_id - EVENT_ID_GAP
 
 
 def _stored_up_to(run: AgentRun) -> int:
     """
     Return the last id that the log has to have.
 
-    It may lack what only the state tells: CANCELLED, if the run was waiting, and a continuation's
-    START, which the state has first.
+    It may lack what only the state tells: CANCELLED, if the run was waiting, and the START of a
+    continuation or a take-over, which the state has first.
     """
-    match run.status:
-        case RunStatus.COMPLETED | RunStatus.PAUSED:
-            return run.last_event_id
-        case RunStatus.FAILED:
-            may_lack_start = run.error_type == LEASE_EXPIRED and run.required_action is not None
-            return _last_id(run) - 1 if may_lack_start else _last_id(run)
-        case _:
-            return run.last_event_id - 1
+    if run.status in {RunStatus.COMPLETED, RunStatus.PAUSED}:
+        return run.last_event_id
+    if _was_lost_at_its_end(run):
+        may_lack_start = run.required_action is not None and not run.lost_after
+        return _last_id(run) - 1 if may_lack_start else _last_id(run)
+    if run.status is RunStatus.FAILED:
+        return run.last_event_id
+    lost = _last_gap_before(run, run.last_event_id)
+    return run.last_event_id - 1 if lost is None else lost

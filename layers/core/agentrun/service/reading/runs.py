@@ -1,4 +1,8 @@
-"""Read runs, one or many, and cancel them; reading a run whose lease has lapsed settles it."""
+"""
+Read runs, one or many, and cancel them.
+
+Reading a run that has lost its executor asks for another one, or settles the run.
+"""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -14,7 +18,7 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunKey
-from agentrun.domain.settling import lease_has_lapsed
+from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.domain.value import ID_PATTERN
 from agentrun.service.ports import RunPorts
 
@@ -33,9 +37,11 @@ MAX_BATCH = 100
 log = logging.getLogger(__name__)
 
 
-def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> AgentRun:
+def get_run(
+    principal: Principal, agent_id: str | None, run_id: str, *, ports: RunPorts
+) -> AgentRun:
     """
-    Read one run with its texts, as it is at this moment.
+    Read one run with its texts, as it is at this moment; without an `agent_id`, of any agent.
 
     Raises:
         ForbiddenError: The token lacks the scope.
@@ -49,17 +55,45 @@ def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts
         now = ports.clock.now()
         if not lease_has_lapsed(run, now):
             return run
+        if can_go_on(run):
+            ask_for_executor(run, ports)
+            return run
         # Somebody else was faster and may have changed the texts, too.
         with suppress(FencedError):
             return ports.store.settle(run, at=now)
     raise StoreUnavailableError("The run is changing too fast to be read.")
 
 
-def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
+def visible_to_follow(
+    principal: Principal, agent_id: str, run_id: str, ports: RunPorts
+) -> AgentRun:
+    """Read one run as `followed_state` does; raises what `get_run` does."""
+    run = followed_state(_key(principal, run_id), ports)
+    _check_visible(run, principal, agent_id)
+    return run
+
+
+def followed_state(key: RunKey, ports: RunPorts) -> AgentRun:
+    """
+    Read one run of any user for somebody who follows it, and can take it over.
+
+    It is settled if nobody may go on with it; otherwise it is returned as it is stored.
+
+    Raises:
+        RunNotFoundError: There is none.
+        StoreUnavailableError: Retrying is safe.
+    """
+    run = ports.store.get_state(key)
+    return run if can_go_on(run) else recovered(run, ports)
+
+
+def visible_state(
+    principal: Principal, agent_id: str | None, run_id: str, ports: RunPorts
+) -> AgentRun:
     """Read one run without its texts; raises what `get_run` does."""
     run = ports.store.get_state(_key(principal, run_id))
     _check_visible(run, principal, agent_id)
-    return _settled(run, ports)
+    return recovered(run, ports)
 
 
 def visible_run(principal: Principal, run_id: str, ports: RunPorts) -> AgentRun:
@@ -70,23 +104,48 @@ def visible_run(principal: Principal, run_id: str, ports: RunPorts) -> AgentRun:
 
 def settled_state(key: RunKey, ports: RunPorts) -> AgentRun:
     """
-    Read one run of any user without its texts; settle it if its lease has lapsed.
+    Read one run of any user without its texts; if its lease has lapsed, settle it or ask for more.
 
     Raises:
         RunNotFoundError: There is none.
         StoreUnavailableError: Retrying is safe.
     """
-    return _settled(ports.store.get_state(key), ports)
+    return recovered(ports.store.get_state(key), ports)
 
 
-def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
-    """Settle a run; try again if a cancel that came in between has changed its end."""
+def recovered(run: AgentRun, ports: RunPorts) -> AgentRun:
+    """
+    Return a run as it is once a lapsed lease has been seen to; it blocks.
+
+    If nobody may go on with it, it is settled, again if a cancel that came in between has changed
+    its end. Otherwise an executor is asked for, and the run is returned as it is.
+
+    Raises:
+        RunNotFoundError: It is gone.
+        StoreUnavailableError: Retrying is safe.
+    """
     now = ports.clock.now()
     for _ in range(MAX_LOOKS):
         if not lease_has_lapsed(run, now):
             break
+        if can_go_on(run):
+            ask_for_executor(run, ports)
+            break
         run = ports.store.expire(run, at=now)
     return run
+
+
+def ask_for_executor(run: AgentRun, ports: RunPorts) -> None:
+    """
+    Ask for an executor for a run that has lost its own, unless somebody has just done so.
+
+    If that fails, the next reader asks.
+    """
+    try:
+        if ports.journal.may_ask(run, at=ports.clock.now()):
+            ports.queue.send(run.key)
+    except StoreUnavailableError as error:
+        log.warning("no executor asked for: %s", error, extra={"runId": run.id})
 
 
 def _key(principal: Principal, run_id: str) -> RunKey:
@@ -96,14 +155,14 @@ def _key(principal: Principal, run_id: str) -> RunKey:
     return RunKey(tenant=principal.tenant, run_id=run_id)
 
 
-def _check_visible(run: AgentRun, principal: Principal, agent_id: str) -> None:
+def _check_visible(run: AgentRun, principal: Principal, agent_id: str | None) -> None:
     if not _is_visible(run, principal, agent_id):
         raise RunNotFoundError(run.id)
 
 
 def get_runs(
     principal: Principal,
-    agent_id: str,
+    agent_id: str | None,
     run_ids: Sequence[str],
     *,
     with_text: bool,
@@ -116,7 +175,7 @@ def get_runs(
 
     Args:
         principal: The verified caller.
-        agent_id: The agent whose runs these are.
+        agent_id: The agent whose runs these are; None: any.
         run_ids: Any number of distinct ids; `distinct_run_ids` limits those of a request.
         with_text: Whether to read `input` and `output`, cut to 4096 bytes each.
         ports: Where the runs are, and the time.
@@ -141,6 +200,8 @@ def _repaired(runs: Sequence[AgentRun], *, with_text: bool, ports: RunPorts) -> 
     """
     Settle the runs whose lease has lapsed, and return all runs as they are stored by then.
 
+    For those that another executor may go on with, ask for one instead.
+
     A run that cannot be settled in time is returned as it was: its executor may still come back.
     A run that somebody else has changed meanwhile is read again, or left out if it is gone. Do not
     call this from one of the ports' threads, which make the repairs.
@@ -149,7 +210,10 @@ def _repaired(runs: Sequence[AgentRun], *, with_text: bool, ports: RunPorts) -> 
         StoreUnavailableError: What has changed could not be read; retrying is safe.
     """
     now = ports.clock.now()
-    lapsed = [run for run in runs if lease_has_lapsed(run, now)]
+    alone = [run for run in runs if lease_has_lapsed(run, now)]
+    asking = [ports.threads.submit(ask_for_executor, run, ports) for run in alone if can_go_on(run)]
+    lapsed = [run for run in alone if not can_go_on(run)]
+    wait(asking, timeout=REPAIR_PATIENCE_S)
     if not lapsed:
         return list(runs)
     repairs = {run.key: ports.threads.submit(ports.store.settle, run, at=now) for run in lapsed}
@@ -215,11 +279,11 @@ def check_may_read(principal: Principal) -> None:
         raise ForbiddenError("Reading runs needs the scope runs:read.")
 
 
-def _is_visible(run: AgentRun, principal: Principal, agent_id: str) -> bool:
-    return run.agent_id == agent_id and principal.may_see(run.user_id)
+def _is_visible(run: AgentRun, principal: Principal, agent_id: str | None) -> bool:
+    return agent_id in {None, run.agent_id} and principal.may_see(run.user_id)
 
 
-def cancel_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> None:
+def cancel_run(principal: Principal, agent_id: str | None, run_id: str, *, ports: RunPorts) -> None:
     """
     End a QUEUED or PAUSED run; ask a RUNNING one to end, which it does at its next heartbeat.
 

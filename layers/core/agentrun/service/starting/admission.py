@@ -18,8 +18,8 @@ from agentrun.domain.errors import (
 from agentrun.domain.ports import ConversationStore, RunQuota
 from agentrun.domain.quotas import RETRY_AFTER_S, Slot, user_tag
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
-from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, RunKey, RunStatus
-from agentrun.domain.settling import lease_has_lapsed
+from agentrun.domain.runs import UNDER_WAY, AgentRun, RunKey, RunStatus
+from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.service.ports import RunPorts, TriedAhead, every, in_thread, retried
 from agentrun.service.reading.runs import MAX_BATCH, read_many, settled_state
 
@@ -56,19 +56,22 @@ class RunSlots:
         Take a slot for an execution of a run that is to be written right after.
 
         Args:
-            run: The run.
+            run: The run, `holding` the slot's name.
             then: Called once the slot is taken, in the same thread, which saves a way there and
-                back; not called if there are no limits, or if the slot is refused. Raises nothing.
+                back; not called if the slot cannot be had. Raises nothing.
 
         Returns:
             The slot. Give it back at the end; a slot whose holder has died becomes free by itself.
+            Without any limit it only serves lists of what is under way, and may not have been had.
 
         Raises:
             TooManyRunsError: A limit is reached. Nothing was taken.
             StoreUnavailableError: Retrying is safe.
         """
-        slot = slot_at(run, self._ports.clock.now())
+        slot = slot_of(run)
         if not self._quota.limits.are_set:
+            with suppress(TooManyRunsError, StoreUnavailableError):
+                await self._take(slot, then)
             return slot
         for _ in range(MAX_LOOKS):
             try:
@@ -81,6 +84,26 @@ class RunSlots:
         await self._take(slot, then)
         return slot
 
+    async def count(self, slot: Slot, *, tokens: int) -> bool:
+        """
+        Count tokens for the tenant's day during an execution, where they are limited.
+
+        Returns:
+            Whether they are counted, or need not be; if the store is not available, count them with
+            the next ones.
+
+        Raises:
+            BudgetExceededError: They are counted, and the day's limit is reached.
+        """
+        if not self._quota.limits.tokens_per_day_per_tenant:
+            return True
+        count, at = self._quota.count, self._ports.clock.now()
+        try:
+            await in_thread(self._ports.threads, count, slot, tokens=tokens, at=at)
+        except StoreUnavailableError:
+            return False
+        return True
+
     async def give_back(self, slot: Slot, *, tokens: int) -> None:
         """
         Give a slot back, whether its run has ended, is paused, or never began.
@@ -90,11 +113,10 @@ class RunSlots:
 
         Args:
             slot: What `take` returned.
-            tokens: How many this execution has used, without those from before a pause.
+            tokens: How many this execution has used since it last counted some.
         """
-        if self._quota.limits.are_set:
-            with suppress(StoreUnavailableError):
-                await in_thread(self._ports.threads, self._give_back, slot, tokens)
+        with suppress(StoreUnavailableError):
+            await in_thread(self._ports.threads, self._give_back, slot, tokens)
 
     async def _take(self, slot: Slot, then: Callable[[], None]) -> None:
         at = self._ports.clock.now()
@@ -165,17 +187,13 @@ async def slot_of_new(
             await slots.give_back(new.slot, tokens=0)
 
 
-def slot_at(run: AgentRun, at: datetime) -> Slot:
-    """
-    Return the slot of an execution that begins at this moment.
-
-    It has the lease of the first try to write the run; a later try has another one.
-    """
+def slot_of(run: AgentRun) -> Slot:
+    """Return the slot that the executions of a run hold; `holding` has given it its name."""
     return Slot(
         tenant=run.org_id,
         user=user_tag(run.user_id),
         run_id=run.id,
-        lease_until=at + LEASE_DURATION,
+        lease_until=run.slot_until or (run.lease.until if run.lease else run.created_at),
     )
 
 
@@ -194,7 +212,8 @@ def _key(slot: Slot) -> RunKey:
 
 
 def _is_abandoned(run: AgentRun, ports: RunPorts) -> bool:
-    return run.status in UNDER_WAY and lease_has_lapsed(run, ports.clock.now())
+    is_alone = run.status in UNDER_WAY and lease_has_lapsed(run, ports.clock.now())
+    return is_alone and not can_go_on(run)
 
 
 def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
@@ -269,7 +288,8 @@ async def store_or_queue(
         at_most = 1 if policy is SessionPolicy.REJECT else None
         ahead = await live_runs(run.org_id, seen.before(run.id), ports, at_most=at_most)
         if not ahead:
-            tried = TriedAhead(partial(new.store, run, ports, seen=seen, dead=()))
+            dead = frozenset(seen.before(run.id)) if run.is_background else frozenset()
+            tried = TriedAhead(partial(new.store, run, ports, seen=seen, dead=dead))
             continue
         if policy is SessionPolicy.REJECT:
             raise ConflictError(
@@ -280,7 +300,8 @@ async def store_or_queue(
             raise _queue_is_full(run)
         if policy is SessionPolicy.INTERRUPT:
             await _cancel(ahead, ports)
-        tried = TriedAhead(partial(new.store, run.queued(), ports, seen=seen, dead=dead))
+        waiting = run if run.is_background else run.queued()
+        tried = TriedAhead(partial(new.store, waiting, ports, seen=seen, dead=dead))
     raise StoreUnavailableError("The session changes hands too often at the moment.")
 
 

@@ -2,24 +2,32 @@
 
 from collections.abc import Sequence
 
-from agentrun.domain.approvals import ContinueRequest, Decision, run_of_approval
+from agentrun.domain.agents import Agent, Replay
+from agentrun.domain.approvals import ApprovalAction, ContinueRequest, Decision, run_of_approval
+from agentrun.domain.budgets import budget_of_run, check_no_budget, raised_budget, spent
 from agentrun.domain.errors import (
     ApprovalNotFoundError,
+    BudgetExceededError,
     ConflictError,
+    EngineError,
     InvalidRequestError,
     RunNotFoundError,
     SessionBusyError,
     StoreUnavailableError,
 )
-from agentrun.domain.events import PendingApproval
+from agentrun.domain.events import Paused, PauseType, PendingApproval
 from agentrun.domain.ports import ArgumentChecker
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunStatus
+from agentrun.domain.steps import Continued
 from agentrun.domain.turns import Checkpoint, Resumption
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.runs import visible_run, visible_state
 from agentrun.service.starting.admission import MAX_TAKEOVERS, live_runs, slot_of_new
-from agentrun.service.starting.start_run import LaunchPorts, PendingExecution, task_of
+from agentrun.service.starting.kept_media import load_kept
+from agentrun.service.starting.start_run import LaunchPorts, PendingExecution, Progress, task_of
+
+_BUDGET_REFUSED = "The run may not spend any more."
 
 
 async def continue_run(
@@ -38,8 +46,8 @@ async def continue_run(
 
     Raises:
         ForbiddenError: The token lacks the scope that the agent asks for.
-        InvalidRequestError: The decisions are not one for each pending call, or changed arguments
-            do not fit the tool.
+        InvalidRequestError: The decisions are not one for each pending call, changed arguments do
+            not fit the tool, or the budget is none that lets the run go on.
         AgentNotFoundError: The agent is gone.
         BrokenAgentError: The agent's definition is broken by now.
         ConflictError: The run is not paused any more or to be cancelled, or its session is busy.
@@ -53,36 +61,85 @@ async def continue_run(
     action = paused.required_action
     if paused.status is not RunStatus.PAUSED or action is None:
         raise ConflictError(f"The run '{paused.id}' is {paused.status}, not PAUSED.")
-    decisions = request.decide(action.approvals)
-    _check_arguments(agent.id, action.approvals, decisions, ports.arguments)
     threads = ports.runs.threads
     checkpoint = await in_thread(threads, _checkpoint_of, paused, ports.runs)
     # All that may go wrong comes first: once the run is taken, this process has to execute it.
-    resumption = Resumption(state=checkpoint.state, decisions=decisions)
-    task = task_of(paused, agent, checkpoint.request, checkpoint.media, resumption)
-    async with slot_of_new(paused, ports.slots) as taken:
-        resumed = await _take(paused, ports)
+    continued, broken = _decided(agent, action, request, checkpoint, ports.arguments)
+    media = checkpoint.media or await in_thread(threads, load_kept, paused.key, ports.objects)
+    resumption = Resumption(state=checkpoint.state, decisions=continued.decisions)
+    held = paused.holding(ports.runs.clock.now() + LEASE_DURATION)
+    async with slot_of_new(held, ports.slots) as taken:
+        resumed = await _take(held, ports)
         taken.is_needed = True
     return PendingExecution(
         run=resumed,
-        task=task,
+        task=task_of(paused, agent, checkpoint.request, media, resumption),
         request=checkpoint.request,
         slot=taken.slot,
         ports=ports,
-        said_before=checkpoint.output,
-        used_before=checkpoint.metrics,
+        progress=_progress(paused, checkpoint, continued),
+        continued=continued,
+        broken=broken,
     )
 
 
-def _check_arguments(
-    agent_id: str,
-    pending: Sequence[PendingApproval],
-    decisions: Sequence[Decision],
+def _progress(paused: AgentRun, checkpoint: Checkpoint, continued: Continued) -> Progress:
+    return Progress(
+        start_id=paused.last_event_id + 1,
+        output=checkpoint.output,
+        used=checkpoint.metrics,
+        steps=checkpoint.steps,
+        resets=checkpoint.resets,
+        budget=continued.budget,
+    )
+
+
+def _decided(
+    agent: Agent,
+    action: Paused,
+    request: ContinueRequest,
+    checkpoint: Checkpoint,
     checker: ArgumentChecker,
+) -> tuple[Continued, EngineError | None]:
+    """Return what is decided, and why the run is only to be ended, if it is."""
+    if action.type is PauseType.BUDGET:
+        allowed = checkpoint.budget or budget_of_run(agent, checkpoint.request.options)
+        budget = raised_budget(request, allowed, checkpoint.metrics)
+        refused = spent(allowed, checkpoint.metrics) or _BUDGET_REFUSED
+        return Continued(budget=budget), None if budget else BudgetExceededError(refused)
+    check_no_budget(request)
+    decisions = request.decide(action.approvals)
+    _check_decisions(agent.id, action, decisions, checker)
+    calls = acting(agent, action.approvals, decisions)
+    return Continued(decisions=decisions, budget=checkpoint.budget, acting=calls), None
+
+
+def acting(
+    agent: Agent, pending: Sequence[PendingApproval], decisions: Sequence[Decision]
+) -> tuple[str, ...]:
+    """Return the ids of the decided calls that run at once and whose effect must not come twice."""
+    never = {tool.name for tool in agent.tools if tool.replay is Replay.NEVER}
+    return tuple(
+        call.id
+        for call, decision in zip(pending, decisions, strict=True)
+        if decision.action is ApprovalAction.APPROVE
+        and not decision.has_result
+        and call.tool in never
+    )
+
+
+def _check_decisions(
+    agent_id: str, action: Paused, decisions: Sequence[Decision], checker: ArgumentChecker
 ) -> None:
+    """Refuse results of calls that have not run, and arguments that do not fit."""
+    if action.type is not PauseType.TOOL_IN_DOUBT and any(
+        decision.has_result for decision in decisions
+    ):
+        reason = "is only for a tool that may have run"
+        raise InvalidRequestError(f"A result {reason}.", params=[("decisions", reason)])
     faults = [
         (f"decisions.{number}.arguments.{name}", reason)
-        for number, (call, decision) in enumerate(zip(pending, decisions, strict=True))
+        for number, (call, decision) in enumerate(zip(action.approvals, decisions, strict=True))
         if decision.arguments is not None
         for name, reason in checker.argument_faults(agent_id, call.tool, decision.arguments)
     ]

@@ -2,25 +2,38 @@
 
 from base64 import b64decode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
+from agentrun.domain.budgets import budget_of_run, check_budget
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import (
+    EngineError,
     FencedError,
     InvalidRequestError,
     PayloadTooLargeError,
+    StoreUnavailableError,
     TooManyRunsError,
 )
-from agentrun.domain.events import Metrics
+from agentrun.domain.events import Metrics, ResetReason
 from agentrun.domain.media import MAX_INLINE_BYTES, MAX_MEDIA, LoadedMedia, MediaLoader, contradicts
-from agentrun.domain.ports import AgentDirectory, AgentTask, ArgumentChecker, ConversationStore
+from agentrun.domain.ports import (
+    AgentDirectory,
+    AgentTask,
+    ArgumentChecker,
+    ConversationStore,
+    LargeObjects,
+    PriceList,
+)
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import Slot
 from agentrun.domain.requests import (
+    Budget,
     IdempotencyClaim,
     Media,
     RunRequest,
@@ -28,12 +41,15 @@ from agentrun.domain.requests import (
     request_fingerprint,
 )
 from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.steps import Continued
 from agentrun.domain.turns import Resumption
-from agentrun.service.ports import RunPorts, in_thread
+from agentrun.service.ports import RunPorts, in_thread, retried
 from agentrun.service.reading.places import ReaderPlaces
 from agentrun.service.starting.admission import NewRun, RunSlots, slot_of_new, store_or_queue
+from agentrun.service.starting.kept_media import keep_media
 
 APPROVAL_EXPIRY = timedelta(hours=24)
+QUEUE_AGAIN_AFTER_S = (0.1, 0.5)
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,9 @@ class LaunchPorts:
     runs: RunPorts
     slots: RunSlots
     readers: ReaderPlaces
+    objects: LargeObjects
     arguments: ArgumentChecker
+    prices: PriceList
     new_id: Callable[[], str]
     approval_expiry: timedelta = APPROVAL_EXPIRY
 
@@ -85,12 +103,33 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """
+    How far a run has come as an execution of it begins.
+
+    The execution says START with the id `start_id`, and STEP_RESET after it where `reset` says why.
+    `output` and `used` are the answer and the figures that stand, `stands_up_to` is the last event
+    that does; of a new execution it is START. `steps` and `resets` count what there was of them.
+    `budget` is what somebody has raised it to.
+    """
+
+    start_id: int = 1
+    output: str = ""
+    used: Metrics | None = None
+    stands_up_to: int | None = None
+    steps: int = 0
+    resets: int = 0
+    reset: ResetReason | None = None
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
 class PendingExecution:
     """
     A durable run that is to be executed by the process that has made it so.
 
-    `slot` is what its execution holds and gives back in the end. `said_before` and `used_before`
-    are the answer and the figures of a continued run as of its pause.
+    `slot` is what its execution holds and gives back in the end. `broken` is why it cannot be
+    executed, so that all that is left is to end it.
     """
 
     run: AgentRun
@@ -98,8 +137,14 @@ class PendingExecution:
     request: RunRequest
     slot: Slot
     ports: LaunchPorts
-    said_before: str = ""
-    used_before: Metrics | None = None
+    progress: Progress = Progress()
+    continued: Continued | None = None
+    broken: EngineError | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """What the run may spend, all its executions together."""
+        return self.progress.budget or budget_of_run(self.task.agent, self.request.options)
 
     @property
     def lease(self) -> Lease:
@@ -130,6 +175,7 @@ async def start_run(
     idempotency: Idempotency | None = None,
     policy: SessionPolicy = SessionPolicy.REJECT,
     fingerprint: str | None = None,
+    is_background: bool = False,
     ports: LaunchPorts,
 ) -> StartedRun:
     """
@@ -142,6 +188,7 @@ async def start_run(
         idempotency: The caller's key, and the body as it came.
         policy: What to do while another run uses the session; a run that waits is QUEUED.
         fingerprint: What the run is found by if the request is sent again without a key.
+        is_background: Whether the run waits, QUEUED, for an executor that `enqueue` asks for.
         ports: Which agents there are, where the run is kept, and where media come from.
 
     Returns:
@@ -164,7 +211,10 @@ async def start_run(
     agent.check_can_run()
     principal.check_may_write(also=agent.required_scope)
     check_taken_by(agent, request)
+    check_budget(agent, request.options, ports.prices)
     run = _fresh_run(principal.tenant, user_id, agent, request, ports)
+    if is_background:
+        run = run.in_background()
     claim = idempotency.claim(user_id, agent.id) if idempotency else None
     try:
         return await _start(run, agent, request, claim, policy, fingerprint, ports)
@@ -194,6 +244,9 @@ async def _start(
     ports: LaunchPorts,
 ) -> StartedRun:
     media = await load_media(agent, request, ports.media_loader)
+    if media:
+        await in_thread(ports.runs.threads, keep_media, run.key, media, ports.objects)
+    run = run.holding(ports.runs.clock.now() + LEASE_DURATION)
     new = NewRun(run, request, claim, fingerprint)
     first = new.first_try(ports.runs)
     async with slot_of_new(run, ports.slots, first.make) as taken:
@@ -229,6 +282,8 @@ def _fresh_run(
         lease=Lease(executor=new_id(), until=now + LEASE_DURATION),
         # START, said as soon as the run is stored.
         last_event_id=1,
+        max_attempts=agent.max_attempts,
+        webhook=request.webhook,
     )
 
 
@@ -355,3 +410,22 @@ def _checked(name: str, item: Media, data: bytes) -> LoadedMedia:
 
 def _invalid(name: str, reason: str) -> InvalidRequestError:
     return InvalidRequestError(f"{name}.data {reason}.", params=[(f"{name}.data", reason)])
+
+
+async def enqueue(pending: PendingExecution, ports: LaunchPorts) -> None:
+    """
+    Ask for an executor for a run that was stored to be executed in the background.
+
+    Raises:
+        StoreUnavailableError: Nobody was asked, as far as is known, and the run is cancelled if
+            that can be written; otherwise its next reader asks. Retrying the start is safe.
+    """
+    runs, key = ports.runs, pending.run.key
+    try:
+        await retried(lambda: in_thread(runs.threads, runs.queue.send, key), QUEUE_AGAIN_AFTER_S)
+    except StoreUnavailableError:
+        with suppress(StoreUnavailableError):
+            cancel = partial(runs.store.request_cancel, key, at=runs.clock.now())
+            await in_thread(runs.threads, cancel)
+        await ports.slots.give_back(pending.slot, tokens=0)
+        raise

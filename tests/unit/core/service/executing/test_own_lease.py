@@ -13,10 +13,14 @@ from agentrun.domain.errors import MayNotActError
 from agentrun.domain.events import ContentDelta, EventType, ToolEnd, ToolStart
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import Lease, RunStatus
-from agentrun.service.executing import ending as execution_ending
-from agentrun.service.executing.ending import Bound, ExecutionBounds
+from agentrun.service.executing import bounds as bounds_of_executions
+from agentrun.service.executing.bounds import (
+    DEADLINE_RESERVE,
+    Bound,
+    ExecutionBounds,
+    OwnLease,
+)
 from agentrun.service.executing.execution import RunExecution
-from agentrun.service.executing.recorder import OwnLease
 from agentrun.service.reading.runs import settled_state
 from tests.fakes.clock import FixedClock
 from tests.fakes.scripted_engine import ScriptedEngine
@@ -53,7 +57,7 @@ def end(rig: StartedRig) -> tuple[RunStatus, str | None]:
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> StartedRig:
-    monkeypatch.setattr(execution_ending, "LOOK_AGAIN_AFTER_S", 0.002)
+    monkeypatch.setattr(bounds_of_executions, "LOOK_AGAIN_AFTER_S", 0.002)
     return StartedRig()
 
 
@@ -95,7 +99,7 @@ async def test_no_tool_begins_once_the_execution_is_to_end() -> None:
         bounds.close()
 
     def past_the_deadline(bounds: ExecutionBounds) -> None:
-        bounds.deadline = AT + execution_ending.DEADLINE_RESERVE
+        bounds.begin(deadline=AT + DEADLINE_RESERVE)
 
     heard = asyncio.create_task(end())
     await heard

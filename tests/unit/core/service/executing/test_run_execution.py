@@ -20,7 +20,7 @@ from agentrun.domain.events import (
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service.executing import execution as run_execution
 from agentrun.service.executing import run_events
-from agentrun.service.executing.ending import DEADLINE_RESERVE
+from agentrun.service.executing.bounds import DEADLINE_RESERVE
 from agentrun.service.executing.execution import RunExecution
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.rig import PATIENT, QUICK, StartedRig

@@ -16,7 +16,7 @@ from agentrun.service.starting.admission import (
     MAX_LOOKS,
     MAX_REPAIRS,
     RunSlots,
-    slot_at,
+    slot_of,
 )
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_quota import InMemoryRunQuota
@@ -28,6 +28,11 @@ pytestmark = pytest.mark.anyio
 
 LEASE = timedelta(seconds=15)
 NONE = RunLimits(runs_per_user=0, runs_per_tenant=0)
+
+
+def refused_by_size() -> TooManyRunsError:
+    """Return what a tenant is told whose slots have no room any more."""
+    return TooManyRunsError("full", retry_after_s=5)
 
 
 class WatchedStore(InMemoryRunStore):
@@ -64,7 +69,8 @@ class SlotsRig:
         self.clock = FixedClock(AT)
         self._taken: dict[str, Slot] = {}
         shop = Rig().runs
-        self.slots = RunSlots(self.quota, RunPorts(self.store, shop.log, shop.threads, self.clock))
+        ports = RunPorts(self.store, shop.log, shop.journal, shop.queue, shop.threads, self.clock)
+        self.slots = RunSlots(self.quota, ports)
 
     def new(self, run_id: str, **changes: object) -> AgentRun:
         """Return a run as a start offers it at this moment."""
@@ -248,7 +254,7 @@ async def test_what_the_dead_leave_others_may_be_faster_to_take(rig: SlotsRig) -
     def release_to_others(slots: Sequence[Slot]) -> None:
         for slot in slots:
             other = rig.new(f"{slot.run_id} {next(taken_by)}")
-            rig.quota.take(slot_at(other, AT), at=AT)
+            rig.quota.take(slot_of(other), at=AT)
             rig.store.start(other, a_request())
             rig.end(other, completed())
 
@@ -291,8 +297,17 @@ async def test_a_store_that_is_away_refuses_a_start_and_forgives_an_end(rig: Slo
         await rig.take(rig.new("second"))
 
 
-async def test_nothing_is_counted_where_there_is_no_limit() -> None:
+async def test_without_limits_slots_tell_what_is_under_way() -> None:
     rig = SlotsRig(NONE)
-    rig.quota.fails("take", "give_back", error=AssertionError("counted"))
-    await rig.give_back(await rig.start("first"), tokens=3)
+    slot = await rig.start("first")
+    assert rig.holders == {"first"}
+    await rig.give_back(slot, tokens=3)
+    assert rig.holders == set()
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("away"), refused_by_size()])
+async def test_without_limits_no_start_fails_for_want_of_a_slot(error: Exception) -> None:
+    rig = SlotsRig(NONE)
+    rig.quota.fails("take", error=error)
+    await rig.start("first")
     assert rig.holders == set()

@@ -1,0 +1,1 @@
+"""SQS: the queue of runs that wait for an executor."""

@@ -1,0 +1,124 @@
+"""Execute the runs that a queue asks executors for: one message, one run."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+
+from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
+from agentrun.domain.ports import HeldMessage
+from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, Lease, RunStatus
+from agentrun.domain.settling import LEASE_GRACE_S, can_go_on, lease_has_lapsed
+from agentrun.service.launcher import RunLauncher
+from agentrun.service.ports import in_thread
+from agentrun.service.reading.runs import followed_state
+from agentrun.service.starting.admission import live_runs
+from agentrun.service.starting.start_run import LaunchPorts
+from agentrun.service.starting.take_over import take_over
+
+HELD_FOR = timedelta(seconds=20)
+"""
+How long a message stays out of sight without a sign of life from its worker.
+
+The run's lease has lapsed by then, so that whoever gets the message next can go on.
+"""
+HOLD_AGAIN_AFTER_S = 5.0
+LOOK_AT_SESSION_AFTER = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S + 1)
+"""When to look again at a session that is busy; who leaves it asks sooner."""
+WORKER, WAITING = "worker-", "waiting-"
+"""What the names of executors begin with that hold a message, and of those that only wait."""
+
+log = logging.getLogger(__name__)
+
+
+class RunWorker:
+    """Takes over the runs that messages name, and executes each to its end or its hand-over."""
+
+    def __init__(self, launcher: RunLauncher, ports: LaunchPorts) -> None:
+        self._launcher = launcher
+        self._ports = ports
+
+    async def work(self, message: HeldMessage, *, deadline: datetime | None) -> bool:
+        """
+        See to a run.
+
+        Args:
+            message: The message that names the run, hidden from other workers meanwhile.
+            deadline: When the process will be stopped, if that is known.
+
+        Returns:
+            Whether the message has done its work and can be deleted.
+        """
+        runs, key = self._ports.runs, message.key
+        async with self._held(message):
+            try:
+                run = await in_thread(runs.threads, followed_state, key, runs)
+                return await self._see_to(run, deadline)
+            except (RunNotFoundError, FencedError):
+                return True
+            except StoreUnavailableError as error:
+                log.warning("message comes again: %s", error, extra={"runId": key.run_id})
+                return False
+
+    async def _see_to(self, run: AgentRun, deadline: datetime | None) -> bool:
+        lease, now = run.lease, self._ports.runs.clock.now()
+        if run.status not in UNDER_WAY or lease is None:
+            return True
+        if run.status is RunStatus.QUEUED and run.is_background:
+            return await self._begin(run, lease, deadline)
+        if lease_has_lapsed(run, now):
+            return await self._take_over(run, deadline) if can_go_on(run) else True
+        # Its executor lives. One without a message of its own would go unnoticed if it died.
+        if run.is_background and not lease.executor.startswith(WORKER):
+            rest = lease.until - now + timedelta(seconds=LEASE_GRACE_S)
+            await self._ask_again(run, after=rest)
+        return True
+
+    async def _begin(self, run: AgentRun, lease: Lease, deadline: datetime | None) -> bool:
+        """Begin a run that is QUEUED, or have it wait for its session without a worker."""
+        has_lapsed = lease_has_lapsed(run, self._ports.runs.clock.now())
+        is_waiting = lease.executor.startswith(WAITING)
+        if not has_lapsed and not is_waiting:
+            return True
+        if not await self._has_to_wait(run):
+            return await self._take_over(run, deadline)
+        if has_lapsed:
+            # The lease tells other messages, and readers, that this one goes round.
+            runs, at = self._ports.runs, self._ports.runs.clock.now()
+            until = Lease(executor=f"{WAITING}{self._ports.new_id()}", until=at + LEASE_DURATION)
+            await in_thread(runs.threads, runs.journal.take_over, run, until, at=at)
+            await self._ask_again(run, after=LOOK_AT_SESSION_AFTER)
+        return True
+
+    async def _has_to_wait(self, run: AgentRun) -> bool:
+        runs, lock = self._ports.runs, self._ports.conversations.lock
+        seen = await in_thread(runs.threads, lock, run.org_id, run.session_id)
+        return bool(await live_runs(run.org_id, seen.before(run.id), runs, at_most=1))
+
+    async def _take_over(self, run: AgentRun, deadline: datetime | None) -> bool:
+        executor = f"{WORKER}{self._ports.new_id()}"
+        pending = await take_over(run, ports=self._ports, executor=executor)
+        return await self._launcher.execute(pending, deadline=deadline)
+
+    async def _ask_again(self, run: AgentRun, *, after: timedelta) -> None:
+        runs = self._ports.runs
+        send = partial(runs.queue.send, run.key, delay=max(after, timedelta()))
+        await in_thread(runs.threads, send)
+
+    @asynccontextmanager
+    async def _held(self, message: HeldMessage) -> AsyncGenerator[None, None]:
+        """Keep a message from other workers for as long as this one lives."""
+        holding = asyncio.create_task(self._hold(message))
+        try:
+            yield
+        finally:
+            holding.cancel()
+            await asyncio.wait({holding})
+
+    async def _hold(self, message: HeldMessage) -> None:
+        while True:
+            with suppress(StoreUnavailableError):
+                await in_thread(self._ports.runs.threads, message.keep_for, HELD_FOR)
+            await asyncio.sleep(HOLD_AGAIN_AFTER_S)

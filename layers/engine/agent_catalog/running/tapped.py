@@ -1,0 +1,221 @@
+"""A run's model: says what it hears, asks before it asks, and asks again what broke off."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
+
+from pydantic_ai import exceptions as ai
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelResponse,
+    ModelResponsePart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+)
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage, RunUsage, UsageLimits
+
+from agent_catalog.models.guarded import sound_answer
+from agent_catalog.running.events import DeltaTranslator
+from agentrun.domain.ports import TurnHost
+
+ASKED_AGAIN = 2
+"""How often an answer that breaks off is asked for again."""
+# A stream that never has to wait would keep all other runs waiting.
+_EVENTS_IN_A_ROW = 32
+# A common estimate, for what a provider has not counted.
+_CHARACTERS_PER_TOKEN = 4
+
+
+class BudgetSpentError(Exception):
+    """The run's budget is spent, and the run is to pause; no model has been asked."""
+
+
+class TappedModel(WrapperModel):
+    """
+    Streams an answer that pydantic-ai asks for in one piece, and says its fragments meanwhile.
+
+    An agent's graph needs the finished answer alone. Passing each event through it takes more
+    processor time than everything else that happens to an event.
+
+    An answer that breaks off in its midst is taken back and asked for again, twice at most. What
+    fails before a stream is open has been repeated by the provider's client already.
+    """
+
+    def __init__(
+        self,
+        wrapped: Model,
+        host: TurnHost,
+        *,
+        usage: RunUsage,
+        limits: UsageLimits,
+        earlier_ids: Callable[[], Collection[str]],
+        say_figures: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Wrap the model for one run.
+
+        Args:
+            wrapped: The model to stream from.
+            host: Asked before each request, and told each fragment as it comes; what it raises ends
+                the request.
+            usage: What the run has used. An answer that breaks off is added here; finished ones are
+                added by the graph.
+            limits: The run's limits; those of tokens are checked every 32 events of an answer, too.
+            earlier_ids: Returns the ids of the run's calls so far.
+            say_figures: Says what the run has used if that has changed.
+        """
+        super().__init__(wrapped)
+        self._host = host
+        self._usage = usage
+        self._limits = limits
+        self._earlier_ids = earlier_ids
+        self._say_figures = say_figures
+        self._has_said = False
+        self._interrupted = False
+        self._uncounted: list[ModelResponse] = []
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """
+        Stream an answer and return it when it is complete.
+
+        Raises:
+            BudgetSpentError: The run is to pause instead.
+        """
+        for repeats_left in reversed(range(ASKED_AGAIN + 1)):
+            await self._ask_host()
+            try:
+                answer = await self._streamed(messages, model_settings, model_request_parameters)
+            except Exception:
+                if not self._interrupted or not repeats_left:
+                    self._count_unmeasured()
+                    raise
+                if self._has_said:
+                    self._host.void_answer()
+                # The graph counts one request for all of them.
+                self._limits.check_before_request(self._usage)
+            else:
+                self._count_uncounted(answer)
+                return answer
+        raise AssertionError("the last repeat returns or raises")
+
+    async def _ask_host(self) -> None:
+        self._say_figures()
+        if not await self._host.before_model():
+            raise BudgetSpentError
+
+    async def _streamed(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        self._interrupted = self._has_said = False
+        async with self.wrapped.request_stream(
+            messages, model_settings, model_request_parameters
+        ) as response:
+            try:
+                await self._tell(response)
+            except BaseException as error:
+                parts = response.get().parts
+                self._interrupted = is_interruption(error, has_begun=bool(parts))
+                self._has_said = any(map(_is_said, parts))
+                self._count(response)
+                raise
+            return sound_answer(response.get(), self._earlier_ids())
+
+    async def _tell(self, response: StreamedResponse) -> None:
+        deltas = DeltaTranslator(self._host.say)
+        in_a_row = 0
+        async for event in response:
+            deltas.take(event)
+            in_a_row += 1
+            if in_a_row == _EVENTS_IN_A_ROW:
+                in_a_row = 0
+                # The graph checks them after the answer.
+                if self._limits.has_token_limits():
+                    self._limits.check_tokens(self._usage + response.usage)
+                await asyncio.sleep(0)
+        deltas.end()
+
+    def _count(self, response: StreamedResponse) -> None:
+        """Add what an answer has used that broke off; the graph never sees it."""
+        answer = response.get()
+        if self._interrupted and answer.usage.unmeasured_requests:
+            self._uncounted.append(answer)
+            return
+        self._add(answer, answer.usage)
+
+    def _add(self, answer: ModelResponse, usage: RequestUsage) -> None:
+        if usage.cost is None:
+            # There is not a price for every model.
+            with suppress(LookupError, ValueError):
+                priced = replace(answer, usage=usage).cost()
+                usage = replace(usage, cost=priced.total_price)
+        self._usage.incr(usage)
+        if answer.parts:
+            self._usage.requests += 1
+
+    def _count_uncounted(self, whole: ModelResponse) -> None:
+        """
+        Estimate what the provider has not told of answers that broke off, by the one that did not.
+
+        Otherwise no budget could be kept: the run's figures would not be known any more.
+        """
+        while self._uncounted:
+            broken = self._uncounted.pop()
+            output = -(-_characters(broken) // _CHARACTERS_PER_TOKEN)
+            measured = not whole.usage.unmeasured_requests
+            estimate = replace(whole.usage, output_tokens=output, cost=None, details={})
+            self._add(broken, estimate if measured else broken.usage)
+
+    def _count_unmeasured(self) -> None:
+        while self._uncounted:
+            broken = self._uncounted.pop()
+            self._add(broken, broken.usage)
+
+
+def is_interruption(error: BaseException, *, has_begun: bool) -> bool:
+    """
+    Return whether an error of an open stream is one that may not come again.
+
+    A provider that refuses a request, filters its answer or has reached a quota would do it again.
+    A model that is silent for as long as it may be before its answer has begun is not interrupted:
+    its caller has waited long enough.
+    """
+    if isinstance(error, ai.ModelTimeoutError) and not has_begun:
+        return False
+    if isinstance(error, ai.ModelRequestRejectedError | ai.ModelQuotaExceededError):
+        return False
+    if isinstance(error, ai.ModelHTTPError):
+        # Such as Bedrock's modelStreamErrorException, which has no class of its own.
+        return error.in_stream
+    passing = (
+        ai.ModelConnectionError,
+        ai.ModelRateLimitError,
+        ai.ModelUnavailableError,
+        ai.ModelServerError,
+    )
+    return isinstance(error, passing)
+
+
+def _is_said(part: ModelResponsePart) -> bool:
+    return isinstance(part, TextPart | ThinkingPart) and bool(part.content)
+
+
+def _characters(answer: ModelResponse) -> int:
+    texts = (
+        part.content if isinstance(part, TextPart | ThinkingPart) else part.args_as_json_str()
+        for part in answer.parts
+        if isinstance(part, TextPart | ThinkingPart | ToolCallPart)
+    )
+    return sum(map(len, texts))

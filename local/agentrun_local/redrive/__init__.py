@@ -1,0 +1,1 @@
+"""`agentrun redrive`: dead letters go back to where they came from."""
