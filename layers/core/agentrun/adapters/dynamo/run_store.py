@@ -12,6 +12,7 @@ from agentrun.adapters.dynamo.headers import attributes, is_erased, run_from_hea
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Item,
+    Values,
     claim_key,
     claimed_run,
     header_key,
@@ -21,6 +22,7 @@ from agentrun.adapters.dynamo.items import (
     session_key,
     string,
 )
+from agentrun.adapters.dynamo.run_list import pause_entry
 from agentrun.adapters.dynamo.steps import DynamoSteps
 from agentrun.adapters.dynamo.table import (
     ConditionFailedError,
@@ -286,7 +288,10 @@ class DynamoRunStore:
         progress = progress or EndProgress()
         end = writes.packed_end(key, executor, outcome, at, progress)
         end.store_chunks(self._table, progress)
-        header = end.header(key, executor, writes.OWNED)
+        listed: Values = {}
+        if outcome.status is RunStatus.PAUSED:
+            listed = pause_entry(self._stored_by(key, executor, FencedError(_NOT_OWNED)), at)
+        header = end.header(key, executor, writes.OWNED, listed=listed)
         try:
             return _state(self._table.write(header, returning="ALL_NEW"))
         except ConditionFailedError as failed:

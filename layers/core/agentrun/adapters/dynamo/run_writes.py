@@ -28,6 +28,7 @@ from agentrun.adapters.dynamo.items import (
     size_bytes,
     string,
 )
+from agentrun.adapters.dynamo.run_list import run_entry
 from agentrun.adapters.dynamo.session_lock import holder_is_over, joining, joins_queue, taking
 from agentrun.adapters.dynamo.table import Table, Write
 from agentrun.adapters.dynamo.texts import chunk_items, store_chunk, to_chunks
@@ -75,12 +76,18 @@ def header_update(
     removes: Sequence[str] = (),
     asks: bool = False,
 ) -> Write:
-    """Set attributes of a header that meets a condition; a new status is a new version."""
+    """
+    Set attributes of a header that meets a condition; a new status is a new version.
+
+    A header leaves the index as its run ends: removing what is not there costs nothing.
+    """
     sets = [f"#{name} = :{name}" for name in changes] + ([also] if also else [])
     values = {**operands, **{f":{name}": value for name, value in changes.items()}}
     if Attribute.STATUS in changes:
         sets.append(f"{Attribute.VERSION} = {Attribute.VERSION} + :one")
         values |= _ONE
+        if RunStatus(changes[Attribute.STATUS]["S"]).is_terminal:
+            removes = (*removes, Attribute.LIST, Attribute.POSITION)
     removed = f" REMOVE {', '.join(f'#{name}' for name in removes)}" if removes else ""
     update = f"SET {', '.join(sets)}{removed}"
     return Write("Update", header_key(key), update, condition, values, asks=asks)
@@ -175,7 +182,11 @@ def _claim_put(run: AgentRun, claim: IdempotencyClaim) -> Write:
 def _pointer_item(run: AgentRun, fingerprint: str | None) -> Item:
     """Return the pointer, which holds the fingerprint: it has room, unlike the header of a run."""
     key = key_at(session_pk(run.org_id, run.session_id), pointer_sk(run))
-    return {**key, **({Attribute.FINGERPRINT: string(fingerprint)} if fingerprint else {})}
+    return {
+        **key,
+        **run_entry(run),
+        **({Attribute.FINGERPRINT: string(fingerprint)} if fingerprint else {}),
+    }
 
 
 def _request_items(run: AgentRun, request: RunRequest, chunks: Sequence[bytes]) -> list[Item]:
@@ -221,10 +232,12 @@ class RunEnd:
             store_chunk(table, chunk, end=progress.end)
             progress.stored += 1
 
-    def header(self, key: RunKey, executor: str, condition: str) -> Write:
+    def header(
+        self, key: RunKey, executor: str, condition: str, *, listed: Values | None = None
+    ) -> Write:
         """Return the write that makes it the run's end, if the condition holds."""
-        operands = held_by(executor)
-        return header_update(key, condition, operands, self.changes, removes=self.removed)
+        changes = {**self.changes, **(listed or {})}
+        return header_update(key, condition, held_by(executor), changes, removes=self.removed)
 
 
 _SET_BY_EXPIRY = (

@@ -58,10 +58,11 @@ class RunSlots:
         Args:
             run: The run, `holding` the slot's name.
             then: Called once the slot is taken, in the same thread, which saves a way there and
-                back; not called if there are no limits, or if the slot is refused. Raises nothing.
+                back; not called if the slot cannot be had. Raises nothing.
 
         Returns:
             The slot. Give it back at the end; a slot whose holder has died becomes free by itself.
+            Without any limit it only serves lists of what is under way, and may not have been had.
 
         Raises:
             TooManyRunsError: A limit is reached. Nothing was taken.
@@ -69,6 +70,8 @@ class RunSlots:
         """
         slot = slot_of(run)
         if not self._quota.limits.are_set:
+            with suppress(TooManyRunsError, StoreUnavailableError):
+                await self._take(slot, then)
             return slot
         for _ in range(MAX_LOOKS):
             try:
@@ -112,9 +115,8 @@ class RunSlots:
             slot: What `take` returned.
             tokens: How many this execution has used since it last counted some.
         """
-        if self._quota.limits.are_set:
-            with suppress(StoreUnavailableError):
-                await in_thread(self._ports.threads, self._give_back, slot, tokens)
+        with suppress(StoreUnavailableError):
+            await in_thread(self._ports.threads, self._give_back, slot, tokens)
 
     async def _take(self, slot: Slot, then: Callable[[], None]) -> None:
         at = self._ports.clock.now()
@@ -191,7 +193,7 @@ def slot_of(run: AgentRun) -> Slot:
         tenant=run.org_id,
         user=user_tag(run.user_id),
         run_id=run.id,
-        lease_until=run.slot_until or run.created_at,
+        lease_until=run.slot_until or (run.lease.until if run.lease else run.created_at),
     )
 
 
