@@ -116,8 +116,11 @@ def _written(name: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) ->
     puts = [write["Put"]["Item"] for write in params["TransactItems"] if "Put" in write]
     updates = [write["Update"] for write in params["TransactItems"] if "Update" in write]
     items = [*puts, *(_created(update) for update in updates)]
-    # Each item of a transaction is written twice; a new session has an entry in the index too.
-    return puts[0]["pk"]["S"], 2 * sum(map(_write_units, items)) + len(updates)
+    # Each item of a transaction is written twice, its entry in the index once: a new session has
+    # one, and so has its pointer to the run.
+    listed = [*(update["UpdateExpression"].split() for update in updates), *puts]
+    entries = sum("gsi1pk" in names for names in listed)
+    return items[0]["pk"]["S"], 2 * sum(map(_write_units, items)) + entries
 
 
 def _created(update: Mapping[str, Any]) -> dict[str, Any]:

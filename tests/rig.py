@@ -47,16 +47,18 @@ ECHO = Agent(
     model="demo",
     models=("demo", "bedrock:x"),
     media=("image/png",),
+    max_attempts=1,
 )
+LASTING = ECHO.model_copy(update={"id": "lasting", "max_attempts": 3})
 GUARDED = ECHO.model_copy(update={"id": "guarded", "required_scope": "agents:guarded"})
 RETIRED = ECHO.model_copy(update={"id": "retired", "active": False})
 
 
 class Agents:
-    """The port `AgentDirectory` for three agents, one of them guarded, one inactive."""
+    """The port `AgentDirectory`: one is guarded, one inactive, one outlasts its executors."""
 
     def agents(self) -> list[Agent]:
-        return [ECHO, GUARDED, RETIRED]
+        return [ECHO, GUARDED, LASTING, RETIRED]
 
     def agent(self, agent_id: str) -> Agent:
         for agent in self.agents():
@@ -80,6 +82,13 @@ class NoPrices:
 
     def knows(self, model_id: str) -> bool:
         return False
+
+
+class AnyWebhook:
+    """The port `WebhookGuard` that lets every URL pass."""
+
+    async def check(self, url: str) -> None:
+        return
 
 
 class NoMedia:
@@ -119,6 +128,7 @@ class Rig:
             objects=self.objects,
             arguments=Whole(),
             prices=NoPrices(),
+            webhooks=AnyWebhook(),
             new_id=lambda: f"id-{next(self._ids)}",
         )
 

@@ -22,8 +22,10 @@ from agentrun.adapters.dynamo.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
+from agentrun.adapters.dynamo.run_list import DynamoRunList
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.s3.objects import S3LargeObjects
 from agentrun.adapters.sqs.client import sqs_client
 from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
@@ -36,6 +38,7 @@ from agentrun.http.authentication import by_gateway
 from agentrun.http.bodies import HealthBody, agent_body, buffered_answer
 from agentrun.http.middleware import BasePathMiddleware, SecurityHeadersMiddleware, with_cors
 from agentrun.http.queries import IncludeInactive, install_problem_handlers
+from agentrun.http.run_list_routes import run_list_routes
 from agentrun.http.session_routes import session_routes
 from agentrun.http.status_routes import status_routes
 from agentrun.service.ports import RunPorts
@@ -58,7 +61,11 @@ ports = RunPorts(
     threads=ThreadPoolExecutor(8, thread_name_prefix="repair"),
     clock=clock,
 )
-conversations = DynamoConversationStore(table, turns_limit_bytes=MAX_ANSWER_BYTES)
+conversations = DynamoConversationStore(
+    table,
+    S3LargeObjects(settings.bucket) if settings.bucket else None,
+    turns_limit_bytes=MAX_ANSWER_BYTES,
+)
 
 
 @cache
@@ -111,6 +118,7 @@ async def get_agent(_caller: Caller, agent_id: str) -> Response:
 
 
 api.include_router(status_routes(authenticate, ports))
+api.include_router(run_list_routes(authenticate, runs=DynamoRunList(table), ports=ports))
 api.include_router(
     session_routes(authenticate, conversations=conversations, transcript=transcript, ports=ports)
 )

@@ -11,6 +11,7 @@ from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.identity import DEFAULT_LIFETIME_S, DEFAULT_SCOPE, Caller, DevIdentity
 from agentrun_local.machine.variables import read_env_files
 from agentrun_local.redrive.options import add_options as add_redrive_options
+from agentrun_local.runs.command import add_runs
 from agentrun_local.smoke.command import add_options, run_smoke
 from agentrun_local.webhooks.options import add_options as add_listen_options
 
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_invoke(commands, stack)
     _add_doctor(commands, template)
     _add_smoke(commands, template)
+    add_runs(commands, template)
     _add_webhooks(commands, template)
     _add_redrive(commands, template)
     return parser

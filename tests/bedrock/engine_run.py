@@ -21,7 +21,7 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.turns import TurnEnded, TurnPaused
-from tests.fakes.engine_outputs import outputs_of
+from tests.fakes.engine_outputs import Voided, outputs_of
 
 AGENT = """
 name: Sample
@@ -36,12 +36,18 @@ SHOWN = (ReasoningDelta, ContentDelta, ToolStart, ToolEnd, ToolError)
 
 @dataclass
 class EngineRun:
-    """What callers see of a run: its events, its figures, and the error that it ended in."""
+    """
+    What callers see of a run: its events, its figures, and the error that it ended in.
+
+    `voided` counts the answers that were taken back; `events` is without what they said, and that
+    of the answers before them.
+    """
 
     events: list[Any] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
     error: EngineError | None = None
     ending: TurnEnded | TurnPaused | None = None
+    voided: int = 0
 
     @property
     def text(self) -> str:
@@ -89,7 +95,11 @@ class Runner:
         run = EngineRun()
         try:
             async for event in self.start(**task):
-                if isinstance(event, SHOWN):
+                if isinstance(event, Voided):
+                    run.voided += 1
+                    said = (ContentDelta, ReasoningDelta)
+                    run.events = [e for e in run.events if not isinstance(e, said)]
+                elif isinstance(event, SHOWN):
                     run.events.append(event)
                 elif isinstance(event, Metrics):
                     # The last ones count; they stand for the whole run.

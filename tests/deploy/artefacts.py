@@ -35,6 +35,7 @@ class Context:
 answer = handler(json.load(sys.stdin), Context())
 files = [getattr(module, "__file__", None) for module in sys.modules.values()]
 json.dump({"answer": answer, "files": [file for file in files if file]}, real)
+real.flush()
 """
 
 

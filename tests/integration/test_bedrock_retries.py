@@ -51,11 +51,25 @@ async def test_a_throttle_before_the_first_word_is_mended_unseen(
 async def test_figures_of_an_answer_that_broke_off_are_unknown_not_zero(
     bedrock: BedrockServer, tmp_path: Path
 ) -> None:
-    bedrock.script(Reply(SAID, Cut()), Reply(SAID, stop="guardrail_intervened"))
+    bedrock.script(*[Reply(SAID, Cut())] * 3, Reply(SAID, stop="guardrail_intervened"))
     runner = Runner(tmp_path, MODEL)
     broken, filtered = await runner.run(), await runner.run()
-    assert (broken.metrics.llm_calls, broken.metrics.input_tokens) == (1, None)
+    assert (broken.metrics.llm_calls, broken.metrics.input_tokens) == (3, None)
     assert (filtered.metrics.llm_calls, filtered.metrics.input_tokens) == (1, 10)
+
+
+async def test_an_answer_that_broke_off_is_reckoned_by_the_one_that_did_not(
+    bedrock: BedrockServer, tmp_path: Path
+) -> None:
+    bedrock.script(Reply(SAID, Cut()), Reply(SAID))
+    run = await Runner(tmp_path, MODEL).run()
+    assert (run.text, run.error, run.voided) == ("It is ", None, 1)
+    assert run.metrics.llm_calls == 2
+    # 10 tokens each; the six characters that were lost are taken for two.
+    assert run.metrics.input_tokens == 20
+    whole = (run.metrics.output_tokens or 0) - 2
+    bedrock.script(Reply(SAID))
+    assert (await Runner(tmp_path, MODEL).run()).metrics.output_tokens == whole
 
 
 async def test_a_service_without_credentials_says_so(

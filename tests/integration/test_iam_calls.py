@@ -172,12 +172,16 @@ def everything_else(ana: Gateway, run_id: str, session: str) -> None:
         f"{RUNS}/status?runIds={run_id}": "GET",
         f"{RUNS}/{lapsed.id}": "GET",
         f"{RUNS}/{lost.id}": "GET",
+        "/api/v1/runs": "GET",
+        f"/api/v1/runs/{run_id}": "GET",
+        "/api/v1/approvals/pending": "GET",
         "/api/sessions": "GET",
         f"/api/sessions/{session}": "GET",
         f"/api/sessions/{session}/runs": "GET",
         f"/api/sessions/{session}/messages": "GET",
         f"{RUNS}/{running.id}": "DELETE",
         f"{RUNS}/{waiting.id}": "DELETE",
+        f"/api/v1/runs/{waiting.id}/cancel": "POST",
     }
     for path, method in requests.items():
         bare, _, query = path.partition("?")

@@ -134,15 +134,32 @@ ENDPOINTS: dict[str, Request] = {
     "resolve": lambda d, c, t: d.stream(
         c, "POST", f"/api/v1/approvals/{t.approval}/resolve", {"decision": "REJECTED"}
     ),
+    "run of any agent": lambda d, c, t: d.status(c, "GET", f"/api/v1/runs/{t.run}"),
+    "cancel of any agent": lambda d, c, t: d.status(c, "POST", f"/api/v1/runs/{t.run}/cancel"),
+    "list of runs": lambda d, c, t: d.status(c, "GET", f"/api/v1/runs?sessionId={t.session}"),
+    "get approval": lambda d, c, t: d.status(c, "GET", f"/api/v1/approvals/{t.approval}"),
     "get session": lambda d, c, t: d.status(c, "GET", f"/api/sessions/{t.session}"),
     "session's runs": lambda d, c, t: d.status(c, "GET", f"/api/sessions/{t.session}/runs"),
     "session's messages": lambda d, c, t: d.status(c, "GET", f"/api/sessions/{t.session}/messages"),
     "delete session": lambda d, c, t: d.status(c, "DELETE", f"/api/sessions/{t.session}"),
     "run in session": lambda d, c, t: d.stream(c, "POST", f"{FINANCE}/stream", _order(t.session)),
 }
-CHANGING = {"cancel", "continue", "resolve", "delete session", "run in session"}
-ALLOWED = {"cancel": "204", "delete session": "204", "batch": "200 [it]"}
-NOT_FOUND = {"batch": "200 []"}
+CHANGING = {
+    "cancel",
+    "cancel of any agent",
+    "continue",
+    "resolve",
+    "delete session",
+    "run in session",
+}
+ALLOWED = {
+    "cancel": "204",
+    "cancel of any agent": "204",
+    "delete session": "204",
+    "batch": "200 [it]",
+    "list of runs": "200 [it]",
+}
+NOT_FOUND = {"batch": "200 []", "list of runs": "200 []"}
 # A session's id is another tenant's to use; and in its own tenant it is its user's alone.
 SESSION_TO_RUN_IN = {
     "owner": "200",
@@ -162,9 +179,11 @@ def expected(endpoint: str, caller: str, *, exists: bool) -> str:
 
 
 def outcome(endpoint: str, answer: httpx2.Response) -> str:
-    if endpoint != "batch":
+    if endpoint not in NOT_FOUND:
         return str(answer.status_code)
-    return f"{answer.status_code} {'[it]' if answer.json() else '[]'}"
+    found = answer.json()
+    listed = found["content"] if isinstance(found, dict) else found
+    return f"{answer.status_code} {'[it]' if listed else '[]'}"
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +282,37 @@ def test_only_an_admin_lists_anothers_sessions(
     answer = doors.status(CALLERS[caller], "GET", "/api/sessions?size=100&userId=ana")
     assert answer.status_code == status
     assert (thing.session in json.dumps(answer.json())) == is_seen
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_lists_of_runs_and_approvals_are_ones_own_and_an_admins(doors: Doors, caller: str) -> None:
+    thing = doors.kept()
+    runs = doors.status(CALLERS[caller], "GET", "/api/v1/runs?size=100").json()["content"]
+    pending = doors.status(CALLERS[caller], "GET", "/api/v1/approvals/pending?size=100")
+    is_seen = caller in {"owner", "admin"}
+    assert (thing.run in [run["id"] for run in runs]) == is_seen
+    waiting = [approval["approvalId"] for approval in pending.json()["content"]]
+    assert (thing.approval in waiting) == is_seen
+    assert {run["orgId"] for run in runs} <= {CALLERS[caller].org}
+
+
+@pytest.mark.parametrize(
+    ("caller", "status", "is_seen"),
+    [
+        ("owner", 200, True),
+        ("admin", 200, True),
+        ("other user", 403, False),
+        ("other tenant", 200, False),
+        ("other tenant's admin", 200, False),
+    ],
+)
+def test_only_an_admin_lists_anothers_runs(
+    doors: Doors, caller: str, status: int, is_seen: bool
+) -> None:
+    thing = doors.kept()
+    answer = doors.status(CALLERS[caller], "GET", "/api/v1/runs?size=100&userId=ana")
+    assert answer.status_code == status
+    assert (thing.run in json.dumps(answer.json())) == is_seen
 
 
 def test_a_run_is_seen_under_its_own_agent_only(doors: Doors) -> None:

@@ -153,10 +153,6 @@ async def test_calls_of_tools_that_are_gone_are_told_as_text(
         (ChatError(400, "context_length_exceeded"), "MODEL_ERROR", ""),
         (ChatError(401, "invalid_api_key"), "MODEL_ERROR", ""),
         (ChatError(404, "model_not_found"), "MODEL_ERROR", ""),
-        (ChatReply(SAID, Cut()), "MODEL_ERROR", "It is "),
-        (ChatReply(SAID, EndOfStream()), "MODEL_ERROR", "It is "),
-        (ChatReply(SAID, StreamException("rate_limit_exceeded")), "MODEL_THROTTLED", "It is "),
-        (ChatReply(SAID, StreamException("server_error")), "MODEL_ERROR", "It is "),
         (ChatReply(SAID, finish="content_filter"), "CONTENT_FILTERED", "It is "),
         (ChatReply(Reasoning("Hm"), finish="length"), "MAX_TOKENS", ""),
         (ChatReply(SAID, finish="length"), None, "It is "),
@@ -179,6 +175,29 @@ async def test_a_failure_of_the_model_is_one_error_and_nothing_is_asked_again(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "error_type"),
+    [
+        (ChatReply(SAID, Cut()), "MODEL_ERROR"),
+        (ChatReply(SAID, EndOfStream()), "MODEL_ERROR"),
+        (ChatReply(SAID, StreamException("rate_limit_exceeded")), "MODEL_THROTTLED"),
+        (ChatReply(SAID, StreamException("server_error")), "MODEL_ERROR"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_an_answer_that_breaks_off_is_asked_for_again_twice_at_most(
+    server: OpenAiCompatibleServer, runner: Runner, answer: ChatReply, error_type: str, times: int
+) -> None:
+    server.script(*[answer] * times)
+    server.always(ChatReply(SAID))
+    run = await runner.run()
+    assert run.text == "It is "
+    assert run.voided == min(times, 2)
+    assert len(server.requests) == min(times + 1, 3)
+    assert (run.error and run.error.error_type) == (error_type if times == 3 else None)
+
+
 async def test_a_throttled_model_surfaces_within_seconds(
     server: OpenAiCompatibleServer, runner: Runner
 ) -> None:
@@ -199,7 +218,8 @@ async def test_a_stall_times_out_and_closes_its_connection(
     monkeypatch: pytest.MonkeyPatch,
     stall: ChatReply,
 ) -> None:
-    server.script(ChatReply(SAID), stall)
+    server.script(ChatReply(SAID))
+    server.always(stall)
     # The first run loads what the package loads late, which may take longer than the time-out.
     async with Runner(tmp_path, MODEL) as runner:
         await runner.run()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import boto3
 from botocore.config import Config
@@ -219,7 +219,7 @@ class Scene:
     def process(self, name: str) -> "Process":
         """Return a new process, which names its runs and executors."""
         store, log, conversations = self._stepped
-        journal = InMemoryRunJournal(self.store)
+        journal = InMemoryRunJournal(cast("InMemoryRunStore", self.store))
         return Process(self, name, store, log, journal, conversations)
 
     def note(
@@ -287,6 +287,7 @@ class Process:
             objects=InMemoryLargeObjects(),
             arguments=Whole(),
             prices=NoPrices(),
+            webhooks=AnyWebhook(),
             new_id=self._new_id,
             approval_expiry=RETENTION,
         )

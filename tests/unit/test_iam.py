@@ -165,11 +165,12 @@ CALLERS = {
     ("AuthorizerFunction", "lambda:InvokeFunction", "apigateway.amazonaws.com"),
 }
 """Who may call: everybody by the Function URL, behind which the function verifies the token."""
-# What the status function may name: of a run its life cycle, and of a session what makes it unused.
+# What the status function may name: of a run its life cycle and its place among the pauses, and of
+# a session what makes it unused.
 LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
-    *("lost", "asked", "queue", "deleting"),
+    *("gsi1pk", "gsi1sk", "lost", "asked", "queue", "deleting"),
 }
 DELETED_BY = {"pk", "sk", "deleting"}
 ERASED_BY = {"pk", "sk", "ttl", "executor"}

@@ -69,7 +69,7 @@ class Session:
     tenant: str
     user_id: str
     session_id: str
-    run_id: str = ""
-    call_id: str = ""
     results: ToolResults = field(default_factory=ToolResults, compare=False)
     before_tool: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
+    run_id: str = ""
+    call_id: str = ""

@@ -8,14 +8,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agentrun_local.errors import LocalStackError
-from agentrun_local.machine.identity import DevIdentity
+from agentrun_local.machine.identity import Caller, DevIdentity
 from agentrun_local.smoke.record_checks import MOST_AT_LIMIT
 from agentrun_local.smoke.report import Report, all_hold
 from agentrun_local.smoke.suite import CHECKS, Row, slug, try_all
 from agentrun_local.smoke.target import Door, Target
 
 TOKEN_VARIABLE = "AGENTRUN_TOKEN"  # noqa: S105 - the variable's name
-_LOCAL = {Door.REST: "http://127.0.0.1:8000", Door.URL: "http://127.0.0.1:8001"}
+LOCAL_DOORS = {Door.REST: "http://127.0.0.1:8000", Door.URL: "http://127.0.0.1:8001"}
 _OUTPUTS = {Door.REST: "RestApiBaseUrl", Door.URL: "FunctionUrlBase"}
 
 
@@ -62,7 +62,7 @@ def run_smoke(options: argparse.Namespace) -> int:
     doors = _doors(options)
     target = Target(
         doors=doors,
-        token=_token(options, doors),
+        token=caller_token(options, doors),
         agent=options.agent,
         model_agent=options.model_agent,
         origin=options.origin,
@@ -112,18 +112,19 @@ def _doors(options: argparse.Namespace) -> dict[Door, str]:
     given = {Door.REST: options.base_url, Door.URL: options.function_url}
     named = {door: url.rstrip("/") for door, url in given.items() if url}
     for url in named.values():
-        if not _is_base_url(url):
+        if not is_base_url(url):
             raise SmokeError(f"'{url}' is no base URL; one is https://HOST, with a path if need be")
     if options.stack:
         return {**stack_doors(options.stack, options.region), **named}
     if not named:
-        return _LOCAL
+        return LOCAL_DOORS
     if Door.REST not in named:
         raise SmokeError("--function-url needs --base-url beside it: the REST API lists the agents")
     return named
 
 
-def _is_base_url(url: str) -> bool:
+def is_base_url(url: str) -> bool:
+    """Tell whether requests can be sent to a URL with a path behind it."""
     try:
         parts = urlsplit(url)
         # Reading the port raises if it is not a number; the encoding, if the host is not a name.
@@ -133,13 +134,26 @@ def _is_base_url(url: str) -> bool:
     return is_there and parts.scheme in {"http", "https"} and not parts.query
 
 
-def _token(options: argparse.Namespace, doors: dict[Door, str]) -> str:
+def caller_token(
+    options: argparse.Namespace, doors: dict[Door, str], local: Caller | None = None
+) -> str:
+    """
+    Return the token that the options or the environment have; to the local stack, a fresh one.
+
+    Args:
+        options: With `token` and `template`.
+        doors: Which URLs it is for.
+        local: Who asks the local stack.
+
+    Raises:
+        SmokeError: There is none.
+    """
     given = options.token or os.environ.get(TOKEN_VARIABLE, "")
     if given:
         return str(given).strip()
     if all(urlsplit(url).hostname in {"127.0.0.1", "localhost"} for url in doors.values()):
         template: Path = options.template
-        return DevIdentity(template.resolve().parent / ".agentrun").token()
+        return DevIdentity(template.resolve().parent / ".agentrun").token(local)
     raise SmokeError(f"a token is needed: put it into {TOKEN_VARIABLE}, or give --token")
 
 

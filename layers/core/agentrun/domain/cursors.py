@@ -1,4 +1,4 @@
-"""Cursors of a list of sessions: where in it the next page begins."""
+"""Cursors of lists: where in one the next page begins."""
 
 import binascii
 import hashlib
@@ -13,7 +13,7 @@ _MAX_CHARACTERS = 240
 
 def cursor_at(list_key: str, position: str) -> str:
     """
-    Return the cursor behind a position, the index's sort key, of the list with this key.
+    Return the cursor behind a position, such as the index's sort key, of the list with this key.
 
     The digest only tells mistakes: there is nothing to protect, since a cursor says where in the
     caller's own list to go on, and whose list that is comes from the caller's token.
@@ -22,7 +22,7 @@ def cursor_at(list_key: str, position: str) -> str:
     return urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def position_of(list_key: str, cursor: str) -> str:
+def position_of(list_key: str, cursor: str, *, of: str = "these sessions") -> str:
     """
     Return the position that a cursor was made of.
 
@@ -39,8 +39,8 @@ def position_of(list_key: str, cursor: str) -> str:
             raise ValueError
     except (ValueError, binascii.Error):
         raise InvalidRequestError(
-            "The cursor is not one that was given out for these sessions.",
-            params=[("cursor", "is not one that was given out for these sessions")],
+            f"The cursor is not one that was given out for {of}.",
+            params=[("cursor", f"is not one that was given out for {of}")],
         ) from None
     return position
 

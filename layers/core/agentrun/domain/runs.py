@@ -169,6 +169,9 @@ class AgentRun(Value):
         START of a new run, was said for certain, wherever the log ends.
         """
         stored_up_to = max(self.paused_event_id or 1, stored_up_to)
+        if self.lost_after and stored_up_to < self.lost_after[-1] + EVENT_ID_GAP:
+            # The executor has stored nothing; what came later is of one that was lost before it.
+            stored_up_to = self.lost_after[-1]
         return self._with(lost_after=(*self.lost_after, stored_up_to))
 
     @property

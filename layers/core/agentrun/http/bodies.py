@@ -15,10 +15,12 @@ from typing_extensions import TypedDict
 
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.conversations import Message, Session, SessionPage
+from agentrun.domain.events import PauseType
+from agentrun.domain.run_lists import Approval, ApprovalPage, ApprovalStatus, RunPage
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.domain.value import iso_milliseconds
 from agentrun.http import answer_size
-from agentrun.http.sse import paused_object
+from agentrun.http.sse import PendingCall, paused_object, pending_call
 from agentrun.service.reading.result import RunResult
 
 Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -90,6 +92,48 @@ class SessionPageBody(TypedDict):
     nextCursor: NotRequired[Annotated[str, Field(description="There are more sessions.")]]
 
 
+class RunPageBody(TypedDict):
+    """Some runs, the newest first, their texts cut to 4096 bytes each."""
+
+    content: Sequence[AgentRun]
+    size: Annotated[int, Field(description="As asked for.")]
+    nextCursor: NotRequired[
+        Annotated[str, Field(description="There may be more runs, even after an empty page.")]
+    ]
+
+
+class ApprovalBody(TypedDict):
+    """A pause of a run: what it waits for, or what has become of it."""
+
+    approvalId: str
+    runId: str
+    agentId: str
+    sessionId: str
+    type: PauseType
+    approvals: NotRequired[
+        Annotated[
+            Sequence[PendingCall],
+            Field(description="The calls; left out of a page that has no room for them."),
+        ]
+    ]
+    createdAt: Annotated[Timestamp, Field(description="When the run was paused.")]
+    expiresAt: NotRequired[
+        Annotated[
+            Timestamp,
+            Field(description="Until when it waits, or did; absent once it was paused again."),
+        ]
+    ]
+    status: ApprovalStatus
+
+
+class ApprovalPageBody(TypedDict):
+    """Some of what waits for a decision, the oldest first."""
+
+    content: Sequence[ApprovalBody]
+    size: Annotated[int, Field(description="As asked for.")]
+    nextCursor: NotRequired[Annotated[str, Field(description="There are more.")]]
+
+
 def json_answer(
     body: Mapping[str, Any] | Sequence[Any],
     *,
@@ -135,6 +179,53 @@ def session_answer(session: Session, messages: Sequence[Message]) -> Response:
     room_bytes = answer_size.MAX_BODY_BYTES - answer_size.sent_bytes(head) - 1
     newest = answer_size.newest([message_body(message) for message in messages], room_bytes)
     return Response(head + newest + b"}", media_type="application/json")
+
+
+def run_page_answer(page: RunPage, *, size: int) -> Response:
+    """Answer 200 with a page of runs, their texts cut where they exceed Lambda's 6 MB."""
+    end = _end_of_page(size, page.next_cursor)
+    room_bytes = answer_size.MAX_BODY_BYTES - answer_size.sent_bytes(b'{"content":' + end)
+    bodies = answer_size.fitted([run_body(run) for run in page.runs], room_bytes)
+    content = answer_size.as_array(bodies)
+    return Response(b'{"content":' + content + end, media_type="application/json")
+
+
+def approvals_answer(page: ApprovalPage, *, size: int) -> Response:
+    """Answer 200 with approvals, the largest without their calls where they exceed 6 MB."""
+    end = _end_of_page(size, page.next_cursor)
+    room_bytes = answer_size.MAX_BODY_BYTES - answer_size.sent_bytes(b'{"content":' + end)
+    bodies = [approval_body(approval) for approval in page.approvals]
+    sizes = [answer_size.sent_bytes(to_json(body)) + 1 for body in bodies]
+    left_out = sorted(range(len(bodies)), key=sizes.__getitem__, reverse=True)
+    for place in left_out:
+        if sum(sizes) <= room_bytes:
+            break
+        del bodies[place]["approvals"]
+        sizes[place] = answer_size.sent_bytes(to_json(bodies[place])) + 1
+    content = answer_size.as_array([to_json(body) for body in bodies])
+    return Response(b'{"content":' + content + end, media_type="application/json")
+
+
+def _end_of_page(size: int, next_cursor: str | None) -> bytes:
+    rest = {"size": size, **({"nextCursor": next_cursor} if next_cursor is not None else {})}
+    return b"," + to_json(rest).removeprefix(b"{")
+
+
+def approval_body(approval: Approval) -> ApprovalBody:
+    """Return an approval as callers see it."""
+    body: ApprovalBody = {
+        "approvalId": approval.approval_id,
+        "runId": approval.run_id,
+        "agentId": approval.agent_id,
+        "sessionId": approval.session_id,
+        "type": approval.type,
+        "approvals": [pending_call(call) for call in approval.approvals],
+        "createdAt": iso_milliseconds(approval.created_at),
+        "status": approval.status,
+    }
+    if approval.expires_at is not None:
+        body["expiresAt"] = iso_milliseconds(approval.expires_at)
+    return body
 
 
 def agent_body(agent: Agent) -> AgentBody:

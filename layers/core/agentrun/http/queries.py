@@ -60,6 +60,26 @@ OfUser = Annotated[
 ]
 
 
+RunsOfStatus = Annotated[
+    Literal["QUEUED", "RUNNING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED", ""] | None,
+    Query(alias="status", description="Only runs in this status."),
+]
+RunsOfAgent = Annotated[
+    str | None, Query(alias="agentId", max_length=64, description="Only runs of this agent.")
+]
+RunsOfSession = Annotated[
+    str | None, Query(alias="sessionId", max_length=64, description="Only runs of this session.")
+]
+RunsOfUser = Annotated[
+    str | None,
+    Query(
+        alias="userId",
+        max_length=256,
+        description="Whose runs; the role `admin` may name others.",
+    ),
+]
+
+
 def of_invalid_parameters(request: Request, error: Exception) -> Response:
     """Answer a path or a query that FastAPI refused."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered below

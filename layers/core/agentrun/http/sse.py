@@ -20,6 +20,7 @@ from agentrun.domain.events import (
     Error,
     Metrics,
     Paused,
+    PendingApproval,
     ReasoningDelta,
     RecordedEvent,
     RunEvent,
@@ -111,17 +112,19 @@ class RequiredAction(TypedDict):
     arguments: NotRequired[Annotated[JsonValue, Field(description="Any JSON, usually an object.")]]
 
 
+def pending_call(call: PendingApproval) -> PendingCall:
+    """Return a call that waits for a decision as the API shows it."""
+    return {
+        "id": call.id,
+        "tool": call.tool,
+        "toolName": call.tool_name,
+        "arguments": call.arguments,
+    }
+
+
 def paused_object(event: Paused) -> RequiredAction:
     """Return a pause as the API shows it."""
-    approvals: list[PendingCall] = [
-        {
-            "id": call.id,
-            "tool": call.tool,
-            "toolName": call.tool_name,
-            "arguments": call.arguments,
-        }
-        for call in event.approvals
-    ]
+    approvals = [pending_call(call) for call in event.approvals]
     action: RequiredAction = {
         "type": event.type.value,
         "approvalId": event.approval_id,

@@ -126,8 +126,9 @@ class TappedModel(WrapperModel):
             try:
                 await self._tell(response)
             except BaseException as error:
-                self._interrupted = is_interruption(error)
-                self._has_said = any(map(_is_said, response.get().parts))
+                parts = response.get().parts
+                self._interrupted = is_interruption(error, has_begun=bool(parts))
+                self._has_said = any(map(_is_said, parts))
                 self._count(response)
                 raise
             return sound_answer(response.get(), self._earlier_ids())
@@ -183,17 +184,24 @@ class TappedModel(WrapperModel):
             self._add(broken, broken.usage)
 
 
-def is_interruption(error: BaseException) -> bool:
+def is_interruption(error: BaseException, *, has_begun: bool) -> bool:
     """
-    Return whether an error in the midst of an answer is one that may not come again.
+    Return whether an error of an open stream is one that may not come again.
 
     A provider that refuses a request, filters its answer or has reached a quota would do it again.
+    A model that is silent for as long as it may be before its answer has begun is not interrupted:
+    its caller has waited long enough.
     """
+    if isinstance(error, ai.ModelTimeoutError) and not has_begun:
+        return False
     if isinstance(error, ai.ModelRequestRejectedError | ai.ModelQuotaExceededError):
         return False
     if isinstance(error, ai.ModelHTTPError):
         # Such as Bedrock's modelStreamErrorException, which has no class of its own.
         return error.in_stream
+    if type(error) is ai.ModelAPIError:
+        # OpenAI-compatible servers: pydantic-ai says only in words that the stream ended early.
+        return "finish_reason" in str(error)
     passing = (
         ai.ModelConnectionError,
         ai.ModelRateLimitError,

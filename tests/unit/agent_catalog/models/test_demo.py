@@ -49,7 +49,7 @@ async def test_the_analyst_uses_several_tools_at_once_or_the_one_of_a_command(ch
     command = '/call days_between {"start": "2026-01-01", "end": "2026-01-08"}'
     answer, _ = await chat.ask("analyst", command)
     assert answer == "From 2026-01-01 to 2026-01-08 it is 7 days."
-    message = "Convert 5 miles to km, then 2 plus 2; what is 3 weeks after 2026-01-31?"
+    message = "Convert 5 miles to km, and 2 plus 2; what is 3 weeks after 2026-01-31?"
     answer, events = await chat.ask("analyst", message)
     assert tool_names(events) == ["shift_date", "convert_units", "calculate"]
     assert answer.split("\n\n") == [
@@ -57,6 +57,29 @@ async def test_the_analyst_uses_several_tools_at_once_or_the_one_of_a_command(ch
         "5 miles = 8.04672 kilometer",
         "2 + 2 = 4",
     ]
+
+
+async def test_what_comes_then_is_done_when_the_rest_is_done(chat: Chat) -> None:
+    message = "What is 17 * 23, then wait 0.01 s, then convert 5 miles to km; then what is 2 + 2?"
+    answer, events = await chat.ask("analyst", message)
+    calls = [event for event in events if isinstance(event, ToolStart | ToolEnd)]
+    assert [(type(event), event.id) for event in calls] == [
+        (kind, f"demo_{number}_1") for number in (1, 3, 5) for kind in (ToolStart, ToolEnd)
+    ]
+    assert answer == "17 * 23 = 391\n\n5 miles = 8.04672 kilometer\n\n2 + 2 = 4"
+
+
+async def test_commands_side_by_side_are_called_at_once_and_then_one_by_one(chat: Chat) -> None:
+    one, two = (f'/call calculate {{"expression": "{n} + 1"}}' for n in (1, 2))
+    _, events = await chat.ask("analyst", f"{one} {two} then {one}")
+    starts = [event.id for event in events if isinstance(event, ToolStart)]
+    assert starts == ["demo_1_1", "demo_1_2", "demo_3_1"]
+
+
+async def test_a_message_of_which_a_part_asks_for_nothing_is_taken_as_a_whole(chat: Chat) -> None:
+    answer, events = await chat.ask("analyst", "First 1 + 1, then tell me more")
+    assert tool_names(events) == ["calculate"]
+    assert answer == "1 + 1 = 2"
 
 
 async def test_the_answer_tells_of_a_tool_that_failed(chat: Chat) -> None:

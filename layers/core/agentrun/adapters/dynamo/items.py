@@ -40,14 +40,16 @@ class Attribute:
     # Of the executions of a run, see `headers`.
     ATTEMPT, MAX_ATTEMPTS, LOST_AFTER, LAST_STEP = "attempt", "tries", "lost", "steps"
     HANDED_OVER, ASKED_UNTIL, BACKGROUND, SLOT_UNTIL = "handed", "asked", "bg", "slot"
-    # Of a step, and of what lies in the bucket in place of a text or a step.
-    STEP, OBJECT = "step", "object"
+    LOST_BY = "lostBy"
+    # Of a step; and of a header whose checkpoint lies in the bucket.
+    STEP, CHECKPOINT_OBJECT = "step", "checkpointObject"
     # Of a request, and of a chunk of a text.
     REQUEST, TEXT, END = "request", "text", "end"
-    # Of a session; it is found in the index by the last two.
+    # Of a session.
     USER_ID, AGENT_ID, TITLE = "userId", "agentId", "title"
     CREATED_AT, UPDATED_AT, DELETING = "createdAt", "updatedAt", "deleting"
     ACTIVE_RUN, ACTIVE_BY, QUEUE = "activeRun", "activeBy", "queue"
+    # Of what is in the index: sessions, their pointers to runs, headers of runs that were paused.
     LIST, POSITION = "gsi1pk", "gsi1sk"
     # Of a session's pointer to a run, and of an idempotency claim.
     FINGERPRINT, RUN_ID = "fingerprint", "runId"
@@ -66,6 +68,8 @@ STEPS = "STEP#"
 """What the sort keys of a session's pointers, and of a run's segments and steps, begin with."""
 MAX_KEY_BYTES = 2048
 """Of a partition key (source: "Quotas in Amazon DynamoDB" in the developer guide)."""
+MOST_ITEM_BYTES = 256 * 1024
+"""What is larger lies in the bucket, if there is one: each KB of an item is a write unit."""
 _HEADER, _REQUEST, _SESSION, _CLAIM = "RUN", "REQ", "META", "IDEM"
 _QUOTA, _READERS, _TOKENS = "QUOTA", "READERS", "TOKENS"
 _CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}
@@ -201,16 +205,31 @@ def pointed_run_id(pointer: Item) -> str:
 
 
 def session_list_key(tenant: str, user_id: str) -> str:
+    """Return the index's partition key of a user's sessions."""
+    return _users_key(tenant, "USER", user_id)
+
+
+def run_list_key(tenant: str, user_id: str) -> str:
+    """Return the index's partition key of a user's runs."""
+    return _users_key(tenant, "RUNSOF", user_id)
+
+
+def _users_key(tenant: str, kind: str, user_id: str) -> str:
     """
-    Return the index's partition key of a user's sessions.
+    Return a key of the index that names a user.
 
     Two ids of 256 characters with four bytes each come to ten bytes too many; a digest stands for
     such a user's id.
     """
-    key = tenant_key(tenant, "USER", user_id)
+    key = tenant_key(tenant, kind, user_id)
     if len(key.encode()) <= MAX_KEY_BYTES:
         return key
-    return tenant_key(tenant, "USERHASH", hashlib.sha256(user_id.encode()).hexdigest())
+    return tenant_key(tenant, f"{kind}HASH", hashlib.sha256(user_id.encode()).hexdigest())
+
+
+def pauses_key(tenant: str) -> str:
+    """Return the index's partition key of a tenant's runs that are paused, or were."""
+    return tenant_key(tenant, "PAUSES")
 
 
 def session_list_position(used_at: datetime, session_id: str, agent_id: str) -> str:

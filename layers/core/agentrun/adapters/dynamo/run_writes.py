@@ -1,12 +1,10 @@
 """What each step of a run writes, and under which conditions: its start, its cancel, its end."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from agentrun.adapters.dynamo.headers import attributes, header_item, lost_after_attribute
 from agentrun.adapters.dynamo.items import (
-    CHUNKED_TEXTS,
     Attribute,
     Item,
     Values,
@@ -28,21 +26,17 @@ from agentrun.adapters.dynamo.items import (
     size_bytes,
     string,
 )
+from agentrun.adapters.dynamo.run_list import run_entry
 from agentrun.adapters.dynamo.session_lock import holder_is_over, joining, joins_queue, taking
-from agentrun.adapters.dynamo.table import Table, Write
-from agentrun.adapters.dynamo.texts import chunk_items, store_chunk, to_chunks
+from agentrun.adapters.dynamo.table import Write
+from agentrun.adapters.dynamo.texts import to_chunks
 from agentrun.domain.conversations import SessionLock, session_title
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import (
     AgentRun,
-    Completed,
-    EndProgress,
     Lease,
-    Outcome,
-    PausedForApproval,
     RunKey,
     RunStatus,
-    changes_at_end,
 )
 from agentrun.domain.value import to_milliseconds
 
@@ -50,11 +44,7 @@ RUNNING_HEADER_BYTES = 1024
 """A heartbeat writes the whole header: 1 KB is one write unit."""
 _STEPS_BYTES = size_bytes({Attribute.LAST_STEP: number(9_999)})
 """What a running header gains by its steps."""
-ENDED_HEADER_BYTES = 4096
-"""A poll reads the whole header: 4 KB is half a read unit when it may lag, one when it may not."""
 CLAIM_RETENTION = timedelta(hours=24)
-CHECKPOINT_GRACE = timedelta(days=2)
-"""How long a checkpoint outlives its pause: a run that is continued at the last moment needs it."""
 HEADER, SESSION, CLAIM = 0, 1, 2
 """Where the writes that can be refused stand in a transaction, and in its reasons."""
 _ONE = {":one": number(1)}
@@ -75,12 +65,18 @@ def header_update(
     removes: Sequence[str] = (),
     asks: bool = False,
 ) -> Write:
-    """Set attributes of a header that meets a condition; a new status is a new version."""
+    """
+    Set attributes of a header that meets a condition; a new status is a new version.
+
+    A header leaves the index as its run ends: removing what is not there costs nothing.
+    """
     sets = [f"#{name} = :{name}" for name in changes] + ([also] if also else [])
     values = {**operands, **{f":{name}": value for name, value in changes.items()}}
     if Attribute.STATUS in changes:
         sets.append(f"{Attribute.VERSION} = {Attribute.VERSION} + :one")
         values |= _ONE
+        if RunStatus(changes[Attribute.STATUS]["S"]).is_terminal:
+            removes = (*removes, Attribute.LIST, Attribute.POSITION)
     removed = f" REMOVE {', '.join(f'#{name}' for name in removes)}" if removes else ""
     update = f"SET {', '.join(sets)}{removed}"
     return Write("Update", header_key(key), update, condition, values, asks=asks)
@@ -175,7 +171,11 @@ def _claim_put(run: AgentRun, claim: IdempotencyClaim) -> Write:
 def _pointer_item(run: AgentRun, fingerprint: str | None) -> Item:
     """Return the pointer, which holds the fingerprint: it has room, unlike the header of a run."""
     key = key_at(session_pk(run.org_id, run.session_id), pointer_sk(run))
-    return {**key, **({Attribute.FINGERPRINT: string(fingerprint)} if fingerprint else {})}
+    return {
+        **key,
+        **run_entry(run),
+        **({Attribute.FINGERPRINT: string(fingerprint)} if fingerprint else {}),
+    }
 
 
 def _request_items(run: AgentRun, request: RunRequest, chunks: Sequence[bytes]) -> list[Item]:
@@ -195,36 +195,6 @@ def _request_items(run: AgentRun, request: RunRequest, chunks: Sequence[bytes]) 
         {**key_at(run_pk(run.key), request_sk(place)), **item}
         for place, item in enumerate(contents)
     ]
-
-
-_CHUNK_NOTES_BYTES = 128
-"""What the header takes to say where chunks are."""
-_OUTPUT, _MESSAGES, _CHECKPOINT = CHUNKED_TEXTS
-_LEFT_BY_AN_END = (
-    *(_OUTPUT, count_of_chunks(_OUTPUT), _MESSAGES, count_of_chunks(_MESSAGES)),
-    count_of_chunks(_CHECKPOINT),
-)
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """First the chunks, then the header, which loses what an earlier pause may have left in it."""
-
-    chunks: Sequence[Item]
-    changes: Values
-    removed: tuple[str, ...]
-
-    def store_chunks(self, table: Table, progress: EndProgress) -> None:
-        """Put the chunks that are not stored yet; errors as in `store_chunk`."""
-        # One after the other: deletion stops an executor at its first free place.
-        for chunk in self.chunks[progress.stored :]:
-            store_chunk(table, chunk, end=progress.end)
-            progress.stored += 1
-
-    def header(self, key: RunKey, executor: str, condition: str) -> Write:
-        """Return the write that makes it the run's end, if the condition holds."""
-        operands = held_by(executor)
-        return header_update(key, condition, operands, self.changes, removes=self.removed)
 
 
 _SET_BY_EXPIRY = (
@@ -274,45 +244,3 @@ def settlement(seen: AgentRun, lease: Lease, after: AgentRun) -> Write:
         f" AND {flag}({Attribute.CANCEL_REQUESTED_AT})"
     )
     return header_update(seen.key, condition, operands, changes)
-
-
-def packed_end(
-    key: RunKey, executor: str, outcome: Outcome, at: datetime, progress: EndProgress
-) -> RunEnd:
-    """Say an outcome in items, once for all calls and tries that have this progress."""
-    if not isinstance(progress.packed, RunEnd):
-        progress.packed = _run_end(key, executor, outcome, at)
-    return progress.packed
-
-
-def _run_end(key: RunKey, executor: str, outcome: Outcome, at: datetime) -> RunEnd:
-    """Say an outcome in items; texts go into the header as long as it stays within 4 KB."""
-    changes = attributes(changes_at_end(outcome, at))
-    del changes[_OUTPUT]
-    beside: dict[str, list[bytes]] = {}
-    # What is asked of a human goes into the header in any case.
-    room = ENDED_HEADER_BYTES - RUNNING_HEADER_BYTES - _CHUNK_NOTES_BYTES
-    asked = Attribute.REQUIRED_ACTION
-    room -= size_bytes({name: value for name, value in changes.items() if name != asked})
-    for name, text in _texts(outcome).items():
-        attribute = {name: packed(text)}
-        if size_bytes(attribute) <= room:
-            changes |= attribute
-            room -= size_bytes(attribute)
-        else:
-            beside[name] = to_chunks(name, text)
-    checkpoint_until = None
-    if isinstance(outcome, PausedForApproval):
-        beside[_CHECKPOINT] = to_chunks(_CHECKPOINT, outcome.checkpoint.model_dump_json())
-        checkpoint_until = outcome.paused_until + CHECKPOINT_GRACE
-        changes[Attribute.LEASE_UNTIL] = instant(outcome.paused_until)
-    changes |= {count_of_chunks(name): number(len(chunks)) for name, chunks in beside.items()}
-    if beside:
-        changes[Attribute.CHUNKS_BY] = string(executor)
-    chunks = chunk_items(key, executor, beside, checkpoint_until) if beside else []
-    return RunEnd(chunks, changes, tuple(name for name in _LEFT_BY_AN_END if name not in changes))
-
-
-def _texts(outcome: Outcome) -> Mapping[str, str]:
-    messages = outcome.messages if isinstance(outcome, Completed) else None
-    return {_OUTPUT: outcome.output, **({} if messages is None else {_MESSAGES: messages})}

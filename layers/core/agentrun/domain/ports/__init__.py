@@ -14,6 +14,7 @@ from agentrun.domain.ports.event_log import EventLog
 from agentrun.domain.ports.large_objects import LargeObjects
 from agentrun.domain.ports.reader_quota import ReaderQuota
 from agentrun.domain.ports.run_journal import RunJournal
+from agentrun.domain.ports.run_list import RunList
 from agentrun.domain.ports.run_queue import HeldMessage, RunQueue
 from agentrun.domain.ports.run_quota import RunQuota
 from agentrun.domain.ports.run_store import RunStore
@@ -33,6 +34,7 @@ __all__ = [
     "PriceList",
     "ReaderQuota",
     "RunJournal",
+    "RunList",
     "RunQueue",
     "RunQuota",
     "RunStore",

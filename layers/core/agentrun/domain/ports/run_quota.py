@@ -12,7 +12,7 @@ class RunQuota(Protocol):
 
     @property
     def limits(self) -> RunLimits:
-        """What is allowed; without any limit nothing is counted, and no method is called."""
+        """What is allowed; without any limit slots are kept, so that what is under way is known."""
         ...
 
     def take(self, slot: Slot, *, at: datetime) -> None:

@@ -148,6 +148,10 @@ def _in_queries() -> dict[str, Json]:
         "cursor": _query(queries.Cursor),
         "ofAgent": _query(queries.OfAgent),
         "ofUser": _query(queries.OfUser),
+        "status": _query(queries.RunsOfStatus),
+        "runsOfAgent": _query(queries.RunsOfAgent),
+        "runsOfSession": _query(queries.RunsOfSession),
+        "runsOfUser": _query(queries.RunsOfUser),
     }
 
 

@@ -123,6 +123,7 @@ def operations() -> dict[str, Json]:
         "/api/v1/approvals/{approvalId}/resolve": {"post": _resolve()},
         **_agents(),
         **_runs(),
+        **_lists(),
         **_sessions(),
         **_service(),
     }
@@ -250,6 +251,51 @@ def _runs() -> dict[str, Json]:
         f"{_RUN}/status": _read("runs", "getRunStatus", "Show one run whole", _READ, one, *names),
         _RUN: _read("runs", "getRun", same, _READ, one, *names)
         | _delete("runs", "cancelRun", "Cancel one run; what it had stays", *names),
+    }
+
+
+def _lists() -> dict[str, Json]:
+    run, approval = examples()["run"], examples()["approval"]
+    page = {"content": [run], "size": 1, "nextCursor": examples()["runsCursor"]}
+    runs = _json_answer("A page of them.", ref("RunPage"), page)
+    pending = _json_answer(
+        "A page of them.", ref("ApprovalPage"), {"content": [approval], "size": 20}
+    )
+    decided = {**approval, "status": "APPROVED"}
+    one = _json_answer("The approval.", ref("Approval"), approval, decided=decided)
+    list_runs = _read(
+        "runs",
+        "listRuns",
+        "List runs, the newest first",
+        f"{_READ} The caller's runs; the role `admin` sees all of the organisation's that are "
+        "QUEUED, RUNNING or PAUSED besides, or all of one user's. Runs that begin meanwhile are "
+        "on no later page. A page may be short, even empty, and still have a `nextCursor`.",
+        runs,
+        *("status", "runsOfAgent", "runsOfSession", "runsOfUser", "size", "cursor"),
+    )
+    any_agent = _json_answer("The run.", ref("AgentRun"), run, paused=examples()["pausedRun"])
+    cancel = _operation(
+        "runs",
+        "cancelRunOfAnyAgent",
+        "Cancel one run; what it had stays",
+        _WRITE,
+        parameters=("runId",),
+        answers={"204": {"description": "Done, or done before."}},
+    )
+    whose = f"{_READ} The caller's; of the role `admin`, the organisation's."
+    kept = f"{_READ} Those that are decided are shown as long as their runs' events are kept."
+    waiting, title = "List what waits for a decision, the oldest first", "Show one approval"
+    show = "Show one run whole, whatever its agent"
+    return {
+        "/api/v1/runs": list_runs,
+        "/api/v1/runs/{runId}": _read("runs", "getRunOfAnyAgent", show, _READ, any_agent, "runId"),
+        "/api/v1/runs/{runId}/cancel": {"post": cancel},
+        "/api/v1/approvals/pending": _read(
+            "runs", "listPendingApprovals", waiting, whose, pending, "size", "cursor"
+        ),
+        "/api/v1/approvals/{approvalId}": _read(
+            "runs", "getApproval", title, kept, one, "approvalId"
+        ),
     }
 
 

@@ -14,7 +14,15 @@ from agentrun.domain.approvals import ContinueRequest, ResolveRequest
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.domain.value import Value
-from agentrun.http.bodies import AgentBody, HealthBody, SessionPageBody, SessionWithMessages
+from agentrun.http.bodies import (
+    AgentBody,
+    ApprovalBody,
+    ApprovalPageBody,
+    HealthBody,
+    RunPageBody,
+    SessionPageBody,
+    SessionWithMessages,
+)
 from agentrun.http.problems import Problem
 from agentrun.http.sse import RequiredAction
 from agentrun.service.reading.result import RunResult
@@ -38,9 +46,12 @@ _ANSWERS = (
     *(event for event in EVENT_DATA if event is not events.Paused),
     AgentBody,
     AgentRun,
+    ApprovalBody,
+    ApprovalPageBody,
     HealthBody,
     Problem,
     RequiredAction,
+    RunPageBody,
     RunResult,
     SessionPageBody,
     SessionWithMessages,
@@ -49,8 +60,11 @@ _REF = "#/components/schemas/{model}"
 # Names in the document that are not the classes' own.
 _NAMES = {event.__name__: name for event, name in EVENT_DATA.items()} | {
     "AgentBody": "Agent",
+    "ApprovalBody": "Approval",
+    "ApprovalPageBody": "ApprovalPage",
     "HealthBody": "Health",
     "PendingCall": "PendingApproval",
+    "RunPageBody": "RunPage",
     "RunResult": "RunResponse",
     "SessionBody": "Session",
     "SessionPageBody": "SessionPage",

@@ -37,9 +37,11 @@ MAX_BATCH = 100
 log = logging.getLogger(__name__)
 
 
-def get_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> AgentRun:
+def get_run(
+    principal: Principal, agent_id: str | None, run_id: str, *, ports: RunPorts
+) -> AgentRun:
     """
-    Read one run with its texts, as it is at this moment.
+    Read one run with its texts, as it is at this moment; without an `agent_id`, of any agent.
 
     Raises:
         ForbiddenError: The token lacks the scope.
@@ -85,7 +87,9 @@ def followed_state(key: RunKey, ports: RunPorts) -> AgentRun:
     return run if can_go_on(run) else recovered(run, ports)
 
 
-def visible_state(principal: Principal, agent_id: str, run_id: str, ports: RunPorts) -> AgentRun:
+def visible_state(
+    principal: Principal, agent_id: str | None, run_id: str, ports: RunPorts
+) -> AgentRun:
     """Read one run without its texts; raises what `get_run` does."""
     run = ports.store.get_state(_key(principal, run_id))
     _check_visible(run, principal, agent_id)
@@ -151,14 +155,14 @@ def _key(principal: Principal, run_id: str) -> RunKey:
     return RunKey(tenant=principal.tenant, run_id=run_id)
 
 
-def _check_visible(run: AgentRun, principal: Principal, agent_id: str) -> None:
+def _check_visible(run: AgentRun, principal: Principal, agent_id: str | None) -> None:
     if not _is_visible(run, principal, agent_id):
         raise RunNotFoundError(run.id)
 
 
 def get_runs(
     principal: Principal,
-    agent_id: str,
+    agent_id: str | None,
     run_ids: Sequence[str],
     *,
     with_text: bool,
@@ -171,7 +175,7 @@ def get_runs(
 
     Args:
         principal: The verified caller.
-        agent_id: The agent whose runs these are.
+        agent_id: The agent whose runs these are; None: any.
         run_ids: Any number of distinct ids; `distinct_run_ids` limits those of a request.
         with_text: Whether to read `input` and `output`, cut to 4096 bytes each.
         ports: Where the runs are, and the time.
@@ -275,11 +279,11 @@ def check_may_read(principal: Principal) -> None:
         raise ForbiddenError("Reading runs needs the scope runs:read.")
 
 
-def _is_visible(run: AgentRun, principal: Principal, agent_id: str) -> bool:
-    return run.agent_id == agent_id and principal.may_see(run.user_id)
+def _is_visible(run: AgentRun, principal: Principal, agent_id: str | None) -> bool:
+    return agent_id in {None, run.agent_id} and principal.may_see(run.user_id)
 
 
-def cancel_run(principal: Principal, agent_id: str, run_id: str, *, ports: RunPorts) -> None:
+def cancel_run(principal: Principal, agent_id: str | None, run_id: str, *, ports: RunPorts) -> None:
     """
     End a QUEUED or PAUSED run; ask a RUNNING one to end, which it does at its next heartbeat.
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 
 from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.messages import (
@@ -29,12 +30,14 @@ from pydantic_ai.models.function import (
 from agent_catalog.models.demo.rules import (
     Conversation,
     Step,
+    Stretch,
     ToolCall,
     ToolResult,
     next_step,
     received_media,
     say,
     split_tokens,
+    stretches,
 )
 from agent_catalog.running.events import failure_reason
 from agent_catalog.running.followups import HOW_MANY, Exchange
@@ -61,6 +64,7 @@ def demo_model(*, delay_s: float) -> FunctionModel:
             yield {0: DeltaThinkingPart(content=thought)}
             await _pause(pause_s)
         if step.calls:
+            await _pause(step.lead_s)
             # One part per call; the thinking part has the number 0.
             yield {
                 number: DeltaToolCall(
@@ -71,7 +75,7 @@ def demo_model(*, delay_s: float) -> FunctionModel:
                 for number, call in enumerate(step.calls, start=1)
             }
         pause_s = pause_s if step.pace_s is None else step.pace_s
-        await _pause(step.lead_s)
+        await _pause(0 if step.calls else step.lead_s)
         for token in step.tokens:
             yield token
             await _pause(pause_s)
@@ -117,21 +121,30 @@ def _step(messages: Sequence[ModelMessage], info: AgentInfo) -> Step:
         texts = followups(exchange.question, exchange.answer, exchange.tools)
         return Step(calls=(ToolCall(info.output_tools[0].name, {"suggestions": texts}),))
     tools = [tool.name for tool in info.function_tools]
-    if conversation.results:
-        told = tell_results(conversation.message, conversation.results, tools)
-        return say(received_media(conversation.media), told)
-    return next_step(conversation, tools)
+    parts = stretches(conversation.message, tools)
+    here = parts[conversation.rounds] if conversation.rounds < len(parts) else Stretch("")
+    if here.text:
+        # The question of what was said is about the whole message.
+        message = here.text if len(parts) > 1 else conversation.message
+        step = next_step(replace(conversation, message=message), tools)
+        return replace(step, lead_s=here.lead_s) if here.lead_s else step
+    told = tell_results(conversation.message, conversation.results, tools)
+    return replace(say(received_media(conversation.media), told), lead_s=here.lead_s)
 
 
 def _conversation(messages: Sequence[ModelMessage]) -> Conversation:
     prompts: list[UserPromptPart] = []
     calls: dict[str, ToolCall] = {}
     results: dict[str, ToolResult] = {}
-    for part in (part for message in messages for part in message.parts):
+    rounds: set[int] = set()
+    for place, part in (
+        (place, part) for place, sent in enumerate(messages) for part in sent.parts
+    ):
         if isinstance(part, UserPromptPart):
             prompts.append(part)
-            calls, results = {}, {}
+            calls, results, rounds = {}, {}, set()
         elif isinstance(part, ToolCallPart):
+            rounds.add(place)
             calls[part.tool_call_id] = ToolCall(part.tool_name, part.args_as_dict())
         elif isinstance(part, ToolReturnPart) and part.tool_call_id in calls:
             results[part.tool_call_id] = _result(part, calls[part.tool_call_id])
@@ -145,6 +158,7 @@ def _conversation(messages: Sequence[ModelMessage]) -> Conversation:
         ],
         results=[results[call_id] for call_id in calls if call_id in results],
         earlier=[_text(prompt) for prompt in earlier],
+        rounds=len(rounds),
     )
 
 

@@ -34,14 +34,15 @@ class Conversation:
     What has been said so far.
 
     `message` is the user's latest message, `media` the type and the size in bytes of each file that
-    came with it, `results` the tools' results for it, in the order of the calls, and `earlier` the
-    user's messages before it, oldest first.
+    came with it, `results` the tools' results for it, in the order of the calls, `rounds` the
+    number of answers that called them, and `earlier` the user's messages before it, oldest first.
     """
 
     message: str
     media: Sequence[tuple[str, int]] = ()
     results: Sequence[ToolResult] = ()
     earlier: Sequence[str] = ()
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Step:
     One answer of the demo model: reasoning first, then either tool calls or the text's tokens.
 
     `pace_s` is the pause after each token in seconds, or None for the model's own; `lead_s` the
-    silence before the first token; `fails` makes the model break off after the last one.
+    silence before the calls or the first token; `fails` makes the model break off after the last.
     """
 
     reasoning: str = ""
@@ -96,6 +97,12 @@ _ORDER = re.compile(
 
 _COMMAND = re.compile(r"\s*/call\s+(\w+)\s*(\{.*\})?\s*", re.DOTALL)
 
+_COMMANDS = re.compile(r"\s+(?=/call\s)")
+_THEN = re.compile(r"\s*[,.;]?\s+(?:and )?then\s+", re.IGNORECASE)
+# What follows "then" inside a command's arguments is not for the model.
+_THEN_COMMAND = re.compile(r"\s*[,.;]?\s+then\s+(?=/call\s|wait\s)", re.IGNORECASE)
+_WAIT = re.compile(r"wait (\d{1,3}(?:\.\d+)?) ?s(?:econds?)?[.!]?", re.IGNORECASE)
+
 _PREFACE = "I am the demo model and follow fixed rules."
 
 
@@ -128,6 +135,37 @@ def next_step(conversation: Conversation, tools: Collection[str]) -> Step:
     )
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a message that is answered by one round of calls, after a silence of `lead_s`."""
+
+    text: str
+    lead_s: float = 0
+
+
+def stretches(message: str, tools: Collection[str]) -> Sequence[Stretch]:
+    """
+    Cut a message such as `A, then wait 3 s, then B` into what is done one after the other.
+
+    Returns:
+        The whole message unless each part asks for a tool.
+    """
+    then = _THEN_COMMAND if message.lstrip().startswith("/call") else _THEN
+    found: list[Stretch] = []
+    lead_s = 0.0
+    for part in then.split(message):
+        if match := _WAIT.fullmatch(part.strip()):
+            lead_s += float(match[1])
+            continue
+        if not any(call.name in tools for call in _calls(part, tools)):
+            return [Stretch(message)]
+        found.append(Stretch(part, lead_s))
+        lead_s = 0.0
+    if lead_s and found:
+        found.append(Stretch("", lead_s))
+    return found or [Stretch(message)]
+
+
 def say(*paragraphs: str) -> Step:
     """Return a step that says the paragraphs; empty ones are left out."""
     return Step(tokens=split_tokens("\n\n".join(filter(None, paragraphs))))
@@ -153,8 +191,10 @@ def received_media(media: Sequence[tuple[str, int]]) -> str:
 
 def _calls(message: str, tools: Collection[str]) -> Iterator[ToolCall]:
     """Yield the calls that a message asks for, even of tools that the agent does not have."""
-    if match := _COMMAND.fullmatch(message):
-        yield from _command(match[1], match[2] or "{}")
+    commands = [_COMMAND.fullmatch(part) for part in _COMMANDS.split(message.strip())]
+    if all(commands):
+        for match in filter(None, commands):
+            yield from _command(match[1], match[2] or "{}")
         return
     if "place_order" in tools and (orders := _ORDER.findall(message)):
         for side, shares, symbol in orders:

@@ -160,7 +160,7 @@ async def test_a_pause_that_somebody_continued_is_told_and_no_more(
 
 
 async def test_a_reader_that_has_gone_is_told_nothing(rig: LostEndRig) -> None:
-    asked = rig.store.fails("get_state", error=RunNotFoundError(KEY.run_id))
+    asked = rig.log.fails("read", error=RunNotFoundError(KEY.run_id))
     rig.lose_the_reply_of_the_end(rig.cancel)
     execution = rig.execution(ScriptedEngine(PAUSE), pace=QUICK)
     execution.detach()

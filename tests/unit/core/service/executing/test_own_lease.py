@@ -13,6 +13,7 @@ from agentrun.domain.errors import MayNotActError
 from agentrun.domain.events import ContentDelta, EventType, ToolEnd, ToolStart
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import Lease, RunStatus
+from agentrun.service.executing import bounds as bounds_of_executions
 from agentrun.service.executing.bounds import (
     DEADLINE_RESERVE,
     Bound,
@@ -56,7 +57,7 @@ def end(rig: StartedRig) -> tuple[RunStatus, str | None]:
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> StartedRig:
-    monkeypatch.setattr(execution_ending, "LOOK_AGAIN_AFTER_S", 0.002)
+    monkeypatch.setattr(bounds_of_executions, "LOOK_AGAIN_AFTER_S", 0.002)
     return StartedRig()
 
 

@@ -159,7 +159,7 @@ async def test_an_execution_whose_reader_fails_ends_as_failed(rig: StartedRig) -
     assert rig.stored.status is RunStatus.FAILED
 
 
-def unwritable(number: int, event: EngineOutput | Error) -> RecordedEvent:
+def unwritable(number: int, event: EngineEvent | Error) -> RecordedEvent:
     """Return an event in a form that its model would not let pass."""
     broken: Any = event.model_copy(update=dict.fromkeys(("text", "message"), HALF))
     return RecordedEvent(id=number, timestamp_ms=number, event=broken)

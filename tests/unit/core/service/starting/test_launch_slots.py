@@ -78,14 +78,18 @@ async def test_the_same_request_again_is_answered_even_where_no_slot_is_free() -
 
 async def test_a_pause_frees_its_slot_and_a_continuation_takes_one() -> None:
     paused = TurnPaused(pending=(CALL,), state="s")
-    rig = OneRunRig(paused, resumed=[ContentDelta(text="b")])
+    may_pause = asyncio.Event()
+    rig = OneRunRig(may_pause, paused, resumed=[ContentDelta(text="b")])
+    may_pause.set()
     first = await rig.begin()
     await read_all(first)
+    may_pause.clear()
     second = await rig.begin()
     found = await paused_run(ANA, "echo", first.run.id, rig.runs)
     with pytest.raises(TooManyRunsError):
         await rig.here.resume(ANA, found, APPROVE, deadline=None)
     assert rig.store.get(first.run.key).status is RunStatus.PAUSED
+    may_pause.set()
     await read_all(second)
     await read_all(await rig.here.resume(ANA, found, APPROVE, deadline=None))
     assert rig.store.get(first.run.key).status == RunStatus.COMPLETED

@@ -15,6 +15,7 @@ from agentrun.service.starting.admission import (
     LOOK_FOR_DEAD_EVERY,
     MAX_LOOKS,
     MAX_REPAIRS,
+    TAKE_AGAIN_AFTER,
     RunSlots,
     slot_of,
 )
@@ -28,6 +29,11 @@ pytestmark = pytest.mark.anyio
 
 LEASE = timedelta(seconds=15)
 NONE = RunLimits(runs_per_user=0, runs_per_tenant=0)
+
+
+def refused_by_size() -> TooManyRunsError:
+    """Return what a tenant is told whose slots have no room any more."""
+    return TooManyRunsError("full", retry_after_s=5)
 
 
 class WatchedStore(InMemoryRunStore):
@@ -292,8 +298,24 @@ async def test_a_store_that_is_away_refuses_a_start_and_forgives_an_end(rig: Slo
         await rig.take(rig.new("second"))
 
 
-async def test_nothing_is_counted_where_there_is_no_limit() -> None:
+async def test_without_limits_slots_tell_what_is_under_way() -> None:
     rig = SlotsRig(NONE)
-    rig.quota.fails("take", "give_back", error=AssertionError("counted"))
-    await rig.give_back(await rig.start("first"), tokens=3)
+    slot = await rig.start("first")
+    assert rig.holders == {"first"}
+    await rig.give_back(slot, tokens=3)
     assert rig.holders == set()
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("away"), refused_by_size()])
+async def test_without_limits_no_start_fails_for_want_of_a_slot(error: Exception) -> None:
+    rig = SlotsRig(NONE)
+    tried = rig.quota.fails("take", error=error)
+    await rig.start("first")
+    await rig.start("second")
+    rig.quota.works()
+    await rig.start("third")
+    assert rig.holders == set()
+    assert tried.hits == 1
+    rig.clock.advance(TAKE_AGAIN_AFTER.total_seconds())
+    await rig.start("fourth")
+    assert rig.holders == {"fourth"}

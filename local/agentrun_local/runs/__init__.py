@@ -1,0 +1,1 @@
+"""`agentrun runs`: list, show and stop the runs of a stack."""
