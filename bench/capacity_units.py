@@ -118,8 +118,9 @@ def _written(name: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) ->
     items = [*puts, *(_created(update) for update in updates)]
     # Each item of a transaction is written twice, its entry in the index once: a new session has
     # one, and so has its pointer to the run.
-    entries = len(updates) + sum("gsi1pk" in put for put in puts)
-    return puts[0]["pk"]["S"], 2 * sum(map(_write_units, items)) + entries
+    listed = [*(update["UpdateExpression"].split() for update in updates), *puts]
+    entries = sum("gsi1pk" in names for names in listed)
+    return items[0]["pk"]["S"], 2 * sum(map(_write_units, items)) + entries
 
 
 def _created(update: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from bench.capacity_run import (
 )
 from bench.capacity_units import CapacityMeter, item_bytes
 from bench.lab import open_lab
+from bench.step_costs import StepCosts
 from bench.table import Row, print_table
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ async def measure() -> list[Row]:
         meter.attach(client)
         with ThreadPoolExecutor(8) as threads:
             keys, followed = await _recorded(client, reading, threads)
-            rows = _reader_prices(followed)
+            rows = [*_reader_prices(followed), *_steps()]
             for (name, shape), key in zip(SHAPES.items(), keys, strict=True):
                 writes = meter.writes[key.tenant]
                 parts = " + ".join(f"{units:.0f} {n}" for n, units in writes.by_request.items())
@@ -172,6 +173,15 @@ def _reads(
         million = f"{units * READ_UNIT * 1e6:.3f} USD for a million"
         rows.append(Row(f"{name}: read units of {what}", f"{units:.1f} ({million})"))
     return rows
+
+
+def _steps() -> list[Row]:
+    """Price what runs that call tools write besides, and runs whose executors are lost."""
+    costs = StepCosts(dynamo_client(retry_mode="legacy")).measure()
+    return [
+        Row(f"write units of {what}", f"{units:.0f} ({units * WRITE_UNIT * 1e6:.2f} USD a million)")
+        for what, units in costs.items()
+    ]
 
 
 def _queued_minute() -> Row:

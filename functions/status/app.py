@@ -25,6 +25,7 @@ from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_list import DynamoRunList
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.s3.objects import S3LargeObjects
 from agentrun.adapters.sqs.client import sqs_client
 from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
@@ -60,7 +61,11 @@ ports = RunPorts(
     threads=ThreadPoolExecutor(8, thread_name_prefix="repair"),
     clock=clock,
 )
-conversations = DynamoConversationStore(table, turns_limit_bytes=MAX_ANSWER_BYTES)
+conversations = DynamoConversationStore(
+    table,
+    S3LargeObjects(settings.bucket) if settings.bucket else None,
+    turns_limit_bytes=MAX_ANSWER_BYTES,
+)
 
 
 @cache

@@ -9,8 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.items import size_bytes
+from agentrun.adapters.dynamo.run_ends import ENDED_HEADER_BYTES
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
-from agentrun.adapters.dynamo.run_writes import ENDED_HEADER_BYTES, RUNNING_HEADER_BYTES
+from agentrun.adapters.dynamo.run_writes import RUNNING_HEADER_BYTES
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.dynamo.texts import read_text
 from agentrun.domain.conversations import SessionLock

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
-from agentrun.adapters.dynamo.items import header_key
+from agentrun.adapters.dynamo.items import MOST_ITEM_BYTES, header_key
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.run_writes import RUNNING_HEADER_BYTES
-from agentrun.adapters.dynamo.steps import MOST_BYTES
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import EngineError, FencedError, StoreUnavailableError
 from agentrun.domain.runs import EVENT_ID_GAP, Lease
@@ -116,7 +115,7 @@ def test_a_step_and_its_events_go_away_together(rig: Rig) -> None:
 
 
 def test_a_large_step_is_small_in_the_table(rig: Rig) -> None:
-    assert len(zlib.compress(LARGE.model_dump_json().encode())) > MOST_BYTES
+    assert len(zlib.compress(LARGE.model_dump_json().encode())) > MOST_ITEM_BYTES
     rig.keep(LARGE)
     (item,) = rig.items("STEP#")
     assert item_bytes(item) < 200

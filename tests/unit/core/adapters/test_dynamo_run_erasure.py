@@ -9,14 +9,17 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.dynamo.texts import ERASED_FOR
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, SessionNotFoundError, StoreUnavailableError
 from agentrun.domain.runs import EndProgress, Lease, Outcome
+from agentrun.domain.steps import Answered, Step
 from agentrun.domain.turns import Checkpoint
-from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, paused
+from tests.fakes.in_memory_objects import InMemoryLargeObjects
+from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, deltas, paused
 from tests.tables import TABLE, client_of, create_table
 from tests.unit.core.adapters.written_turns import items, letters
 
@@ -233,3 +236,53 @@ def test_a_deletion_stops_the_executor_of_that_moment(rig: ErasureRig) -> None:
         rig.store.finish(KEY, second.executor, ANSWER, at=AT)
     assert resumed
     assert rig.left() == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "written"),
+    [(ANSWER, 0), (ANSWER, 1), (ANSWER, 2), (MESSAGES, 0), (MESSAGES, 1), (PAUSE, 0), (PAUSE, 1)],
+)
+def test_executors_that_were_lost_leave_nothing_of_a_deleted_run(
+    rig: ErasureRig, outcome: Outcome, written: int
+) -> None:
+    rig.begin(outcome)
+    for _ in range(written):
+        rig.writer.step()
+    journal = DynamoRunJournal(Table(rig.client, TABLE))
+    for number in range(2, 4):
+        lease = Lease(executor=f"executor-{number}", until=AT + MINUTE)
+        journal.take_over(rig.store.get_state(KEY), lease, at=AT)
+    rig.delete()
+    rig.write_late()
+    assert rig.left() == []
+
+
+def test_steps_and_objects_are_deleted_with_their_run(client: "DynamoDBClient") -> None:
+    table, objects = Table(client, TABLE), InMemoryLargeObjects()
+    store = DynamoRunStore(table, objects)
+    journal = DynamoRunJournal(table, objects)
+    store.start(a_run(), a_request())
+    step = Step(number=1, event_id=4, content=Answered(message="{}"))
+    journal.write(KEY, EXECUTOR, step, deltas(2, 4), at=AT, lease_until=AT + MINUTE)
+    objects.put(KEY, "media", b"x")
+    objects.put(a_run("run-2").key, "media", b"y")
+    conversations = DynamoConversationStore(table, objects, now=lambda: AT + MINUTE)
+    conversations.delete("acme", SESSION)
+    assert [item["sk"]["S"] for item in items(client) if "ttl" not in item] == []
+    assert not {"step", "events"} & {name for item in items(client) for name in item}
+    assert list(objects.objects) == [a_run("run-2").key]
+    with pytest.raises(FencedError):
+        journal.write(KEY, EXECUTOR, step, deltas(2, 4), at=AT, lease_until=AT + MINUTE)
+
+
+def test_a_session_is_there_until_the_bucket_has_let_go(client: "DynamoDBClient") -> None:
+    table, objects = Table(client, TABLE), InMemoryLargeObjects()
+    DynamoRunStore(table).start(a_run(), a_request())
+    objects.put(KEY, "media", b"x")
+    objects.fails("delete", times=1)
+    conversations = DynamoConversationStore(table, objects, now=lambda: AT + MINUTE)
+    with pytest.raises(StoreUnavailableError):
+        conversations.delete("acme", SESSION)
+    assert objects.get(KEY, "media") == b"x"
+    conversations.delete("acme", SESSION)
+    assert objects.get(KEY, "media") is None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo.deletion import DynamoDeletion
 from agentrun.adapters.dynamo.headers import is_erased, run_from_header
@@ -32,6 +33,9 @@ from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.domain.value import iso_milliseconds
 
+if TYPE_CHECKING:
+    from agentrun.domain.ports import LargeObjects
+
 HISTORY_BYTES = 2_000_000
 """More text than any model takes at once."""
 MAX_PAGES_OF_SESSIONS = 10
@@ -46,6 +50,7 @@ class DynamoConversationStore:
     def __init__(
         self,
         table: Table,
+        objects: "LargeObjects | None" = None,
         *,
         turns_limit_bytes: int = HISTORY_BYTES,
         now: Callable[[], datetime] | None = None,
@@ -55,13 +60,14 @@ class DynamoConversationStore:
 
         Args:
             table: Where to read and delete.
+            objects: Where to delete what runs have that was too large for the table.
             turns_limit_bytes: How much UTF-8 `turns` gives at most, but for the last turn that it
                 gives whole.
             now: Gives the present instant, aware; the system's time if there is none.
         """
         self._table = table
         self._turns = DynamoTurns(table, limit_bytes=turns_limit_bytes)
-        self._deletion = DynamoDeletion(table, now=now)
+        self._deletion = DynamoDeletion(table, objects, now=now)
 
     def lock(self, tenant: str, session_id: str) -> SessionLock:
         """Tell who uses a session."""

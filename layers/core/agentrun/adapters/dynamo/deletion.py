@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo.headers import is_erased
 from agentrun.adapters.dynamo.items import (
@@ -37,6 +38,9 @@ from agentrun.domain.errors import SessionNotFoundError, StoreUnavailableError
 from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.domain.value import from_epoch_ms
 
+if TYPE_CHECKING:
+    from agentrun.domain.ports import LargeObjects
+
 _KEY = f"{Attribute.PK}, {Attribute.SK}"
 _DELETING = Attribute.DELETING
 _CONTENTS = (Attribute.TEXT, Attribute.EVENTS, Attribute.STEP)
@@ -52,13 +56,20 @@ class DynamoRunErasure:
     An executor puts its chunks before the header's condition fences it, each text's one after the
     other, and it may be late. So a run's header is replaced by a mark in one transaction that also
     marks the first free place of each text of its executor: from then on nobody can commit an end
-    or start the run anew, and the executor is refused at that place if not before. Then whatever
+    or start the run anew, and the executor is refused at that place if not before; and so are those
+    that were lost with the run, and that may live yet. Then whatever
     else the run has is deleted, and each chunk replaced by a mark, so that none of them can come
     again. A run that ended longer ago than marks last is only deleted.
+
+    Objects are deleted last. One that is put later still is named by nothing, and goes away with
+    its time, as the bucket's rule says.
     """
 
-    def __init__(self, table: Table, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, table: Table, objects: "LargeObjects | None", *, now: Callable[[], datetime]
+    ) -> None:
         self._table = table
+        self._objects = objects
         self._now = now
 
     def erase(self, runs: Sequence[RunKey], *, check_time: Callable[[], None]) -> None:
@@ -86,6 +97,11 @@ class DynamoRunErasure:
         at = self._now()
         self._table.put_all([erased_place(key, at) for key in marked])
         self._table.delete_all(deleted)
+        if self._objects is not None:
+            # Whatever a run had in the bucket, nothing names it any more.
+            for run in runs:
+                check_time()
+                self._objects.delete(run)
 
     def _is_past(self, header: Item) -> bool:
         """Tell whether a run ended so long ago that nobody writes for it any more."""
@@ -114,7 +130,11 @@ class DynamoRunErasure:
         Raises:
             TransactionRefusedError: The header is not as it was.
         """
-        places = {text: _first_place(header, text) for text in CHUNKED_TEXTS}
+        places = {
+            (executor, text): _first_place(header, executor, text)
+            for executor in _executors(header)
+            for text in CHUNKED_TEXTS
+        }
         while True:
             check_time()
             try:
@@ -122,16 +142,16 @@ class DynamoRunErasure:
             except TransactionRefusedError as refused:
                 if refused.is_of(_HEADER):
                     raise
-                for number, text in enumerate(places, _HEADER + 1):
-                    places[text] += refused.is_of(number)
+                for number, written in enumerate(places, _HEADER + 1):
+                    places[written] += refused.is_of(number)
             else:
                 return
 
-    def _removal(self, header: Item, places: dict[str, int]) -> list[Write]:
+    def _removal(self, header: Item, places: dict[tuple[str, str], int]) -> list[Write]:
         executor, at = header[Attribute.EXECUTOR], self._now()
         is_same, values = f"{Attribute.EXECUTOR} = :executor", {":executor": executor}
         run = place_of(header)[0]
-        free = [key_at(run, chunk_sk(text, executor["S"], place)) for text, place in places.items()]
+        free = [key_at(run, chunk_sk(text, by, place)) for (by, text), place in places.items()]
         is_free = f"attribute_not_exists({Attribute.PK})"
         return [
             Write("Put", erased_place(header, at), condition=is_same, values=values),
@@ -154,9 +174,19 @@ class DynamoRunErasure:
         return self._table.pages(query)
 
 
-def _first_place(header: Item, text: str) -> int:
-    """Return the first place of a text that the header's executor may not have written to yet."""
-    is_own = header.get(Attribute.CHUNKS_BY) == header[Attribute.EXECUTOR]
+MOST_LOST = 30
+"""A transaction has room for the places of a few more executors (100 items, API reference)."""
+
+
+def _executors(header: Item) -> list[str]:
+    """Return who may write for a run: the one that has it, and those that were lost."""
+    lost = header[Attribute.LOST_BY]["L"] if Attribute.LOST_BY in header else []
+    return [header[Attribute.EXECUTOR]["S"], *(by["S"] for by in lost[-MOST_LOST:])]
+
+
+def _first_place(header: Item, executor: str, text: str) -> int:
+    """Return the first place of a text that an executor may not have written to yet."""
+    is_own = header.get(Attribute.CHUNKS_BY) == string(executor)
     return len(chunk_sks(header, text)) if is_own else 0
 
 
@@ -177,13 +207,14 @@ class DynamoDeletion:
     def __init__(
         self,
         table: Table,
+        objects: "LargeObjects | None" = None,
         *,
         budget_s: float = BUDGET_S,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._table = table
-        self._erasure = DynamoRunErasure(table, now=now or SystemClock().now)
+        self._erasure = DynamoRunErasure(table, objects, now=now or SystemClock().now)
         self._budget_s = budget_s
         self._monotonic = monotonic
 

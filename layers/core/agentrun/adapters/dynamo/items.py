@@ -40,8 +40,9 @@ class Attribute:
     # Of the executions of a run, see `headers`.
     ATTEMPT, MAX_ATTEMPTS, LOST_AFTER, LAST_STEP = "attempt", "tries", "lost", "steps"
     HANDED_OVER, ASKED_UNTIL, BACKGROUND, SLOT_UNTIL = "handed", "asked", "bg", "slot"
-    # Of a step, and of what lies in the bucket in place of a text or a step.
-    STEP, OBJECT = "step", "object"
+    LOST_BY = "lostBy"
+    # Of a step; and of a header whose checkpoint lies in the bucket.
+    STEP, CHECKPOINT_OBJECT = "step", "checkpointObject"
     # Of a request, and of a chunk of a text.
     REQUEST, TEXT, END = "request", "text", "end"
     # Of a session.
@@ -67,6 +68,8 @@ STEPS = "STEP#"
 """What the sort keys of a session's pointers, and of a run's segments and steps, begin with."""
 MAX_KEY_BYTES = 2048
 """Of a partition key (source: "Quotas in Amazon DynamoDB" in the developer guide)."""
+MOST_ITEM_BYTES = 256 * 1024
+"""What is larger lies in the bucket, if there is one: each KB of an item is a write unit."""
 _HEADER, _REQUEST, _SESSION, _CLAIM = "RUN", "REQ", "META", "IDEM"
 _QUOTA, _READERS, _TOKENS = "QUOTA", "READERS", "TOKENS"
 _CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}

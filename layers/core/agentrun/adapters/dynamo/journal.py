@@ -17,6 +17,7 @@ from agentrun.adapters.dynamo.items import (
     request_sk,
     run_pk,
     string,
+    strings,
     unpacked,
 )
 from agentrun.adapters.dynamo.run_writes import (
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 ASKED_FOR = timedelta(seconds=15)
 """How long one of those who see that a run has no executor asks for one, alone."""
 _HEADER = 0
-_ASKED = Attribute.ASKED_UNTIL
+_ASKED, _LOST_BY = Attribute.ASKED_UNTIL, Attribute.LOST_BY
 _HAS_LEASE = (
     f"#{Attribute.STATUS} = :seen AND {Attribute.EXECUTOR} = :by"
     f" AND {Attribute.LEASE_UNTIL} = :lease"
@@ -183,7 +184,8 @@ def _as_seen(seen: AgentRun, lease: Lease) -> dict[str, Value]:
 
 def _taking_over(seen: AgentRun, before: Lease, taken: AgentRun, at: datetime) -> Write:
     """Return the update of the header, if all that decides is as it was seen."""
-    lease = taken.lease or before
+    lease, also = taken.lease or before, ""
+    operands = {**_as_seen(seen, before), ":seenLast": number(seen.last_event_id)}
     changes: dict[str, Value] = {
         Attribute.EXECUTOR: string(lease.executor),
         Attribute.LEASE_UNTIL: instant(lease.until),
@@ -195,16 +197,19 @@ def _taking_over(seen: AgentRun, before: Lease, taken: AgentRun, at: datetime) -
             Attribute.LOST_AFTER: lost_after_attribute(taken.lost_after),
             Attribute.UPDATED_AT: instant(at),
         }
+        # Whoever deletes the run has to keep out what they write late.
+        also = f"{_LOST_BY} = list_append(if_not_exists({_LOST_BY}, :nobody), :lostBy)"
+        operands |= {":nobody": strings(()), ":lostBy": strings((before.executor,))}
     flag = "attribute_exists" if seen.is_handed_over else "attribute_not_exists"
     condition = (
         f"{_HAS_LEASE} AND {Attribute.LAST_EVENT_ID} = :seenLast"
         f" AND {flag}({Attribute.HANDED_OVER})"
     )
-    operands = {**_as_seen(seen, before), ":seenLast": number(seen.last_event_id)}
     return header_update(
         seen.key,
         condition,
         operands,
         changes,
+        also=also,
         removes=(Attribute.HANDED_OVER, _ASKED),
     )

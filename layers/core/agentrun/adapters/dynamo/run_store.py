@@ -19,9 +19,9 @@ from agentrun.adapters.dynamo.items import (
     instant,
     lock_of,
     number,
-    session_key,
     string,
 )
+from agentrun.adapters.dynamo.run_ends import RunEnds
 from agentrun.adapters.dynamo.run_list import pause_entry
 from agentrun.adapters.dynamo.steps import DynamoSteps
 from agentrun.adapters.dynamo.table import (
@@ -30,7 +30,7 @@ from agentrun.adapters.dynamo.table import (
     TransactionRefusedError,
     Write,
 )
-from agentrun.adapters.dynamo.texts import read_previews, read_text
+from agentrun.adapters.dynamo.texts import read_checkpoint, read_previews, read_text
 from agentrun.domain.conversations import FREE, SessionLock
 from agentrun.domain.errors import (
     ConflictError,
@@ -71,6 +71,8 @@ class DynamoRunStore:
     ) -> None:
         """Take the table; the others are as for `DynamoRunJournal`."""
         self._table = table
+        self._objects = objects
+        self._ends = RunEnds(table, objects)
         self._steps = DynamoSteps(table, objects, longest_pause=longest_pause)
 
     def start(
@@ -111,7 +113,7 @@ class DynamoRunStore:
             if first_id == run.id:
                 raise FencedError(_DELETED) from refused
             return first_id
-        session = refused.item(writes.SESSION) or self._session(run)
+        session = refused.item(writes.SESSION) or session_lock.session_of(self._table, run)
         owner = (session.get(Attribute.USER_ID), session.get(Attribute.AGENT_ID))
         if session and owner != (string(run.user_id), string(run.agent_id)):
             raise SessionNotFoundError(run.session_id) from refused
@@ -212,7 +214,7 @@ class DynamoRunStore:
         except TransactionRefusedError as refused:
             if refused.is_of(writes.HEADER):
                 raise
-            session = refused.item(writes.SESSION) or self._session(run)
+            session = refused.item(writes.SESSION) or session_lock.session_of(self._table, run)
             raise SessionBusyError(lock_of(session)) from refused
 
     def release(self, run: AgentRun) -> None:
@@ -228,9 +230,6 @@ class DynamoRunStore:
         """Take a run that has ended without its turn out of its session; best effort."""
         with contextlib.suppress(StoreUnavailableError):
             session_lock.leave(self._table, run)
-
-    def _session(self, run: AgentRun) -> Item:
-        return self._table.item(session_key(run.org_id, run.session_id))
 
     def heartbeat(self, key: RunKey, executor: str, *, lease_until: datetime) -> AgentRun:
         """Renew the lease of a QUEUED or RUNNING run."""
@@ -272,8 +271,7 @@ class DynamoRunStore:
         self, key: RunKey, executor: str, outcome: Outcome, *, at: datetime, progress: EndProgress
     ) -> None:
         """Store what an end has beside its header."""
-        end = writes.packed_end(key, executor, outcome, at, progress)
-        end.store_chunks(self._table, progress)
+        self._ends.store_beside(key, executor, outcome, progress, at)
 
     def finish(
         self,
@@ -285,9 +283,7 @@ class DynamoRunStore:
         progress: EndProgress | None = None,
     ) -> AgentRun:
         """Move a QUEUED or RUNNING run to PAUSED or a terminal status."""
-        progress = progress or EndProgress()
-        end = writes.packed_end(key, executor, outcome, at, progress)
-        end.store_chunks(self._table, progress)
+        end = self._ends.store_beside(key, executor, outcome, progress or EndProgress(), at)
         listed: Values = {}
         if outcome.status is RunStatus.PAUSED:
             listed = pause_entry(self._stored_by(key, executor, FencedError(_NOT_OWNED)), at)
@@ -378,9 +374,7 @@ class DynamoRunStore:
 
     def checkpoint(self, key: RunKey) -> Checkpoint:
         """Read what is needed to continue a PAUSED run."""
-        text = read_text(self._table, self.read_header(key), "checkpoint")
-        if text is None:
-            raise RunNotFoundError(key.run_id)
+        text = read_checkpoint(self._table, self._objects, self.read_header(key))
         return Checkpoint.model_validate_json(text)
 
     def get_many(

@@ -1,12 +1,10 @@
 """What each step of a run writes, and under which conditions: its start, its cancel, its end."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from agentrun.adapters.dynamo.headers import attributes, header_item, lost_after_attribute
 from agentrun.adapters.dynamo.items import (
-    CHUNKED_TEXTS,
     Attribute,
     Item,
     Values,
@@ -30,20 +28,15 @@ from agentrun.adapters.dynamo.items import (
 )
 from agentrun.adapters.dynamo.run_list import run_entry
 from agentrun.adapters.dynamo.session_lock import holder_is_over, joining, joins_queue, taking
-from agentrun.adapters.dynamo.table import Table, Write
-from agentrun.adapters.dynamo.texts import chunk_items, store_chunk, to_chunks
+from agentrun.adapters.dynamo.table import Write
+from agentrun.adapters.dynamo.texts import to_chunks
 from agentrun.domain.conversations import SessionLock, session_title
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import (
     AgentRun,
-    Completed,
-    EndProgress,
     Lease,
-    Outcome,
-    PausedForApproval,
     RunKey,
     RunStatus,
-    changes_at_end,
 )
 from agentrun.domain.value import to_milliseconds
 
@@ -51,11 +44,7 @@ RUNNING_HEADER_BYTES = 1024
 """A heartbeat writes the whole header: 1 KB is one write unit."""
 _STEPS_BYTES = size_bytes({Attribute.LAST_STEP: number(9_999)})
 """What a running header gains by its steps."""
-ENDED_HEADER_BYTES = 4096
-"""A poll reads the whole header: 4 KB is half a read unit when it may lag, one when it may not."""
 CLAIM_RETENTION = timedelta(hours=24)
-CHECKPOINT_GRACE = timedelta(days=2)
-"""How long a checkpoint outlives its pause: a run that is continued at the last moment needs it."""
 HEADER, SESSION, CLAIM = 0, 1, 2
 """Where the writes that can be refused stand in a transaction, and in its reasons."""
 _ONE = {":one": number(1)}
@@ -208,38 +197,6 @@ def _request_items(run: AgentRun, request: RunRequest, chunks: Sequence[bytes]) 
     ]
 
 
-_CHUNK_NOTES_BYTES = 128
-"""What the header takes to say where chunks are."""
-_OUTPUT, _MESSAGES, _CHECKPOINT = CHUNKED_TEXTS
-_LEFT_BY_AN_END = (
-    *(_OUTPUT, count_of_chunks(_OUTPUT), _MESSAGES, count_of_chunks(_MESSAGES)),
-    count_of_chunks(_CHECKPOINT),
-)
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """First the chunks, then the header, which loses what an earlier pause may have left in it."""
-
-    chunks: Sequence[Item]
-    changes: Values
-    removed: tuple[str, ...]
-
-    def store_chunks(self, table: Table, progress: EndProgress) -> None:
-        """Put the chunks that are not stored yet; errors as in `store_chunk`."""
-        # One after the other: deletion stops an executor at its first free place.
-        for chunk in self.chunks[progress.stored :]:
-            store_chunk(table, chunk, end=progress.end)
-            progress.stored += 1
-
-    def header(
-        self, key: RunKey, executor: str, condition: str, *, listed: Values | None = None
-    ) -> Write:
-        """Return the write that makes it the run's end, if the condition holds."""
-        changes = {**self.changes, **(listed or {})}
-        return header_update(key, condition, held_by(executor), changes, removes=self.removed)
-
-
 _SET_BY_EXPIRY = (
     *("status", "error_type", "error_message", "last_event_id"),
     *("updated_at", "completed_at", "duration_ms"),
@@ -287,45 +244,3 @@ def settlement(seen: AgentRun, lease: Lease, after: AgentRun) -> Write:
         f" AND {flag}({Attribute.CANCEL_REQUESTED_AT})"
     )
     return header_update(seen.key, condition, operands, changes)
-
-
-def packed_end(
-    key: RunKey, executor: str, outcome: Outcome, at: datetime, progress: EndProgress
-) -> RunEnd:
-    """Say an outcome in items, once for all calls and tries that have this progress."""
-    if not isinstance(progress.packed, RunEnd):
-        progress.packed = _run_end(key, executor, outcome, at)
-    return progress.packed
-
-
-def _run_end(key: RunKey, executor: str, outcome: Outcome, at: datetime) -> RunEnd:
-    """Say an outcome in items; texts go into the header as long as it stays within 4 KB."""
-    changes = attributes(changes_at_end(outcome, at))
-    del changes[_OUTPUT]
-    beside: dict[str, list[bytes]] = {}
-    # What is asked of a human goes into the header in any case.
-    room = ENDED_HEADER_BYTES - RUNNING_HEADER_BYTES - _CHUNK_NOTES_BYTES
-    asked = Attribute.REQUIRED_ACTION
-    room -= size_bytes({name: value for name, value in changes.items() if name != asked})
-    for name, text in _texts(outcome).items():
-        attribute = {name: packed(text)}
-        if size_bytes(attribute) <= room:
-            changes |= attribute
-            room -= size_bytes(attribute)
-        else:
-            beside[name] = to_chunks(name, text)
-    checkpoint_until = None
-    if isinstance(outcome, PausedForApproval):
-        beside[_CHECKPOINT] = to_chunks(_CHECKPOINT, outcome.checkpoint.model_dump_json())
-        checkpoint_until = outcome.paused_until + CHECKPOINT_GRACE
-        changes[Attribute.LEASE_UNTIL] = instant(outcome.paused_until)
-    changes |= {count_of_chunks(name): number(len(chunks)) for name, chunks in beside.items()}
-    if beside:
-        changes[Attribute.CHUNKS_BY] = string(executor)
-    chunks = chunk_items(key, executor, beside, checkpoint_until) if beside else []
-    return RunEnd(chunks, changes, tuple(name for name in _LEFT_BY_AN_END if name not in changes))
-
-
-def _texts(outcome: Outcome) -> Mapping[str, str]:
-    messages = outcome.messages if isinstance(outcome, Completed) else None
-    return {_OUTPUT: outcome.output, **({} if messages is None else {_MESSAGES: messages})}

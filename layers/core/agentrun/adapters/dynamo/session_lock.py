@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 
 from agentrun.adapters.dynamo.items import (
     Attribute,
+    Item,
     Value,
     Values,
     header_key,
@@ -173,6 +174,11 @@ def leave_queue(lock: SessionLock, run: AgentRun) -> Write | None:
     return Write("Update", key, f"REMOVE {place}", condition, values)
 
 
+def session_of(table: Table, run: AgentRun) -> Item:
+    """Read the item of a run's session, with all that was written before."""
+    return table.item(session_key(run.org_id, run.session_id))
+
+
 def leave(table: Table, run: AgentRun) -> None:
     """
     Take a run out of its session, with or without its turn at the lock.
@@ -180,8 +186,7 @@ def leave(table: Table, run: AgentRun) -> None:
     Others may be leaving at this moment.
     """
     for _ in range(LEAVE_ATTEMPTS):
-        session = table.item(session_key(run.org_id, run.session_id))
-        update = let_go(lock_of(session), run)
+        update = let_go(lock_of(session_of(table, run)), run)
         if update is None or table.writes(update):
             return
 

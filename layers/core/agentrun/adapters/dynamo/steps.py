@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agentrun.adapters.dynamo.event_log import expires_at, segment_item
 from agentrun.adapters.dynamo.headers import run_from_header
 from agentrun.adapters.dynamo.items import (
+    MOST_ITEM_BYTES,
     STEPS,
     Attribute,
     Item,
@@ -42,8 +43,6 @@ from agentrun.domain.steps import Continued, Step
 if TYPE_CHECKING:
     from agentrun.domain.ports import LargeObjects
 
-MOST_BYTES = 256 * 1024
-"""What is larger lies in the bucket: an item has 400 KB, and a write unit 1 KB of them."""
 _ATTEMPTS = 3
 """A lease that grows under each of them grows faster than one executor renews it."""
 
@@ -126,7 +125,7 @@ class DynamoSteps:
 
     def _content(self, key: RunKey, executor: str, step: Step) -> Value:
         content = zlib.compress(step.model_dump_json().encode())
-        if len(content) <= MOST_BYTES:
+        if len(content) <= MOST_ITEM_BYTES:
             return {"B": content}
         if self._objects is None:
             message = "A step of the run is too large to be kept."

@@ -8,6 +8,7 @@ which goes by itself. Nothing is put there any more.
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from agentrun.adapters.dynamo.headers import run_from_header
 from agentrun.adapters.dynamo.items import (
@@ -27,6 +28,9 @@ from agentrun.adapters.dynamo.items import (
 from agentrun.adapters.dynamo.table import ConditionFailedError, Query, Table, Write
 from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.runs import AgentRun, RunKey, cut_utf8
+
+if TYPE_CHECKING:
+    from agentrun.domain.ports import LargeObjects
 
 SLICE_BYTES = 350 * 1024
 """Well under DynamoDB's item limit of 400 KB, keys and attribute names included."""
@@ -118,6 +122,26 @@ def read_text(table: Table, header: Item, text: str) -> str | None:
         if len(found) != len(sort_keys):
             raise RunNotFoundError(header[Attribute.PK]["S"].rpartition("#")[2])
     return text_of(header, text, sort_keys, found)
+
+
+def read_checkpoint(table: Table, objects: "LargeObjects | None", header: Item) -> str:
+    """
+    Return the checkpoint of a run, wherever it lies.
+
+    Raises:
+        RunNotFoundError: There is none, or it has gone since the header was read.
+        StoreUnavailableError: Retrying is safe.
+    """
+    run_id = header[Attribute.PK]["S"].rpartition("#")[2]
+    if Attribute.CHECKPOINT_OBJECT not in header:
+        text = read_text(table, header, "checkpoint")
+    else:
+        key, name = run_from_header(header).key, header[Attribute.CHECKPOINT_OBJECT]["S"]
+        content = objects.get(key, name) if objects else None
+        text = _joined([content]) if content is not None else None
+    if text is None:
+        raise RunNotFoundError(run_id)
+    return text
 
 
 def read_chunks(
