@@ -8,10 +8,9 @@ from agentrun.adapters.webhooks.sender import TRY_TIMEOUT_S
 from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.domain.webhooks import MOST_TRIES, PAUSES
 from agentrun.settings import Settings
+from agentrun_local.machine.webhook_secret import WEBHOOK_SECRET_ARN
 from tests.translated_template import properties
 from tests.unit.test_template import OWN_KEY, deployed
-
-WEBHOOK_SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:webhooks-AbCdEf"
 
 
 def test_without_a_secret_there_is_nothing_of_webhooks() -> None:
@@ -23,8 +22,8 @@ def test_without_a_secret_there_is_nothing_of_webhooks() -> None:
         assert not Settings.from_environment(variables).webhooks
 
 
-def test_a_secret_switches_webhooks_on() -> None:
-    resources = deployed(WebhookSecretArn=WEBHOOK_SECRET)
+def test_a_secret_such_as_the_local_stacks_switches_webhooks_on() -> None:
+    resources = deployed(WebhookSecretArn=WEBHOOK_SECRET_ARN)
     assert {name for name in resources if name.startswith("Webhook")} == {
         *("WebhookFunction", "WebhookFunctionRole", "WebhookLogGroup"),
         *("WebhookQueue", "WebhookDeadLetters", "WebhookStreamMapping", "WebhookQueueMapping"),

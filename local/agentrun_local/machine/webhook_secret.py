@@ -10,7 +10,7 @@ from agentrun.domain.webhooks import SECRET_PREFIX
 from agentrun_local.template.cloudformation import ACCOUNT, REGION
 
 SECRET_FILE = "webhook-secret"  # noqa: S105 - the file's name
-WEBHOOK_SECRET_ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:agentrun-webhooks-LocaL"
+WEBHOOK_SECRET_ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:agentrun-webhooks-Laptop"
 """Switches the template's webhooks on; nobody asks for it, since the variables below win."""
 
 

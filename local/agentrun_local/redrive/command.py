@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.queues_and_buckets import local_client
+from agentrun_local.machine.webhook_secret import WEBHOOK_SECRET_ARN
 from agentrun_local.redrive.dead_letters import DeadLetters, NoDeadLettersError
 from agentrun_local.redrive.options import QUEUES
 from agentrun_local.template.cloudformation import REGION, declared_parameters, load_resources
@@ -73,5 +74,10 @@ def _local(options: argparse.Namespace) -> tuple[Any, str]:
 
 def _placeholders(template: Path) -> Mapping[str, str]:
     """Return the parameters without which the template cannot be read; none concerns a queue."""
-    given = {"Issuer": "https://local", "Audience": "local"}
+    given = {
+        "Issuer": "https://local",
+        "Audience": "local",
+        # Without it there is no queue of webhooks.
+        "WebhookSecretArn": WEBHOOK_SECRET_ARN,
+    }
     return {name: value for name, value in given.items() if name in declared_parameters(template)}

@@ -13,6 +13,8 @@ _KNOWN = frozenset(
     {
         "BatchSize",
         "BisectBatchOnFunctionError",
+        # For records that are given up; here they are only logged.
+        "DestinationConfig",
         "Enabled",
         "EventSourceArn",
         "FilterCriteria",
