@@ -37,7 +37,7 @@ from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.fakes.in_memory_quota import InMemoryRunQuota
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
-from tests.rig import NO_LIMITS, Agents, NoMedia, NoPrices, Whole
+from tests.rig import NO_LIMITS, Agents, AnyWebhook, NoMedia, NoPrices, Whole
 from tests.runs import AT
 from tests.schedules.instant import InPlace
 from tests.schedules.stage import Stage

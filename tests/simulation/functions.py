@@ -25,7 +25,7 @@ from agentrun.service.starting.start_run import LaunchPorts
 from tests.fakes.in_memory_objects import InMemoryLargeObjects
 from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
-from tests.rig import Agents, NoPrices
+from tests.rig import Agents, AnyWebhook, NoPrices
 from tests.simulation.exchange import ConnectionLostError, Exchange
 from tests.simulation.gateways import through
 from tests.simulation.ledger import Ledger

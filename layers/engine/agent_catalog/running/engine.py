@@ -247,6 +247,7 @@ class EngineRun:
         translated = self._tools.translate(event)
         if isinstance(event, FunctionToolResultEvent):
             await self._host.keep(returned(event), say=translated)
+            self._tools.ended(event.part.tool_call_id)
         elif translated is not None:
             self._host.say(translated)
 

@@ -100,9 +100,12 @@ class ToolTranslator:
         if isinstance(event, FunctionToolCallEvent):
             return self._called(event)
         if isinstance(event, FunctionToolResultEvent):
-            self._running.pop(event.part.tool_call_id, None)
             return _returned(event.part)
         return None
+
+    def ended(self, call_id: str) -> None:
+        """Note that a tool's end has been told."""
+        self._running.pop(call_id, None)
 
     def unfinished(self) -> Iterator[ToolError]:
         """End the tools that a failed run leaves running, so that every start has an end."""

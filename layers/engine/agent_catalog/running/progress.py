@@ -141,7 +141,6 @@ def _has_result(decided: Decided) -> bool:
 def _answer(decision: Decision) -> ToolReturn[Any] | ToolFailed:
     """Return what the model sees of a call in doubt that is not run again."""
     if decision.has_result:
-        # Not the bare value: pydantic-ai takes None for a call that is still to be made.
         return ToolReturn(return_value=bounded(decision.result))
     return ToolFailed(f"{_UNKNOWN} {decision.reason}" if decision.reason else _UNKNOWN)
 

@@ -4,14 +4,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_ai.messages import (
+    FunctionToolResultEvent,
+    ModelResponse,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
 
 from agent_catalog import load_catalog
 from agent_catalog.models.demo.model import demo_model
 from agent_catalog.running.engine import PydanticAiEngine
+from agent_catalog.running.steps import answered, with_steps
+from agent_catalog.running.steps import returned as returned_step
 from agentrun.domain.agents import Agent, Replay
-from agentrun.domain.errors import BudgetExceededError, CannotResumeError, EngineError
+from agentrun.domain.errors import (
+    BudgetExceededError,
+    CannotResumeError,
+    EngineError,
+    HandedOverError,
+)
 from agentrun.domain.events import Metrics, PauseType, ToolEnd, ToolError
-from agentrun.domain.steps import Answered, Continued, Step
+from agentrun.domain.steps import Answered, Continued, Returned, Step, StepContent
 from agentrun.domain.turns import TurnEnded
 from tests.fakes import counting_tools
 from tests.fakes.engine_outputs import FakeHost
@@ -137,6 +151,43 @@ async def test_recorded_results_are_the_conversations_results(steps: Steps) -> N
     await steps.run(message, steps=handed_over(journal[:3]))
     (end,) = (event for event in steps.events if isinstance(event, ToolEnd))
     assert (end.name, end.result) == ("seen", ["seen it"])
+
+
+async def test_what_was_decided_of_another_doubt_is_not_asked_again(steps: Steps) -> None:
+    message = "/call send {} /call send {}"
+    journal = await steps.run(message)
+    await steps.run(message, steps=journal[:1])
+    first, second = (call.id for call in steps.paused.pending)
+    decisions = reject(first), approve(second)
+    await steps.decide(message, *decisions, steps=[continued(second)])
+    assert [call.id for call in steps.paused.pending] == [second]
+    await steps.decide(message, approve(second, result="sent"))
+    assert steps.effects == []
+    (error,) = (event for event in steps.events if isinstance(event, ToolError))
+    assert error.id == first
+    assert error.error.startswith("Nobody knows")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (HandedOverError(), []),
+        (EngineError("Enough."), ["TOOL_ERROR book", "TOOL_ERROR look"]),
+    ],
+)
+async def test_tools_stay_open_only_if_somebody_goes_on_with_them(
+    steps: Steps, error: EngineError, told: list[str]
+) -> None:
+    async def keep(content: StepContent) -> None:
+        if isinstance(content, Returned):
+            raise error
+
+    host = FakeHost(steps.events.append, keeping=keep)
+    with pytest.raises(type(error)) as caught:
+        await steps.engine.run(steps.task('/call look {} /call book {"seconds": 60}'), host)
+    assert caught.value is error
+    assert sorted(steps.tools[2:]) == told
+    assert isinstance(steps.events[-1], Metrics) == bool(told)
 
 
 async def test_a_second_loss_after_a_decided_doubt_is_a_doubt_again(steps: Steps) -> None:
@@ -317,3 +368,23 @@ async def test_a_result_stands_though_its_tool_is_gone(steps: Steps, tmp_path: P
     assert steps.effects == []
     (error,) = (event for event in steps.events if isinstance(event, ToolError))
     assert "Unknown tool" in error.error
+
+
+async def test_what_the_model_is_shown_beside_a_result_is_kept_with_it() -> None:
+    calls = [ToolCallPart("look", {}, f"call-{number}") for number in (1, 2)]
+    parts = [ToolReturnPart("look", "seen", call.tool_call_id) for call in calls]
+    shown = FunctionToolResultEvent(parts[0], content="a picture")
+    contents = [
+        answered(ModelResponse(parts=calls), ()),
+        returned_step(FunctionToolResultEvent(parts[1])),
+        returned_step(shown),
+    ]
+    journal = [
+        Step(number=number, event_id=number, content=content)
+        for number, content in enumerate(contents, start=1)
+    ]
+    (_, request) = with_steps([], journal)
+    ids = [getattr(part, "tool_call_id", None) for part in request.parts]
+    assert ids == ["call-1", "call-2", None]
+    assert isinstance(request.parts[-1], UserPromptPart)
+    assert request.parts[-1].content == "a picture"
