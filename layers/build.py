@@ -46,6 +46,8 @@ LEFT_OUT = (
     ".lock",
     # For the documentation of botocore.
     "boto*/data/*/*/examples-1.json",
+    # For type checkers; some packages of tools do read their own.
+    "logfire_api/**/*.pyi",
     "*/testsuite",
     "*.dist-info/RECORD",
     "*.dist-info/INSTALLER",

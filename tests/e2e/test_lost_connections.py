@@ -21,6 +21,8 @@ ECHO = "/api/agents/echo/runs"
 CUT_RUNS = 42
 CUTS = 206
 """Each run's cuts are drawn by its number: the same at every time."""
+LONG = "/emit 150 every 20"
+"""It lasts for longer than any of its executors that are killed."""
 KILLS = 5
 RUNS_A_KILL = 10
 
@@ -125,9 +127,9 @@ def test_a_process_that_is_told_to_end_leaves_a_run_that_ends(
 
 
 def run_until_killed(stack: LocalStack, started: Barrier) -> tuple[str, list[bytes]]:
-    """Start a long run and read it until its executor dies; return its id and what was seen."""
+    """Start a run and read it until its executor dies; return its id and what was seen."""
     seen: list[bytes] = []
-    with stack.client() as client, started_run(client, "/emit 2000 every 20") as (answer, frames):
+    with stack.client() as client, started_run(client, LONG) as (answer, frames):
         seen.append(next(frames).raw)
         started.wait()
         with pytest.raises(httpx.RemoteProtocolError):
@@ -140,7 +142,9 @@ def replay(stack: LocalStack, run_id: str) -> list[Frame]:
         return list(frames)
 
 
-def test_killed_executors_leave_no_run_behind(local_stack: LocalStack, rest: httpx.Client) -> None:
+def test_runs_whose_executors_were_killed_are_finished_for_whoever_attaches(
+    local_stack: LocalStack, rest: httpx.Client
+) -> None:
     chance = random.Random(11)
     left: list[tuple[str, list[bytes]]] = []
     with ThreadPoolExecutor(RUNS_A_KILL) as clients:
@@ -156,16 +160,20 @@ def test_killed_executors_leave_no_run_behind(local_stack: LocalStack, rest: htt
                 os.kill(pid, signal.SIGKILL)
             left += (run.result() for run in runs)
     assert whole_run(rest, "served at once")[1][-1].event == "STOP"
+    whole = content(whole_run(rest, LONG)[1])
     with ThreadPoolExecutor(10) as clients:
         replays = list(clients.map(lambda run: replay(local_stack, run[0]), left))
     for (_, seen), replayed in zip(left, replays, strict=True):
-        *stored, end = replayed
-        assert (end.event, end.id) == ("ERROR", len(stored) + 1_000_000)
+        again = [frame.event for frame in replayed].index("STEP_RESET")
+        stored, begun, after = replayed[: again - 1], replayed[again - 1], replayed[again + 1 :]
+        assert (begun.event, begun.id) == ("START", len(stored) + 1_000_000)
         # A client may have died with its socket full, so the log may also know more than it saw.
         both = min(len(stored), len(seen))
         assert [frame.raw for frame in stored[:both]] == seen[:both]
+        assert (content(after), after[-1].event) == (whole, "STOP")
     ids = [run_id for run_id, _ in left]
     states = rest.get(f"{ECHO}/status", params={"runIds": ids}).json()
     assert [state["id"] for state in states] == ids
-    assert {state["errorType"] for state in states} == {"LEASE_EXPIRED"}
+    assert {(state["status"], state["attempt"]) for state in states} == {("COMPLETED", 2)}
+    assert {state["output"] for state in states} == {whole}
     assert rest.get(f"{ECHO}/{ids[0]}").json() == states[0]

@@ -1,23 +1,20 @@
 """Workers of the local stack: a run goes on without a reader, whatever becomes of its process."""
 
-import json
 import os
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun_local.machine.queues_and_buckets import local_client
 from tests.e2e.conftest import ROOT, WAIT_S, LocalStack, running_stack, wait_until
 from tests.e2e.processes import descends_from
-from tests.runs import a_request, a_run
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/agentrun-RunQueue"
 PROMISED_S = 30
@@ -34,34 +31,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 
 class Runs:
-    """The stack's runs, as its functions store them, and its queue."""
+    """Runs in the background, as their owner and the table see them, and their queue."""
 
     def __init__(self, stack: LocalStack) -> None:
+        self._client = stack.client()
         self._dynamodb = local_client("dynamodb", stack.dynamodb)
         self._sqs = local_client("sqs", stack.queues)
-        self.store = DynamoRunStore(Table(self._dynamodb, "agentrun-RunsTable"))
+        self._store = DynamoRunStore(Table(self._dynamodb, "agentrun-RunsTable"))
 
-    def begin(self, message: str) -> AgentRun:
-        """Store a run for the background, and ask for an executor."""
-        now = datetime.now(UTC)
-        new = a_run(
-            str(uuid4()),
-            session_id=str(uuid4()),
-            input=message,
-            created_at=now,
-            updated_at=now,
-            started_at=now,
-            lease=Lease(executor="nobody", until=now),
-            max_attempts=3,
-        )
-        run = new.in_background()
-        self.store.start(run, a_request(message))
-        body = json.dumps({"tenant": run.org_id, "runId": run.id})
-        self._sqs.send_message(QueueUrl=QUEUE, MessageBody=body)
-        return run
+    def begin(self, message: str) -> RunKey:
+        """Ask for a run that nobody streams."""
+        answer = self._client.post("/api/agents/echo/runs/background", json={"message": message})
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["status"] == "QUEUED"
+        return RunKey(tenant="dev-org", run_id=answer.json()["runId"])
 
-    def now(self, run: AgentRun) -> AgentRun:
-        return self.store.get(run.key)
+    def now(self, run: RunKey) -> AgentRun:
+        """Look into the table, which changes nothing; a poll might ask for an executor."""
+        return self._store.get(run)
 
     def left(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -69,6 +56,7 @@ class Runs:
         return sum(int(told[name]) for name in names)
 
     def close(self) -> None:
+        self._client.close()
         self._dynamodb.close()
         self._sqs.close()
 
@@ -94,7 +82,7 @@ def workers_of(stack: LocalStack) -> list[int]:
     return found
 
 
-def ended(runs: Runs, run: AgentRun) -> Any:
+def ended(runs: Runs, run: RunKey) -> Any:
     return lambda: runs.now(run).status is RunStatus.COMPLETED
 
 

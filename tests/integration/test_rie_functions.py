@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from agentrun.domain.errors import SessionBusyError
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, EVENTS, event_file
 from tests.integration.gateway import alive
+from tests.queues import create_queue, sqs_client_of
 from tests.runs import a_request
 from tests.sse_blocks import blocks
 from tests.tables import TABLE, client_of
@@ -45,8 +46,11 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(dynamodb_url: str) -> dict[str, str]:
-    """Return the functions' variables, with a DynamoDB behind them that has the table."""
-    return {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url}
+    """Return the functions' variables, and a server that has table and queue."""
+    with closing(sqs_client_of(dynamodb_url)) as client:
+        create_queue(client)
+    names = ("DYNAMODB", "S3", "SQS")
+    return {**ENVIRONMENT, **{f"AWS_ENDPOINT_URL_{name}": dynamodb_url for name in names}}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def emulated(name: str) -> Any:
     return function
 
 
-status, authorizer, stream = map(emulated, ("status", "authorizer", "stream"))
+status, authorizer, stream, worker = map(emulated, ("status", "authorizer", "stream", "worker"))
 
 
 def answered(payload: bytes) -> tuple[int, Any]:
@@ -225,3 +229,11 @@ def test_an_agent_that_there_is_not_is_refused_before_the_first_byte(stream: rie
     assert prelude["statusCode"] == 404
     assert prelude["headers"]["content-type"] == "application/problem+json"
     assert json.loads(body)["type"] == "urn:problem-type:resource-not-found"
+
+
+def test_the_worker_says_which_messages_have_to_come_again(worker: rie.Invoke) -> None:
+    nobodys = event_file("run-message.json")
+    (record,) = nobodys["Records"]
+    broken = {**record, "messageId": "broken", "body": "{}"}
+    answer = json.loads(worker({"Records": [record, broken]}))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "broken"}]}

@@ -63,6 +63,15 @@ def test_pruning_keeps_the_services_that_are_called(tmp_path: Path, package: str
     assert {path.name for path in services.iterdir()} == {"dynamodb", "endpoints.json"}
 
 
+def test_pruning_leaves_out_the_examples_of_a_service(tmp_path: Path) -> None:
+    version = tmp_path / "botocore" / "data" / "sqs" / "2012-11-05"
+    version.mkdir(parents=True)
+    for name in ("examples-1.json", "service-2.json.gz"):
+        (version / name).touch()
+    build.prune(tmp_path)
+    assert [path.name for path in version.iterdir()] == ["service-2.json.gz"]
+
+
 def test_pruning_removes_what_names_the_machine_that_built(tmp_path: Path) -> None:
     installed = tmp_path / "pint-1.dist-info"
     for path in (tmp_path / "bin" / "pint-convert", installed / "RECORD", installed / "METADATA"):
