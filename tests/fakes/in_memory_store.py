@@ -199,9 +199,8 @@ class InMemoryRunStore(Hookable):
         session, executor = self._session(run), run.lease.executor if run.lease else None
         if session and (session.lock.active, session.lock.active_by) == (run.id, executor):
             session.lock = session.lock.released()
-            if run.status is not RunStatus.QUEUED:
-                return next(iter(session.lock.queue), None)
-        elif session and run.status is RunStatus.QUEUED:
+            return next(iter(session.lock.queue), None)
+        if session and run.status is RunStatus.QUEUED:
             session.lock = session.lock.without({run.id})
         return None
 

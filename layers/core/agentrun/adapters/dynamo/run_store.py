@@ -222,8 +222,7 @@ class DynamoRunStore:
         if run.lease is None:
             return None
         if run.status is RunStatus.QUEUED:
-            session_lock.leave(self._table, run)
-            return None
+            return session_lock.leave(self._table, run)
         try:
             release = session_lock.release_lock(run, run.lease.executor)
             session = self._table.write(release, returning="ALL_NEW")
