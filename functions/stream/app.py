@@ -21,6 +21,7 @@ from agentrun.adapters.sqs.client import sqs_client
 from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.adapters.tokens.verifier import verifier_from
+from agentrun.adapters.webhooks.guard import webhook_guard
 from agentrun.http.authentication import by_bearer_token
 from agentrun.http.middleware import (
     BasePathMiddleware,
@@ -91,6 +92,7 @@ ports = LaunchPorts(
     objects=objects,
     arguments=engine,
     prices=ModelPrices(),
+    webhooks=webhook_guard(settings),
     new_id=new_id,
     approval_expiry=settings.approval_expiry,
 )
