@@ -10,6 +10,8 @@ _LOGGING = "access logs"
 MUST_STAY_FREE = 100
 # The default of accounts ("Lambda quotas"). New ones begin with fewer.
 USUAL = 1_000
+FEWEST_WORKERS = 2
+"""The least that Lambda takes (ScalingConfig of an event source mapping)."""
 _RAISE = (
     "Ask for more in Service Quotas, Lambda, Concurrent executions (L-B99A9384); every stream and"
     " every reader holds one for as long as it lasts."
@@ -17,7 +19,7 @@ _RAISE = (
 
 
 def concurrency(account: Account, deployment: Deployment) -> Finding:
-    """Compare `StreamConcurrency` with what the account has left to reserve."""
+    """Compare `StreamConcurrency` and `WorkerConcurrency` with what the account has."""
     try:
         limits = account.ask("lambda", "get_account_settings")["AccountLimit"]
         reserved = _reserved(account, deployment)
@@ -35,6 +37,14 @@ def concurrency(account: Account, deployment: Deployment) -> Finding:
             f" insists on: {said}",
             f"Deploy with StreamConcurrency={possible}{'' if possible else ' (no reservation)'}."
             f" {_RAISE}",
+        )
+    workers = int(float(deployment.value("WorkerConcurrency") or 0))
+    left = free + reserved - wanted
+    if workers >= left:
+        return warning(
+            _CONCURRENCY,
+            f"WorkerConcurrency={workers} may take all of the {left} that are not reserved: {said}",
+            f"Deploy with WorkerConcurrency={max(FEWEST_WORKERS, left // 2)}. {_RAISE}",
         )
     if most < USUAL:
         return warning(_CONCURRENCY, f"{said}; most accounts have {USUAL}", _RAISE)

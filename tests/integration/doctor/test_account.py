@@ -30,6 +30,7 @@ def test_a_new_accounts_few_invocations_are_a_warning(patient: Patient, doctor: 
     patient.may_run(10, 10)
     table = doctor()
     table.check("warning", "Lambda concurrency", "10 invocations at once", "L-B99A9384")
+    table.check("warning", "Lambda concurrency", "WorkerConcurrency=10 may", "WorkerConcurrency=5")
     assert table.status == 0
 
 
