@@ -144,7 +144,8 @@ LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
     *("gsi1pk", "gsi1sk"),
-    *("queue", "deleting"),
+    *("lost", "asked"),
+    *("queue", "activeRun", "activeBy", "deleting"),
 }
 DELETED_BY = {"pk", "sk", "deleting"}
 ERASED_BY = {"pk", "sk", "ttl", "executor"}
