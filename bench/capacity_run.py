@@ -20,6 +20,7 @@ from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock
+from agentrun.adapters.webhooks.guard import webhook_guard
 from agentrun.domain.events import ContentDelta, Metrics
 from agentrun.domain.ports import AgentTask, ArgumentChecker, TurnHost
 from agentrun.domain.principal import Principal
@@ -137,6 +138,7 @@ def launch_ports_on(
         objects=_Nowhere(),
         arguments=arguments,
         prices=ModelPrices(),
+        webhooks=webhook_guard(Settings()),
         new_id=_new_id,
     )
 

@@ -44,6 +44,8 @@ BOTOCORE_SERVICES = frozenset(
 LEFT_OUT = (
     "bin",
     ".lock",
+    # For the documentation of botocore.
+    "boto*/data/*/*/examples-1.json",
     "*/testsuite",
     "*.dist-info/RECORD",
     "*.dist-info/INSTALLER",

@@ -84,6 +84,13 @@ class NoPrices:
         return False
 
 
+class AnyWebhook:
+    """The port `WebhookGuard` that lets every URL pass."""
+
+    async def check(self, url: str) -> None:
+        return
+
+
 class NoMedia:
     """The port `MediaLoader` where nobody may download anything."""
 
@@ -121,6 +128,7 @@ class Rig:
             objects=self.objects,
             arguments=Whole(),
             prices=NoPrices(),
+            webhooks=AnyWebhook(),
             new_id=lambda: f"id-{next(self._ids)}",
         )
 

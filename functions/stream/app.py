@@ -21,6 +21,7 @@ from agentrun.adapters.sqs.client import sqs_client
 from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.adapters.tokens.verifier import verifier_from
+from agentrun.adapters.webhooks.guard import webhook_guard
 from agentrun.http.authentication import by_bearer_token
 from agentrun.http.middleware import (
     BasePathMiddleware,
@@ -70,7 +71,7 @@ def load_engine() -> LoadedEngine:
 
 
 runs = RunPorts(
-    store=DynamoRunStore(table),
+    store=DynamoRunStore(table, objects, longest_pause=settings.approval_expiry),
     log=DynamoEventLog(table, longest_pause=settings.approval_expiry),
     journal=DynamoRunJournal(table, objects, longest_pause=settings.approval_expiry),
     queue=SqsRunQueue(sqs_client, settings.run_queue_url),
@@ -91,6 +92,7 @@ ports = LaunchPorts(
     objects=objects,
     arguments=engine,
     prices=ModelPrices(),
+    webhooks=webhook_guard(settings),
     new_id=new_id,
     approval_expiry=settings.approval_expiry,
 )

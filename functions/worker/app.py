@@ -22,6 +22,7 @@ from agentrun.adapters.sqs.client import sqs_client
 from agentrun.adapters.sqs.run_message import SqsRunMessage
 from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
+from agentrun.adapters.webhooks.guard import webhook_guard
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts, invocation_kept
 from agentrun.service.reading.places import ReaderPlaces
@@ -49,7 +50,7 @@ def new_id() -> str:
 
 
 runs = RunPorts(
-    store=DynamoRunStore(table),
+    store=DynamoRunStore(table, objects, longest_pause=settings.approval_expiry),
     log=DynamoEventLog(table, longest_pause=settings.approval_expiry),
     journal=DynamoRunJournal(table, objects, longest_pause=settings.approval_expiry),
     queue=SqsRunQueue(sqs_client, settings.run_queue_url),
@@ -68,6 +69,7 @@ ports = LaunchPorts(
     objects=objects,
     arguments=engine,
     prices=ModelPrices(),
+    webhooks=webhook_guard(settings),
     new_id=new_id,
     approval_expiry=settings.approval_expiry,
 )

@@ -13,6 +13,7 @@ from agentrun_local.machine.variables import read_env_files
 from agentrun_local.redrive.options import add_options as add_redrive_options
 from agentrun_local.runs.command import add_runs
 from agentrun_local.smoke.command import add_options, run_smoke
+from agentrun_local.webhooks.options import add_options as add_listen_options
 
 if TYPE_CHECKING:
     from agentrun_local.stack import StackOptions
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands, template)
     _add_smoke(commands, template)
     add_runs(commands, template)
+    _add_webhooks(commands, template)
     _add_redrive(commands, template)
     return parser
 
@@ -147,6 +149,19 @@ def _add_smoke(
     smoke.set_defaults(command=run_smoke)
 
 
+def _add_webhooks(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    template: argparse.ArgumentParser,
+) -> None:
+    webhooks = commands.add_parser("webhooks", help="receive webhooks on this machine")
+    actions = webhooks.add_subparsers(required=True, metavar="ACTION")
+    listen = actions.add_parser(
+        "listen", parents=[template], help="print what arrives, and whether its signature verifies"
+    )
+    add_listen_options(listen)
+    listen.set_defaults(command=_listen)
+
+
 def _add_redrive(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     template: argparse.ArgumentParser,
@@ -193,6 +208,12 @@ def _doctor(options: argparse.Namespace) -> int:
             parameters=dict(options.parameter),
         )
     )
+
+
+def _listen(options: argparse.Namespace) -> int:
+    from agentrun_local.webhooks.command import run_listen  # noqa: PLC0415
+
+    return run_listen(options)
 
 
 def _redrive(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from agentrun_local.machine.dynamodb import create_tables, start_moto_server
 from agentrun_local.machine.identity import AUDIENCE, CLAIMS, ISSUER, DevIdentity
 from agentrun_local.machine.queues_and_buckets import create_buckets, create_queues
 from agentrun_local.machine.variables import model_environment
+from agentrun_local.machine.webhook_secret import WEBHOOK_SECRET_ARN, webhook_variables
 from agentrun_local.template.cloudformation import REGION, declared_parameters
 from agentrun_local.template.resources import Stack, read_stack
 
@@ -105,6 +106,7 @@ def _prepare(
 ) -> dict[str, str]:
     environment = {
         **model_environment(options.model, options.variables),
+        **webhook_variables(options.state_folder),
         **options.variables,
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
         "AWS_ENDPOINT_URL_S3": queues_url,
@@ -155,7 +157,12 @@ def stack_parameters(options: StackOptions, identity: DevIdentity) -> dict[str, 
             f"The model '{options.model}' is neither demo nor <provider>:<name>, such as"
             " bedrock:<model id>."
         )
-    ours = {"Model": options.model, "Issuer": ISSUER, "Audience": AUDIENCE}
+    ours = {
+        "Model": options.model,
+        "Issuer": ISSUER,
+        "Audience": AUDIENCE,
+        "WebhookSecretArn": WEBHOOK_SECRET_ARN,
+    }
     # With an issuer of their own, developers mean its keys and claims; our Jwks would replace them.
     if not {"Issuer", "JwksUrl"} & options.parameters.keys():
         ours |= {"Jwks": identity.jwks, **CLAIMS}

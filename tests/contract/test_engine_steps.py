@@ -30,28 +30,14 @@ from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.steps import Answered, Returned, Step, StepContent
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
 from tests.fakes import counting_tools
+from tests.fakes.counting_agent import counter
 from tests.fakes.engine_outputs import FakeHost
 from tests.fakes.scripted_engine import Ask, Item, Keep, ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
-AGENT = """
-name: Counter
-description: Counts the effects of its tools.
-tools: [{tools}]
-replay: {{look: safe, book: idempotent, seen: safe}}
-approval: [order]
-"""
-TOOLS = ("look", "send", "book", "order", "seen")
 CALLS = (("demo_1_1", "look"), ("demo_1_2", "send"), ("demo_3_1", "book"), ("demo_5_1", "send"))
 MESSAGE = "/call look {} /call send {} then /call book {} then /call send {}"
-
-
-def counter(folder: Path, more: str = "") -> Agent:
-    """Return the agent whose tools count, from a file that is written for it."""
-    names = ", ".join(f"tests.fakes.counting_tools:{name}" for name in TOOLS)
-    (folder / "counter.yaml").write_text(AGENT.format(tools=names) + more, encoding="utf-8")
-    return load_catalog("demo", folder).agent("counter")
 
 
 @dataclass
@@ -213,8 +199,9 @@ async def test_a_turn_goes_on_from_each_of_its_steps_as_if_nothing_had_been(case
         assert isinstance(ending, TurnEnded)
         assert ending.followups == whole.followups
         assert (ending.messages is None) == (whole.messages is None)
-        assert {step.content.kind for step in again.steps[count:]} <= {"ANSWERED", "RETURNED"}
-        assert len(again.steps) == len(host.steps)
+        kinds = [step.content.kind for step in again.steps[count:]]
+        assert kinds.count("CONTINUED") == (steps[-1] != host.steps[count - 1])
+        assert len(kinds) - kinds.count("CONTINUED") == len(host.steps) - count
         ended = calls_of(case.told, "TOOL_END")
         assert sorted(ended) == sorted({call_id for call_id, _ in CALLS} - done)
         assert case.told.log.count("asks") == 4 - sum(
@@ -241,6 +228,17 @@ async def test_a_turn_is_in_doubt_whose_tool_may_have_run(case: Case) -> None:
         assert again.kept == []
         assert case.told.log == []
         assert counting_tools.effects == []
+
+
+async def test_a_call_that_begins_after_a_hand_over_is_in_doubt_after_a_loss(case: Case) -> None:
+    _, host = await case.run()
+    _, again = await case.goes_on(handed_over(host.steps[:1]))
+    assert case.told.log[0] == "keeps CONTINUED"
+    ending, _ = await case.goes_on(again.steps[:2])
+    assert isinstance(ending, TurnPaused)
+    assert [call.id for call in ending.pending] == ["demo_1_2"]
+    ending, _ = await case.goes_on([step for step in again.steps if step.number < 5])
+    assert isinstance(ending, TurnEnded)
 
 
 async def test_what_may_run_again_is_no_doubt(case: Case) -> None:

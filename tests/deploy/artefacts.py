@@ -18,7 +18,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
 LAYERS = ("CoreLayer", "EngineLayer", "AgentsLayer", "StreamingLayer", "ProvidersLayer")
-FUNCTIONS = ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
 SOURCES = (
     *("functions", "layers", "requirements", "docs", "README.md", "CHANGELOG.md"),
     *("template.yaml", "samconfig.toml", "pyproject.toml"),
@@ -29,9 +29,13 @@ INVOKE = """
 import json, sys
 real, sys.stdout = sys.stdout, sys.stderr
 from app import handler
-answer = handler(json.load(sys.stdin), None)
+class Context:
+    def get_remaining_time_in_millis(self):
+        return 60_000
+answer = handler(json.load(sys.stdin), Context())
 files = [getattr(module, "__file__", None) for module in sys.modules.values()]
 json.dump({"answer": answer, "files": [file for file in files if file]}, real)
+real.flush()
 """
 
 

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from layers.build import runtime_python
 from tests.deploy import artefacts
 from tests.integration.conftest import ENVIRONMENT
+from tests.queues import create_queue, sqs_client_of
 from tests.tables import dynamodb_server
 
 
@@ -30,4 +32,8 @@ def built(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> artefacts.A
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with dynamodb_server(tmp_path_factory.mktemp("dynamodb")) as url:
-        yield {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": url}
+        # It serves the others, too.
+        names = ("DYNAMODB", "S3", "SQS")
+        with closing(sqs_client_of(url)) as client:
+            create_queue(client)
+        yield {**ENVIRONMENT, **{f"AWS_ENDPOINT_URL_{name}": url for name in names}}

@@ -32,6 +32,7 @@ LIMIT_BYTES = 250_000_000
 EVENTS = {
     "StreamFunction": "stream-run.json",
     "StatusFunction": "list-agents.json",
+    "WorkerFunction": "run-message.json",
     "AuthorizerFunction": "authorizer.json",
 }
 
@@ -45,6 +46,9 @@ def succeeded(function: str, answer: dict[str, Any]) -> bool:
     if function == "AuthorizerFunction":
         statements = answer["policyDocument"]["Statement"]
         return [statement["Effect"] for statement in statements] == ["Allow"]
+    if function == "WorkerFunction":
+        # There is no such run, so there is nothing to do.
+        return answer == {"batchItemFailures": []}
     body = str(answer["body"])
     return answer["statusCode"] == 200 and ("STOP" in body or "docs_assistant" in body)
 

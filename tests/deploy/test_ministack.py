@@ -11,13 +11,14 @@ from botocore.exceptions import ClientError
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
-from agentrun.domain.runs import Lease
+from agentrun.adapters.sqs.run_queue import SqsRunQueue
+from agentrun.domain.runs import Lease, RunStatus
 from agentrun_local.cli import main
 from agentrun_local.smoke.command import SmokeError, stack_doors
 from agentrun_local.smoke.suite import CHECKS, slug
 from agentrun_local.smoke.target import Door
 from tests.contract.test_token_verifier import token
-from tests.deploy.artefacts import Artefacts
+from tests.deploy.artefacts import FUNCTIONS, Artefacts
 from tests.deploy.rehearsal import (
     PYTHON,
     REGION,
@@ -29,6 +30,7 @@ from tests.deploy.rehearsal import (
     issuer,
     ministack,
 )
+from tests.e2e.conftest import wait_until
 from tests.runs import EXECUTOR, a_request, a_run
 from tests.translated_template import stack as translated
 
@@ -40,6 +42,7 @@ pytestmark = [
     ),
 ]
 RUNS = "/api/agents/echo/runs"
+AT_ONCE = {"MaximumConcurrency": 10}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,22 @@ class Rehearsal:
 def rehearsal(built: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
     scratch = tmp_path_factory.mktemp("ministack")
     with issuer() as issuer_url, ministack(scratch) as endpoint:
-        yield Rehearsal(deploy(built, endpoint, issuer_url, scratch), token(iss=issuer_url))
+        stack = deploy(built, endpoint, issuer_url, scratch)
+        mend_for_the_stand_in(stack)
+        yield Rehearsal(stack, token(iss=issuer_url))
+
+
+def mend_for_the_stand_in(stack: DeployedStack) -> None:
+    """Change two things that stand between this stack and a stand-in without TLS."""
+    s3, name = stack.client("s3"), stack.outputs()["BucketName"]
+    # It refuses the functions themselves, as they come without TLS.
+    assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=name)["Policy"]
+    s3.delete_bucket_policy(Bucket=name)
+    # A parameter's number stays a text, and then nothing is polled.
+    functions = stack.client("lambda")
+    (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    assert mapping["ScalingConfig"] == AT_ONCE
+    functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=AT_ONCE)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +196,7 @@ def test_a_function_logs_into_its_group_that_forgets(rehearsal: Rehearsal) -> No
     prefix = f"/agentrun/{STACK}/"
     groups = logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
     assert {group["logGroupName"].removeprefix(prefix) for group in groups} == {
-        *("stream", "status", "authorizer", "api"),
+        *("stream", "status", "worker", "authorizer", "api"),
     }
     assert {group["retentionInDays"] for group in groups} == {30}
     written = logs.filter_log_events(logGroupName=f"{prefix}stream")["events"]
@@ -196,10 +214,11 @@ def test_the_functions_have_their_policies_and_no_more(stack: DeployedStack) -> 
             ]["Statement"]
             for action in ([said["Action"]] if isinstance(said["Action"], str) else said["Action"])
         }
-        for function in ("StreamFunction", "StatusFunction", "AuthorizerFunction")
+        for function in FUNCTIONS
     }
     assert "bedrock:InvokeModelWithResponseStream" in granted["StreamFunction"]
     assert "dynamodb:BatchGetItem" in granted["StatusFunction"]
+    assert "sqs:ChangeMessageVisibility" in granted["WorkerFunction"]
     assert granted["AuthorizerFunction"] == set()
 
 
@@ -214,6 +233,65 @@ def test_the_policies_are_in_force(stack: DeployedStack) -> None:
     )
     with pytest.raises(ClientError, match="AccessDenied"):
         client.scan(TableName=stack.outputs()["TableName"])
+
+
+def test_the_queue_has_its_dead_letters_and_waits_for_the_worker(stack: DeployedStack) -> None:
+    sqs, outputs = stack.client("sqs"), stack.outputs()
+    told = {
+        name: sqs.get_queue_attributes(QueueUrl=outputs[name], AttributeNames=["All"])["Attributes"]
+        for name in ("RunQueueUrl", "RunDeadLettersUrl")
+    }
+    queue, letters = told.values()
+    assert queue["VisibilityTimeout"] == "900"
+    assert json.loads(queue["RedrivePolicy"]) == {
+        "deadLetterTargetArn": letters["QueueArn"],
+        "maxReceiveCount": 5,
+    }
+    (mapping,) = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert mapping["EventSourceArn"] == queue["QueueArn"]
+    assert (mapping["BatchSize"], mapping["State"]) == (1, "Enabled")
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_bucket_is_private_and_encrypted(stack: DeployedStack) -> None:
+    s3, name = stack.client("s3"), stack.outputs()["BucketName"]
+    access = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+    assert set(access.values()) == {True}
+    (rule,) = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_a_message_makes_a_worker_execute_the_run_that_it_names(rehearsal: Rehearsal) -> None:
+    stack = rehearsal.stack
+    now = datetime.now(UTC)
+    new = a_run(
+        "in-the-background",
+        session_id="the-session-of-the-background",
+        created_at=now,
+        updated_at=now,
+        lease=Lease(executor=EXECUTOR, until=now),
+        max_attempts=3,
+    )
+    run = new.in_background()
+    store = DynamoRunStore(Table(stack.client("dynamodb"), stack.outputs()["TableName"]))
+    store.start(run, a_request())
+    queue = SqsRunQueue(lambda: stack.client("sqs"), stack.outputs()["RunQueueUrl"])
+    queue.send(run.key)
+    # Its process imports everything first, on a machine that is busy.
+    wait_until(lambda: store.get(run.key).status is RunStatus.COMPLETED, "the end", within_s=90)
+    assert rehearsal.get(f"{RUNS}/{run.id}")["output"] == "hello"
+
+
+def test_dead_letters_are_sent_back_by_the_name_of_the_stack(
+    stack: DeployedStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**ROOT_USER, "AWS_ENDPOINT_URL": stack.endpoint}.items():
+        monkeypatch.setenv(name, value)
+    sqs, letters = stack.client("sqs"), stack.outputs()["RunDeadLettersUrl"]
+    sqs.send_message(QueueUrl=letters, MessageBody='{"tenant": "acme", "runId": "nobody"}')
+    assert main(["redrive", "--stack", STACK, "--region", REGION]) == 0
+    assert capsys.readouterr().out.endswith(" acme nobody\n1 letter moved\n")
+    assert "Messages" not in sqs.receive_message(QueueUrl=letters)
 
 
 ONE_PIECE = "it calls the function as a plain one, so an answer comes in one piece"
@@ -278,11 +356,13 @@ def test_smoke_finds_both_doors_by_the_name_of_the_stack(
         stack_doors("another", REGION)
 
 
-def test_when_the_stack_is_deleted_the_table_stays(stack: DeployedStack) -> None:
+def test_when_the_stack_is_deleted_the_table_and_the_bucket_stay(stack: DeployedStack) -> None:
     """The last one in this file: the others need the stack."""
-    table = stack.outputs()["TableName"]
+    table, bucket = stack.outputs()["TableName"], stack.outputs()["BucketName"]
     stack.sam("delete", "--no-prompts", "--stack-name", STACK)
     functions = stack.client("lambda")
     assert functions.list_functions()["Functions"] == []
     assert functions.list_layers()["Layers"] == []
     assert stack.client("dynamodb").list_tables()["TableNames"] == [table]
+    assert bucket in {one["Name"] for one in stack.client("s3").list_buckets()["Buckets"]}
+    assert stack.client("sqs").list_queues().get("QueueUrls", []) == []

@@ -81,7 +81,7 @@ def test_access_logs_have_a_group_where_they_are_written(
     prefix = f"/agentrun/{stack.name}/"
     groups = stack.client("logs").describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
     names = {group["logGroupName"].removeprefix(prefix) for group in groups}
-    assert names == {"stream", "status", "authorizer", *(["api"] * writes)}
+    assert names == {"stream", "status", "worker", "authorizer", *(["api"] * writes)}
 
 
 @pytest.mark.parametrize(("value", "detailed"), [("create", False), ("existing", True)])

@@ -39,7 +39,8 @@ class ScriptedEngine:
     `TurnPaused` ends with a plain `TurnEnded`. A resumed turn plays `resumed`, or the script again.
 
     A turn with steps goes on behind the last `Keep` of the script that it has the step of; tools
-    that had begun by then and have no result begin again. It is in doubt if they are `acting`.
+    that had begun by then and have no result begin again. It is in doubt if they are `acting`; if
+    they are so by the script alone, that is kept first.
 
     A call's tool begins, if it may, right before its `ToolStart`. `begun` are the ids of the calls
     whose tools began, `tasks` the tasks of the engine. `closed` counts the runs that have ended in
@@ -66,6 +67,8 @@ class ScriptedEngine:
             done, left = _split(script, task.steps)
             if pending := tuple(_in_doubt(script, task.steps)):
                 return TurnPaused(type=PauseType.TOOL_IN_DOUBT, pending=pending, state="{}")
+            if acting := tuple(_acts_now(done)):
+                await host.keep(Continued(acting=acting))
             for item in (*_unfinished(done), *left):
                 ending = await self._play(item, task, host)
                 if ending is not None:
@@ -127,6 +130,17 @@ def _unfinished(done: Sequence[Item]) -> Iterator[ToolStart]:
     for item in done:
         if isinstance(item, ToolStart) and item.id not in returned:
             yield item
+
+
+def _acts_now(done: Sequence[Item]) -> Sequence[str]:
+    """Return the ids of the calls without results that the last answer says to be acting."""
+    acting: Sequence[str] = ()
+    for content in (item.content for item in done if isinstance(item, Keep)):
+        if isinstance(content, Answered):
+            acting = content.acting
+        else:
+            acting = [call_id for call_id in acting if call_id != content.call_id]
+    return acting
 
 
 def _in_doubt(script: Sequence[Item], steps: Sequence[Step]) -> Iterator[PendingApproval]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -13,8 +15,11 @@ from starlette.testclient import TestClient
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.sqs.client import sqs_client
+from agentrun.domain.runs import AgentRun
 from tests.integration.conftest import AppModule, Bearer
 from tests.integration.gateway import Gateway, alive, talker
+from tests.queues import run_record
 from tests.runs import a_request, a_run
 from tests.tables import TABLE, client_of
 from tests.unit import test_iam as iam
@@ -33,6 +38,12 @@ IN_TRANSACTIONS = {
     "ConditionCheck": "dynamodb:ConditionCheckItem",
 }
 """By which permission each part is judged ("Using IAM with DynamoDB transactions")."""
+LOOKED_AT: dict[str, tuple[str, ...]] = {
+    "StreamFunction": ("dynamodb:",),
+    "StatusFunction": ("dynamodb:", "sqs:"),
+    "WorkerFunction": ("dynamodb:", "sqs:C", "sqs:S"),
+}
+"""The actions that are called here; the mapping receives and deletes with the worker's rights."""
 
 
 @dataclass
@@ -44,9 +55,22 @@ class Record:
     returned: set[str] = field(default_factory=set)
 
     def of(self, module: ModuleType) -> "Record":
-        """Take note of each call of a function's client from now on."""
+        """Take note of each call of a function's own client from now on."""
         module.client.meta.events.register("provide-client-params.dynamodb", self._note)
         return self
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Take note of the calls of the queue's client, which all functions share here."""
+        events = sqs_client().meta.events
+        events.register("provide-client-params.sqs", self._note_message)
+        try:
+            yield
+        finally:
+            events.unregister("provide-client-params.sqs", self._note_message)
+
+    def _note_message(self, model: Any, **_: Any) -> None:
+        self.calls.add((f"sqs:{model.name}", iam.QUEUE))
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if model.name == "TransactWriteItems":
@@ -102,18 +126,53 @@ def everything_that_streams(client: TestClient, bearer: dict[str, str], session:
     return run_id
 
 
+class Context:
+    """Lambda's context of an invocation that has a minute left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def everything_without_a_reader(worker: ModuleType) -> None:
+    """Go on with lost runs of one session, one after the other, and look after one that lives."""
+    elsewhere = DynamoRunStore(Table(client_of(), TABLE))
+    session = str(uuid4())
+    for run_id in ("gone", "gone-too"):
+        lost = a_run(run_id, session_id=session, max_attempts=3)
+        elsewhere.start(lost, a_request())
+        handle(worker, lost)
+    # Its executor is gone and holds the session; who waits behind it takes that over.
+    dead = a_run("dead-too", session_id=str(uuid4()))
+    after = a_run("after", session_id=dead.session_id, max_attempts=3).in_background()
+    elsewhere.start(dead, a_request())
+    seen = worker.ports.conversations.lock(dead.org_id, dead.session_id)
+    elsewhere.start(after, a_request(), seen=seen)
+    handle(worker, after)
+    living = alive("living", session_id=str(uuid4())).model_copy(update={"is_background": True})
+    elsewhere.start(living, a_request())
+    handle(worker, living)
+
+
+def handle(worker: ModuleType, run: AgentRun) -> None:
+    record = run_record({"tenant": run.org_id, "runId": run.id})
+    answer = worker.handler({"Records": [record]}, Context())
+    assert answer == {"batchItemFailures": []}
+
+
 def everything_else(ana: Gateway, run_id: str, session: str) -> None:
     """List, read, repair, cancel and delete."""
     elsewhere = DynamoRunStore(Table(client_of(), TABLE))
     lapsed, running = a_run("lapsed"), alive("running", session_id=str(uuid4()))
+    lost = a_run("lost", session_id=str(uuid4()), max_attempts=3)
     waiting = alive("waiting", session_id=str(uuid4()), status="QUEUED")
     alone = alive("alone", session_id=str(uuid4()), status="QUEUED", is_background=True)
-    for run in (lapsed, running, waiting, alone):
+    for run in (lapsed, lost, running, waiting, alone):
         elsewhere.start(run, a_request())
     requests = {
         f"{RUNS}/{run_id}": "GET",
         f"{RUNS}/status?runIds={run_id}": "GET",
         f"{RUNS}/{lapsed.id}": "GET",
+        f"{RUNS}/{lost.id}": "GET",
         "/api/v1/runs": "GET",
         f"/api/v1/runs/{run_id}": "GET",
         "/api/v1/approvals/pending": "GET",
@@ -136,11 +195,18 @@ def everything_else(ana: Gateway, run_id: str, session: str) -> None:
 
 @pytest.fixture(scope="module")
 def records(app_module: AppModule, bearer: Bearer) -> dict[str, Record]:
-    stream, status = app_module("stream"), app_module("status")
-    found = {"StreamFunction": Record().of(stream), "StatusFunction": Record().of(status)}
+    stream, status, worker = (app_module(name) for name in ("stream", "status", "worker"))
+    found = {
+        "StreamFunction": Record().of(stream),
+        "StatusFunction": Record().of(status),
+        "WorkerFunction": Record().of(worker),
+    }
     session = str(uuid4())
     run_id = everything_that_streams(TestClient(stream.app), bearer(), session)
-    everything_else(talker(status.handler, "ana"), run_id, session)
+    with found["WorkerFunction"].asking(), closing(worker.handler):
+        everything_without_a_reader(worker)
+    with found["StatusFunction"].asking():
+        everything_else(talker(status.handler, "ana"), run_id, session)
     return found
 
 
@@ -148,11 +214,11 @@ def justified(function: str) -> set[Call]:
     return {
         (grant.action, grant.resource)
         for grant in iam.JUSTIFIED
-        if grant.function == function and grant.action.startswith("dynamodb:")
+        if grant.function == function and grant.action.startswith(LOOKED_AT[function])
     }
 
 
-@pytest.mark.parametrize("function", ["StreamFunction", "StatusFunction"])
+@pytest.mark.parametrize("function", LOOKED_AT)
 def test_a_function_calls_what_it_is_granted_and_is_granted_what_it_calls(
     records: dict[str, Record], function: str
 ) -> None:

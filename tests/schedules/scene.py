@@ -287,6 +287,7 @@ class Process:
             objects=InMemoryLargeObjects(),
             arguments=Whole(),
             prices=NoPrices(),
+            webhooks=AnyWebhook(),
             new_id=self._new_id,
             approval_expiry=RETENTION,
         )

@@ -90,6 +90,7 @@ class StreamProcess(Process):
             objects=InMemoryLargeObjects(),
             arguments=self.player,
             prices=NoPrices(),
+            webhooks=AnyWebhook(),
             new_id=new_id,
             approval_expiry=site.approval_expiry,
         )

@@ -8,7 +8,10 @@ import pytest
 
 from tests.translated_template import properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
+FUNCTIONS = (
+    *("StreamFunction", "StatusFunction", "WorkerFunction", "WebhookFunction"),
+    "AuthorizerFunction",
+)
 MOST_BYTES = 4096
 """Names and values together ("Lambda quotas"); its error quotes what it measures, which is JSON."""
 LONGEST_STACK_NAME = 128
@@ -17,7 +20,10 @@ LONGEST_NAMES = {
     # a queue's are cut to what S3 and SQS take.
     "RunsTable": f"{'s' * LONGEST_STACK_NAME}-RunsTable-{'X' * 13}",
     "RunsBucket": "b" * 63,
-    "RunQueue": f"https://sqs.ap-southeast-2.amazonaws.com.cn/123456789012/{'q' * 80}",
+    **dict.fromkeys(
+        ("RunQueue", "WebhookQueue", "WebhookDeadLetters"),
+        f"https://sqs.ap-southeast-2.amazonaws.com.cn/123456789012/{'q' * 80}",
+    ),
 }
 """What `Ref` returns."""
 LONGEST_NUMBER = 20
@@ -36,6 +42,7 @@ EXAMPLES = {
     "CorsAllowHeaders": "X-Trace",
     "Model": "openai:gpt-5",
     "SecretsArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:agents-AbCdEf",
+    "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:webhooks-AbCdEf",
 }
 """Texts that the patterns let through, where the default is not one to make longer."""
 
@@ -97,8 +104,8 @@ def environment(function: str, *, has_jwks: bool) -> dict[str, str]:
                 return ""
             case {"Ref": name}:
                 return costliest(name, parameters[name])
-            case {"Fn::If": ["HasJwks", then, otherwise]}:
-                return resolved(then if has_jwks else otherwise)
+            case {"Fn::If": [condition, then, otherwise]}:
+                return resolved(then if condition == "HasJwks" and has_jwks else otherwise)
         raise AssertionError(value)
 
     found = properties(function)["Environment"]["Variables"]

@@ -14,9 +14,14 @@ import pytest
 
 from tests.translated_template import of_type, properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
+FUNCTIONS = (
+    *("StreamFunction", "StatusFunction", "WorkerFunction", "WebhookFunction"),
+    "AuthorizerFunction",
+)
 TABLE, INDEX, KEY = "RunsTable.Arn", "${RunsTable.Arn}/index/sessions", "KmsKeyArn"
 QUEUE, BUCKET, OBJECTS = "RunQueue.Arn", "RunsBucket.Arn", "${RunsBucket.Arn}/*"
+STREAM, STREAMS = "RunsTable.StreamArn", "${RunsTable.Arn}/stream/*"
+DELIVERIES, SET_ASIDE = "WebhookQueue.Arn", "WebhookDeadLetters.Arn"
 MODELS = "arn:${AWS::Partition}:bedrock:*::foundation-model/*"
 PROFILES = "arn:${AWS::Partition}:bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*"
 OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-profile")
@@ -26,6 +31,7 @@ OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-pr
 # STS in front of every request; that tenants are kept apart is proved by test_isolation.py.
 SHAPE = frozenset({"dynamodb:Attributes", "dynamodb:ReturnValues"})
 BY_TABLE = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:dynamodb:tableName"})
+BY_SQS = "kms:ViaService"
 BY_BUCKET = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:s3:arn"})
 
 
@@ -54,6 +60,10 @@ def status(action: str, resource: str, reason: str, *condition: str) -> Grant:
 
 def worker(action: str, resource: str, reason: str, *condition: str) -> Grant:
     return Grant("WorkerFunction", action, resource, reason, frozenset(condition))
+
+
+def webhook(action: str, resource: str, reason: str, *condition: str) -> Grant:
+    return Grant("WebhookFunction", action, resource, reason, frozenset(condition))
 
 
 CALL = "bedrock:InvokeModelWithResponseStream"
@@ -115,17 +125,34 @@ JUSTIFIED = (
     worker(
         "secretsmanager:GetSecretValue", "SecretsArn", "what servers, tools and providers ask for"
     ),
+    webhook("dynamodb:BatchGetItem", TABLE, "the beginnings of a run's long texts"),
+    webhook("dynamodb:DescribeStream", STREAM, "the mapping finds the stream's shards"),
+    webhook("dynamodb:GetShardIterator", STREAM, "the mapping begins to read one"),
+    webhook("dynamodb:GetRecords", STREAM, "the mapping reads"),
+    webhook("dynamodb:ListStreams", STREAMS, "the mapping looks for the stream"),
+    webhook("sqs:ReceiveMessage", DELIVERIES, "the mapping polls"),
+    webhook("sqs:DeleteMessage", DELIVERIES, "the mapping deletes what is delivered"),
+    webhook("sqs:GetQueueAttributes", DELIVERIES, "the mapping asks how much there is"),
+    webhook("sqs:ChangeMessageVisibility", DELIVERIES, "the pause before the next try"),
+    webhook("sqs:SendMessage", DELIVERIES, "what the stream tells"),
+    webhook("sqs:SendMessage", SET_ASIDE, "what cannot be read, or is wanted no more"),
+    webhook("secretsmanager:GetSecretValue", "WebhookSecretArn", "signs"),
+    webhook("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
+    webhook("kms:Decrypt", KEY, "the queues' key, where it is the account's own", BY_SQS),
+    webhook("kms:GenerateDataKey", KEY, "the same, for a new message", BY_SQS),
 )
 WILDCARDS = {
     MODELS: "agents choose their models, and profiles the region; a global profile names none",
     PROFILES: "there is one for each model and geography",
     OWN_PROFILES: "they are made, and named, outside of this stack",
+    STREAMS: "a stream's name is the time at which it was switched on",
     OBJECTS: "objects are named by tenant and run",
 }
 MANAGED = {
     "StreamFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "StatusFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "WorkerFunctionRole": {"AWSLambdaBasicExecutionRole"},
+    "WebhookFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "AuthorizerFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "ApiGatewayLoggingRole": {"AmazonAPIGatewayPushToCloudWatchLogs"},
 }
@@ -143,9 +170,7 @@ CALLERS = {
 LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
-    *("gsi1pk", "gsi1sk"),
-    *("lost", "asked"),
-    *("queue", "activeRun", "activeBy", "deleting"),
+    *("gsi1pk", "gsi1sk", "lost", "asked", "queue", "activeRun", "activeBy", "deleting"),
 }
 DELETED_BY = {"pk", "sk", "deleting"}
 ERASED_BY = {"pk", "sk", "ttl", "executor"}
@@ -301,10 +326,12 @@ def test_a_key_of_ones_own_is_used_for_the_stacks_own_data_and_only_where_there_
         "kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"},
         "kms:EncryptionContext:aws:s3:arn": {"Fn::GetAtt": ["RunsBucket", "Arn"]},
     }
+    of_queues: dict[str, Any] = {"kms:ViaService": {"Fn::Sub": "sqs.${AWS::Region}.amazonaws.com"}}
     used = {
         "StreamFunction": [of_table, of_bucket],
         "StatusFunction": [of_table],
         "WorkerFunction": [of_table, of_bucket],
+        "WebhookFunction": [of_table, of_queues],
     }
     for function, conditions in used.items():
         (added,) = added_by("HasKmsKey", function)

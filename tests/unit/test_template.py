@@ -15,11 +15,14 @@ from samcli.lib.providers.sam_stack_provider import (  # type: ignore[import-unt
 
 from agent_catalog.agent_file import MODEL_ID_PATTERN
 from agentrun.adapters.dynamo.event_log import RETENTION, SLACK
-from agentrun.settings import Settings
+from agentrun.settings import Settings, WebhookSettings
 from agentrun_local.template.cloudformation import Resource, load_resources
 from tests.translated_template import ROOT, of_type, properties, stack
 
-FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
+FUNCTIONS = (
+    *("StreamFunction", "StatusFunction", "WorkerFunction", "WebhookFunction"),
+    "AuthorizerFunction",
+)
 OWN_KEY = {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
 """A key of the account's own where there is one, else what AWS does by itself."""
 
@@ -54,8 +57,10 @@ def test_a_function_gets_every_setting_and_none_that_nobody_reads(function: str)
     # Read by the agents' own package, which only two functions run.
     of_agents = {"AGENTRUN_MODEL_IDLE_TIMEOUT_S", "AGENTRUN_SECRETS_ARN"}
     given -= of_agents if function in {"StreamFunction", "WorkerFunction"} else set()
-    # For a machine whose log only its developer reads.
-    of_laptops = {"AGENTRUN_LOG_CAUSES"}
+    of_webhooks = {f"AGENTRUN_WEBHOOK_{name.upper()}" for name in WebhookSettings.model_fields}
+    given -= of_webhooks if function == "WebhookFunction" else set()
+    # For a machine whose log only its developer reads, and whose receivers run on it.
+    of_laptops = {"AGENTRUN_LOG_CAUSES", "AGENTRUN_WEBHOOK_LOOPBACK"}
     assert given == {f"AGENTRUN_{name.upper()}" for name in Settings.model_fields} - of_laptops
 
 

@@ -13,6 +13,11 @@ from agentrun.domain.quotas import MOST_RUNS_PER_TENANT, RunLimits
 _LISTS = {"cors_origins", "cors_allow_headers", "scope_claims", "default_scopes", "role_claims"}
 """Comma separated, like the template's parameters."""
 _MAY_BE_EMPTY = {"org_claim"}
+_LAMBDAS_TASK_ROOT = "/var/task"
+"""
+What `LAMBDA_TASK_ROOT` says on Lambda, and nowhere else. The name is reserved, so no deployment can
+set it to anything else ("Defined runtime environment variables" in the developer guide).
+"""
 
 
 class Settings(BaseModel):
@@ -49,13 +54,19 @@ class Settings(BaseModel):
     daily_tokens_per_tenant: int = 0
     max_readers_per_user: int = 200
     log_causes: Literal["safe", "full"] = "safe"
+    webhooks: bool = False
+    """Whether runs may have webhooks: there is a secret to sign them with."""
+    webhook_loopback: bool = False
+    """Whether webhooks may lead to this machine; never true on Lambda."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """
         Read the variables `AGENTRUN_…`; those absent or empty keep their defaults.
 
-        An empty `AGENTRUN_ORG_CLAIM` means that there are no organisations.
+        An empty `AGENTRUN_ORG_CLAIM` means that there are no organisations. On Lambda
+        `AGENTRUN_WEBHOOK_LOOPBACK` counts for nothing: a receiver there would be another function's
+        process, or Lambda's own.
 
         Raises:
             ValueError: `AGENTRUN_JWKS` is not JSON, or a number is out of its range.
@@ -72,6 +83,8 @@ class Settings(BaseModel):
             found["jwks"] = json.loads(found["jwks"])
         if "base_path" in found:
             found["base_path"] = f"/{found['base_path'].strip('/')}".rstrip("/")
+        if environment.get("LAMBDA_TASK_ROOT") == _LAMBDAS_TASK_ROOT:
+            found.pop("webhook_loopback", None)
         return cls.model_validate(found)
 
     @property
@@ -94,3 +107,24 @@ class Settings(BaseModel):
             starts_per_minute_per_tenant=self.runs_per_minute_per_tenant,
             tokens_per_day_per_tenant=self.daily_tokens_per_tenant,
         )
+
+
+class WebhookSettings(BaseModel):
+    """What the webhook function gets besides."""
+
+    model_config = ConfigDict(frozen=True)
+
+    queue_url: str = ""
+    dead_letters_url: str = ""
+    secret_arn: str = ""
+    secrets: str = Field(default="", repr=False)
+    """A laptop's secrets, the newest first, separated by spaces; they win over `secret_arn`."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "WebhookSettings":
+        """Read the variables `AGENTRUN_WEBHOOK_…`."""
+        found = {
+            name: environment.get(f"AGENTRUN_WEBHOOK_{name.upper()}", "")
+            for name in cls.model_fields
+        }
+        return cls.model_validate(found)

@@ -176,3 +176,14 @@ async def test_a_call_that_may_not_begin_is_not_sent(server: ScriptedServer, let
     with pytest.raises(MayNotActError):
         await run.run(ECHO)
     assert server.names().count("tools/call") == let
+
+
+@pytest.mark.parametrize("replay", ["idempotent", "safe", "never"])
+async def test_a_server_is_told_the_calls_id_where_it_is_to_know_it(
+    server: ScriptedServer, replay: str
+) -> None:
+    run = McpRun(entry(server, replay={"echo": replay}))
+    run.session = Session("acme", "ana", "session-1", run_id="run-1")
+    await run.run(ECHO)
+    meta = server.first("tools/call").message["params"].get("_meta")
+    assert meta == ({"agentrun/callId": "run-1/call-0"} if replay == "idempotent" else None)

@@ -14,7 +14,9 @@ from agent_catalog import CatalogError, agent_spec, load_catalog
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.agent_spec import CAPABILITIES, ModelSettings
 from agent_catalog.running.build import build_agent
+from agentrun.domain.agents import Agent, Replay
 from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
+from agentrun.domain.requests import Budget
 
 CALCULATE = "tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
@@ -31,6 +33,10 @@ def write(folder: Path, text: str, name: str = "agent.yaml") -> Path:
     return folder
 
 
+def loaded(folder: Path, text: str) -> Agent:
+    return load_catalog("demo", write(folder, text)).agent("agent")
+
+
 def test_the_shipped_agents_are_complete() -> None:
     shipped = {
         "analyst": ["calculate", "convert_units", "shift_date", "days_between"],
@@ -44,6 +50,8 @@ def test_the_shipped_agents_are_complete() -> None:
     assert {agent.id: [tool.name for tool in agent.tools] for agent in agents} == shipped
     needing_approval = [tool.name for a in agents for tool in a.tools if tool.requires_approval]
     assert needing_approval == ["place_order"]
+    unsafe = [tool.name for a in agents for tool in a.tools if tool.replay is not Replay.SAFE]
+    assert unsafe == ["place_order"]
     models = {agent.id: agent.model for agent in agents}
     assert models.pop("echo") == "demo"
     assert set(models.values()) == {"bedrock:model-1"}
@@ -109,6 +117,33 @@ active: false
 
 
 @pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("90", 90), ("90s", 90), ("15m", 900), ("1.5 h", 5_400), ("24h", 86_400)],
+)
+def test_a_duration_is_in_seconds_unless_it_says_its_unit(
+    tmp_path: Path, written: str, seconds: float
+) -> None:
+    agent = loaded(tmp_path, f"{MINIMAL}max_duration: {written}\n")
+    assert agent.max_duration_s == seconds
+
+
+def test_what_bounds_a_run_is_the_agents(tmp_path: Path) -> None:
+    plain = loaded(tmp_path, MINIMAL)
+    assert (plain.max_attempts, plain.max_duration_s, plain.on_budget) == (3, 900, "fail")
+    assert plain.budget == Budget()
+    bounds = "max_attempts: 1\non_budget: pause\nlimits: {cost_limit: 0.5, total_tokens_limit: 9}"
+    bounded = loaded(tmp_path, f"{MINIMAL}{bounds}\n")
+    assert (bounded.max_attempts, bounded.on_budget) == (1, "pause")
+    assert bounded.budget == Budget(max_cost_usd=0.5, max_total_tokens=9)
+
+
+def test_a_tool_must_not_run_twice_unless_the_file_allows_it(tmp_path: Path) -> None:
+    tools = f"tools: ['{CALCULATE}', '{SAMPLES}:add', '{SAMPLES}:whose']"
+    agent = loaded(tmp_path, f"{MINIMAL}{tools}\nreplay: {{calculate: safe, add: idempotent}}")
+    assert [tool.replay for tool in agent.tools] == [Replay.SAFE, Replay.IDEMPOTENT, Replay.NEVER]
+
+
+@pytest.mark.parametrize(
     ("more", "complaint"),
     [
         ("colour: red", ":3: colour: there is no such field"),
@@ -135,6 +170,21 @@ active: false
         (f"tools: ['{SAMPLES}:messen']", "'messen': models do not take the name 'größe'"),
         (f"tools: ['{CALCULATE}', '{CALCULATE}']", ":3: tools.1: 'calculate' appears twice"),
         ("approval: [launch]", ":3: approval.0: 'launch' is not among the tools"),
+        (
+            f"tools: ['{CALCULATE}']\nreplay:\n  calculate: safe\n  launch: safe",
+            ":6: replay.launch: 'launch' is not among the tools",
+        ),
+        (
+            "replay: {calculate: twice}",
+            ":3: replay.calculate: input should be 'safe', 'idempotent'",
+        ),
+        ("replay: [calculate]", ":3: replay: must be a mapping"),
+        ("max_attempts: 0", ":3: max_attempts: "),
+        ("max_attempts: 11", ":3: max_attempts: "),
+        ("max_duration: 15 minutes", ":3: max_duration: must be a number of seconds, or such as"),
+        ("max_duration: 25h", ":3: max_duration: input should be less than or equal to 86400"),
+        ("max_duration: 0", ":3: max_duration: "),
+        ("on_budget: stop", ":3: on_budget: input should be 'fail' or 'pause'"),
         (
             f"tools: ['{CALCULATE}']\nmcp: [{{url: https://a.example, tools: [calculate]}}]",
             ":4: mcp.0: 'calculate' appears twice",

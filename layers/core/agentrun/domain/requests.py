@@ -21,6 +21,7 @@ from agentrun.domain.principal import MAX_NAME_CHARACTERS
 from agentrun.domain.value import Value
 
 MAX_MESSAGE_CHARACTERS = 100_000
+T = TypeVar("T")
 _MIME_NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 
 
@@ -28,6 +29,12 @@ def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be only white space")
     return text
+
+
+def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
+    if not items:
+        raise ValueError("must not be empty")
+    return items
 
 
 def _number(value: object) -> object:
@@ -129,7 +136,9 @@ class Webhook(Value):
     ]
     events: Annotated[
         tuple[WebhookEvent, ...],
-        Field(min_length=1, max_length=4),
+        # With `min_length`, a list of unknown names alone would be said to be too short, too.
+        Field(max_length=4, json_schema_extra={"minItems": 1}),
+        AfterValidator(_not_empty),
     ] = WEBHOOK_EVENTS
 
 

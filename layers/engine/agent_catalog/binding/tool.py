@@ -65,7 +65,8 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
 
     @wraps(function)
     async def call(context: RunContext[Session], **arguments: Any) -> Any:
-        session = (_called(context),) if takes_session else ()
+        called = replace(context.deps, call_id=call_key(context)) if takes_session else None
+        session = (called,) if called else ()
         with _failures_shown(name), _at_most(timeout_s, name):
             result = await _run(partial(function, *session, **arguments), context.deps.before_tool)
             # Inside the block, because not every result can be written as JSON.
@@ -76,10 +77,9 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
     return _with_context(call, function)
 
 
-def _called(context: RunContext[Session]) -> Session:
-    """Return the session of one call; ids of calls are unique in their run alone."""
-    call_id = f"{context.deps.run_id}/{context.tool_call_id}"
-    return replace(context.deps, call_id=call_id)
+def call_key(context: RunContext[Session]) -> str:
+    """Return the id by which a call is known everywhere; its own is unique in its run alone."""
+    return f"{context.deps.run_id}/{context.tool_call_id}"
 
 
 async def _run(function: partial[Any], before_tool: Callable[[], None]) -> Any:

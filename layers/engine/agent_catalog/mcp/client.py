@@ -26,6 +26,9 @@ _Message = TypeVar("_Message", bound=BaseModel)
 # Some servers always name a next page. At 100 tools a page, no server has this many.
 _MAX_PAGES = 100
 
+KEY_IN_META = "agentrun/callId"
+"""Where a server finds the id of a call; `_meta` is the protocol's place for such things."""
+
 
 class _TimedOutError(McpError):
     """The server exceeded the time-out."""
@@ -73,12 +76,18 @@ class McpClient:
         return listing
 
     async def call(
-        self, tool: str, arguments: JsonObject, *, before_sending: Callable[[], None]
+        self,
+        tool: str,
+        arguments: JsonObject,
+        *,
+        before_sending: Callable[[], None],
+        key: str | None = None,
     ) -> CallResult:
         """
         Call a tool; after a time-out or a cancellation, tell the server to cancel the call.
 
-        If `before_sending` raises, so does this, and the call is not sent.
+        If `before_sending` raises, so does this, and the call is not sent. The server finds `key`,
+        by which it may know a call that it has seen, in the request's `_meta`.
 
         Raises:
             McpError: The server failed or exceeded the time-out; it may have made the call.
@@ -87,6 +96,8 @@ class McpClient:
         try:
             with self._deadline():
                 parameters: JsonObject = {"name": tool, "arguments": arguments}
+                if key is not None:
+                    parameters["_meta"] = {KEY_IN_META: key}
                 answer = await self._request("tools/call", parameters, number, before_sending)
         except (asyncio.CancelledError, _TimedOutError):
             # Revision 2025-11-25: closing the connection does not cancel a request.

@@ -11,7 +11,7 @@ from pydantic_ai.models import AbstractModel, Model, ModelRequestParameters
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
-from agent_catalog.binding.tool import bounded
+from agent_catalog.binding.tool import bounded, call_key
 from agent_catalog.json_form import to_json_value
 from agent_catalog.mcp.client import McpClient
 from agent_catalog.mcp.content import ToolDescription, fault_of_size
@@ -19,6 +19,7 @@ from agent_catalog.mcp.entry import HeaderValueError, McpServer
 from agent_catalog.mcp.messages import McpError, McpRefusalError
 from agent_catalog.secret_variables import SecretsUnavailableError, secret_variables
 from agent_catalog.toolkit import Session
+from agentrun.domain.agents import Replay
 from agentrun.domain.errors import MayNotActError
 
 _log = logging.getLogger(__name__)
@@ -109,8 +110,12 @@ class McpToolset(AbstractToolset[Session]):
         host = called.server.url.host
         try:
             arguments = called.described.parameters.arguments(tool_args)
+            replay = called.server.replay.get(called.described.name)
             result = await called.client.call(
-                called.described.name, arguments, before_sending=ctx.deps.before_tool
+                called.described.name,
+                arguments,
+                before_sending=ctx.deps.before_tool,
+                key=call_key(ctx) if replay is Replay.IDEMPOTENT else None,
             )
             content = bounded(result.content)
         except McpError as error:

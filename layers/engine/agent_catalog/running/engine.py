@@ -20,6 +20,7 @@ from pydantic_ai.messages import (
     FunctionToolResultEvent,
     ModelMessage,
     ModelResponse,
+    ToolCallPart,
 )
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRun
@@ -54,6 +55,7 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import Metrics, PauseType
 from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.requests import RunOptions
+from agentrun.domain.steps import Continued
 from agentrun.domain.turns import TurnEnded, TurnEnding
 
 # A server's standard error is its log: it must not show the library's first-run banner.
@@ -218,12 +220,28 @@ class EngineRun:
                         await self._take(event)
 
     async def _keep_answer(self, node: CallToolsNode[Session, Output]) -> None:
-        """Keep an answer that calls tools, unless the turn has gone on with it: it is kept then."""
-        response = node.model_response
-        if node.tool_call_results is None and response.tool_calls:
-            has_others = bool(self._built.file.capabilities)
-            acting = acting_calls(response, self._task.agent, has_others=has_others)
-            await self._host.keep(answered(response, acting))
+        """
+        Keep an answer that calls tools, before any of them begins.
+
+        If the turn goes on with an answer that is kept already, only what acts now is kept: it has
+        not begun before, and the next executor has to know that it may have.
+        """
+        response, progress = node.model_response, self._progress
+        if node.tool_call_results is None:
+            if response.tool_calls:
+                await self._host.keep(answered(response, self._acting(response.tool_calls)))
+        elif progress and self._task.steps:
+            left = [call for call in progress.open if call.tool_call_id not in progress.settled]
+            if acting := self._acting(left, progress.approved):
+                resumption = self._task.resumption
+                decisions = resumption.decisions if resumption else ()
+                await self._host.keep(Continued(decisions=decisions, acting=acting))
+
+    def _acting(
+        self, calls: Sequence[ToolCallPart], approved: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        has_others = bool(self._built.file.capabilities)
+        return acting_calls(calls, self._task.agent, has_others=has_others, approved=approved)
 
     async def _take(self, event: AgentStreamEvent) -> None:
         translated = self._tools.translate(event)

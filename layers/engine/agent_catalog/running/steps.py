@@ -1,6 +1,6 @@
 """A turn's steps: what is kept of answers and results, and the messages that they make up."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pydantic_ai.messages import (
@@ -20,9 +20,9 @@ from agentrun.domain.errors import EngineError
 from agentrun.domain.steps import Answered, Continued, Returned, Step
 
 
-def answered(response: ModelResponse, acting: Collection[str]) -> Answered:
+def answered(response: ModelResponse, acting: tuple[str, ...]) -> Answered:
     """Return the step that keeps an answer."""
-    return Answered(message=dumped([response]).decode(), acting=tuple(acting))
+    return Answered(message=dumped([response]).decode(), acting=acting)
 
 
 def returned(event: FunctionToolResultEvent) -> Returned:
@@ -34,14 +34,21 @@ def returned(event: FunctionToolResultEvent) -> Returned:
     return Returned(call_id=event.part.tool_call_id, part=part)
 
 
-def acting_calls(response: ModelResponse, agent: Agent, *, has_others: bool) -> list[str]:
+def acting_calls(
+    calls: Iterable[ToolCallPart],
+    agent: Agent,
+    *,
+    has_others: bool,
+    approved: Collection[str] = (),
+) -> tuple[str, ...]:
     """
-    Return the ids of an answer's calls that act at once, and must not act twice.
+    Return the ids of the calls that act at once, and must not act twice.
 
     Args:
-        response: The answer.
+        calls: Calls of one answer.
         agent: The agent, whose tools say so.
         has_others: Whether the agent has capabilities, whose tools it does not name.
+        approved: The ids of the calls that need not wait for an approval any more.
     """
     tools = {tool.name: tool for tool in agent.tools}
 
@@ -51,9 +58,10 @@ def acting_calls(response: ModelResponse, agent: Agent, *, has_others: bool) -> 
             # A model may call what does not exist. pydantic-ai's own tools have a kind, and only
             # look something up.
             return has_others and call.tool_kind is None
-        return tool.replay is Replay.NEVER and not tool.requires_approval
+        may_begin = not tool.requires_approval or call.tool_call_id in approved
+        return tool.replay is Replay.NEVER and may_begin
 
-    return [call.tool_call_id for call in response.tool_calls if acts(call)]
+    return tuple(call.tool_call_id for call in calls if acts(call))
 
 
 def doubted_calls(steps: Sequence[Step]) -> set[str]:

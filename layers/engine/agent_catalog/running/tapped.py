@@ -199,6 +199,9 @@ def is_interruption(error: BaseException, *, has_begun: bool) -> bool:
     if isinstance(error, ai.ModelHTTPError):
         # Such as Bedrock's modelStreamErrorException, which has no class of its own.
         return error.in_stream
+    if type(error) is ai.ModelAPIError:
+        # OpenAI-compatible servers: pydantic-ai says only in words that the stream ended early.
+        return "finish_reason" in str(error)
     passing = (
         ai.ModelConnectionError,
         ai.ModelRateLimitError,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent_catalog.mcp.entry import HeaderValueError, McpServer
-from agentrun.domain.agents import AgentTool
+from agentrun.domain.agents import AgentTool, Replay
 
 URL = "https://mcp.example.com/mcp"
 
@@ -40,6 +40,8 @@ def test_a_server_is_reached_over_https_or_on_this_machine(url: str) -> None:
         ({"tools": ["x" * 257]}, "at most 256 characters"),
         ({"tools": ["search", "search"]}, "'search' appears twice"),
         ({"approval": ["delete"]}, "'delete' is not among the tools of this server"),
+        ({"replay": {"delete": "safe"}}, "replay: 'delete' is not among the tools of this server"),
+        ({"replay": {"search": "twice"}}, "'safe', 'idempotent' or 'never'"),
         ({"prefix": "a b"}, "should match pattern"),
         ({"timeout_s": 0}, "greater than 0"),
         ({"timeout_s": 301}, "less than or equal to 300"),
@@ -66,6 +68,11 @@ def test_callers_see_its_tools_without_anybody_asking_the_server() -> None:
         AgentTool(name="search", description=described),
         AgentTool(name="fetch", description=described, requires_approval=True),
     )
+
+
+def test_a_tool_may_run_twice_only_if_the_file_says_so() -> None:
+    tools = entry(replay={"search": "safe"}).agent_tools()
+    assert [tool.replay for tool in tools] == [Replay.SAFE, Replay.NEVER]
 
 
 def test_a_name_is_one_that_models_take() -> None:

@@ -13,8 +13,8 @@ from agentrun.domain.events import EngineEvent, ToolEnd, ToolError, ToolStart
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.steps import Answered, Continued, Returned, Step
 from agentrun.domain.turns import Resumption, TurnEnded, TurnEnding, TurnPaused
-from tests.contract.test_engine_steps import counter
 from tests.fakes import counting_tools
+from tests.fakes.counting_agent import counter
 from tests.fakes.engine_outputs import FakeHost
 
 

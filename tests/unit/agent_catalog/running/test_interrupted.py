@@ -149,6 +149,7 @@ async def test_a_run_that_is_handed_over_meanwhile_says_nothing_more(rig_for: Ri
         (ai.ContentFilterError("no"), False),
         (ai.UnexpectedModelBehavior("what"), False),
         (ai.ModelAPIError("m", "asked to fail"), False),
+        (ai.ModelAPIError("m", "Streamed response ended without a `finish_reason`"), True),
         (EngineError("enough"), False),
     ],
     ids=lambda value: type(value).__name__,

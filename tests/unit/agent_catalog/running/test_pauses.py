@@ -102,6 +102,16 @@ async def test_another_process_can_go_on(rig_for: RigFor) -> None:
     assert isinstance(other.ending, TurnEnded)
 
 
+async def test_a_pause_that_an_earlier_version_wrote_is_read(rig_for: RigFor) -> None:
+    rig = rig_for(calling(("launch", {"stages": 3})))
+    state = json.loads(await paused(rig))
+    assert state["version"] == 2
+    first = {key: state[key] for key in ("messages", "pending", "spent")} | {"version": 1}
+    events = await resumed(rig, json.dumps(first), approve(0))
+    assert [event.event for event in about_tools(events)] == ["TOOL_START", "TOOL_END"]
+    assert rig.ended
+
+
 @pytest.mark.parametrize(
     ("reason", "error"),
     [

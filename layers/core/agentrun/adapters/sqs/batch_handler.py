@@ -39,7 +39,8 @@ class BatchHandler:
     def __init__(self, work: Callable[[Record, datetime], Awaitable[bool]], clock: Clock) -> None:
         self._work = work
         self._clock = clock
-        self._runner = asyncio.Runner()
+        # With a factory, it leaves the thread's own loop alone.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
 
     def __call__(self, event: Mapping[str, Any], context: InvocationContext) -> dict[str, Any]:
         """Work off a batch, and name the messages that have to come again."""

@@ -18,6 +18,7 @@ from agentrun.domain.ports.run_list import RunList
 from agentrun.domain.ports.run_queue import HeldMessage, RunQueue
 from agentrun.domain.ports.run_quota import RunQuota
 from agentrun.domain.ports.run_store import RunStore
+from agentrun.domain.ports.webhooks import WebhookGuard
 from agentrun.domain.turns import AgentTask
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "TokenVerifier",
     "TurnHost",
     "VerifiedToken",
+    "WebhookGuard",
 ]

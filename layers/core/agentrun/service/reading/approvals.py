@@ -25,7 +25,6 @@ from agentrun.domain.ports import RunList
 from agentrun.domain.principal import Principal
 from agentrun.domain.run_lists import Approval, ApprovalPage, ApprovalStatus, ListedPause
 from agentrun.domain.runs import UNDER_WAY, AgentRun, RunStatus
-from agentrun.domain.settling import APPROVAL_EXPIRED
 from agentrun.domain.value import from_epoch_ms
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.runs import MAX_BATCH, check_may_read, get_runs, visible_run
@@ -147,7 +146,7 @@ def _status(run: AgentRun, paused: Paused, behind: Sequence[RunEvent]) -> Approv
         is_open = run.status in UNDER_WAY and not run.has_begun
         if run.status is RunStatus.PAUSED or is_open:
             return ApprovalStatus.PENDING
-        if run.error_type == APPROVAL_EXPIRED or _ended_undecided(run):
+        if _ended_undecided(run):
             return ApprovalStatus.EXPIRED
     until_next = [*takewhile(lambda event: not isinstance(event, Paused), behind)]
     if paused.type is PauseType.BUDGET:
@@ -156,7 +155,7 @@ def _status(run: AgentRun, paused: Paused, behind: Sequence[RunEvent]) -> Approv
 
 
 def _ended_undecided(run: AgentRun) -> bool:
-    """Tell whether a run was cancelled while it was paused: that alone is one event."""
+    """Tell whether a run's pause was its end, in time or on request: that alone is one event."""
     is_next = run.last_event_id == (run.paused_event_id or 0) + 1
     return run.status is RunStatus.CANCELLED and is_next
 

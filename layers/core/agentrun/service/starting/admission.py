@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from agentrun.domain.conversations import FREE, MAX_QUEUED, SessionLock, SessionPolicy
@@ -27,6 +27,8 @@ MAX_LOOKS = 3
 """How often one start looks for dead holders: another start may be faster to take their slots."""
 LOOK_FOR_DEAD_EVERY = timedelta(seconds=5)
 """Bounds the cost of callers who are refused and try again at once."""
+TAKE_AGAIN_AFTER = timedelta(minutes=1)
+"""Without limits, no start waits for what cannot be had: a list is all that slots are for then."""
 MAX_HOLDERS = 2 * MAX_BATCH
 """Bounds what one look reads; of more holders it looks at a random sample."""
 MAX_REPAIRS = 10
@@ -50,6 +52,7 @@ class RunSlots:
         self._quota = quota
         self._ports = ports
         self._in_vain: dict[tuple[str, str], datetime] = {}
+        self._taken_again_from = datetime.min.replace(tzinfo=UTC)
 
     async def take(self, run: AgentRun, then: Callable[[], None] = lambda: None) -> Slot:
         """
@@ -70,8 +73,7 @@ class RunSlots:
         """
         slot = slot_of(run)
         if not self._quota.limits.are_set:
-            with suppress(TooManyRunsError, StoreUnavailableError):
-                await self._take(slot, then)
+            await self._take_if_possible(slot, then)
             return slot
         for _ in range(MAX_LOOKS):
             try:
@@ -117,6 +119,16 @@ class RunSlots:
         """
         with suppress(StoreUnavailableError):
             await in_thread(self._ports.threads, self._give_back, slot, tokens)
+
+    async def _take_if_possible(self, slot: Slot, then: Callable[[], None]) -> None:
+        """Take a slot that is not needed, unless that was in vain a moment ago."""
+        now = self._ports.clock.now()
+        if now < self._taken_again_from:
+            return
+        try:
+            await self._take(slot, then)
+        except (TooManyRunsError, StoreUnavailableError):
+            self._taken_again_from = now + TAKE_AGAIN_AFTER
 
     async def _take(self, slot: Slot, then: Callable[[], None]) -> None:
         at = self._ports.clock.now()

@@ -29,6 +29,7 @@ from agentrun.domain.ports import (
     ConversationStore,
     LargeObjects,
     PriceList,
+    WebhookGuard,
 )
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import Slot
@@ -70,6 +71,7 @@ class LaunchPorts:
     objects: LargeObjects
     arguments: ArgumentChecker
     prices: PriceList
+    webhooks: WebhookGuard
     new_id: Callable[[], str]
     approval_expiry: timedelta = APPROVAL_EXPIRY
 
@@ -243,6 +245,8 @@ async def _start(
     fingerprint: str | None,
     ports: LaunchPorts,
 ) -> StartedRun:
+    if request.webhook is not None:
+        await ports.webhooks.check(request.webhook.url)
     media = await load_media(agent, request, ports.media_loader)
     if media:
         await in_thread(ports.runs.threads, keep_media, run.key, media, ports.objects)

@@ -288,6 +288,16 @@ def test_a_budget_that_is_rejected_ends_the_run(
     assert rig.get(run).approvals == ()
 
 
+def test_a_larger_budget_that_is_spent_at_once_was_given(rig: Rig) -> None:
+    run = rig.paused(1, a_pause("run-1", 5, PauseType.BUDGET))
+    again = a_pause(run.id, 8, PauseType.BUDGET)
+    ends: list[RunEvent] = [START, METRICS, Error(message="spent")]
+    changes = {"status": RunStatus.FAILED, "error_type": "BUDGET_EXCEEDED", "lease": None}
+    rig.continued(run, METRICS, again, *ends, required_action=again, **changes)
+    assert rig.status(run) is ApprovalStatus.APPROVED
+    assert rig.status(run, event_id=8) is ApprovalStatus.REJECTED
+
+
 def test_what_a_decided_approval_came_to_is_known_as_long_as_events_are_kept(rig: Rig) -> None:
     run = rig.paused(1)
     rig.continued(run, started("c1"), METRICS, STOP, status=RunStatus.COMPLETED, lease=None)

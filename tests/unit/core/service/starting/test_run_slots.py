@@ -15,6 +15,7 @@ from agentrun.service.starting.admission import (
     LOOK_FOR_DEAD_EVERY,
     MAX_LOOKS,
     MAX_REPAIRS,
+    TAKE_AGAIN_AFTER,
     RunSlots,
     slot_of,
 )
@@ -308,6 +309,13 @@ async def test_without_limits_slots_tell_what_is_under_way() -> None:
 @pytest.mark.parametrize("error", [StoreUnavailableError("away"), refused_by_size()])
 async def test_without_limits_no_start_fails_for_want_of_a_slot(error: Exception) -> None:
     rig = SlotsRig(NONE)
-    rig.quota.fails("take", error=error)
+    tried = rig.quota.fails("take", error=error)
     await rig.start("first")
+    await rig.start("second")
+    rig.quota.works()
+    await rig.start("third")
     assert rig.holders == set()
+    assert tried.hits == 1
+    rig.clock.advance(TAKE_AGAIN_AFTER.total_seconds())
+    await rig.start("fourth")
+    assert rig.holders == {"fourth"}

@@ -1,0 +1,1 @@
+"""`agentrun webhooks`: a receiver for this machine."""
