@@ -11,11 +11,13 @@ from agentrun.domain.events import ContentDelta
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
+from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
 from agentrun.service.worker import LOOK_AT_SESSION_AFTER
 from tests.rig import ANA, types
 from tests.runs import SESSION
 from tests.unit.core.service.lost_rig import LAPSED_S, LostRig
+from tests.unit.core.service.pause_rig import APPROVE, PAUSE
 
 pytestmark = pytest.mark.anyio
 
@@ -153,3 +155,30 @@ async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue()
     assert timedelta(seconds=10) < delay < timedelta(seconds=20)
     gate.set()
     await reading
+
+
+async def test_a_continued_run_keeps_a_message_in_the_queue() -> None:
+    gate = asyncio.Event()
+    rig = LostRig([PAUSE], resumed=[ContentDelta(text="b"), gate])
+    key = await rig.enqueue()
+    assert await rig.work(key)
+    assert messages(rig) == [key]
+    paused = await paused_run(ANA, rig.agent, key.run_id, rig.runs)
+    await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    assert rig.queue.sent == [(key, timedelta(seconds=LAPSED_S - 1))]
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    gate.set()
+    assert await rig.work(key)
+    assert (rig.state(key).status, rig.state(key).attempt) == (RunStatus.COMPLETED, 2)
+
+
+async def test_a_continuation_that_no_worker_could_look_for_leaves_its_pause() -> None:
+    rig = LostRig([PAUSE])
+    key = await rig.enqueue()
+    assert await rig.work(key)
+    paused = await paused_run(ANA, rig.agent, key.run_id, rig.runs)
+    rig.queue.fails("send")
+    with pytest.raises(StoreUnavailableError):
+        await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    assert rig.state(key).status is RunStatus.PAUSED
