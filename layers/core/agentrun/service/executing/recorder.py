@@ -103,12 +103,13 @@ class RunRecorder:
             await self._sleep_until(min(heartbeat_at, self._flush_due_at()))
             if self._closing:
                 return
-            if loop.time() >= heartbeat_at:
-                available = await _succeeds(self._heartbeat())
-                if available:
-                    heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
-            # Even while heartbeats fail: if the run dies, its events are what is left.
+            # A step writes the header as well; two at once would refuse each other.
             async with self._writing:
+                if loop.time() >= heartbeat_at:
+                    available = await _succeeds(self._heartbeat())
+                    if available:
+                        heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
+                # Even while heartbeats fail: if the run dies, its events are what is left.
                 if not self._closing and loop.time() >= self._flush_due_at():
                     available = await _succeeds(self._flush()) and available
             if not available:

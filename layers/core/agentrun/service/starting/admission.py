@@ -21,7 +21,12 @@ from agentrun.domain.requests import IdempotencyClaim, RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, RunKey, RunStatus
 from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.service.ports import RunPorts, TriedAhead, every, in_thread, retried
-from agentrun.service.reading.runs import MAX_BATCH, read_many, settled_state
+from agentrun.service.reading.runs import (
+    MAX_BATCH,
+    ask_for_executor,
+    read_many,
+    settled_state,
+)
 
 MAX_LOOKS = 3
 """How often one start looks for dead holders: another start may be faster to take their slots."""
@@ -212,8 +217,10 @@ def slot_of(run: AgentRun) -> Slot:
 def _dead_among(slots: Sequence[Slot], ports: RunPorts) -> list[Slot]:
     keys = list(dict.fromkeys(_key(slot) for slot in slots))
     found = ports.store.get_many(keys, with_text=False)
-    lapsed = [run for run in found.values() if _is_abandoned(run, ports)]
-    for run in lapsed[:MAX_REPAIRS]:
+    alone = [run for run in found.values() if _is_alone(run, ports)]
+    for run in [run for run in alone if can_go_on(run)][:MAX_REPAIRS]:
+        ask_for_executor(run, ports)
+    for run in [run for run in alone if not can_go_on(run)][:MAX_REPAIRS]:
         # Its executor may come back until its end is written.
         found[run.key] = _settled(run, ports)
     return [slot for slot in slots if _is_dead(slot, found.get(_key(slot)), ports)]
@@ -223,9 +230,8 @@ def _key(slot: Slot) -> RunKey:
     return RunKey(tenant=slot.tenant, run_id=slot.run_id)
 
 
-def _is_abandoned(run: AgentRun, ports: RunPorts) -> bool:
-    is_alone = run.status in UNDER_WAY and lease_has_lapsed(run, ports.clock.now())
-    return is_alone and not can_go_on(run)
+def _is_alone(run: AgentRun, ports: RunPorts) -> bool:
+    return run.status in UNDER_WAY and lease_has_lapsed(run, ports.clock.now())
 
 
 def _settled(run: AgentRun, ports: RunPorts) -> AgentRun:
