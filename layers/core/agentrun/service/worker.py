@@ -14,7 +14,7 @@ from agentrun.domain.settling import LEASE_GRACE_S, can_go_on, lease_has_lapsed
 from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import in_thread
 from agentrun.service.reading.runs import followed_state
-from agentrun.service.starting.admission import live_runs
+from agentrun.service.starting.session_queue import live_runs
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.starting.take_over import take_over
 
