@@ -15,6 +15,7 @@ from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import in_thread
 from agentrun.service.reading.runs import followed_state
 from agentrun.service.starting.session_queue import live_runs
+from agentrun.service.starting.slots import slot_of
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.starting.take_over import take_over
 
@@ -65,6 +66,9 @@ class RunWorker:
     async def _see_to(self, run: AgentRun, deadline: datetime | None) -> bool:
         lease, now = run.lease, self._ports.runs.clock.now()
         if run.status not in UNDER_WAY or lease is None:
+            if run.started_at is None:
+                # Cancelled before it had an executor, which would give the slot back.
+                await self._ports.slots.give_back(slot_of(run), tokens=0)
             return True
         is_alone = lease_has_lapsed(run, now) and can_go_on(run)
         is_waiting = lease.executor.startswith(WAITING)

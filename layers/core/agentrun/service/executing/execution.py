@@ -80,6 +80,7 @@ class RunExecution:
         self._events = RunEvents(run, self._recorder, ports.clock, pending.progress)
         self._host = RunHost(pending, self._events, self._recorder, self._bounds)
         self._outcomes = Outcomes(pending, self._events, self._host)
+        self.was_handed_over = False
         self.is_seen_to = False
         """Whether the run has ended, is paused, or was handed over; it needs no other executor."""
         self._consuming: asyncio.Task[None] | None = None
@@ -349,6 +350,7 @@ class RunExecution:
             await self._recorder.hand_over(last_event_id=last_id, give_up_after=patience)
             self._events.release()
             delay = timedelta()
+        self.was_handed_over = True
         with suppress(BudgetExceededError):
             await self._pending.ports.slots.count(self._pending.slot, tokens=self._uncounted)
         log.info("run handed over", extra={"runId": key.run_id})
