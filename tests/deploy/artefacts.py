@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
 LAYERS = ("CoreLayer", "EngineLayer", "AgentsLayer", "StreamingLayer", "ProvidersLayer")
 FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
+BUILT = (*FUNCTIONS, "WebhookFunction")
+"""The last one is deployed only where there is a secret that signs."""
 SOURCES = (
     *("functions", "layers", "requirements", "docs", "README.md", "CHANGELOG.md"),
     *("template.yaml", "samconfig.toml", "pyproject.toml"),

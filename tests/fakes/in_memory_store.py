@@ -195,12 +195,14 @@ class InMemoryRunStore(Hookable):
             raise SessionBusyError(lock)
         session.lock = seen.taken_by(run.id, executor)
 
-    def release(self, run: AgentRun) -> None:
+    def release(self, run: AgentRun) -> str | None:
         session, executor = self._session(run), run.lease.executor if run.lease else None
         if session and (session.lock.active, session.lock.active_by) == (run.id, executor):
             session.lock = session.lock.released()
-        elif session and run.status is RunStatus.QUEUED:
+            return next(iter(session.lock.queue), None)
+        if session and run.status is RunStatus.QUEUED:
             session.lock = session.lock.without({run.id})
+        return None
 
     def get(self, key: RunKey) -> AgentRun:
         try:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import EngineEvent, PauseType, PendingApproval, ToolStart
 from agentrun.domain.ports import AgentTask, TurnHost
-from agentrun.domain.steps import Answered, Continued, Returned, Step
+from agentrun.domain.steps import Answered, Began, Returned, Step
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
 from tests.fakes.engine_outputs import EngineOutput, Voided
 
@@ -68,7 +68,7 @@ class ScriptedEngine:
             if pending := tuple(_in_doubt(script, task.steps)):
                 return TurnPaused(type=PauseType.TOOL_IN_DOUBT, pending=pending, state="{}")
             if acting := tuple(_acts_now(done)):
-                await host.keep(Continued(acting=acting))
+                await host.keep(Began(acting=tuple(acting)))
             for item in (*_unfinished(done), *left):
                 ending = await self._play(item, task, host)
                 if ending is not None:
@@ -111,7 +111,7 @@ def _with_its_end(script: Sequence[Item]) -> tuple[Item, ...]:
 
 def _split(script: Sequence[Item], steps: Sequence[Step]) -> tuple[Sequence[Item], Sequence[Item]]:
     """Cut a script behind the last of these steps."""
-    left = sum(not isinstance(step.content, Continued) for step in steps)
+    left = sum(isinstance(step.content, Answered | Returned) for step in steps)
     cut = 0
     for place, item in enumerate(script, start=1):
         if left and isinstance(item, Keep):

@@ -165,7 +165,8 @@ def everything_else(ana: Gateway, run_id: str, session: str) -> None:
     lapsed, running = a_run("lapsed"), alive("running", session_id=str(uuid4()))
     lost = a_run("lost", session_id=str(uuid4()), max_attempts=3)
     waiting = alive("waiting", session_id=str(uuid4()), status="QUEUED")
-    for run in (lapsed, lost, running, waiting):
+    alone = alive("alone", session_id=str(uuid4()), status="QUEUED", is_background=True)
+    for run in (lapsed, lost, running, waiting, alone):
         elsewhere.start(run, a_request())
     requests = {
         f"{RUNS}/{run_id}": "GET",
@@ -181,6 +182,7 @@ def everything_else(ana: Gateway, run_id: str, session: str) -> None:
         f"/api/sessions/{session}/messages": "GET",
         f"{RUNS}/{running.id}": "DELETE",
         f"{RUNS}/{waiting.id}": "DELETE",
+        f"{RUNS}/{alone.id}": "DELETE",
         f"/api/v1/runs/{waiting.id}/cancel": "POST",
     }
     for path, method in requests.items():
@@ -226,9 +228,8 @@ def test_a_function_calls_what_it_is_granted_and_is_granted_what_it_calls(
 def test_the_status_functions_writes_name_what_they_may(records: dict[str, Record]) -> None:
     record = records["StatusFunction"]
     assert record.attributes["dynamodb:UpdateItem"] <= iam.LIFE_CYCLE
-    assert {"status", "cancelRequestedAt", "queue", "deleting"} <= record.attributes[
-        "dynamodb:UpdateItem"
-    ]
+    written = record.attributes["dynamodb:UpdateItem"]
+    assert {"status", "cancelRequestedAt", "queue", "activeRun", "deleting"} <= written
     assert record.attributes["dynamodb:BatchWriteItem"] < iam.ERASED_BY
     assert record.attributes["dynamodb:PutItem"] == iam.ERASED_BY
     assert record.attributes["dynamodb:DeleteItem"] == iam.DELETED_BY

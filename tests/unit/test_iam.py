@@ -170,7 +170,7 @@ CALLERS = {
 LIFE_CYCLE = {
     *("pk", "sk", "status", "version", "executor", "leaseUntil", "cancelRequestedAt"),
     *("errorType", "errorMessage", "completedAt", "updatedAt", "durationMs", "lastEventId"),
-    *("gsi1pk", "gsi1sk", "lost", "asked", "queue", "deleting"),
+    *("gsi1pk", "gsi1sk", "lost", "asked", "queue", "activeRun", "activeBy", "deleting"),
 }
 DELETED_BY = {"pk", "sk", "deleting"}
 ERASED_BY = {"pk", "sk", "ttl", "executor"}

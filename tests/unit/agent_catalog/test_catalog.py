@@ -14,9 +14,8 @@ from agent_catalog import CatalogError, agent_spec, load_catalog
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.agent_spec import CAPABILITIES, ModelSettings
 from agent_catalog.running.build import build_agent
-from agentrun.domain.agents import Agent, Replay
+from agentrun.domain.agents import Replay
 from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
-from agentrun.domain.requests import Budget
 
 CALCULATE = "tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
@@ -31,10 +30,6 @@ OURS = {
 def write(folder: Path, text: str, name: str = "agent.yaml") -> Path:
     (folder / name).write_text(text, encoding="utf-8")
     return folder
-
-
-def loaded(folder: Path, text: str) -> Agent:
-    return load_catalog("demo", write(folder, text)).agent("agent")
 
 
 def test_the_shipped_agents_are_complete() -> None:
@@ -114,33 +109,6 @@ active: false
         "requiredScope": "agents:analyst",
         "fault": None,
     }
-
-
-@pytest.mark.parametrize(
-    ("written", "seconds"),
-    [("90", 90), ("90s", 90), ("15m", 900), ("1.5 h", 5_400), ("24h", 86_400)],
-)
-def test_a_duration_is_in_seconds_unless_it_says_its_unit(
-    tmp_path: Path, written: str, seconds: float
-) -> None:
-    agent = loaded(tmp_path, f"{MINIMAL}max_duration: {written}\n")
-    assert agent.max_duration_s == seconds
-
-
-def test_what_bounds_a_run_is_the_agents(tmp_path: Path) -> None:
-    plain = loaded(tmp_path, MINIMAL)
-    assert (plain.max_attempts, plain.max_duration_s, plain.on_budget) == (3, 900, "fail")
-    assert plain.budget == Budget()
-    bounds = "max_attempts: 1\non_budget: pause\nlimits: {cost_limit: 0.5, total_tokens_limit: 9}"
-    bounded = loaded(tmp_path, f"{MINIMAL}{bounds}\n")
-    assert (bounded.max_attempts, bounded.on_budget) == (1, "pause")
-    assert bounded.budget == Budget(max_cost_usd=0.5, max_total_tokens=9)
-
-
-def test_a_tool_must_not_run_twice_unless_the_file_allows_it(tmp_path: Path) -> None:
-    tools = f"tools: ['{CALCULATE}', '{SAMPLES}:add', '{SAMPLES}:whose']"
-    agent = loaded(tmp_path, f"{MINIMAL}{tools}\nreplay: {{calculate: safe, add: idempotent}}")
-    assert [tool.replay for tool in agent.tools] == [Replay.SAFE, Replay.IDEMPOTENT, Replay.NEVER]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,17 @@ class Returned(Value):
     part: str
 
 
+class Began(Value):
+    """
+    Calls of an answer that is kept already begin, whose effect must not come twice.
+
+    They had not begun when the run was handed over after that answer.
+    """
+
+    kind: Literal["BEGAN"] = "BEGAN"
+    acting: tuple[str, ...]
+
+
 class Continued(Value):
     """
     A pause has been decided, and its continuation has begun; earlier steps are in the checkpoint.
@@ -44,7 +55,7 @@ class Continued(Value):
     acting: tuple[str, ...] = ()
 
 
-StepContent = Annotated[Answered | Returned | Continued, Field(discriminator="kind")]
+StepContent = Annotated[Answered | Returned | Began | Continued, Field(discriminator="kind")]
 
 
 class Step(Value):

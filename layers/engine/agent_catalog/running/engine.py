@@ -55,7 +55,7 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import Metrics, PauseType
 from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.requests import RunOptions
-from agentrun.domain.steps import Continued
+from agentrun.domain.steps import Began
 from agentrun.domain.turns import TurnEnded, TurnEnding
 
 # A server's standard error is its log: it must not show the library's first-run banner.
@@ -233,9 +233,7 @@ class EngineRun:
         elif progress and self._task.steps:
             left = [call for call in progress.open if call.tool_call_id not in progress.settled]
             if acting := self._acting(left, progress.approved):
-                resumption = self._task.resumption
-                decisions = resumption.decisions if resumption else ()
-                await self._host.keep(Continued(decisions=decisions, acting=acting))
+                await self._host.keep(Began(acting=acting))
 
     def _acting(
         self, calls: Sequence[ToolCallPart], approved: Collection[str] = ()

@@ -17,7 +17,7 @@ from pydantic_ai.messages import (
 from agent_catalog.running.history import dumped, loaded
 from agentrun.domain.agents import Agent, Replay
 from agentrun.domain.errors import EngineError
-from agentrun.domain.steps import Answered, Continued, Returned, Step
+from agentrun.domain.steps import Answered, Began, Continued, Returned, Step
 
 
 def answered(response: ModelResponse, acting: tuple[str, ...]) -> Answered:
@@ -69,7 +69,7 @@ def doubted_calls(steps: Sequence[Step]) -> set[str]:
     doubted: set[str] = set()
     for step in steps:
         match step.content:
-            case Answered(acting=acting) | Continued(acting=acting):
+            case Answered(acting=acting) | Began(acting=acting) | Continued(acting=acting):
                 doubted = set(acting)
             case Returned(call_id=call_id):
                 doubted.discard(call_id)
@@ -94,7 +94,7 @@ def _messages(step: Step) -> list[ModelMessage]:
             except ValueError as error:
                 message = "A step of the run is recorded in a form that is not known."
                 raise EngineError(message, error_type="CANNOT_RESUME") from error
-        case Continued():
+        case Began() | Continued():
             return []
 
 

@@ -11,7 +11,7 @@ from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.events import EngineEvent, ToolEnd, ToolError, ToolStart
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.steps import Answered, Continued, Returned, Step
+from agentrun.domain.steps import Answered, Began, Continued, Returned, Step
 from agentrun.domain.turns import Resumption, TurnEnded, TurnEnding, TurnPaused
 from tests.fakes import counting_tools
 from tests.fakes.counting_agent import counter
@@ -101,7 +101,7 @@ def handed_over(steps: Sequence[Step]) -> list[Step]:
     """Return steps whose calls were not let begin by the executor that stored the last of them."""
     return [
         step.model_copy(update={"content": step.content.model_copy(update={"acting": ()})})
-        if isinstance(step.content, Answered | Continued)
+        if isinstance(step.content, Answered | Began | Continued)
         else step
         for step in steps
     ]

@@ -25,7 +25,7 @@ from agentrun.domain.errors import (
     HandedOverError,
 )
 from agentrun.domain.events import Metrics, PauseType, ToolEnd, ToolError
-from agentrun.domain.steps import Answered, Continued, Returned, Step, StepContent
+from agentrun.domain.steps import Answered, Began, Returned, Step, StepContent
 from agentrun.domain.turns import TurnEnded
 from tests.fakes import counting_tools
 from tests.fakes.engine_outputs import FakeHost
@@ -59,7 +59,7 @@ async def test_from_each_prefix_of_its_journal_a_turn_comes_to_the_same(steps: S
         again = await steps.run(THREE, steps=prefix)
         assert steps.messages == messages
         assert steps.effects == [done for done in effects if done[1] not in returned(prefix)]
-        kept = [step for step in again if not isinstance(step.content, Continued)]
+        kept = [step for step in again if not isinstance(step.content, Began)]
         assert len(kept) == len(journal)
 
 

@@ -217,14 +217,18 @@ class DynamoRunStore:
             session = refused.item(writes.SESSION) or session_lock.session_of(self._table, run)
             raise SessionBusyError(lock_of(session)) from refused
 
-    def release(self, run: AgentRun) -> None:
+    def release(self, run: AgentRun) -> str | None:
         """Let go of the run's session, if this execution holds it."""
         if run.lease is None:
-            return
+            return None
         if run.status is RunStatus.QUEUED:
-            session_lock.leave(self._table, run)
-        else:
-            self._table.writes(session_lock.release_lock(run, run.lease.executor))
+            return session_lock.leave(self._table, run)
+        try:
+            release = session_lock.release_lock(run, run.lease.executor)
+            session = self._table.write(release, returning="ALL_NEW")
+        except ConditionFailedError:
+            return None
+        return next(iter(lock_of(session).queue), None)
 
     def _leave_session(self, run: AgentRun) -> None:
         """Take a run that has ended without its turn out of its session; best effort."""

@@ -179,20 +179,19 @@ def session_of(table: Table, run: AgentRun) -> Item:
     return table.item(session_key(run.org_id, run.session_id))
 
 
-def leave(table: Table, run: AgentRun) -> None:
+def leave(table: Table, run: AgentRun) -> str | None:
     """
     Take a run out of its session, with or without its turn at the lock.
 
     Others may be leaving at this moment.
+
+    Returns:
+        The id of the run that is the next in the queue, if this one had the lock.
     """
     for _ in range(LEAVE_ATTEMPTS):
-        update = let_go(lock_of(session_of(table, run)), run)
+        lock = lock_of(session_of(table, run))
+        has_lock = (lock.active, lock.active_by) == (run.id, run.lease and run.lease.executor)
+        update = release_lock(run, lock.active_by or "") if has_lock else leave_queue(lock, run)
         if update is None or table.writes(update):
-            return
-
-
-def let_go(lock: SessionLock, run: AgentRun) -> Write | None:
-    """Take a run that was queued out of its session, with or without its turn at the lock."""
-    if run.lease and (lock.active, lock.active_by) == (run.id, run.lease.executor):
-        return release_lock(run, run.lease.executor)
-    return leave_queue(lock, run)
+            return next(iter(lock.queue), None) if has_lock else None
+    return None

@@ -90,8 +90,8 @@ class AgentEngine(Protocol):
 
         An answer that calls tools is kept as a step before any of them begins, each tool's result
         before the model is asked again. The last answer is no step. A turn that goes on with calls
-        whose effect must not come twice, and which no step says to be `acting`, keeps a `Continued`
-        that does before they begin. Cancelling the task ends the model call.
+        whose effect must not come twice, and which no step says to be `acting`, keeps a `Began`
+        before they begin. Cancelling the task ends the model call.
 
         Args:
             task: What to do.

@@ -87,7 +87,7 @@ class RunStore(Protocol):
         """
         ...
 
-    def release(self, run: AgentRun) -> None:
+    def release(self, run: AgentRun) -> str | None:
         """
         Let go of the run's session: of its lock, or of a place in its queue.
 
@@ -96,6 +96,9 @@ class RunStore(Protocol):
 
         Args:
             run: The run as it was when this execution of it began, with its lease.
+
+        Returns:
+            The id of the run that is the next in the session's queue, if the lock was let go of.
 
         Raises:
             StoreUnavailableError: Retrying is safe, and not needed: the next run looks closer.

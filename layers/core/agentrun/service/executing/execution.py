@@ -24,6 +24,7 @@ from agentrun.domain.runs import (
     AgentRun,
     Outcome,
     PausedForApproval,
+    RunKey,
     RunStatus,
     terminal_event,
 )
@@ -89,6 +90,11 @@ class RunExecution:
     def batches(self, *, idle_s: float) -> AsyncGenerator[list[RecordedEvent], None]:
         """Yield the events as they happen; see `LiveEvents.batches`."""
         return self._events.live.batches(idle_s=idle_s)
+
+    @property
+    def last_event_id(self) -> int:
+        """The id of the last event so far, whether it is stored by now or not."""
+        return self._events.last_id
 
     def detach(self) -> None:
         """Stop handing events on: their reader has gone. The log has them."""
@@ -371,8 +377,13 @@ class RunExecution:
         )
 
     async def _release(self) -> None:
+        """Let go of the session, and have the next one of its queue begin that nobody streams."""
+        ports, run = self._ports, self.run
         with suppress(StoreUnavailableError):
-            await in_thread(self._ports.threads, self._ports.store.release, self.run)
+            next_id = await in_thread(ports.threads, ports.store.release, run)
+            if next_id is not None:
+                key = RunKey(tenant=run.org_id, run_id=next_id)
+                await in_thread(ports.threads, ports.queue.send, key)
 
     async def _tell_end_by_others(self, patience: timedelta) -> None:
         """Publish what log and header say of the run beyond what its reader has."""

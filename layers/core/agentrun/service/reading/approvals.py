@@ -1,12 +1,17 @@
 """What waits for a human's decision, and what has become of it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import takewhile
 
-from agentrun.domain.approvals import run_of_approval
+from agentrun.domain.approvals import ApprovalAction, run_of_approval
 from agentrun.domain.cursors import cursor_at, position_of
-from agentrun.domain.errors import ApprovalNotFoundError, RunNotFoundError
+from agentrun.domain.errors import (
+    ApprovalNotFoundError,
+    RunNotFoundError,
+    StoreUnavailableError,
+)
 from agentrun.domain.events import (
     Cancelled,
     Error,
@@ -25,8 +30,10 @@ from agentrun.domain.ports import RunList
 from agentrun.domain.principal import Principal
 from agentrun.domain.run_lists import Approval, ApprovalPage, ApprovalStatus, ListedPause
 from agentrun.domain.runs import UNDER_WAY, AgentRun, RunStatus
+from agentrun.domain.steps import Continued
 from agentrun.domain.value import from_epoch_ms
 from agentrun.service.ports import RunPorts
+from agentrun.service.reading.replay import without_lost
 from agentrun.service.reading.runs import MAX_BATCH, check_may_read, get_runs, visible_run
 
 BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
@@ -98,10 +105,11 @@ def get_approval(principal: Principal, wanted: str, *, ports: RunPorts) -> Appro
         run = visible_run(principal, run_id, ports)
     except RunNotFoundError:
         raise ApprovalNotFoundError(wanted) from None
-    said = ports.log.read(run.key, after=event_id - 1, at=ports.clock.now())
+    stored = ports.log.read(run.key, after=event_id - 1, at=ports.clock.now())
+    said = without_lost(run, stored)
     paused, paused_at = _paused(run, wanted, said)
     behind = [recorded.event for recorded in said if recorded.id > event_id]
-    status = _status(run, paused, behind)
+    status = _status(run, paused, behind, ports)
     if status is None:
         # What it has come to was only in events that have expired.
         raise ApprovalNotFoundError(wanted)
@@ -139,7 +147,9 @@ def _is_latest(run: AgentRun, paused: Paused) -> bool:
     return latest is not None and latest.approval_id == paused.approval_id
 
 
-def _status(run: AgentRun, paused: Paused, behind: Sequence[RunEvent]) -> ApprovalStatus | None:
+def _status(
+    run: AgentRun, paused: Paused, behind: Sequence[RunEvent], ports: RunPorts
+) -> ApprovalStatus | None:
     """Return what has become of a pause; None if that cannot be known any more."""
     if _is_latest(run, paused):
         # A continuation that has not begun may yet leave the run PAUSED as it was.
@@ -148,10 +158,33 @@ def _status(run: AgentRun, paused: Paused, behind: Sequence[RunEvent]) -> Approv
             return ApprovalStatus.PENDING
         if _ended_undecided(run):
             return ApprovalStatus.EXPIRED
+        if paused.type is not PauseType.TOOL_APPROVAL and (step := _continued(run, ports)):
+            return _decided_by(step)
     until_next = [*takewhile(lambda event: not isinstance(event, Paused), behind)]
     if paused.type is PauseType.BUDGET:
         return _budget_status(run, until_next, is_last=len(until_next) == len(behind))
     return _status_of_calls(paused, until_next)
+
+
+def _continued(run: AgentRun, ports: RunPorts) -> Continued | None:
+    """
+    Return how a run's latest pause was decided, if that is known for certain.
+
+    It is the first step of the continuation. Reading it is dear where many steps follow, and it may
+    lie with steps that cannot be read here; what the run said next mostly tells as well.
+    """
+    with suppress(StoreUnavailableError):
+        steps = ports.journal.steps(run.key)
+        if steps and isinstance(steps[0].content, Continued):
+            return steps[0].content
+    return None
+
+
+def _decided_by(step: Continued) -> ApprovalStatus:
+    is_approved = any(one.action is ApprovalAction.APPROVE for one in step.decisions)
+    if is_approved or step.budget is not None:
+        return ApprovalStatus.APPROVED
+    return ApprovalStatus.REJECTED
 
 
 def _ended_undecided(run: AgentRun) -> bool:

@@ -17,6 +17,7 @@ from agentrun.service.reading.replay import (
     is_broken,
     said_of_ended,
     start_event,
+    without_lost,
     without_unconfirmed_end,
 )
 from agentrun.service.reading.runs import followed_state, recovered, visible_to_follow
@@ -151,7 +152,7 @@ class RunFollower:
         if lease_has_lapsed(self.run, self._ports.clock.now()):
             # Somebody may have settled the run before its executor wrote what was read here.
             return None
-        return without_unconfirmed_end(self.run, stored)
+        return without_unconfirmed_end(self.run, without_lost(self.run, stored))
 
     async def _check_left_out(self) -> None:
         """

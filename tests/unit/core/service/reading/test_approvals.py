@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from agentrun.domain.approvals import ApprovalAction, Decision
 from agentrun.domain.errors import ApprovalNotFoundError, ForbiddenError, InvalidRequestError
 from agentrun.domain.events import (
     Cancelled,
@@ -24,8 +25,10 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.principal import Principal
+from agentrun.domain.requests import Budget
 from agentrun.domain.run_lists import Approval, ApprovalStatus
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.steps import Answered, Continued, Returned, Step
 from agentrun.domain.value import epoch_ms
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.approvals import get_approval, pending_approvals
@@ -66,8 +69,10 @@ class Rig:
         self.store = InMemoryRunStore(InMemoryEventLog())
         self.runs = InMemoryRunList(self.store)
         self.clock = FixedClock(AT + timedelta(minutes=1))
-        journal, queue = InMemoryRunJournal(self.store), InMemoryRunQueue()
-        self.ports = RunPorts(self.store, self.store.log, journal, queue, threads, self.clock)
+        self.journal = InMemoryRunJournal(self.store)
+        self.ports = RunPorts(
+            self.store, self.store.log, self.journal, InMemoryRunQueue(), threads, self.clock
+        )
 
     def paused(self, number: int, paused: Paused | None = None, **changes: object) -> AgentRun:
         """Store a run of this number, paused by its fifth event as many seconds after the first."""
@@ -286,6 +291,51 @@ def test_a_budget_that_is_rejected_ends_the_run(
     rig.continued(run, *events, **ends)
     assert rig.status(run) is status
     assert rig.get(run).approvals == ()
+
+
+@pytest.mark.parametrize(
+    ("actions", "status"),
+    [
+        (["APPROVE", "REJECT"], ApprovalStatus.APPROVED),
+        (["REJECT", "REJECT"], ApprovalStatus.REJECTED),
+    ],
+)
+def test_of_tools_in_doubt_the_decision_is_what_counts(
+    rig: Rig, actions: list[str], status: ApprovalStatus
+) -> None:
+    """A tool that runs again may fail again, and then looks as if it had been rejected."""
+    run = rig.paused(1, a_pause("run-1", 5, PauseType.TOOL_IN_DOUBT))
+    decisions = tuple(
+        Decision(id=call, action=ApprovalAction(action))
+        for call, action in zip(("c1", "c2"), actions, strict=True)
+    )
+    rig.store.steps[run.key] = [
+        Step(number=1, event_id=3, content=Answered(message="m")),
+        Step(number=2, event_id=6, content=Continued(decisions=decisions)),
+        Step(number=3, event_id=7, content=Returned(call_id="c1", part="p")),
+    ]
+    rig.continued(run, broke("c1"), broke("c2"))
+    assert rig.status(run) is status
+    rig.journal.fails("steps")
+    assert rig.status(run) is ApprovalStatus.REJECTED
+
+
+def test_a_budget_that_was_given_is_a_step(rig: Rig) -> None:
+    run = rig.paused(1, a_pause("run-1", 5, PauseType.BUDGET))
+    ends = {"status": RunStatus.FAILED, "lease": None, "error_type": "BUDGET_EXCEEDED"}
+    rig.continued(run, METRICS, Error(message="spent"), **ends)
+    assert rig.status(run) is ApprovalStatus.REJECTED
+    given = Continued(budget=Budget(max_total_tokens=9))
+    rig.store.steps[run.key] = [Step(number=1, event_id=6, content=given)]
+    assert rig.status(run) is ApprovalStatus.APPROVED
+
+
+def test_what_a_zombie_has_stored_is_no_pause(rig: Rig) -> None:
+    run = rig.paused(1)
+    rig.say(run, 8, a_pause(run.id, 8))
+    rig.store.runs[run.key] = run.model_copy(update={"lost_after": (6,)})
+    with pytest.raises(ApprovalNotFoundError):
+        rig.get(run, event_id=8)
 
 
 def test_a_larger_budget_that_is_spent_at_once_was_given(rig: Rig) -> None:

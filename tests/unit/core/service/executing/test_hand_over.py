@@ -1,0 +1,152 @@
+"""An executor whose process ends hands its run over; nothing is lost, and nobody notices."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from agentrun.domain.events import (
+    ContentDelta,
+    EventType,
+    Metrics,
+    ResetReason,
+    StepReset,
+    ToolEnd,
+    ToolStart,
+)
+from agentrun.domain.quotas import RunLimits
+from agentrun.domain.runs import RunStatus
+from agentrun.domain.steps import Answered, Returned
+from tests.fakes.scripted_engine import Ask, Item, Keep
+from tests.rig import LASTING, read_all, types
+from tests.unit.core.service.lost_rig import LostRig, ids_of
+
+pytestmark = pytest.mark.anyio
+
+LASTS_S = 20.0
+CALL = ToolStart(id="c1", name="order", arguments={})
+DONE = Keep(Returned(call_id="c1", part="r"), say=ToolEnd(id="c1", name="order", result=1))
+
+
+def passing(rig: list[LostRig], seconds: float) -> Item:
+    """Let time pass for the execution that plays the script."""
+
+    async def pass_time() -> None:
+        rig[0].clock.advance(seconds)
+
+    return pass_time
+
+
+async def test_a_run_goes_on_elsewhere_from_a_steps_end() -> None:
+    rigs: list[LostRig] = []
+    script: list[Item] = [
+        ContentDelta(text="a"),
+        Metrics(total_tokens=5),
+        Keep(Answered(message="m", acting=("c1",))),
+        CALL,
+        passing(rigs, 10),
+        DONE,
+        Ask(),
+        ContentDelta(text="b"),
+    ]
+    rig = LostRig(script, limits=RunLimits(runs_per_user=1))
+    rigs.append(rig)
+    execution = await rig.begin(lasts_s=LASTS_S)
+    key = execution.run.key
+    first = await read_all(execution)
+    assert types(first) == ["START", "CONTENT_DELTA", "TOOL_START", "TOOL_END"]
+    assert rig.state(key).status is RunStatus.RUNNING
+    await rig.first.ended(execution)
+    assert rig.queue.sent == [(key, timedelta())]
+    assert len(rig.quota.held) == 1
+    assert await rig.work(key)
+    events = await rig.attached(key)
+    assert types(events) == [*types(first), "START", "CONTENT_DELTA", "METRICS", "STOP"]
+    assert [event.id for event in events] == list(range(1, 9))
+    run = rig.state(key)
+    assert (run.status, run.attempt, run.output) == (RunStatus.COMPLETED, 1, "ab")
+    assert rig.engine.begun == ["c1"]
+    assert rig.quota.held == set()
+
+
+async def test_a_tool_that_has_not_begun_is_not_in_doubt() -> None:
+    rigs: list[LostRig] = []
+    script: list[Item] = [
+        passing(rigs, 10),
+        Keep(Answered(message="m", acting=("c1",))),
+        CALL,
+        DONE,
+        ContentDelta(text="b"),
+    ]
+    rig = LostRig(script)
+    rigs.append(rig)
+    execution = await rig.begin(lasts_s=LASTS_S)
+    await read_all(execution)
+    await rig.first.ended(execution)
+    assert rig.engine.begun == []
+    assert await rig.work(execution.run.key)
+    assert rig.state(execution.run.key).status is RunStatus.COMPLETED
+    assert rig.engine.begun == ["c1"]
+
+
+async def test_a_long_answer_is_made_again_elsewhere() -> None:
+    gate, rigs = asyncio.Event(), list[LostRig]()
+
+    async def wait() -> None:
+        rigs[0].clock.advance(15)
+        await gate.wait()
+
+    rig = LostRig([ContentDelta(text="half "), wait, ContentDelta(text="whole")])
+    rigs.append(rig)
+    execution = await rig.begin(lasts_s=LASTS_S)
+    assert types(await read_all(execution)) == ["START", "CONTENT_DELTA"]
+    await rig.first.ended(execution)
+    gate.set()
+    assert await rig.work(execution.run.key)
+    events = await rig.attached(execution.run.key)
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    (reset,) = [event.event for event in events if isinstance(event.event, StepReset)]
+    assert reset == StepReset(to_event_id=1, attempt=2, reason=ResetReason.HANDED_OVER)
+    assert rig.state(execution.run.key).output == "half whole"
+
+
+async def test_a_process_that_is_stopped_hands_its_runs_over() -> None:
+    gate = asyncio.Event()
+    rig = LostRig([ContentDelta(text="a"), gate, ContentDelta(text="b")])
+    execution = await rig.begin()
+    await asyncio.sleep(0.01)
+    await rig.first.stop()
+    gate.set()
+    assert rig.queue.sent == [(execution.run.key, timedelta())]
+    assert await rig.work(execution.run.key)
+    assert rig.state(execution.run.key).output == "ab"
+
+
+async def test_a_run_that_has_lasted_as_long_as_it_may_has_failed() -> None:
+    gate, rigs = asyncio.Event(), list[LostRig]()
+
+    async def wait() -> None:
+        rigs[0].clock.advance(LASTING.max_duration_s + 1)
+        # The lease is kept alive, as far as the clock is concerned.
+        await gate.wait()
+
+    rig = LostRig([ContentDelta(text="a"), wait])
+    rigs.append(rig)
+    execution = await rig.begin()
+    events = await read_all(execution)
+    assert types(events)[-1] == "ERROR"
+    run = rig.state(execution.run.key)
+    assert (run.status, run.error_type) == (RunStatus.FAILED, "DEADLINE_EXCEEDED")
+
+
+async def test_a_queue_that_is_not_available_leaves_the_run_to_its_readers() -> None:
+    gate = asyncio.Event()
+    rig = LostRig([ContentDelta(text="a"), gate, ContentDelta(text="b")])
+    rig.queue.fails("send")
+    execution = await rig.begin()
+    await asyncio.sleep(0.01)
+    await rig.first.stop()
+    gate.set()
+    events = await rig.attached(execution.run.key)
+    assert types(events)[-1] == "STOP"
+    assert len(ids_of(events, EventType.START)) == 2

@@ -1,0 +1,217 @@
+"""A run outlives its executor: another one goes on from its last step."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from agentrun.domain.approvals import ApprovalAction, ContinueRequest
+from agentrun.domain.events import (
+    ContentDelta,
+    EventType,
+    Metrics,
+    PauseType,
+    ResetReason,
+    StepReset,
+    ToolEnd,
+    ToolStart,
+)
+from agentrun.domain.quotas import RunLimits
+from agentrun.domain.runs import EVENT_ID_GAP, RunKey, RunStatus
+from agentrun.domain.settling import LEASE_EXPIRED
+from agentrun.domain.steps import Answered, Returned
+from agentrun.service.executing.execution import RunExecution
+from agentrun.service.reading.runs import cancel_run, get_run
+from agentrun.service.starting.continue_run import paused_run
+from tests.fakes.scripted_engine import Item, Keep
+from tests.rig import ANA, read_all, types
+from tests.unit.core.service.lost_rig import LAPSED_S, LostRig, ids_of
+
+pytestmark = pytest.mark.anyio
+
+CALL = ToolStart(id="c1", name="order", arguments={})
+DONE = Keep(Returned(call_id="c1", part="r"), say=ToolEnd(id="c1", name="order", result=1))
+
+
+class Script:
+    """Says something, calls a tool, and waits before, in or after it until `gate` is open."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.reached = asyncio.Event()
+
+    async def _wait(self) -> None:
+        self.reached.set()
+        await self.gate.wait()
+
+    def waiting_in_tool(self, *, acting: tuple[str, ...] = ()) -> list[Item]:
+        return [
+            ContentDelta(text="think "),
+            Metrics(total_tokens=5),
+            Keep(Answered(message="m", acting=acting)),
+            CALL,
+            self._wait,
+            DONE,
+            ContentDelta(text="done"),
+            Metrics(total_tokens=9),
+        ]
+
+    def waiting_in_answer(self) -> list[Item]:
+        return [ContentDelta(text="half "), self._wait, ContentDelta(text="whole")]
+
+
+async def lose(rig: LostRig, script: Script) -> RunKey:
+    """Begin a run, and kill its process where the script waits."""
+    execution = await rig.begin()
+    await asyncio.wait_for(script.reached.wait(), 5)
+    await rig.until(lambda: len(rig.logged(execution.run.key)) == execution.last_event_id)
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    script.gate.set()
+    return execution.run.key
+
+
+async def test_an_attach_goes_on_from_the_last_step() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool())
+    key = await lose(rig, script)
+    events = await rig.attached(key)
+    assert types(events) == [
+        *("START", "CONTENT_DELTA", "TOOL_START"),
+        *("START", "STEP_RESET", "TOOL_START", "TOOL_END", "CONTENT_DELTA", "METRICS", "STOP"),
+    ]
+    start = 3 + EVENT_ID_GAP
+    assert [event.id for event in events] == [1, 2, 3, *range(start, start + 7)]
+    reset = StepReset(to_event_id=2, attempt=2, reason=ResetReason.EXECUTOR_LOST)
+    assert events[4].event == reset
+    run = rig.state(key)
+    assert (run.status, run.attempt, run.output) == (RunStatus.COMPLETED, 2, "think done")
+    assert run.total_tokens == 14
+    assert rig.engine.begun == ["c1", "c1"]
+    assert await rig.attached(key) == events
+    assert await rig.attached(key, cursor=3) == events[3:]
+
+
+async def test_what_has_no_step_is_said_anew() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_answer())
+    key = await lose(rig, script)
+    events = await rig.attached(key)
+    assert rig.state(key).output == "half whole"
+    (reset,) = [event.event for event in events if isinstance(event.event, StepReset)]
+    assert reset.to_event_id == 1
+
+
+async def test_a_reader_that_waits_takes_the_run_over() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool())
+    execution = await rig.begin()
+    await asyncio.wait_for(script.reached.wait(), 5)
+    reading = asyncio.create_task(rig.attached(execution.run.key))
+    await asyncio.sleep(0.05)
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    script.gate.set()
+    events = await asyncio.wait_for(reading, 10)
+    assert types(events)[-1] == "STOP"
+    assert rig.queue.sent == []
+
+
+async def test_a_poll_asks_the_queue_once_and_a_worker_goes_on() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool())
+    key = await lose(rig, script)
+    for _ in range(3):
+        run = get_run(ANA, "lasting", key.run_id, ports=rig.runs)
+        assert run.status is RunStatus.RUNNING
+    assert rig.queue.sent == [(key, timedelta())]
+    assert await rig.work(key)
+    assert rig.state(key).output == "think done"
+    assert await rig.work(key)
+    assert rig.state(key).attempt == 2
+
+
+async def test_a_tool_that_may_have_run_is_in_doubt_and_runs_again_if_approved() -> None:
+    script = Script()
+    resumed: list[Item] = [CALL, DONE, ContentDelta(text="b")]
+    rig = LostRig(script.waiting_in_tool(acting=("c1",)), resumed=resumed)
+    key = await lose(rig, script)
+    events = await rig.attached(key)
+    assert types(events)[-2:] == ["METRICS", "PAUSED"]
+    run = rig.state(key)
+    assert run.required_action is not None
+    assert run.required_action.type is PauseType.TOOL_IN_DOUBT
+    assert rig.engine.begun == ["c1"]
+    paused = await paused_run(ANA, "lasting", key.run_id, rig.runs)
+    approve = ContinueRequest(action=ApprovalAction.APPROVE)
+    await read_all(await rig.second.resume(ANA, paused, approve, deadline=None))
+    assert rig.engine.begun == ["c1", "c1"]
+    assert rig.state(key).output == "think b"
+
+
+async def test_a_run_that_is_lost_as_often_as_it_may_be_has_failed() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_answer())
+    execution = await rig.begin()
+    key = execution.run.key
+    for attempt in (1, 2, 3):
+        await asyncio.wait_for(script.reached.wait(), 5)
+        script.reached.clear()
+        assert rig.state(key).attempt == attempt
+        await rig.kill()
+        await rig.kill(rig.second)
+        rig.clock.advance(LAPSED_S)
+        if attempt < 3:
+            working = asyncio.create_task(rig.work(key))
+    run = get_run(ANA, "lasting", key.run_id, ports=rig.runs)
+    assert (run.status, run.error_type) == (RunStatus.FAILED, LEASE_EXPIRED)
+    events = await rig.attached(key)
+    starts = ids_of(events, EventType.START)
+    assert events[-1].id == run.last_event_id
+    assert events[-1].id > starts[-1] + EVENT_ID_GAP - 10
+    working.cancel()
+
+
+async def test_a_lost_run_that_is_to_be_cancelled_is_cancelled() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_answer())
+    execution = await rig.begin()
+    key = execution.run.key
+    await asyncio.wait_for(script.reached.wait(), 5)
+    await rig.kill()
+    cancel_run(ANA, "lasting", key.run_id, ports=rig.runs)
+    rig.clock.advance(LAPSED_S)
+    assert get_run(ANA, "lasting", key.run_id, ports=rig.runs).status is RunStatus.CANCELLED
+    events = await rig.attached(key)
+    assert types(events)[-1] == "CANCELLED"
+    assert await rig.attached(key) == events
+
+
+async def test_the_caps_count_a_run_that_goes_on_once() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool(), limits=RunLimits(runs_per_user=1))
+    key = await lose(rig, script)
+    assert len(rig.quota.held) == 1
+    await rig.attached(key)
+    assert rig.quota.held == set()
+
+
+async def test_a_zombie_writes_nothing_and_takes_nothing() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool(), limits=RunLimits(runs_per_user=1))
+    zombie = await rig.begin()
+    key = zombie.run.key
+    await asyncio.wait_for(script.reached.wait(), 5)
+    # It is frozen, not dead; another process takes the run over.
+    rig.clock.set_forward(LAPSED_S)
+    events = await asyncio.gather(rig.attached(key), _thaw(rig, zombie, script))
+    assert types(events[0])[-1] == "STOP"
+    assert await rig.attached(key) == events[0]
+    assert rig.state(key).output == "think done"
+    assert rig.quota.held == set()
+
+
+async def _thaw(rig: LostRig, zombie: RunExecution, script: Script) -> None:
+    await rig.until(lambda: rig.state(zombie.run.key).attempt == 2)
+    script.gate.set()
+    await rig.first.ended(zombie)

@@ -1,0 +1,155 @@
+"""Runs in the background: nobody streams them, and a queue sees to them."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.errors import ConflictError, StoreUnavailableError
+from agentrun.domain.events import ContentDelta
+from agentrun.domain.quotas import RunLimits
+from agentrun.domain.runs import RunKey, RunStatus
+from agentrun.service.reading.runs import cancel_run, get_run
+from agentrun.service.starting.start_run import Idempotency
+from agentrun.service.worker import LOOK_AT_SESSION_AFTER
+from tests.rig import ANA, types
+from tests.runs import SESSION
+from tests.unit.core.service.lost_rig import LAPSED_S, LostRig
+
+pytestmark = pytest.mark.anyio
+
+
+def a_rig(*, limits: RunLimits | None = None) -> tuple[LostRig, asyncio.Event]:
+    gate = asyncio.Event()
+    return LostRig([ContentDelta(text="a"), gate], limits=limits or RunLimits(0, 0)), gate
+
+
+def messages(rig: LostRig) -> list[RunKey]:
+    """Take what was sent from the queue."""
+    sent, rig.queue.sent = rig.queue.sent, []
+    return [key for key, _ in sent]
+
+
+async def test_a_run_is_queued_and_executed_by_a_worker() -> None:
+    rig, gate = a_rig(limits=RunLimits(runs_per_user=1))
+    key = await rig.enqueue()
+    assert rig.state(key).status is RunStatus.QUEUED
+    assert messages(rig) == [key]
+    gate.set()
+    assert await rig.work(key)
+    run = rig.state(key)
+    assert (run.status, run.output, run.attempt) == (RunStatus.COMPLETED, "a", 1)
+    assert rig.quota.held == set()
+    events = await rig.attached(key)
+    assert types(events) == ["START", "CONTENT_DELTA", "METRICS", "STOP"]
+    assert messages(rig) == []
+
+
+async def test_a_message_that_comes_twice_executes_a_run_once() -> None:
+    rig, gate = a_rig()
+    key = await rig.enqueue()
+    working = asyncio.create_task(rig.work(key))
+    await asyncio.sleep(0.02)
+    assert await rig.work(key)
+    gate.set()
+    assert await working
+    assert await rig.work(key)
+    assert len(rig.engine.tasks) == 1
+
+
+async def test_a_message_of_a_dead_worker_comes_again_and_the_run_goes_on() -> None:
+    rig, gate = a_rig()
+    key = await rig.enqueue()
+    working = asyncio.create_task(rig.work(key))
+    await asyncio.sleep(0.02)
+    working.cancel()
+    await rig.kill(rig.second)
+    rig.clock.advance(LAPSED_S)
+    gate.set()
+    assert await rig.work(key)
+    assert (rig.state(key).status, rig.state(key).attempt) == (RunStatus.COMPLETED, 2)
+
+
+async def test_a_run_that_cannot_be_queued_is_refused_and_cancelled() -> None:
+    rig, _ = a_rig(limits=RunLimits(runs_per_user=1))
+    rig.queue.fails("send")
+    with pytest.raises(StoreUnavailableError):
+        await rig.enqueue()
+    (run,) = rig.store.runs.values()
+    assert run.status is RunStatus.CANCELLED
+    assert rig.quota.held == set()
+
+
+async def test_a_queued_run_whose_message_was_lost_is_asked_for_by_its_reader() -> None:
+    rig, gate = a_rig()
+    key = await rig.enqueue()
+    messages(rig)
+    gate.set()
+    get_run(ANA, "lasting", key.run_id, ports=rig.runs)
+    (asked,) = messages(rig)
+    assert await rig.work(asked)
+    assert rig.state(key).status is RunStatus.COMPLETED
+
+
+async def test_a_session_that_is_busy_is_waited_for_without_a_worker() -> None:
+    rig, gate = a_rig()
+    first = await rig.enqueue(sessionId=str(SESSION))
+    with pytest.raises(ConflictError):
+        await rig.enqueue(sessionId=str(SESSION))
+    second = await rig.enqueue(SessionPolicy.ENQUEUE, sessionId=str(SESSION))
+    messages(rig)
+    working = asyncio.create_task(rig.work(first))
+    await asyncio.sleep(0.02)
+    assert await rig.work(second)
+    assert rig.queue.sent == [(second, LOOK_AT_SESSION_AFTER)]
+    # Another copy of the message, and a reader: one message goes round.
+    assert await rig.work(second)
+    get_run(ANA, "lasting", second.run_id, ports=rig.runs)
+    assert messages(rig) == [second]
+    gate.set()
+    assert await working
+    # Who leaves the session asks for the next one at once.
+    assert rig.queue.sent == [(second, timedelta())]
+    assert await rig.work(second)
+    assert rig.state(second).status is RunStatus.COMPLETED
+    assert len(rig.engine.tasks) == 2
+
+
+async def test_a_queued_run_that_is_cancelled_is_not_executed() -> None:
+    rig, _ = a_rig()
+    key = await rig.enqueue()
+    cancel_run(ANA, "lasting", key.run_id, ports=rig.runs)
+    assert await rig.work(key)
+    assert rig.state(key).status is RunStatus.CANCELLED
+    assert rig.engine.tasks == []
+
+
+async def test_a_request_that_is_repeated_gets_its_run() -> None:
+    rig, _ = a_rig()
+    key = Idempotency(key="k", body={"message": "hello"})
+    request = rig.request()
+    first = await rig.first.enqueue(ANA, "lasting", request, idempotency=key)
+    again = await rig.first.enqueue(ANA, "lasting", request, idempotency=key)
+    assert again.key == first.key
+    assert again.pending is None
+    assert messages(rig) == [first.key]
+
+
+async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue() -> None:
+    rig, gate = a_rig()
+    key = await rig.enqueue()
+    working = asyncio.create_task(rig.work(key))
+    await asyncio.sleep(0.02)
+    working.cancel()
+    await rig.kill(rig.second)
+    rig.clock.advance(LAPSED_S)
+    messages(rig)
+    reading = asyncio.create_task(rig.attached(key))
+    await rig.until(lambda: rig.state(key).attempt == 2)
+    assert await rig.work(key)
+    ((again, delay),) = rig.queue.sent
+    assert again == key
+    assert timedelta(seconds=10) < delay < timedelta(seconds=20)
+    gate.set()
+    await reading
