@@ -26,7 +26,7 @@ from agentrun.adapters.webhooks.guard import webhook_guard
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts, invocation_kept
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.slots import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.worker import RunWorker
 from agentrun.settings import Settings

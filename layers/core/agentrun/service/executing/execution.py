@@ -36,7 +36,7 @@ from agentrun.service.executing.recorder import CancelRequested, RecordingPace, 
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import every, in_thread, retried
-from agentrun.service.starting.admission import wait_in_queue
+from agentrun.service.starting.session_queue import wait_in_queue
 from agentrun.service.starting.start_run import PendingExecution
 
 FINISH_PATIENCE = timedelta(seconds=60)

@@ -23,8 +23,9 @@ from agentrun.domain.steps import Continued
 from agentrun.domain.turns import Checkpoint, Resumption
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.runs import visible_run, visible_state
-from agentrun.service.starting.admission import MAX_TAKEOVERS, live_runs, slot_of_new
-from agentrun.service.starting.kept_media import load_kept
+from agentrun.service.starting.media import load_kept
+from agentrun.service.starting.session_queue import MAX_TAKEOVERS, live_runs
+from agentrun.service.starting.slots import slot_of_new
 from agentrun.service.starting.start_run import LaunchPorts, PendingExecution, Progress, task_of
 
 _BUDGET_REFUSED = "The run may not spend any more."

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
+from agentrun.domain.errors import TooManyRunsError
 from agentrun.domain.events import (
     ContentDelta,
     EventType,
@@ -194,6 +195,17 @@ async def test_the_caps_count_a_run_that_goes_on_once() -> None:
     assert len(rig.quota.held) == 1
     await rig.attached(key)
     assert rig.quota.held == set()
+
+
+async def test_who_wants_the_slot_of_a_lost_run_asks_for_an_executor() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool(), limits=RunLimits(runs_per_user=1))
+    key = await lose(rig, script)
+    with pytest.raises(TooManyRunsError):
+        await rig.begin()
+    assert rig.queue.sent == [(key, timedelta())]
+    assert await rig.work(key)
+    await read_all(await rig.begin())
 
 
 async def test_a_zombie_writes_nothing_and_takes_nothing() -> None:
