@@ -94,7 +94,7 @@ class RunExecution:
 
     @property
     def last_event_id(self) -> int:
-        """The id of the last event so far, whether it is stored by now or not."""
+        """The id of the last event so far, stored by now or not."""
         return self._events.last_id
 
     def detach(self) -> None:

@@ -249,7 +249,7 @@ async def _start(
     media = await load_media(agent, request, ports.media_loader)
     if media:
         await in_thread(ports.runs.threads, keep_media, run.key, media, ports.objects)
-    run = run.holding(ports.runs.clock.now() + LEASE_DURATION)
+    run = run.holding(ports.runs.clock.now() + LEASE_DURATION, has_media=bool(media))
     new = NewRun(run, request, claim, fingerprint)
     first = new.first_try(ports.runs)
     async with slot_of_new(run, ports.slots, first.make) as taken:

@@ -104,7 +104,7 @@ def read_record(run: AgentRun, ports: LaunchPorts) -> Record:
     """
     runs = ports.runs
     request = runs.journal.request(run.key)
-    media = load_kept(run.key, ports.objects)
+    media = load_kept(run, ports.objects)
     if run.status is RunStatus.QUEUED:
         return Record(request, media)
     checkpoint = runs.store.checkpoint(run.key) if run.required_action is not None else None
