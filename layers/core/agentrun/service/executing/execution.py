@@ -352,7 +352,7 @@ class RunExecution:
             delay = timedelta()
         self.was_handed_over = True
         with suppress(BudgetExceededError):
-            await self._pending.ports.slots.count(self._pending.slot, tokens=self._uncounted)
+            await self._pending.ports.slots.count(self._pending.slot, tokens=self._host.uncounted)
         log.info("run handed over", extra={"runId": key.run_id})
         await in_thread(ports.threads, partial(ports.queue.send, key, delay=delay))
         self.is_seen_to = True
@@ -367,15 +367,11 @@ class RunExecution:
             return True
         return run.status in UNDER_WAY
 
-    @property
-    def _uncounted(self) -> int:
-        return self._events.tokens - self._host.counted
-
     async def _leave(self) -> None:
         """Let go of the session and of the slot; if that fails, the next start finds out."""
         await asyncio.gather(
             self._release(),
-            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._uncounted),
+            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._host.uncounted),
         )
 
     async def _release(self) -> None:
