@@ -183,8 +183,8 @@ def test_the_python_reader_of_the_api_page_reads_a_run(stack: LocalStack) -> Non
 def test_the_javascript_reader_of_the_api_page_reads_a_run(stack: LocalStack) -> None:
     reader, call = (block.text for block in blocks_of(ROOT / "docs/api.md", "javascript"))
     given = f"const [baseUrl, token] = ['{REST_API}', '{stack.token()}'];\n"
-    show = "const show = (text) => process.stdout.write(text);\n"
-    program = given + show + reader.replace("export ", "") + call
+    show = "let shown = '';\nconst show = (text) => { shown = text; };\n"
+    program = given + show + reader.replace("export ", "") + call + "process.stdout.write(shown);\n"
     node = str(shutil.which("node"))
     assert printed(stack, node, "--input-type=module", program) == "17 * 23 = 391"
 
