@@ -20,7 +20,7 @@ from agentrun.http.run_routes import RunRoutes
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.slots import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
 from tests.fakes.in_memory_objects import InMemoryLargeObjects
 from tests.fakes.in_memory_queue import InMemoryRunQueue
