@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.endurance.handovers import Times, long_run, short_lived_stack
 from tests.endurance.kills import (
     ATTACH_BUDGET_S,
     QUEUE_BUDGET_S,
@@ -32,6 +33,10 @@ def main() -> int:
     kills.add_argument("--seed", type=int, default=1)
     kills.add_argument("--at-once", type=int, default=10)
     kills.set_defaults(command=_kills)
+    handovers = commands.add_parser("handovers", help="let runs last longer than their functions")
+    handovers.add_argument("--count", type=int, default=10)
+    handovers.add_argument("--timeout", type=int, default=20, help="of the functions, in seconds")
+    handovers.set_defaults(command=_handovers)
     options = parser.parse_args()
     with TemporaryDirectory() as scratch:
         began = time.monotonic()
@@ -55,6 +60,25 @@ def _kills(options: argparse.Namespace, scratch: Path) -> int:
     _say(_row("streamed, taken over by an attach", streamed, ATTACH_BUDGET_S))
     _say(_row("in the background, through the queue", others, QUEUE_BUDGET_S))
     return 1 if any(killed.faults or not killed.kills for killed in outcome) else 0
+
+
+def _handovers(options: argparse.Namespace, scratch: Path) -> int:
+    times = Times(options.timeout)
+    with short_lived_stack(scratch, timeout_s=options.timeout) as (stack, model):
+        in_time = long_run(stack, model, times.in_time(options.count))
+        anew = long_run(stack, model, times.made_again(options.count // 2))
+    _say("| answers | of the run | hand-overs | voided | asked twice | events | gaps, duplicates |")
+    _say("|---|---|---|---|---|---|---|")
+    runs = {"that end in time": in_time, "half of which do not": anew}
+    for name, run in runs.items():
+        for fault in run.faults:
+            _say(f"{name}: {fault}")
+        _say(
+            f"| {name} | {run.lasted_s:.0f} s | {run.hand_overs} | {run.resets}"
+            f" | {run.asked_twice} | {len(run.frames)} | {run.irregular_ids} |"
+        )
+    are_enough = all(run.hand_overs >= options.count for run in runs.values())
+    return 0 if are_enough and not in_time.resets and not (in_time.faults or anew.faults) else 1
 
 
 def _row(name: str, runs: Sequence[KilledRun], budget_s: float) -> str:
