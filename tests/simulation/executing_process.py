@@ -15,7 +15,7 @@ from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.slots import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.worker import RunWorker
 from tests.fakes.in_memory_readers import InMemoryReaderQuota

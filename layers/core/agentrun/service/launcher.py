@@ -239,7 +239,9 @@ class RunLauncher:
     async def _execute(self, execution: RunExecution, deadline: datetime | None) -> None:
         run, ports = execution.run, self._ports.runs
         async with earlier_events_kept(run, ports, deadline=deadline):
-            self._settings.on_ended(run, await execution.execute(deadline=deadline))
+            outcome = await execution.execute(deadline=deadline)
+        if not execution.was_handed_over:
+            self._settings.on_ended(run, outcome)
 
     async def _give_up(self, pending: PendingExecution) -> None:
         """Put the pause back, now or soon; if neither works, the lapsed lease does it later."""

@@ -347,7 +347,8 @@ class EngineRun:
         self._say_figures()
         try:
             return await self._host.before_model()
-        except BudgetExceededError:
+        except (BudgetExceededError, HandedOverError):
+            # The answer is whole and no step: elsewhere it would have to be made again.
             return False
 
 

@@ -290,7 +290,7 @@ async def test_a_run_that_paused_for_its_budget_goes_on_with_the_model(steps: St
         assert sorted([*done, *before, *steps.effects]) == effects
 
 
-@pytest.mark.parametrize("error", [None, BudgetExceededError("Spent.")])
+@pytest.mark.parametrize("error", [None, BudgetExceededError("Spent."), HandedOverError()])
 async def test_no_followups_are_suggested_beyond_the_budget(
     steps: Steps, error: Exception | None
 ) -> None:

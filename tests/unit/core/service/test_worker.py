@@ -117,12 +117,13 @@ async def test_a_session_that_is_busy_is_waited_for_without_a_worker() -> None:
 
 
 async def test_a_queued_run_that_is_cancelled_is_not_executed() -> None:
-    rig, _ = a_rig()
+    rig, _ = a_rig(limits=RunLimits(runs_per_user=1))
     key = await rig.enqueue()
     cancel_run(ANA, "lasting", key.run_id, ports=rig.runs)
     assert await rig.work(key)
     assert rig.state(key).status is RunStatus.CANCELLED
     assert rig.engine.tasks == []
+    assert rig.quota.held == set()
 
 
 async def test_a_request_that_is_repeated_gets_its_run() -> None:

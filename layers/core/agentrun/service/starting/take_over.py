@@ -19,8 +19,8 @@ from agentrun.domain.turns import Checkpoint, Resumption
 from agentrun.service.ports import RunPorts, every, in_thread, retried
 from agentrun.service.reading.replay import without_lost
 from agentrun.service.reading.result import RunResultBuilder
-from agentrun.service.starting.admission import slot_of
-from agentrun.service.starting.kept_media import load_kept
+from agentrun.service.starting.media import load_kept
+from agentrun.service.starting.slots import slot_of
 from agentrun.service.starting.start_run import LaunchPorts, PendingExecution, Progress, task_of
 
 READ_PATIENCE = timedelta(seconds=10)
@@ -104,7 +104,7 @@ def read_record(run: AgentRun, ports: LaunchPorts) -> Record:
     """
     runs = ports.runs
     request = runs.journal.request(run.key)
-    media = load_kept(run.key, ports.objects)
+    media = load_kept(run, ports.objects)
     if run.status is RunStatus.QUEUED:
         return Record(request, media)
     checkpoint = runs.store.checkpoint(run.key) if run.required_action is not None else None

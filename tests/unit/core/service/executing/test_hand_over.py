@@ -58,6 +58,7 @@ async def test_a_run_goes_on_elsewhere_from_a_steps_end() -> None:
     assert rig.state(key).status is RunStatus.RUNNING
     await rig.first.ended(execution)
     assert rig.queue.sent == [(key, timedelta())]
+    assert rig.ended == []
     assert len(rig.quota.held) == 1
     assert await rig.work(key)
     events = await rig.attached(key)
