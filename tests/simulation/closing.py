@@ -12,7 +12,7 @@ from tests.simulation.functions import Site
 from tests.simulation.ledger import GAP
 from tests.simulation.scripts import TOKENS_A_STEP, Say, whole_text
 
-RESTS_WITHIN_S = 900.0
+RESTS_WITHIN_S = 1800.0
 LEASES_S = 20.0
 
 

@@ -60,7 +60,7 @@ class Site:
         self._names = count(1)
         # As in the template: a message is hidden for as long as its function may take.
         self.queue = SimulatedQueue(
-            self.world, self._work, hidden_s=self.longest_s, copies=lambda: self.copies()
+            self.world, self._work, hidden_s=self.longest_s, copies=self.copies
         )
 
     @property

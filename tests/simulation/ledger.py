@@ -138,7 +138,7 @@ class Ledger:
     def _consented(self, call: StoreCall) -> None:
         """Note for which calls in doubt somebody has said that they are to run again."""
         before: AgentRun | None = call.notes.get("before")
-        action, step = before and before.required_action, call.kwargs["step"]
+        action, step = before.required_action if before else None, call.kwargs["step"]
         if action is None or action.type is not PauseType.TOOL_IN_DOUBT:
             return
         facts = self.runs[call.args[0].run_id]
@@ -406,7 +406,8 @@ def _content(run: AgentRun) -> tuple[Any, ...]:
         run.error_type,
         run.error_message,
         run.total_tokens,
-        run.duration_ms,
+        # A hand-over tells how long the run has lasted so far.
+        run.duration_ms if run.status is not RunStatus.RUNNING else None,
         run.version,
         run.required_action,
         run.last_event_id if run.status.is_terminal else None,

@@ -32,9 +32,7 @@ class ProcessClock:
 class Process:
     """An execution environment: a loop, threads, a clock, and at most one invocation."""
 
-    def __init__(
-        self, world: World, name: str, *, longest_s: float = LONGEST_INVOCATION_S
-    ) -> None:
+    def __init__(self, world: World, name: str, *, longest_s: float = LONGEST_INVOCATION_S) -> None:
         """Start it; `longest_s` is how long an invocation of its may take."""
         self.longest_s = longest_s
         self.world = world

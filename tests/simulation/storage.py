@@ -128,15 +128,11 @@ class Table:
 
     def _stores(self, client: "DynamoDBClient") -> Stores:
         return Stores(
-            DynamoRunStore(
-                DynamoTable(client, TABLE), self.objects, longest_pause=self._expiry
-            ),
+            DynamoRunStore(DynamoTable(client, TABLE), self.objects, longest_pause=self._expiry),
             DynamoEventLog(DynamoTable(client, TABLE), longest_pause=self._expiry),
             DynamoConversationStore(DynamoTable(client, TABLE)),
             self._quota,
-            DynamoRunJournal(
-                DynamoTable(client, TABLE), self.objects, longest_pause=self._expiry
-            ),
+            DynamoRunJournal(DynamoTable(client, TABLE), self.objects, longest_pause=self._expiry),
         )
 
     def of(self, process: Process) -> Stores:
