@@ -34,7 +34,7 @@ from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.slots import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts, Reader
 from agentrun.settings import Settings
 from bench.processes import ROOT

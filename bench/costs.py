@@ -16,8 +16,8 @@ from agentrun.domain.runs import RunKey
 from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.follow import whole_run
-from agentrun.service.starting.admission import LOOK_AT_LOCK_EVERY_S
 from agentrun.service.starting.reconnect import SentAgain, run_sent_before
+from agentrun.service.starting.session_queue import LOOK_AT_LOCK_EVERY_S
 from agentrun.service.starting.start_run import Reader
 from bench.capacity_run import (
     AGENT,

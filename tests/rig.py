@@ -23,7 +23,7 @@ from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
 from agentrun.service.reading.result import RunStream
-from agentrun.service.starting.admission import RunSlots, slot_of
+from agentrun.service.starting.slots import RunSlots, slot_of
 from agentrun.service.starting.start_run import APPROVAL_EXPIRY, LaunchPorts, PendingExecution
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_conversations import InMemoryConversations

@@ -36,7 +36,7 @@ from agentrun.service.executing.deferred_engine import DeferredEngine, LoadedEng
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.slots import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.settings import Settings
 from agentrun.snapshots import before_snapshot, is_for_snapshot

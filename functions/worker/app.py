@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from uuid import uuid4
 
-from agent_catalog import load_catalog, tell_fault
+from agent_catalog import load_catalog
 from agent_catalog.media.loader import UrlMediaLoader
 from agent_catalog.models.prices import ModelPrices
 from agent_catalog.running.engine import PydanticAiEngine
@@ -26,7 +26,7 @@ from agentrun.adapters.webhooks.guard import webhook_guard
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.ports import RunPorts, invocation_kept
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.admission import RunSlots
+from agentrun.service.starting.slots import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.worker import RunWorker
 from agentrun.settings import Settings
@@ -38,7 +38,8 @@ MAX_THREADS = 8
 settings = Settings.from_environment()
 log_as_json(settings.log_causes)
 clock = SystemClock()
-catalog = load_catalog(settings.model, on_fault=tell_fault)
+# The stream function logs what is wrong with agents' files; once is enough.
+catalog = load_catalog(settings.model, on_fault=lambda _: None)
 client = dynamo_client(retry_mode="legacy")
 table = Table(client, settings.table)
 objects = S3LargeObjects(settings.bucket)

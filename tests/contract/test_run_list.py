@@ -13,7 +13,7 @@ from agentrun.domain.lists.run_lists import ListedPause, ListedRun, position_of_
 from agentrun.domain.ports import RunList
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import AgentRun, Lease
-from agentrun.service.starting.admission import slot_of
+from agentrun.service.starting.slots import slot_of
 from tests.contract.stores import Stores
 from tests.fakes.in_memory_run_list import InMemoryRunList
 from tests.fakes.in_memory_store import InMemoryRunStore

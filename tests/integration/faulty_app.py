@@ -24,7 +24,7 @@ from agentrun.domain.turns import TurnEnding
 from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from agentrun.service.reading import follow as attach
-from agentrun.service.starting import admission
+from agentrun.service.starting import session_queue
 from tests.contract.test_token_verifier import token
 from tests.fakes.engine_outputs import say_all
 from tests.fakes.faults import FaultyClient
@@ -222,7 +222,7 @@ def faulty_app(url: str) -> Iterator[FaultyApp]:
         patch.setattr(backoff, "delay_amount", lambda *_: 0)
         # The client shares one allowance of retries among all tests.
         patch.setattr(botocore.retries.quota.RetryQuota, "acquire", lambda *_: True)
-        patch.setattr(admission, "STORE_AGAIN_AFTER_S", (0, 0))
+        patch.setattr(session_queue, "STORE_AGAIN_AFTER_S", (0, 0))
         patch.setattr(attach, "SHORTEST_PAUSE_S", 0.005)
         patch.setattr(attach, "LONGEST_PAUSE_S", 0.01)
         app = asyncio.run(_loaded())

@@ -24,7 +24,7 @@ from agentrun.domain.ports import AgentTask
 from agentrun.domain.runs import Completed
 from agentrun.http.sse import encode_frame
 from agentrun.service.executing.execution import RunExecution
-from agentrun.service.starting.admission import slot_of
+from agentrun.service.starting.slots import slot_of
 from agentrun.service.starting.start_run import PendingExecution
 from tests.bedrock import BedrockServer, RawToolUse, Reasoning, Reply, Text, bedrock_server
 from tests.bedrock.engine_run import AGENT, Runner

@@ -15,7 +15,7 @@ from agentrun.domain.events import Paused, PendingApproval, RecordedEvent
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import AgentRun
 from agentrun.domain.value import epoch_ms, iso_milliseconds
-from agentrun.service.starting.admission import slot_of
+from agentrun.service.starting.slots import slot_of
 from tests.integration.conftest import Handler, event_file
 from tests.integration.gateway import Talk, talker
 from tests.runs import EXECUTOR, failed, paused

@@ -39,6 +39,7 @@ def test_a_run_is_shown_as_stored(ana: Gateway, store: DynamoRunStore) -> None:
         "status": "RUNNING",
         "input": "hello",
         "model": "demo",
+        "attempt": 1,
         "version": 1,
     }
 

@@ -21,8 +21,8 @@ from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.follow import attach
 from agentrun.service.reading.runs import cancel_run, get_run, get_runs
 from agentrun.service.reading.sessions import delete_session
-from agentrun.service.starting.admission import slot_of
 from agentrun.service.starting.continue_run import paused_run
+from agentrun.service.starting.slots import slot_of
 from agentrun.service.starting.start_run import Idempotency, PendingExecution
 from tests.fakes.engine_outputs import EngineOutput, say_all
 from tests.rig import ANA, ECHO

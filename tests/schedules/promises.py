@@ -12,7 +12,7 @@ from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.service.reading.follow import EVENTS_KEPT
 from agentrun.service.reading.replay import ENDS
 from agentrun.service.reading.runs import get_run
-from agentrun.service.starting.admission import NewRun, store_or_queue
+from agentrun.service.starting.session_queue import NewRun, store_or_queue
 from tests.rig import ANA
 from tests.runs import AT, SESSION, a_request, a_run
 from tests.schedules.actors import replays

@@ -15,6 +15,7 @@ Everything that can go wrong with a request or a run, as one tree.
     ├── PayloadTooLargeError
     ├── TooManyRunsError               a limit on runs or tokens is reached; retry later
     ├── RunFailedError                 the run that a caller waited for has failed
+    ├── RunGoesOnError                 it has not ended by the time that one answer may take
     ├── StoreUnavailableError          the store throttled, failed or timed out; retrying is safe
     ├── IssuerUnavailableError         no token can be verified at the moment; retrying is safe
     ├── BrokenAgentError               the agent's definition is broken; retrying is pointless
@@ -121,6 +122,14 @@ class RunFailedError(AgentrunError):
 
     def __init__(self, run_id: str, message: str) -> None:
         super().__init__(message)
+        self.run_id = run_id
+
+
+class RunGoesOnError(AgentrunError):
+    """The run that the caller waited for has not ended yet; its status will tell."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__("The run goes on. Ask for its status, or attach to its stream.")
         self.run_id = run_id
 
 

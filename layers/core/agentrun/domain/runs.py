@@ -83,7 +83,8 @@ class AgentRun(Value):
     has begun, and that of the last event once it has ended. `max_attempts` is its agent's as the
     run began. `lost_after` are the last ids that were stored as an executor was lost: the next one
     begins `EVENT_ID_GAP` later, and what a zombie has stored between the two counts for nothing.
-    `is_handed_over` says that its executor has let go of it in good order. `slot_until` names the
+    `is_handed_over` says that its executor has let go of it in good order, `has_media` that the
+    media of its request are kept beside it. `slot_until` names the
     slot that its executions hold.
     """
 
@@ -139,6 +140,7 @@ class AgentRun(Value):
     lost_after: tuple[int, ...] = Field(default=(), exclude=True)
     is_handed_over: bool = Field(default=False, exclude=True)
     is_background: bool = Field(default=False, exclude=True)
+    has_media: bool = Field(default=False, exclude=True)
     slot_until: Instant | None = Field(default=None, exclude=True)
     webhook: Webhook | None = Field(default=None, exclude=True)
 
@@ -197,12 +199,14 @@ class AgentRun(Value):
             lease=lease, is_handed_over=False, attempt=attempt, last_event_id=self.next_event_id
         )
 
-    def handed_over(self, *, at: datetime, last_event_id: int) -> "AgentRun":
-        """Return the run as its executor lets go of it in good order."""
+    def handed_over(self, *, at: datetime, last_event_id: int, lasted_ms: int) -> "AgentRun":
+        """Return the run as its executor lets go of it in good order; it has lasted so long."""
         if self.lease is None:
             raise ValueError(f"nobody executes the run '{self.id}'")
         lease = Lease(executor=self.lease.executor, until=at)
-        return self._with(lease=lease, is_handed_over=True, last_event_id=last_event_id)
+        return self._with(
+            lease=lease, is_handed_over=True, last_event_id=last_event_id, duration_ms=lasted_ms
+        )
 
     def in_background(self) -> "AgentRun":
         """Return a new run as it waits for an executor that is asked for by a message."""
@@ -215,9 +219,10 @@ class AgentRun(Value):
             raise ValueError(f"only a new run can be queued, not '{self.id}'")
         return self._with(status=RunStatus.QUEUED, started_at=None)
 
-    def holding(self, slot_until: datetime) -> "AgentRun":
-        """Return the run as one whose executions hold the slot of this name."""
-        return self._with(slot_until=to_milliseconds(slot_until))
+    def holding(self, slot_until: datetime, *, has_media: bool | None = None) -> "AgentRun":
+        """Return the run as one whose executions hold the slot of this name, and its media."""
+        has_media = self.has_media if has_media is None else has_media
+        return self._with(slot_until=to_milliseconds(slot_until), has_media=has_media)
 
     def with_lease(self, lease: Lease) -> "AgentRun":
         """Return the run under another lease."""

@@ -28,6 +28,7 @@ PROBLEMS: dict[type[errors.AgentrunError], tuple[int, str]] = {
     errors.PayloadTooLargeError: (413, "payload-too-large"),
     errors.TooManyRunsError: (429, "too-many-runs"),
     errors.RunFailedError: (502, "run-failed"),
+    errors.RunGoesOnError: (503, "unavailable"),
     errors.StoreUnavailableError: (503, "unavailable"),
     errors.IssuerUnavailableError: (503, "unavailable"),
     errors.BrokenAgentError: (500, "internal-error"),
@@ -78,6 +79,7 @@ _REASONS = {
 }
 _LOGGED = (errors.StoreUnavailableError, errors.EngineError)
 """Errors that are not the caller's fault, and whose cause nothing else logs."""
+_OF_RUNS = (errors.RunFailedError, errors.RunGoesOnError)
 _INTERNAL = "Something went wrong on our side."
 
 
@@ -99,7 +101,7 @@ class Problem(TypedDict):
     detail: str
     instance: Annotated[str, Field(description="The path that was asked for.")]
     invalidParams: NotRequired[Annotated[list[InvalidParam], Field(min_length=1)]]
-    runId: NotRequired[Annotated[str, Field(description="The run that has failed.")]]
+    runId: NotRequired[Annotated[str, Field(description="The run that has failed, or goes on.")]]
 
 
 def problem(
@@ -160,7 +162,7 @@ def of_agentrun_error(request: Request, error: Exception) -> Response:
             {"name": _short(name), "reason": _short(why)}
             for name, why in params[:_MAX_INVALID_PARAMS]
         ],
-        run_id=error.run_id if isinstance(error, errors.RunFailedError) else None,
+        run_id=error.run_id if isinstance(error, _OF_RUNS) else None,
     )
     if isinstance(error, errors.TooManyRunsError):
         response.headers["Retry-After"] = str(error.retry_after_s)

@@ -1,12 +1,15 @@
 """The routes that execute and follow runs, and what they answer."""
 
+import asyncio
+from datetime import timedelta
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agentrun.domain.approvals import ContinueRequest, ResolveRequest
-from agentrun.domain.errors import AgentrunError
+from agentrun.domain.errors import AgentrunError, RunGoesOnError
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.http.authentication import Authentication
@@ -33,6 +36,8 @@ from agentrun.service.starting.continue_run import paused_run, run_to_approve
 from agentrun.service.starting.start_run import StartedRun
 
 RUNS = "/api/agents/{agent_id}/runs"
+TO_ANSWER = timedelta(seconds=2)
+"""How long before its process ends a request that waits for a run is answered."""
 
 
 class RunRoutes:
@@ -93,7 +98,21 @@ class RunRoutes:
 
     async def _run_once(self, request: Request) -> Response:
         """Run an agent and answer with its result."""
-        return await result_answer(await self._begin(request, is_streamed=False))
+        return await self._result_of(await self._begin(request, is_streamed=False), request)
+
+    async def _result_of(self, stream: RunStream, request: Request) -> Response:
+        """Answer with a run's result, also if other executors bring it to its end in time."""
+        run_id, deadline = stream.run.id, deadline_of(request, self.ports.clock)
+        left = None if deadline is None else deadline - self.ports.clock.now() - TO_ANSWER
+        try:
+            async with asyncio.timeout(None if left is None else left.total_seconds()):
+                try:
+                    return await result_answer(stream)
+                except RunGoesOnError:
+                    key, again = stream.run.key, _is_replay(stream)
+                    return await result_answer(await whole_run(key, self.ports, is_replay=again))
+        except TimeoutError:
+            raise RunGoesOnError(run_id) from None
 
     async def _enqueue(self, request: Request) -> Response:
         """Have an agent run in the background; answer with where to ask for it."""
@@ -145,7 +164,8 @@ class RunRoutes:
         # The result of the whole run, with what came before the pause: the log has both.
         execution.detach()
         await self.launcher.ended(execution)
-        return await result_answer(await whole_run(paused.key, self.ports, is_replay=False))
+        whole = await whole_run(paused.key, self.ports, is_replay=False)
+        return await self._result_of(whole, request)
 
     async def _resolve(self, request: Request) -> Response:
         """Decide a paused run's approvals, answer at once, and go on afterwards."""
@@ -210,6 +230,7 @@ async def result_answer(stream: RunStream) -> Response:
 
     Raises:
         RunFailedError: The run has failed.
+        RunGoesOnError: Its events broke off before its end.
     """
     body = result_body(await collect_result(stream))
     return json_answer(body, headers=_replayed_header(stream))
@@ -217,7 +238,11 @@ async def result_answer(stream: RunStream) -> Response:
 
 def _replayed_header(stream: RunStream) -> dict[str, str]:
     """Tell the client that its request has led to a run that it had started before."""
-    return _replayed(is_replay=isinstance(stream, RunFollower) and stream.is_replay)
+    return _replayed(is_replay=_is_replay(stream))
+
+
+def _is_replay(stream: RunStream) -> bool:
+    return isinstance(stream, RunFollower) and stream.is_replay
 
 
 def _replayed(*, is_replay: bool) -> dict[str, str]:

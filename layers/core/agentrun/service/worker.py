@@ -14,7 +14,8 @@ from agentrun.domain.settling import LEASE_GRACE_S, can_go_on, lease_has_lapsed
 from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import in_thread
 from agentrun.service.reading.runs import followed_state
-from agentrun.service.starting.admission import live_runs
+from agentrun.service.starting.session_queue import live_runs
+from agentrun.service.starting.slots import slot_of
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.starting.take_over import take_over
 
@@ -65,26 +66,27 @@ class RunWorker:
     async def _see_to(self, run: AgentRun, deadline: datetime | None) -> bool:
         lease, now = run.lease, self._ports.runs.clock.now()
         if run.status not in UNDER_WAY or lease is None:
+            if run.started_at is None:
+                # Cancelled before it had an executor, which would give the slot back.
+                await self._ports.slots.give_back(slot_of(run), tokens=0)
             return True
-        if run.status is RunStatus.QUEUED and run.is_background:
-            return await self._begin(run, lease, deadline)
-        if lease_has_lapsed(run, now):
-            return await self._take_over(run, deadline) if can_go_on(run) else True
+        is_alone = lease_has_lapsed(run, now) and can_go_on(run)
+        is_waiting = lease.executor.startswith(WAITING)
+        if run.status is RunStatus.QUEUED and (is_alone or is_waiting):
+            return await self._begin(run, is_alone=is_alone, deadline=deadline)
+        if is_alone:
+            return await self._take_over(run, deadline)
         # Its executor lives. One without a message of its own would go unnoticed if it died.
         if run.is_background and not lease.executor.startswith(WORKER):
             rest = lease.until - now + timedelta(seconds=LEASE_GRACE_S)
             await self._ask_again(run, after=rest)
         return True
 
-    async def _begin(self, run: AgentRun, lease: Lease, deadline: datetime | None) -> bool:
+    async def _begin(self, run: AgentRun, *, is_alone: bool, deadline: datetime | None) -> bool:
         """Begin a run that is QUEUED, or have it wait for its session without a worker."""
-        has_lapsed = lease_has_lapsed(run, self._ports.runs.clock.now())
-        is_waiting = lease.executor.startswith(WAITING)
-        if not has_lapsed and not is_waiting:
-            return True
         if not await self._has_to_wait(run):
             return await self._take_over(run, deadline)
-        if has_lapsed:
+        if is_alone:
             # The lease tells other messages, and readers, that this one goes round.
             runs, at = self._ports.runs, self._ports.runs.clock.now()
             until = Lease(executor=f"{WAITING}{self._ports.new_id()}", until=at + LEASE_DURATION)

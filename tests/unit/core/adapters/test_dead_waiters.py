@@ -18,7 +18,7 @@ from agentrun.domain.conversations import MAX_QUEUED, SessionLock, SessionPolicy
 from agentrun.domain.errors import ConflictError, TooManyRunsError
 from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
-from agentrun.service.starting.admission import NewRun, store_or_queue
+from agentrun.service.starting.session_queue import NewRun, store_or_queue
 from tests.fakes.clock import FixedClock
 from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed

@@ -11,11 +11,13 @@ from agentrun.domain.events import ContentDelta
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
+from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
 from agentrun.service.worker import LOOK_AT_SESSION_AFTER
 from tests.rig import ANA, types
 from tests.runs import SESSION
 from tests.unit.core.service.lost_rig import LAPSED_S, LostRig
+from tests.unit.core.service.pause_rig import APPROVE, PAUSE
 
 pytestmark = pytest.mark.anyio
 
@@ -117,12 +119,13 @@ async def test_a_session_that_is_busy_is_waited_for_without_a_worker() -> None:
 
 
 async def test_a_queued_run_that_is_cancelled_is_not_executed() -> None:
-    rig, _ = a_rig()
+    rig, _ = a_rig(limits=RunLimits(runs_per_user=1))
     key = await rig.enqueue()
     cancel_run(ANA, "lasting", key.run_id, ports=rig.runs)
     assert await rig.work(key)
     assert rig.state(key).status is RunStatus.CANCELLED
     assert rig.engine.tasks == []
+    assert rig.quota.held == set()
 
 
 async def test_a_request_that_is_repeated_gets_its_run() -> None:
@@ -153,3 +156,49 @@ async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue()
     assert timedelta(seconds=10) < delay < timedelta(seconds=20)
     gate.set()
     await reading
+
+
+async def test_a_continued_run_keeps_a_message_in_the_queue() -> None:
+    gate = asyncio.Event()
+    rig = LostRig([PAUSE], resumed=[ContentDelta(text="b"), gate])
+    key = await rig.enqueue()
+    assert await rig.work(key)
+    assert messages(rig) == [key]
+    paused = await paused_run(ANA, rig.agent, key.run_id, rig.runs)
+    await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    assert rig.queue.sent == [(key, timedelta(seconds=LAPSED_S - 1))]
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    gate.set()
+    assert await rig.work(key)
+    assert (rig.state(key).status, rig.state(key).attempt) == (RunStatus.COMPLETED, 2)
+
+
+async def test_a_continuation_that_no_worker_could_look_for_leaves_its_pause() -> None:
+    rig = LostRig([PAUSE])
+    key = await rig.enqueue()
+    assert await rig.work(key)
+    paused = await paused_run(ANA, rig.agent, key.run_id, rig.runs)
+    rig.queue.fails("send")
+    with pytest.raises(StoreUnavailableError):
+        await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    assert rig.state(key).status is RunStatus.PAUSED
+
+
+async def test_a_worker_that_never_began_a_run_leaves_no_events_to_the_one_that_does() -> None:
+    """Both would give them the same ids."""
+    gate = asyncio.Event()
+    gate.set()
+    rig = LostRig([ContentDelta(text="a"), gate], agent="echo")
+    key = await rig.enqueue()
+    cannot_begin, cannot_live = rig.store.fails("begin_queued"), rig.store.fails("heartbeat")
+    working = asyncio.create_task(rig.work(key))
+    await rig.until(lambda: cannot_begin.hits > 0 and cannot_live.hits > 0)
+    rig.clock.advance(LAPSED_S)
+    await working
+    assert rig.state(key).status is RunStatus.QUEUED
+    assert [event.id for event in rig.log.read(key, after=0, at=rig.clock.now())] in ([], [1])
+    rig.store.works()
+    assert await rig.work(key)
+    assert rig.state(key).status is RunStatus.COMPLETED
+    assert types(await rig.attached(key)) == ["START", "CONTENT_DELTA", "METRICS", "STOP"]

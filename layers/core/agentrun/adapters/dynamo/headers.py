@@ -99,6 +99,8 @@ def _of_executions(run: AgentRun) -> dict[str, Value]:
         found[Attribute.HANDED_OVER] = number(1)
     if run.is_background:
         found[Attribute.BACKGROUND] = number(1)
+    if run.has_media:
+        found[Attribute.MEDIA] = number(1)
     if run.slot_until is not None:
         found[Attribute.SLOT_UNTIL] = instant(run.slot_until)
     if run.webhook is not None:
@@ -145,6 +147,8 @@ def _executions_from(item: Item) -> dict[str, Any]:
         fields["is_handed_over"] = True
     if Attribute.BACKGROUND in item:
         fields["is_background"] = True
+    if Attribute.MEDIA in item:
+        fields["has_media"] = True
     if Attribute.SLOT_UNTIL in item:
         fields["slot_until"] = from_epoch_ms(int(item[Attribute.SLOT_UNTIL]["N"]))
     if Attribute.WEBHOOK in item:

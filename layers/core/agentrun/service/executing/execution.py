@@ -36,7 +36,7 @@ from agentrun.service.executing.recorder import CancelRequested, RecordingPace, 
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import every, in_thread, retried
-from agentrun.service.starting.admission import wait_in_queue
+from agentrun.service.starting.session_queue import wait_in_queue
 from agentrun.service.starting.start_run import PendingExecution
 
 FINISH_PATIENCE = timedelta(seconds=60)
@@ -80,6 +80,7 @@ class RunExecution:
         self._events = RunEvents(run, self._recorder, ports.clock, pending.progress)
         self._host = RunHost(pending, self._events, self._recorder, self._bounds)
         self._outcomes = Outcomes(pending, self._events, self._host)
+        self.was_handed_over = False
         self.is_seen_to = False
         """Whether the run has ended, is paused, or was handed over; it needs no other executor."""
         self._consuming: asyncio.Task[None] | None = None
@@ -93,7 +94,7 @@ class RunExecution:
 
     @property
     def last_event_id(self) -> int:
-        """The id of the last event so far, whether it is stored by now or not."""
+        """The id of the last event so far, stored by now or not."""
         return self._events.last_id
 
     def detach(self) -> None:
@@ -238,7 +239,7 @@ class RunExecution:
         if recording.done():
             recording.result()
             raise AssertionError("recording ends by itself only with an exception")
-        return None if bound is None else self._outcomes.at(bound)
+        return self._outcomes.at(bound, has_begun=self._has_its_session) if bound else None
 
     async def _stop(self, consuming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         """End both tasks; the recorder finishes the write that it is making."""
@@ -345,12 +346,16 @@ class RunExecution:
         key, ports = self.run.key, self._ports
         delay = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
         if self._has_its_session:
-            last_id = self._events.last_id
-            await self._recorder.hand_over(last_event_id=last_id, give_up_after=patience)
+            await self._recorder.hand_over(
+                last_event_id=self._events.last_id,
+                lasted_ms=self._events.metrics().duration_ms or 0,
+                give_up_after=patience,
+            )
             self._events.release()
             delay = timedelta()
+        self.was_handed_over = True
         with suppress(BudgetExceededError):
-            await self._pending.ports.slots.count(self._pending.slot, tokens=self._uncounted)
+            await self._pending.ports.slots.count(self._pending.slot, tokens=self._host.uncounted)
         log.info("run handed over", extra={"runId": key.run_id})
         await in_thread(ports.threads, partial(ports.queue.send, key, delay=delay))
         self.is_seen_to = True
@@ -365,15 +370,11 @@ class RunExecution:
             return True
         return run.status in UNDER_WAY
 
-    @property
-    def _uncounted(self) -> int:
-        return self._events.tokens - self._host.counted
-
     async def _leave(self) -> None:
         """Let go of the session and of the slot; if that fails, the next start finds out."""
         await asyncio.gather(
             self._release(),
-            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._uncounted),
+            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._host.uncounted),
         )
 
     async def _release(self) -> None:

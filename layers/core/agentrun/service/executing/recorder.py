@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,6 +19,7 @@ from agentrun.domain.runs import (
 from agentrun.domain.steps import Step
 from agentrun.domain.value import Value
 from agentrun.service.executing.bounds import OwnLease
+from agentrun.service.executing.event_buffer import EventBuffer
 from agentrun.service.ports import RunPorts, every, in_thread, retried
 
 log = logging.getLogger(__name__)
@@ -103,12 +103,13 @@ class RunRecorder:
             await self._sleep_until(min(heartbeat_at, self._flush_due_at()))
             if self._closing:
                 return
-            if loop.time() >= heartbeat_at:
-                available = await _succeeds(self._heartbeat())
-                if available:
-                    heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
-            # Even while heartbeats fail: if the run dies, its events are what is left.
+            # A step writes the header as well; two at once would refuse each other.
             async with self._writing:
+                if loop.time() >= heartbeat_at:
+                    available = await _succeeds(self._heartbeat())
+                    if available:
+                        heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
+                # Even while heartbeats fail: if the run dies, its events are what is left.
                 if not self._closing and loop.time() >= self._flush_due_at():
                     available = await _succeeds(self._flush()) and available
             if not available:
@@ -238,7 +239,9 @@ class RunRecorder:
                 await asyncio.wait({trying})
                 raise
 
-    async def hand_over(self, *, last_event_id: int, give_up_after: timedelta) -> None:
+    async def hand_over(
+        self, *, last_event_id: int, lasted_ms: int, give_up_after: timedelta
+    ) -> None:
         """
         Write what is buffered, and let go of the run; call it when `record` has ended.
 
@@ -257,6 +260,7 @@ class RunRecorder:
                 self._executor,
                 at=at,
                 last_event_id=last_event_id,
+                lasted_ms=lasted_ms,
             )
 
         pauses = self._pauses(give_up_after)
@@ -361,41 +365,3 @@ async def _succeeds(write: Awaitable[None]) -> bool:
     except StoreUnavailableError:
         return False
     return True
-
-
-class EventBuffer:
-    """A queue of events that knows roughly how many characters it holds."""
-
-    def __init__(self) -> None:
-        self._events: deque[tuple[RecordedEvent, int]] = deque()
-        self.characters = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._events)
-
-    def add(self, event: RecordedEvent, *, characters: int) -> None:
-        """Append an event of about this size."""
-        self._events.append((event, characters))
-        self.characters += characters
-
-    def segment(self, *, characters: int) -> Sequence[RecordedEvent]:
-        """Return the first events that have at most this size together, and at least one event."""
-        segment: list[RecordedEvent] = []
-        total = 0
-        for event, size in self._events:
-            total += size
-            if segment and total > characters:
-                break
-            segment.append(event)
-        return segment
-
-    def drop_after(self, event_id: int) -> None:
-        """Forget the events above an id."""
-        while self._events and self._events[-1][0].id > event_id:
-            self.characters -= self._events.pop()[1]
-
-    def drop(self, count: int) -> None:
-        """Forget the first events, which are stored."""
-        for _ in range(count):
-            _, size = self._events.popleft()
-            self.characters -= size

@@ -7,7 +7,7 @@ from typing import Protocol, assert_never
 
 from pydantic import Field, JsonValue
 
-from agentrun.domain.errors import RunFailedError
+from agentrun.domain.errors import RunFailedError, RunGoesOnError
 from agentrun.domain.events import (
     Cancelled,
     ContentDelta,
@@ -159,13 +159,14 @@ class RunResultBuilder:
         Return the result of a run whose events have all been taken.
 
         Raises:
-            RunFailedError: The run has failed, or its events broke off.
+            RunFailedError: The run has failed.
+            RunGoesOnError: Its events broke off before its end.
         """
         start, end = self._start, self._end
         if start is None:
             raise ValueError("a run's events begin with START")
         if end is None:
-            raise RunFailedError(start.run_id, "The run was cut off; its status tells its end.")
+            raise RunGoesOnError(start.run_id)
         if isinstance(end, Error):
             raise RunFailedError(start.run_id, end.message)
         return RunResult(
@@ -197,6 +198,7 @@ async def collect_result(stream: RunStream) -> RunResult:
 
     Raises:
         RunFailedError: The run has failed.
+        RunGoesOnError: Its events broke off before its end.
     """
     builder = RunResultBuilder()
     async with aclosing(stream.batches(idle_s=60)) as batches:

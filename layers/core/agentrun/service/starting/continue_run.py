@@ -23,8 +23,9 @@ from agentrun.domain.steps import Continued
 from agentrun.domain.turns import Checkpoint, Resumption
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.runs import visible_run, visible_state
-from agentrun.service.starting.admission import MAX_TAKEOVERS, live_runs, slot_of_new
-from agentrun.service.starting.kept_media import load_kept
+from agentrun.service.starting.media import load_kept
+from agentrun.service.starting.session_queue import MAX_TAKEOVERS, live_runs
+from agentrun.service.starting.slots import slot_of_new
 from agentrun.service.starting.start_run import LaunchPorts, PendingExecution, Progress, task_of
 
 _BUDGET_REFUSED = "The run may not spend any more."
@@ -65,7 +66,7 @@ async def continue_run(
     checkpoint = await in_thread(threads, _checkpoint_of, paused, ports.runs)
     # All that may go wrong comes first: once the run is taken, this process has to execute it.
     continued, broken = _decided(agent, action, request, checkpoint, ports.arguments)
-    media = checkpoint.media or await in_thread(threads, load_kept, paused.key, ports.objects)
+    media = checkpoint.media or await in_thread(threads, load_kept, paused, ports.objects)
     resumption = Resumption(state=checkpoint.state, decisions=continued.decisions)
     held = paused.holding(ports.runs.clock.now() + LEASE_DURATION)
     async with slot_of_new(held, ports.slots) as taken:

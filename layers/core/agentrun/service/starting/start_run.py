@@ -1,6 +1,5 @@
 """Start a run: check what is asked for, load its media, make it durable."""
 
-from base64 import b64decode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from agentrun.domain.errors import (
     TooManyRunsError,
 )
 from agentrun.domain.events import Metrics, ResetReason
-from agentrun.domain.media import MAX_INLINE_BYTES, MAX_MEDIA, LoadedMedia, MediaLoader, contradicts
+from agentrun.domain.media import LoadedMedia, MediaLoader
 from agentrun.domain.ports import (
     AgentDirectory,
     AgentTask,
@@ -36,7 +35,6 @@ from agentrun.domain.quotas import Slot
 from agentrun.domain.requests import (
     Budget,
     IdempotencyClaim,
-    Media,
     RunRequest,
     idempotency_claim,
     request_fingerprint,
@@ -46,8 +44,9 @@ from agentrun.domain.steps import Continued
 from agentrun.domain.turns import Resumption
 from agentrun.service.ports import RunPorts, in_thread, retried
 from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.admission import NewRun, RunSlots, slot_of_new, store_or_queue
-from agentrun.service.starting.kept_media import keep_media
+from agentrun.service.starting.media import keep_media, load_media
+from agentrun.service.starting.session_queue import NewRun, store_or_queue
+from agentrun.service.starting.slots import RunSlots, slot_of_new
 
 APPROVAL_EXPIRY = timedelta(hours=24)
 QUEUE_AGAIN_AFTER_S = (0.1, 0.5)
@@ -256,7 +255,7 @@ async def _start(
     media = await load_media(agent, request, ports.media_loader)
     if media:
         await in_thread(ports.runs.threads, keep_media, run.key, media, ports.objects)
-    run = run.holding(ports.runs.clock.now() + LEASE_DURATION)
+    run = run.holding(ports.runs.clock.now() + LEASE_DURATION, has_media=bool(media))
     new = NewRun(run, request, claim, fingerprint)
     first = new.first_try(ports.runs)
     async with slot_of_new(run, ports.slots, first.make) as taken:
@@ -337,89 +336,6 @@ def task_of(
         options=request.options,
         resumption=resumption,
     )
-
-
-async def load_media(
-    agent: Agent, request: RunRequest, loader: MediaLoader
-) -> tuple[LoadedMedia, ...]:
-    """
-    Check and decode the media of a request, and download those that are given by URL.
-
-    Downloads begin only once everything that can be checked without them is right.
-
-    Returns:
-        The media in the request's order.
-
-    Raises:
-        InvalidRequestError: The agent does not take a type, data is neither base64 nor a URL that
-            can be used, or the bytes are not what their type says. Names each field at fault.
-        PayloadTooLargeError: Too many media, or too many bytes.
-    """
-    if len(request.media) > MAX_MEDIA:
-        raise PayloadTooLargeError(f"A request takes at most {MAX_MEDIA} media.")
-    media = {f"media.{number}": item for number, item in enumerate(request.media)}
-    _check_types(agent, media)
-    loaded = _inline(media)
-    urls = {f"{name}.data": item.data for name, item in media.items() if item.is_url}
-    if urls:
-        downloads = await loader.load(urls)
-        loaded |= {
-            name: _checked(name, item, downloads[f"{name}.data"])
-            for name, item in media.items()
-            if item.is_url
-        }
-    return tuple(loaded[name] for name in media)
-
-
-def _check_types(agent: Agent, media: dict[str, Media]) -> None:
-    wrong = {name: item.type for name, item in media.items() if item.type not in agent.media}
-    if not wrong:
-        return
-    takes = f"one of {', '.join(agent.media)}" if agent.media else None
-    refused = ", ".join(f"'{type_}'" for type_ in dict.fromkeys(wrong.values()))
-    raise InvalidRequestError(
-        f"The agent '{agent.id}' does not take media of type {refused}."
-        if takes
-        else f"The agent '{agent.id}' takes no media.",
-        params=[
-            (f"{name}.type", f"must be {takes}" if takes else "the agent takes no media")
-            for name in wrong
-        ],
-    )
-
-
-def _inline(media: dict[str, Media]) -> dict[str, LoadedMedia]:
-    decoded = {name: _decoded(name, item.data) for name, item in media.items() if not item.is_url}
-    size_bytes = sum(map(len, decoded.values()))
-    if size_bytes > MAX_INLINE_BYTES:
-        raise PayloadTooLargeError(
-            f"Inline media have {size_bytes} bytes in all, at most {MAX_INLINE_BYTES} are taken."
-        )
-    return {name: _checked(name, media[name], data) for name, data in decoded.items()}
-
-
-def _decoded(name: str, data: str) -> bytes:
-    if data[:5].lower() == "data:":
-        raise _invalid(name, "must be the base64 alone, without 'data:' and its type")
-    try:
-        # Strict, as RFC 4648, section 3.3, wants it: no white space, no URL-safe alphabet.
-        return b64decode(data, validate=True)
-    except ValueError:
-        raise _invalid(
-            name, "must be padded base64 without line breaks, or an http or https URL"
-        ) from None
-
-
-def _checked(name: str, item: Media, data: bytes) -> LoadedMedia:
-    if not data:
-        raise _invalid(name, "is empty")
-    if contradicts(item.type, data):
-        raise _invalid(name, f"is not {item.type}, going by its bytes")
-    return LoadedMedia(type=item.type, data=data)
-
-
-def _invalid(name: str, reason: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{name}.data {reason}.", params=[(f"{name}.data", reason)])
 
 
 async def enqueue(pending: PendingExecution, ports: LaunchPorts) -> None:

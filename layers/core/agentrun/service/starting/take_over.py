@@ -9,7 +9,7 @@ from agentrun.domain.errors import (
     BrokenAgentError,
     EngineError,
 )
-from agentrun.domain.events import EventType, RecordedEvent, ResetReason
+from agentrun.domain.events import EventType, Metrics, RecordedEvent, ResetReason
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.requests import RunRequest
@@ -19,8 +19,8 @@ from agentrun.domain.turns import Checkpoint, Resumption
 from agentrun.service.ports import RunPorts, every, in_thread, retried
 from agentrun.service.reading.replay import without_lost
 from agentrun.service.reading.result import RunResultBuilder
-from agentrun.service.starting.admission import slot_of
-from agentrun.service.starting.kept_media import load_kept
+from agentrun.service.starting.media import load_kept
+from agentrun.service.starting.slots import slot_of
 from agentrun.service.starting.start_run import LaunchPorts, PendingExecution, Progress, task_of
 
 READ_PATIENCE = timedelta(seconds=10)
@@ -104,7 +104,7 @@ def read_record(run: AgentRun, ports: LaunchPorts) -> Record:
     """
     runs = ports.runs
     request = runs.journal.request(run.key)
-    media = load_kept(run.key, ports.objects)
+    media = load_kept(run, ports.objects)
     if run.status is RunStatus.QUEUED:
         return Record(request, media)
     checkpoint = runs.store.checkpoint(run.key) if run.required_action is not None else None
@@ -136,13 +136,21 @@ def progress_of(run: AgentRun, record: Record, *, was_handed_over: bool) -> Prog
     return Progress(
         start_id=run.last_event_id,
         output=_standing(record).content,
-        used=step.metrics if step else None,
+        used=_used(run, step),
         stands_up_to=record.stands_up_to,
         steps=step.number if step else 0,
         resets=sum(event.event.event is EventType.STEP_RESET for event in record.events),
         reset=_reset(record) if was_handed_over else ResetReason.EXECUTOR_LOST,
         budget=record.continued.budget if record.continued else None,
     )
+
+
+def _used(run: AgentRun, step: Step | None) -> Metrics | None:
+    """Return the figures of what is finished, and the time of all that was handed over."""
+    used, lasted_ms = step.metrics if step else None, run.duration_ms or 0
+    if lasted_ms <= ((used and used.duration_ms) or 0):
+        return used
+    return (used or Metrics()).lasting(lasted_ms)
 
 
 def _reset(record: Record) -> ResetReason | None:

@@ -1,11 +1,13 @@
 """A run outlives its executor: another one goes on from its last step."""
 
 import asyncio
+from base64 import b64encode
 from datetime import timedelta
 
 import pytest
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
+from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
 from agentrun.domain.events import (
     ContentDelta,
     EventType,
@@ -16,6 +18,7 @@ from agentrun.domain.events import (
     ToolEnd,
     ToolStart,
 )
+from agentrun.domain.media import LoadedMedia
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import EVENT_ID_GAP, RunKey, RunStatus
 from agentrun.domain.settling import LEASE_EXPIRED
@@ -194,6 +197,41 @@ async def test_the_caps_count_a_run_that_goes_on_once() -> None:
     assert len(rig.quota.held) == 1
     await rig.attached(key)
     assert rig.quota.held == set()
+
+
+async def test_the_media_of_a_request_go_with_its_run() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_answer())
+    png = b"\x89PNG\r\n\x1a\n"
+    item = {"type": "image/png", "data": b64encode(png).decode()}
+    execution = await rig.begin(request=rig.request(media=[item]))
+    await asyncio.wait_for(script.reached.wait(), 5)
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    script.gate.set()
+    await rig.attached(execution.run.key)
+    before, after = rig.engine.tasks
+    assert before.media == after.media == (LoadedMedia(type="image/png", data=png),)
+
+
+async def test_no_run_begins_whose_media_cannot_be_kept() -> None:
+    rig = LostRig([])
+    rig.objects.fails("put")
+    item = {"type": "image/png", "data": b64encode(b"\x89PNG\r\n\x1a\n").decode()}
+    with pytest.raises(StoreUnavailableError):
+        await rig.begin(request=rig.request(media=[item]))
+    assert rig.store.runs == {}
+
+
+async def test_who_wants_the_slot_of_a_lost_run_asks_for_an_executor() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool(), limits=RunLimits(runs_per_user=1))
+    key = await lose(rig, script)
+    with pytest.raises(TooManyRunsError):
+        await rig.begin()
+    assert rig.queue.sent == [(key, timedelta())]
+    assert await rig.work(key)
+    await read_all(await rig.begin())
 
 
 async def test_a_zombie_writes_nothing_and_takes_nothing() -> None:

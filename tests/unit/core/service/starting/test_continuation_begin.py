@@ -17,7 +17,7 @@ from agentrun.service.ports import invocation_kept
 from agentrun.service.reading import follow as attaching
 from agentrun.service.reading.follow import RunFollower
 from agentrun.service.reading.runs import settled_state
-from agentrun.service.starting import admission
+from agentrun.service.starting import session_queue
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.rig import ANA, PATIENT, read_all, types
 from tests.unit.core.service.pause_rig import AFTER, BEFORE, REQUEST, PauseRig
@@ -126,7 +126,7 @@ async def test_a_cancel_during_the_repair_of_a_continuation_is_not_lost(rig: Pau
 async def test_a_cancel_before_the_session_is_known_to_be_taken_lets_no_engine_run(
     rig: PauseRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "LOOK_AT_LOCK_EVERY_S", 0.001)
+    monkeypatch.setattr(session_queue, "LOOK_AT_LOCK_EVERY_S", 0.001)
     gate = asyncio.Event()
     first = await rig.launcher(ScriptedEngine([gate])).begin(ANA, "echo", REQUEST, deadline=None)
     policy = SessionPolicy.ENQUEUE

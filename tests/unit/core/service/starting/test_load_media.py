@@ -15,7 +15,7 @@ from agentrun.domain.errors import InvalidRequestError, PayloadTooLargeError
 from agentrun.domain.media import MAX_INLINE_BYTES, LoadedMedia
 from agentrun.domain.requests import Media, RunRequest
 from agentrun.domain.turns import Checkpoint
-from agentrun.service.starting.start_run import load_media
+from agentrun.service.starting.media import load_media
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError, TooM
 from agentrun.domain.quotas import OVERDUE_AFTER, RunLimits, Slot
 from agentrun.domain.runs import AgentRun, Lease, Outcome, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
-from agentrun.service.starting.admission import (
+from agentrun.service.starting.slots import (
     LOOK_FOR_DEAD_EVERY,
     MAX_LOOKS,
     MAX_REPAIRS,

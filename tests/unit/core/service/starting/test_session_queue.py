@@ -13,7 +13,7 @@ from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.launcher import RunLauncher
-from agentrun.service.starting import admission
+from agentrun.service.starting import session_queue
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.rig import ANA, Rig, read_all, types
 from tests.runs import SESSION, a_queued_run
@@ -57,7 +57,7 @@ class SessionRig(Rig):
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> SessionRig:
-    monkeypatch.setattr(admission, "LOOK_AT_LOCK_EVERY_S", 0.002)
+    monkeypatch.setattr(session_queue, "LOOK_AT_LOCK_EVERY_S", 0.002)
     return SessionRig()
 
 
