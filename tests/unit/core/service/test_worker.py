@@ -154,3 +154,12 @@ async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue()
     assert timedelta(seconds=10) < delay < timedelta(seconds=20)
     gate.set()
     await reading
+
+
+async def test_a_run_in_the_background_knows_its_conversation() -> None:
+    rig, gate = a_rig()
+    gate.set()
+    for message in ("first", "second"):
+        assert await rig.work(await rig.enqueue(sessionId=str(SESSION), message=message))
+    (earlier,) = rig.engine.tasks[-1].history
+    assert earlier.input == "first"
