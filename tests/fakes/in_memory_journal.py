@@ -70,13 +70,22 @@ class InMemoryRunJournal(Hookable):
             changes = {"active": run.id, "active_by": executor}
             session.lock = session.lock.model_copy(update=changes)
 
-    def hand_over(self, key: RunKey, executor: str, *, at: datetime, last_event_id: int) -> None:
+    def hand_over(
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        at: datetime,
+        last_event_id: int,
+        duration_ms: int | None = None,
+    ) -> None:
         stored = self._store.runs.get(key)
         by = stored.lease.executor if stored and stored.lease else None
         if stored and stored.is_handed_over and by == executor:
             return
         run = self._store.owned(key, executor, {RunStatus.RUNNING})
-        changes = {"is_handed_over": True, "last_event_id": last_event_id}
+        changes: dict[str, object] = {"is_handed_over": True, "last_event_id": last_event_id}
+        changes |= {} if duration_ms is None else {"duration_ms": duration_ms}
         ended = run.with_lease(Lease(executor=executor, until=at))
         self._store.put(ended.model_copy(update=changes))
 

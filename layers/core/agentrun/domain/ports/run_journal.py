@@ -87,11 +87,20 @@ class RunJournal(Protocol):
         """
         ...
 
-    def hand_over(self, key: RunKey, executor: str, *, at: datetime, last_event_id: int) -> None:
+    def hand_over(
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        at: datetime,
+        last_event_id: int,
+        duration_ms: int | None = None,
+    ) -> None:
         """
         Let go of a RUNNING run, all of whose events are stored, so that another goes on at once.
 
-        Its own earlier success counts as success.
+        `duration_ms` is how long all its executions have lasted: no step may have come of the last
+        one. Its own earlier success counts as success.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended; do not retry.

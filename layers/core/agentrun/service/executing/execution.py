@@ -344,8 +344,11 @@ class RunExecution:
         key, ports = self.run.key, self._ports
         delay = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
         if self._has_its_session:
-            last_id = self._events.last_id
-            await self._recorder.hand_over(last_event_id=last_id, give_up_after=patience)
+            await self._recorder.hand_over(
+                last_event_id=self._events.last_id,
+                duration_ms=self._events.metrics().duration_ms,
+                give_up_after=patience,
+            )
             self._events.release()
             delay = timedelta()
         self.was_handed_over = True

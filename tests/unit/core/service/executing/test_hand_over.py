@@ -151,3 +151,25 @@ async def test_a_queue_that_is_not_available_leaves_the_run_to_its_readers() -> 
     events = await rig.attached(execution.run.key)
     assert types(events)[-1] == "STOP"
     assert len(ids_of(events, EventType.START)) == 2
+
+
+async def test_a_run_that_never_comes_to_a_steps_end_lasts_no_longer_than_it_may() -> None:
+    gate, rigs = asyncio.Event(), list[LostRig]()
+    lasts_s = LASTING.max_duration_s * 0.4
+
+    async def wait() -> None:
+        rigs[0].clock.advance(lasts_s - 4)
+        await gate.wait()
+
+    rig = LostRig([ContentDelta(text="a"), wait])
+    rigs.append(rig)
+    execution = await rig.begin(lasts_s=lasts_s)
+    await rig.first.ended(execution)
+    key = execution.run.key
+    for _ in range(2):
+        assert rig.state(key).is_handed_over
+        assert await rig.work(key, lasts_s=lasts_s)
+    run = rig.state(key)
+    assert (run.status, run.error_type) == (RunStatus.FAILED, "DEADLINE_EXCEEDED")
+    assert run.duration_ms is not None
+    assert run.duration_ms > LASTING.max_duration_s * 1000
