@@ -15,6 +15,7 @@ from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import LEASE_DURATION, AgentRun, Outcome, RunStatus
+from agentrun.domain.settling import LEASE_GRACE_S
 from agentrun.service.executing.ending import earlier_events_kept
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace
@@ -204,12 +205,26 @@ class RunLauncher:
         await self._settings.engine_ready()
         pending = await continue_run(principal, paused, request, ports=self._ports)
         try:
+            await self._have_watched(pending.run)
             execution = self._execution(pending)
             await execution.begin_again()
         except (Exception, asyncio.CancelledError):
             await self._give_up(pending)
             raise
         return self._launch(execution, deadline)
+
+    async def _have_watched(self, run: AgentRun) -> None:
+        """
+        Have a worker look at a run in the background that is executed here.
+
+        Nobody else may look at it: if this process dies, the worker goes on.
+
+        Raises:
+            StoreUnavailableError: The queue is not available; retrying is safe.
+        """
+        if run.is_background:
+            delay, runs = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S), self._ports.runs
+            await in_thread(runs.threads, partial(runs.queue.send, run.key, delay=delay))
 
     async def _take_over(self, lost: AgentRun, *, deadline: datetime | None) -> AgentRun:
         """Take over a run for its reader, or ask a worker to where that is better."""

@@ -9,13 +9,15 @@ from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import ConflictError, StoreUnavailableError
 from agentrun.domain.events import ContentDelta
 from agentrun.domain.quotas import RunLimits
-from agentrun.domain.runs import RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
+from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
 from agentrun.service.worker import LOOK_AT_SESSION_AFTER
 from tests.rig import ANA, types
 from tests.runs import SESSION
 from tests.unit.core.service.lost_rig import LAPSED_S, LostRig
+from tests.unit.core.service.pause_rig import APPROVE, PAUSE
 
 pytestmark = pytest.mark.anyio
 
@@ -154,6 +156,35 @@ async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue()
     assert timedelta(seconds=10) < delay < timedelta(seconds=20)
     gate.set()
     await reading
+
+
+async def a_paused_run(rig: LostRig) -> AgentRun:
+    key = await rig.enqueue()
+    assert await rig.work(key)
+    messages(rig)
+    return await paused_run(ANA, "lasting", key.run_id, rig.runs)
+
+
+async def test_a_run_in_the_background_that_was_continued_needs_nobody_to_look_at_it() -> None:
+    gate = asyncio.Event()
+    rig = LostRig([PAUSE], resumed=[ContentDelta(text="b"), gate])
+    paused = await a_paused_run(rig)
+    await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    ((key, delay),) = rig.queue.sent
+    await rig.kill()
+    rig.clock.advance(delay.total_seconds() + 1)
+    gate.set()
+    assert await rig.work(key)
+    assert (rig.state(key).status, rig.state(key).attempt) == (RunStatus.COMPLETED, 2)
+
+
+async def test_a_run_in_the_background_that_cannot_be_queued_stays_paused() -> None:
+    rig = LostRig([PAUSE])
+    paused = await a_paused_run(rig)
+    rig.queue.fails("send")
+    with pytest.raises(StoreUnavailableError):
+        await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    assert rig.state(paused.key).status is RunStatus.PAUSED
 
 
 async def test_a_run_in_the_background_knows_its_conversation() -> None:
