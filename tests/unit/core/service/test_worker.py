@@ -202,3 +202,12 @@ async def test_a_worker_that_never_began_a_run_leaves_no_events_to_the_one_that_
     assert await rig.work(key)
     assert rig.state(key).status is RunStatus.COMPLETED
     assert types(await rig.attached(key)) == ["START", "CONTENT_DELTA", "METRICS", "STOP"]
+
+
+async def test_a_run_in_the_background_knows_its_conversation() -> None:
+    rig, gate = a_rig()
+    gate.set()
+    for message in ("first", "second"):
+        assert await rig.work(await rig.enqueue(sessionId=str(SESSION), message=message))
+    (earlier,) = rig.engine.tasks[-1].history
+    assert earlier.input == "first"

@@ -277,9 +277,7 @@ class RunExecution:
             self._has_its_session = True
             if taken.cancel_requested:
                 raise CancelRequested
-        # A request without a session's id has begun a new one.
-        is_first = pending.task.resumption is None and pending.progress.start_id == 1
-        if pending.request.session_id is None and is_first:
+        if pending.begins_session:
             return pending.task
         return pending.task.with_history(await self._history())
 
