@@ -183,3 +183,22 @@ async def test_a_continuation_that_no_worker_could_look_for_leaves_its_pause() -
     with pytest.raises(StoreUnavailableError):
         await rig.first.resume(ANA, paused, APPROVE, deadline=None)
     assert rig.state(key).status is RunStatus.PAUSED
+
+
+async def test_a_worker_that_never_began_a_run_leaves_no_events_to_the_one_that_does() -> None:
+    """Both would give them the same ids."""
+    gate = asyncio.Event()
+    gate.set()
+    rig = LostRig([ContentDelta(text="a"), gate], agent="echo")
+    key = await rig.enqueue()
+    cannot_begin, cannot_live = rig.store.fails("begin_queued"), rig.store.fails("heartbeat")
+    working = asyncio.create_task(rig.work(key))
+    await rig.until(lambda: cannot_begin.hits > 0 and cannot_live.hits > 0)
+    rig.clock.advance(LAPSED_S)
+    await working
+    assert rig.state(key).status is RunStatus.QUEUED
+    assert [event.id for event in rig.log.read(key, after=0, at=rig.clock.now())] in ([], [1])
+    rig.store.works()
+    assert await rig.work(key)
+    assert rig.state(key).status is RunStatus.COMPLETED
+    assert types(await rig.attached(key)) == ["START", "CONTENT_DELTA", "METRICS", "STOP"]

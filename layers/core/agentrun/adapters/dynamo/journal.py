@@ -6,7 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from agentrun.adapters.dynamo.event_log import last_event_id
-from agentrun.adapters.dynamo.headers import is_erased, lost_after_attribute, run_from_header
+from agentrun.adapters.dynamo.headers import (
+    attributes,
+    is_erased,
+    lost_after_attribute,
+    run_from_header,
+)
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Value,
@@ -144,12 +149,15 @@ class DynamoRunJournal:
             raise FencedError(_CHANGED) from refused
         return run_from_header(header).without_texts()
 
-    def hand_over(self, key: RunKey, executor: str, *, at: datetime, last_event_id: int) -> None:
+    def hand_over(
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
+    ) -> None:
         """Let go of a RUNNING run, all of whose events are stored."""
         changes = {
             Attribute.LEASE_UNTIL: instant(at),
             Attribute.LAST_EVENT_ID: number(last_event_id),
             Attribute.HANDED_OVER: number(1),
+            **attributes({"duration_ms": lasted_ms}),
         }
         operands = held_by(executor, RunStatus.RUNNING)
         try:

@@ -87,11 +87,21 @@ class RunJournal(Protocol):
         """
         ...
 
-    def hand_over(self, key: RunKey, executor: str, *, at: datetime, last_event_id: int) -> None:
+    def hand_over(
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
+    ) -> None:
         """
         Let go of a RUNNING run, all of whose events are stored, so that another goes on at once.
 
         Its own earlier success counts as success.
+
+        Args:
+            key: Tenant and run id.
+            executor: Who holds the run's lease.
+            at: Aware UTC instant.
+            last_event_id: The last event that was said.
+            lasted_ms: How long the run was executed by now, all executions together; a step that
+                never ends would be made again for ever if only finished steps counted.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended; do not retry.

@@ -68,9 +68,17 @@ class Outcomes:
         self._events = events
         self._host = host
 
-    def at(self, bound: Bound) -> End:
-        """Return what becomes of a run whose execution has to end."""
-        if bound is not Bound.DURATION and self._pending.run.max_attempts > 1:
+    def at(self, bound: Bound, *, has_begun: bool) -> End:
+        """
+        Return what becomes of a run whose execution has to end.
+
+        Others may begin one that waits for its session still. Their events get the ids that this
+        execution's would have, so that it must not say any.
+        """
+        run = self._pending.run
+        if not has_begun and (bound is Bound.LEASE or run.is_background):
+            return HandOver.NOW
+        if bound is not Bound.DURATION and run.max_attempts > 1:
             return HandOver.NOW
         match bound:
             case Bound.STOPPED:

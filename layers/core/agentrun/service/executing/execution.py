@@ -240,7 +240,7 @@ class RunExecution:
         if recording.done():
             recording.result()
             raise AssertionError("recording ends by itself only with an exception")
-        return None if bound is None else self._outcomes.at(bound)
+        return self._outcomes.at(bound, has_begun=self._has_its_session) if bound else None
 
     async def _stop(self, consuming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         """End both tasks; the recorder finishes the write that it is making."""
@@ -347,8 +347,11 @@ class RunExecution:
         key, ports = self.run.key, self._ports
         delay = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
         if self._has_its_session:
-            last_id = self._events.last_id
-            await self._recorder.hand_over(last_event_id=last_id, give_up_after=patience)
+            await self._recorder.hand_over(
+                last_event_id=self._events.last_id,
+                lasted_ms=self._events.metrics().duration_ms or 0,
+                give_up_after=patience,
+            )
             self._events.release()
             delay = timedelta()
         self.was_handed_over = True

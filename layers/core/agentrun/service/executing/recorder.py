@@ -235,7 +235,9 @@ class RunRecorder:
                 await asyncio.wait({trying})
                 raise
 
-    async def hand_over(self, *, last_event_id: int, give_up_after: timedelta) -> None:
+    async def hand_over(
+        self, *, last_event_id: int, lasted_ms: int, give_up_after: timedelta
+    ) -> None:
         """
         Write what is buffered, and let go of the run; call it when `record` has ended.
 
@@ -254,6 +256,7 @@ class RunRecorder:
                 self._executor,
                 at=at,
                 last_event_id=last_event_id,
+                lasted_ms=lasted_ms,
             )
 
         pauses = self._pauses(give_up_after)

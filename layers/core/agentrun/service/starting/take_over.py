@@ -9,7 +9,7 @@ from agentrun.domain.errors import (
     BrokenAgentError,
     EngineError,
 )
-from agentrun.domain.events import EventType, RecordedEvent, ResetReason
+from agentrun.domain.events import EventType, Metrics, RecordedEvent, ResetReason
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.requests import RunRequest
@@ -136,13 +136,21 @@ def progress_of(run: AgentRun, record: Record, *, was_handed_over: bool) -> Prog
     return Progress(
         start_id=run.last_event_id,
         output=_standing(record).content,
-        used=step.metrics if step else None,
+        used=_used(run, step),
         stands_up_to=record.stands_up_to,
         steps=step.number if step else 0,
         resets=sum(event.event.event is EventType.STEP_RESET for event in record.events),
         reset=_reset(record) if was_handed_over else ResetReason.EXECUTOR_LOST,
         budget=record.continued.budget if record.continued else None,
     )
+
+
+def _used(run: AgentRun, step: Step | None) -> Metrics | None:
+    """Return the figures of what is finished, and the time of all that was handed over."""
+    used, lasted_ms = step.metrics if step else None, run.duration_ms or 0
+    if lasted_ms <= ((used and used.duration_ms) or 0):
+        return used
+    return (used or Metrics()).lasting(lasted_ms)
 
 
 def _reset(record: Record) -> ResetReason | None:

@@ -151,3 +151,22 @@ async def test_a_queue_that_is_not_available_leaves_the_run_to_its_readers() -> 
     events = await rig.attached(execution.run.key)
     assert types(events)[-1] == "STOP"
     assert len(ids_of(events, EventType.START)) == 2
+
+
+async def test_a_step_that_never_ends_is_not_made_again_for_ever() -> None:
+    """No step counts the time of what was handed over in the middle of one."""
+    rigs: list[LostRig] = []
+    rig = LostRig([passing(rigs, 296), asyncio.Event()])
+    rigs.append(rig)
+    execution = await rig.begin(lasts_s=300)
+    await read_all(execution)
+    await rig.first.ended(execution)
+    key = execution.run.key
+    executions = 1
+    while rig.state(key).status is RunStatus.RUNNING:
+        assert await rig.work(key, lasts_s=300)
+        executions += 1
+        assert executions < 10
+    run = rig.state(key)
+    assert (run.status, run.error_type) == (RunStatus.FAILED, "DEADLINE_EXCEEDED")
+    assert LASTING.max_duration_s <= (run.duration_ms or 0) / 1000 < LASTING.max_duration_s + 300
