@@ -184,7 +184,7 @@ class RunExecution:
             await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
             if not await self._goes_on_elsewhere():
                 await self._leave()
-            self.is_seen_to = True
+                self.is_seen_to = True
             return None
 
     def _over_at(self) -> datetime:
