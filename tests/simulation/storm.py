@@ -57,8 +57,10 @@ class StormReport:
         ended = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
         lines = [
             f"{self.runs} runs accepted, {self.refused_starts} starts refused: {ended}",
-            f"{self.messages} messages, delivered {self.deliveries} times, "
-            f"{self.dead_letters} dead letters",
+            (
+                f"{self.messages} messages, delivered {self.deliveries} times, "
+                f"{self.dead_letters} dead letters"
+            ),
             f"{self.kills} workers killed, {self.losses} executions lost",
             f"{self.calls} tool calls, {self.repeated_calls} of them again after a loss",
             f"{self.store_calls} calls of the store, {self.refused_calls} refused",
@@ -119,7 +121,10 @@ class Storm:
         starts = [asyncio.ensure_future(self._start(n)) for n in range(self._runs)]
         killing = asyncio.ensure_future(self._kill())
         await asyncio.gather(*starts, killing)
-        while self._site.queue.left or any(process.is_busy for process in self._workers()):
+        # Virtual time: nothing tells that nothing is left.
+        while self._site.queue.left or any(  # noqa: ASYNC110
+            process.is_busy for process in self._workers()
+        ):
             await asyncio.sleep(1)
 
     def _workers(self) -> list[Process]:

@@ -9,11 +9,7 @@ from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import ConflictError, StoreUnavailableError
 from agentrun.domain.events import ContentDelta
 from agentrun.domain.quotas import RunLimits
-<<<<<<< HEAD
-from agentrun.domain.runs import RunKey, RunStatus
-=======
-from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
->>>>>>> w/review
+from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
@@ -162,9 +158,6 @@ async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue()
     await reading
 
 
-<<<<<<< HEAD
-async def test_a_continued_run_keeps_a_message_in_the_queue() -> None:
-=======
 async def test_a_worker_that_has_lost_its_run_to_a_reader_keeps_the_message() -> None:
     rig, gate = a_rig()
     key = await rig.enqueue()
@@ -179,15 +172,7 @@ async def test_a_worker_that_has_lost_its_run_to_a_reader_keeps_the_message() ->
     assert not await working
 
 
-async def a_paused_run(rig: LostRig) -> AgentRun:
-    key = await rig.enqueue()
-    assert await rig.work(key)
-    messages(rig)
-    return await paused_run(ANA, "lasting", key.run_id, rig.runs)
-
-
-async def test_a_run_in_the_background_that_was_continued_needs_nobody_to_look_at_it() -> None:
->>>>>>> w/review
+async def test_a_continued_run_keeps_a_message_in_the_queue() -> None:
     gate = asyncio.Event()
     rig = LostRig([PAUSE], resumed=[ContentDelta(text="b"), gate])
     key = await rig.enqueue()
