@@ -13,6 +13,7 @@ from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.agents import Agent
 from agentrun.domain.errors import (
     BudgetExceededError,
+    CancelRequestedError,
     EngineError,
     FencedError,
     HandedOverError,
@@ -263,6 +264,7 @@ async def test_a_spent_budget_pauses_the_turn_before_the_model_is_asked(case: Ca
     "error",
     [
         HandedOverError(),
+        CancelRequestedError(),
         BudgetExceededError("Spent."),
         FencedError("Somebody else's."),
         EngineError("Enough.", error_type="OUTPUT_TOO_LARGE"),

@@ -11,6 +11,7 @@ from typing import TypeVar, assert_never
 
 from agentrun.domain.approvals import approval_id
 from agentrun.domain.errors import (
+    CancelRequestedError,
     CannotResumeError,
     EngineError,
     FencedError,
@@ -29,7 +30,6 @@ from agentrun.domain.runs import (
 )
 from agentrun.domain.turns import Checkpoint, TurnPaused
 from agentrun.service.executing.bounds import Bound
-from agentrun.service.executing.recorder import CancelRequested
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import RunPorts, every, in_thread, retried
@@ -107,7 +107,7 @@ class Outcomes:
                 return self._ended()
             case FencedError():
                 raise error
-            case CancelRequested():
+            case CancelRequestedError():
                 return self.cancelled()
             case HandedOverError():
                 return HandOver.NOW

@@ -10,6 +10,7 @@ from functools import partial
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.errors import (
     BudgetExceededError,
+    CancelRequestedError,
     EngineError,
     FencedError,
     MayNotActError,
@@ -32,7 +33,7 @@ from agentrun.domain.settling import LEASE_GRACE_S
 from agentrun.domain.steps import Continued, Step
 from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
 from agentrun.service.executing.ending import End, HandOver, Outcomes, said_by_others
-from agentrun.service.executing.recorder import CancelRequested, RecordingPace, RunRecorder
+from agentrun.service.executing.recorder import RecordingPace, RunRecorder
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import every, in_thread, retried
@@ -183,7 +184,7 @@ class RunExecution:
             await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
             if not await self._goes_on_elsewhere():
                 await self._leave()
-            self.is_seen_to = True
+                self.is_seen_to = True
             return None
 
     def _over_at(self) -> datetime:
@@ -217,7 +218,7 @@ class RunExecution:
                     timeout=self._bounds.look_again_in_s,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-        except CancelRequested:
+        except CancelRequestedError:
             return self._outcomes.cancelled()
         else:
             return end
@@ -265,7 +266,7 @@ class RunExecution:
 
         Raises:
             FencedError: Somebody has ended the run meanwhile.
-            CancelRequested: Somebody had asked for its end when the session became free.
+            CancelRequestedError: Somebody had asked for its end when the session became free.
             EngineError: The conversation cannot be read.
         """
         pending, run = self._pending, self.run
@@ -276,10 +277,8 @@ class RunExecution:
             )
             self._has_its_session = True
             if taken.cancel_requested:
-                raise CancelRequested
-        # A request without a session's id has begun a new one.
-        is_first = pending.task.resumption is None and pending.progress.start_id == 1
-        if pending.request.session_id is None and is_first:
+                raise CancelRequestedError
+        if pending.begins_session:
             return pending.task
         return pending.task.with_history(await self._history())
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from agentrun.domain.errors import FencedError, StoreUnavailableError
+from agentrun.domain.errors import CancelRequestedError, FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.runs import (
     PREVIEW_BYTES,
@@ -25,10 +25,6 @@ from agentrun.service.ports import RunPorts, every, in_thread, retried
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class CancelRequested(Exception):  # noqa: N818 - not an error: somebody asked for the end
-    """Somebody has asked for the run's end; a heartbeat brought that back."""
 
 
 class RecordingPace(Value):
@@ -94,7 +90,7 @@ class RunRecorder:
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
-            CancelRequested: Somebody has asked for the run's end.
+            CancelRequestedError: Somebody has asked for the run's end.
         """
         loop = asyncio.get_running_loop()
         heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
@@ -145,7 +141,7 @@ class RunRecorder:
         )
         self._lease.renewed(sent)
         if run.cancel_requested:
-            raise CancelRequested
+            raise CancelRequestedError
 
     async def _flush(self, *, whole: bool = False) -> None:
         """Write one segment, or all of them if `whole`."""
@@ -199,7 +195,7 @@ class RunRecorder:
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
-            CancelRequested: Somebody has asked for the run's end; the step is durable.
+            CancelRequestedError: Somebody has asked for the run's end; the step is durable.
         """
         async with self._writing:
             while self._buffer.characters > self._pace.flush_characters:
@@ -210,7 +206,7 @@ class RunRecorder:
             self._last_written = events or self._last_written
             self._first_buffered_at = None
         if run.cancel_requested:
-            raise CancelRequested
+            raise CancelRequestedError
 
     async def _write_step(self, step: Step, events: Sequence[RecordedEvent]) -> AgentRun:
         sent = self._lease.moment()
@@ -340,7 +336,7 @@ class RunRecorder:
 
     async def _renew_if_possible(self) -> None:
         # Fenced off, perhaps by the very write whose reply was lost: the next try tells.
-        with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
+        with contextlib.suppress(StoreUnavailableError, CancelRequestedError, FencedError):
             await self._heartbeat()
 
     async def _flush_beside(self, keep: Callable[[], Awaitable[None]]) -> None:

@@ -130,7 +130,8 @@ class PendingExecution:
     A durable run that is to be executed by the process that has made it so.
 
     `slot` is what its execution holds and gives back in the end. `broken` is why it cannot be
-    executed, so that all that is left is to end it.
+    executed, so that all that is left is to end it. `begins_session` says that there is no
+    conversation yet, which saves reading it.
     """
 
     run: AgentRun
@@ -141,6 +142,7 @@ class PendingExecution:
     progress: Progress = Progress()
     continued: Continued | None = None
     broken: EngineError | None = None
+    begins_session: bool = False
 
     @property
     def budget(self) -> Budget:
@@ -264,7 +266,8 @@ async def _start(
     if stored_id != run.id:
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))
     task = task_of(stored, agent, request, media)
-    pending = PendingExecution(stored, task, request, taken.slot, ports)
+    is_new = request.session_id is None
+    pending = PendingExecution(stored, task, request, taken.slot, ports, begins_session=is_new)
     return StartedRun(key=run.key, pending=pending)
 
 
