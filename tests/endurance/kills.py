@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from threading import Event, Thread
 from typing import Any
 
@@ -193,10 +194,13 @@ def _faults(stack: EnduranceStack, run: AgentRun, scene: Scene) -> Iterator[str]
 
 
 def take_overs_s(replayed: Sequence[Frame], kills: Sequence[float]) -> Iterator[float]:
-    """Yield how long each kill's run waited for the first event of its next executor."""
-    for at in kills:
-        after = [frame for frame in replayed if frame.timestamp / 1000 > at]
-        before = [frame for frame in replayed if frame.timestamp / 1000 <= at]
-        # Killed after the run had ended or paused, there was nothing to take over.
-        if after and not (before and before[-1].event in {"STOP", "PAUSED"}):
-            yield after[0].timestamp / 1000 - at
+    """Yield how long a run waited for its next executor's first event, which was stored."""
+    for at, next_kill in zip_longest(kills, kills[1:], fillvalue=float("inf")):
+        said_at = [frame.timestamp / 1000 for frame in replayed]
+        ended = [said for said, frame in zip(said_at, replayed, strict=True) if said <= at]
+        after = [said for said in said_at if said > at]
+        # Killed after the run had ended or paused, there was nothing to take over. Killed again
+        # before it could say anything, the second kill counts.
+        was_over = bool(ended) and replayed[len(ended) - 1].event in {"STOP", "PAUSED"}
+        if after and after[0] <= next_kill and not was_over:
+            yield after[0] - at
