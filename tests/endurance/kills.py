@@ -16,7 +16,7 @@ from agentrun.domain.runs import AgentRun, RunStatus
 from tests.e2e.sse import Frame
 from tests.endurance.client import Reader, faults_of, replay, standing_text
 from tests.endurance.plan import Plan, plan_of
-from tests.endurance.stack import AGENT, EnduranceStack
+from tests.endurance.stack import AGENT, Effects, EnduranceStack
 
 WITHIN_S = 300
 """No run takes longer: it is killed three times at most, and each costs 30 s at most."""
@@ -33,8 +33,9 @@ class KilledRun:
     plan: Plan
     kills: Sequence[float]
     scene: "Scene"
-    take_overs_s: Sequence[float]
     faults: Sequence[str]
+    take_overs_s: Sequence[float] = ()
+    effects: Sequence[Effects] = ()
 
 
 @dataclass
@@ -81,7 +82,7 @@ def _killed_run(stack: EnduranceStack, plan: Plan) -> KilledRun:
         try:
             seen = scene.streamed() if plan.is_streamed else scene.in_background()
         except (AssertionError, httpx.HTTPError) as error:
-            return KilledRun(plan, killer.kills, scene, [], [f"{type(error).__name__}: {error}"])
+            return KilledRun(plan, killer.kills, scene, [f"{type(error).__name__}: {error}"])
         finally:
             killer.is_over.set()
             killing.join()
@@ -99,7 +100,8 @@ def _judged(
         faults.append("two readers' replays differ")
     if standing_text(seen or first) != run.output:
         faults.append(f"the client's text is not the output: {standing_text(seen or first)!r}")
-    return KilledRun(scene.plan, kills, scene, list(take_overs_s(first, kills)), faults)
+    took_s = list(take_overs_s(first, kills))
+    return KilledRun(scene.plan, kills, scene, faults, took_s, stack.effects(run.id))
 
 
 class Scene:
