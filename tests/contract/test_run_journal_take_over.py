@@ -79,7 +79,7 @@ def test_a_run_that_is_handed_over_loses_nothing(stores: Stores) -> None:
     start(stores)
     stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, lasted_ms=700)
     seen = stores.runs.get_state(KEY)
-    assert (seen.is_handed_over, seen.last_event_id) == (True, 9)
+    assert (seen.is_handed_over, seen.last_event_id, seen.duration_ms) == (True, 9, 700)
     assert seen.lease == Lease(executor=EXECUTOR, until=LATER)
     run = stores.journal.take_over(seen, SECOND, at=LATER)
     changes = {"lease": SECOND, "is_handed_over": False, "last_event_id": 10}

@@ -294,7 +294,8 @@ class InMemoryRunStore(Hookable):
             is_to_wait = run.lease.until > to_milliseconds(at) and not run.cancel_requested
             if is_as_seen and is_to_wait:
                 self._take(self._session(run), run, lease.executor, seen)
-                self.put(run.resumed(lease, at=at))
+                resumed = run.resumed(lease, at=at)
+                self.put(resumed.model_copy(update={"slot_until": paused.slot_until}))
                 return
         raise ConflictError(f"The run '{paused.id}' is not paused any more.")
 

@@ -79,7 +79,7 @@ class Memory:
 
     is_open = False
 
-    def __init__(self, world: World, expiry: timedelta) -> None:
+    def __init__(self, world: World, expiry: timedelta, quota: RunQuota | None = None) -> None:
         self._world = world
         self.objects: LargeObjects = InMemoryLargeObjects()
         self._log = InMemoryEventLog(longest_pause=expiry)
@@ -89,7 +89,7 @@ class Memory:
             self._runs,
             self._log,
             conversations,
-            some_limits(world),
+            quota or some_limits(world),
             InMemoryRunJournal(self._runs),
         )
 
@@ -112,7 +112,13 @@ class Table:
 
     is_open = True
 
-    def __init__(self, client: "DynamoDBClient | None", world: World, expiry: timedelta) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient | None",
+        world: World,
+        expiry: timedelta,
+        quota: RunQuota | None = None,
+    ) -> None:
         """Use the client of a server, and create its table; without one, a table in memory."""
         self._client = client or cast("DynamoDBClient", TableInMemory())
         self._world = world
@@ -122,7 +128,7 @@ class Table:
             if client.list_tables()["TableNames"]:
                 client.delete_table(TableName=TABLE)
             create_table(client)
-        self._quota = some_limits(world)
+        self._quota = quota or some_limits(world)
         self._written: dict[str, tuple[float, int]] = {}
         self.truth = self._stores(self._client)
 

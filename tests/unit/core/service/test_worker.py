@@ -9,7 +9,7 @@ from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import ConflictError, StoreUnavailableError
 from agentrun.domain.events import ContentDelta
 from agentrun.domain.quotas import RunLimits
-from agentrun.domain.runs import RunKey, RunStatus
+from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
@@ -158,6 +158,20 @@ async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue()
     await reading
 
 
+async def test_a_worker_that_has_lost_its_run_to_a_reader_keeps_the_message() -> None:
+    rig, gate = a_rig()
+    key = await rig.enqueue()
+    rig.store.fails("heartbeat")
+    working = asyncio.create_task(rig.work(key))
+    await rig.until(lambda: len(rig.engine.tasks) == 1)
+    rig.clock.advance(LAPSED_S)
+    seen = rig.store.get_state(key)
+    reader = Lease(executor="reader", until=rig.clock.now() + LEASE_DURATION)
+    rig.journal.take_over(seen, reader, at=rig.clock.now())
+    gate.set()
+    assert not await working
+
+
 async def test_a_continued_run_keeps_a_message_in_the_queue() -> None:
     gate = asyncio.Event()
     rig = LostRig([PAUSE], resumed=[ContentDelta(text="b"), gate])
@@ -202,3 +216,12 @@ async def test_a_worker_that_never_began_a_run_leaves_no_events_to_the_one_that_
     assert await rig.work(key)
     assert rig.state(key).status is RunStatus.COMPLETED
     assert types(await rig.attached(key)) == ["START", "CONTENT_DELTA", "METRICS", "STOP"]
+
+
+async def test_a_run_in_the_background_knows_its_conversation() -> None:
+    rig, gate = a_rig()
+    gate.set()
+    for message in ("first", "second"):
+        assert await rig.work(await rig.enqueue(sessionId=str(SESSION), message=message))
+    (earlier,) = rig.engine.tasks[-1].history
+    assert earlier.input == "first"

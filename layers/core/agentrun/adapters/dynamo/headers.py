@@ -82,6 +82,11 @@ def lost_after_attribute(ids: tuple[int, ...]) -> Value:
     return {"L": [number(event_id) for event_id in ids]}
 
 
+def slot_attribute(run: AgentRun) -> dict[str, Value]:
+    """Return the name of the slot that a run's executions hold, if it has one."""
+    return {} if run.slot_until is None else {Attribute.SLOT_UNTIL: instant(run.slot_until)}
+
+
 def _of_executions(run: AgentRun) -> dict[str, Value]:
     """
     Return what tells one execution of a run from the next; nothing of it where it is as usual.
@@ -101,8 +106,7 @@ def _of_executions(run: AgentRun) -> dict[str, Value]:
         found[Attribute.BACKGROUND] = number(1)
     if run.has_media:
         found[Attribute.MEDIA] = number(1)
-    if run.slot_until is not None:
-        found[Attribute.SLOT_UNTIL] = instant(run.slot_until)
+    found |= slot_attribute(run)
     if run.webhook is not None:
         # Its name and its type are what the table's stream is filtered by.
         found[Attribute.WEBHOOK] = string(run.webhook.model_dump_json(exclude_defaults=True))

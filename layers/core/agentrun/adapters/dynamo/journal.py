@@ -153,11 +153,10 @@ class DynamoRunJournal:
         self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
     ) -> None:
         """Let go of a RUNNING run, all of whose events are stored."""
-        changes = {
+        changes: dict[str, Value] = {
             Attribute.LEASE_UNTIL: instant(at),
-            Attribute.LAST_EVENT_ID: number(last_event_id),
             Attribute.HANDED_OVER: number(1),
-            **attributes({"duration_ms": lasted_ms}),
+            **attributes({"last_event_id": last_event_id, "duration_ms": lasted_ms}),
         }
         operands = held_by(executor, RunStatus.RUNNING)
         try:

@@ -184,7 +184,7 @@ class RunExecution:
             await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
             if not await self._goes_on_elsewhere():
                 await self._leave()
-            self.is_seen_to = True
+                self.is_seen_to = True
             return None
 
     def _over_at(self) -> datetime:
@@ -278,9 +278,7 @@ class RunExecution:
             self._has_its_session = True
             if taken.cancel_requested:
                 raise CancelRequestedError
-        # A request without a session's id has begun a new one.
-        is_first = pending.task.resumption is None and pending.progress.start_id == 1
-        if pending.request.session_id is None and is_first:
+        if pending.begins_session:
             return pending.task
         return pending.task.with_history(await self._history())
 

@@ -130,7 +130,8 @@ class PendingExecution:
     A durable run that is to be executed by the process that has made it so.
 
     `slot` is what its execution holds and gives back in the end. `broken` is why it cannot be
-    executed, so that all that is left is to end it.
+    executed, so that all that is left is to end it. `begins_session` says that there is no
+    conversation yet, which saves reading it.
     """
 
     run: AgentRun
@@ -141,6 +142,7 @@ class PendingExecution:
     progress: Progress = Progress()
     continued: Continued | None = None
     broken: EngineError | None = None
+    begins_session: bool = False
 
     @property
     def budget(self) -> Budget:
@@ -212,7 +214,7 @@ async def start_run(
     agent.check_can_run()
     principal.check_may_write(also=agent.required_scope)
     check_taken_by(agent, request)
-    check_budget(agent, request.options, ports.prices)
+    await _check_budget(agent, request, ports)
     run = _fresh_run(principal.tenant, user_id, agent, request, ports)
     if is_background:
         run = run.in_background()
@@ -227,6 +229,12 @@ async def start_run(
         if first_id is None:
             raise
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=first_id))
+
+
+async def _check_budget(agent: Agent, request: RunRequest, ports: LaunchPorts) -> None:
+    if budget_of_run(agent, request.options).max_cost_usd is not None:
+        # The first look at the prices would hold up all other runs for a third of a second.
+        await in_thread(ports.runs.threads, check_budget, agent, request.options, ports.prices)
 
 
 async def _claimed(run: AgentRun, claim: IdempotencyClaim | None, ports: RunPorts) -> str | None:
@@ -258,7 +266,8 @@ async def _start(
     if stored_id != run.id:
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))
     task = task_of(stored, agent, request, media)
-    pending = PendingExecution(stored, task, request, taken.slot, ports)
+    is_new = request.session_id is None
+    pending = PendingExecution(stored, task, request, taken.slot, ports, begins_session=is_new)
     return StartedRun(key=run.key, pending=pending)
 
 

@@ -23,12 +23,14 @@ from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import EVENT_ID_GAP, RunKey, RunStatus
 from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.domain.steps import Answered, Returned
+from agentrun.domain.turns import TurnPaused
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from tests.fakes.scripted_engine import Item, Keep
 from tests.rig import ANA, read_all, types
 from tests.unit.core.service.lost_rig import LAPSED_S, LostRig, ids_of
+from tests.unit.core.service.pause_rig import APPROVE, CALLS
 
 pytestmark = pytest.mark.anyio
 
@@ -196,6 +198,24 @@ async def test_the_caps_count_a_run_that_goes_on_once() -> None:
     key = await lose(rig, script)
     assert len(rig.quota.held) == 1
     await rig.attached(key)
+    assert rig.quota.held == set()
+
+
+async def test_a_continuation_that_goes_on_elsewhere_gives_its_own_slot_back() -> None:
+    script = Script()
+    pause = TurnPaused(pending=CALLS, state="{}")
+    resumed = script.waiting_in_answer()
+    rig = LostRig([pause], resumed=resumed, limits=RunLimits(runs_per_user=1))
+    key = (await rig.begin()).run.key
+    await rig.until(lambda: rig.state(key).status is RunStatus.PAUSED)
+    rig.clock.advance(60)
+    paused = await paused_run(ANA, "lasting", key.run_id, rig.runs)
+    await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    await asyncio.wait_for(script.reached.wait(), 5)
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    script.gate.set()
+    assert types(await rig.attached(key))[-1] == "STOP"
     assert rig.quota.held == set()
 
 
