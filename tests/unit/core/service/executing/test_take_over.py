@@ -97,6 +97,23 @@ async def test_an_attach_goes_on_from_the_last_step() -> None:
     assert await rig.attached(key, cursor=3) == events[3:]
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_what_a_tool_gave_is_not_said_before_its_step_is_durable(end: str) -> None:
+    much = ToolEnd(id="c1", name="order", result="x" * 70_000)
+    done = Keep(Returned(call_id="c1", part="r"), say=much)
+    rig = LostRig([Keep(Answered(message="m")), CALL, done])
+    rig.journal.fails("write", when=lambda key, executor, step, *_, **__: step.number == 2)
+    execution = await rig.begin()
+    key = execution.run.key
+    await rig.until(lambda: rig.engine.begun == ["c1"])
+    await asyncio.sleep(0.05)
+    assert "TOOL_END" not in types(rig.logged(key))
+    await (rig.kill() if end == "kill" else rig.first.stop())
+    rig.clock.advance(LAPSED_S)
+    rig.journal.works()
+    assert types(await rig.attached(key)).count("TOOL_END") == 1
+
+
 async def test_what_has_no_step_is_said_anew() -> None:
     script = Script()
     rig = LostRig(script.waiting_in_answer())
