@@ -13,7 +13,7 @@ from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
-from agentrun.service.worker import LOOK_AT_SESSION_AFTER
+from agentrun.service.worker import LAPSED_AFTER, LOOK_AT_SESSION_AFTER
 from tests.rig import ANA, types
 from tests.runs import SESSION
 from tests.unit.core.service.lost_rig import LAPSED_S, LostRig
@@ -136,7 +136,25 @@ async def test_a_request_that_is_repeated_gets_its_run() -> None:
     again = await rig.first.enqueue(ANA, "lasting", request, idempotency=key)
     assert again.key == first.key
     assert again.pending is None
-    assert messages(rig) == [first.key]
+    # The first message may never have been sent.
+    assert messages(rig) == [first.key, first.key]
+
+
+async def test_a_request_with_a_key_that_was_not_queued_is_queued_once_it_is_repeated() -> None:
+    rig, gate = a_rig()
+    key, request = Idempotency(key="k", body={"message": "hello"}), rig.request()
+    rig.queue.fails("send")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            await rig.first.enqueue(ANA, "lasting", request, idempotency=key)
+    rig.queue.works()
+    again = await rig.first.enqueue(ANA, "lasting", request, idempotency=key)
+    assert messages(rig) == [again.key]
+    gate.set()
+    assert await rig.work(again.key)
+    assert rig.state(again.key).status is RunStatus.COMPLETED
+    await rig.first.enqueue(ANA, "lasting", request, idempotency=key)
+    assert messages(rig) == []
 
 
 async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue() -> None:
@@ -153,7 +171,7 @@ async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue()
     assert await rig.work(key)
     ((again, delay),) = rig.queue.sent
     assert again == key
-    assert timedelta(seconds=10) < delay < timedelta(seconds=20)
+    assert timedelta(seconds=10) < delay <= LAPSED_AFTER
     gate.set()
     await reading
 
@@ -225,3 +243,21 @@ async def test_a_run_in_the_background_knows_its_conversation() -> None:
         assert await rig.work(await rig.enqueue(sessionId=str(SESSION), message=message))
     (earlier,) = rig.engine.tasks[-1].history
     assert earlier.input == "first"
+
+
+async def test_a_message_that_comes_while_its_worker_seems_to_live_leaves_one_behind() -> None:
+    """The lease of a worker that has died may end a moment later than its message is hidden."""
+    rig, gate = a_rig()
+    key = await rig.enqueue()
+    working = asyncio.create_task(rig.work(key))
+    await rig.until(lambda: len(rig.engine.tasks) == 1)
+    working.cancel()
+    await rig.kill(rig.second)
+    messages(rig)
+    for _ in range(2):
+        assert await rig.work(key)
+    assert rig.queue.sent == [(key, LAPSED_AFTER)]
+    rig.clock.advance(LAPSED_AFTER.total_seconds())
+    gate.set()
+    assert await rig.work(key)
+    assert (rig.state(key).status, rig.state(key).attempt) == (RunStatus.COMPLETED, 2)
