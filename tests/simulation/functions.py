@@ -154,9 +154,13 @@ class Site:
 
         async def serve() -> None:
             deadline = process.clock.now() + timedelta(seconds=process.longest_s)
-            async with invocation_kept():
-                is_done = await process.worker.work(message, deadline=deadline)
-            held.done(is_done=is_done)
+            try:
+                async with invocation_kept():
+                    is_done = await process.worker.work(message, deadline=deadline)
+            except Exception as error:  # noqa: BLE001 - a message that nobody can work off
+                self.ledger.breach("a_worker_fails_as_it_says", repr(error))
+            else:
+                held.done(is_done=is_done)
 
         def end() -> None:
             what = f"message {held.message.number}"

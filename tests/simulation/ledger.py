@@ -76,6 +76,13 @@ class Ledger:
         except RunNotFoundError:
             return None
 
+    def facts_of(self, key: RunKey) -> RunFacts:
+        """Return what is known of a run; the process that has stored it may not know that."""
+        if key.run_id not in self.runs:
+            run = self.truth.get(key)
+            self.runs[run.id] = RunFacts(key, run.session_id, run.user_id, str(run.input))
+        return self.runs[key.run_id]
+
     # What stores see.
 
     def applying(self, call: StoreCall) -> None:
@@ -89,7 +96,7 @@ class Ledger:
         if call.method == "take_over":
             self._taken_over(call, result)
         if call.method == "hand_over":
-            self.runs[call.args[0].run_id].handed_over += 1
+            self.facts_of(call.args[0]).handed_over += 1
         if call.method == "begin_continuation":
             self._consented(call)
         if call.method in LEASE_MAKERS:
@@ -132,8 +139,9 @@ class Ledger:
         if not seen.is_handed_over:
             self.a_lease_lapses_in_silence_only(seen)
         self.attempts_are_limited(seen, taken)
+        facts = self.facts_of(seen.key)
         if taken.attempt > seen.attempt:
-            self.runs[seen.id].losses += 1
+            facts.losses += 1
 
     def _consented(self, call: StoreCall) -> None:
         """Note for which calls in doubt somebody has said that they are to run again."""

@@ -199,8 +199,8 @@ class Storm:
             self._ledger.breach("a_run_answers_whole", f"{run_id}: {run.output!r}")
         most = 1 + facts.losses + facts.handed_over
         if len(facts.executors) > most:
-            executors = ", ".join(facts.executors)
-            self._ledger.breach("a_run_is_executed_once_but_for_losses", f"{run_id}: {executors}")
+            detail = f"{run_id}: {', '.join(facts.executors)}"
+            self._ledger.breach("a_run_is_executed_once_but_for_losses", detail)
         for call, executors in facts.acts.items():
             if len(executors) > 1 + facts.losses:
                 self._ledger.breach("a_step_is_made_once_but_for_losses", f"{run_id} {call}")
