@@ -133,7 +133,13 @@ class RunWorker:
 
     @asynccontextmanager
     async def _held(self, message: HeldMessage) -> AsyncGenerator[None, None]:
-        """Keep a message from other workers for as long as this one lives."""
+        """
+        Keep a message from other workers for as long as this one lives.
+
+        Until it is kept for the first time it would stay away, if this worker died, for as long as
+        a worker may take. So nothing begins before that.
+        """
+        await self._keep(message)
         holding = asyncio.create_task(self._hold(message))
         try:
             yield
@@ -143,6 +149,9 @@ class RunWorker:
 
     async def _hold(self, message: HeldMessage) -> None:
         while True:
-            with suppress(StoreUnavailableError):
-                await in_thread(self._ports.runs.threads, message.keep_for, HELD_FOR)
             await asyncio.sleep(HOLD_AGAIN_AFTER_S)
+            await self._keep(message)
+
+    async def _keep(self, message: HeldMessage) -> None:
+        with suppress(StoreUnavailableError):
+            await in_thread(self._ports.runs.threads, message.keep_for, HELD_FOR)
