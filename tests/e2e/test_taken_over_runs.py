@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import httpx
@@ -42,12 +43,16 @@ def client(stack: EnduranceStack) -> Iterator[httpx.Client]:
         yield client
 
 
+def is_executed(stack: EnduranceStack, run: Started) -> bool:
+    return stack.executor_of(run.session_id) is not None
+
+
 @pytest.fixture(scope="module")
 def lost(stack: EnduranceStack, client: httpx.Client) -> dict[str, Started]:
     """Begin runs, and kill their executors, all at the same moment."""
     runs = {"cancelled": start(client, seconds=60), "awaited": start(client, seconds=2)}
     for run in runs.values():
-        wait_until(lambda run=run: stack.executor_of(run.session_id) is not None, "it runs")
+        wait_until(partial(is_executed, stack, run), "it runs")
     assert all(stack.kill(run.session_id) for run in runs.values())
     return runs
 

@@ -1,11 +1,11 @@
-"""`python -m tests.endurance kills` or `handovers`: the whole of what tests/e2e tries in small."""
+"""`python -m tests.endurance`: many of what tests/e2e has a few of."""
 
 import argparse
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,59 +26,47 @@ def _say(text: object) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.endurance")
+    parser.add_argument("what", nargs="*", help="kills, handovers, or by default both")
+    parser.add_argument("--runs", type=int, default=100, help="whose executors are killed")
+    parser.add_argument("--seed", type=int, default=1, help="of the steps and the kills")
+    parser.add_argument("--at-once", type=int, default=10)
+    parser.add_argument("--hand-overs", type=int, default=10, help="of a run, at least")
+    parser.add_argument("--timeout", type=int, default=20, help="of the functions that hand over")
     parser.add_argument("--keep", type=Path, help="an empty folder for logs and traces")
-    commands = parser.add_subparsers(required=True)
-    kills = commands.add_parser("kills", help="kill the executors of runs of three steps")
-    kills.add_argument("--runs", type=int, default=100)
-    kills.add_argument("--seed", type=int, default=1)
-    kills.add_argument("--at-once", type=int, default=10)
-    kills.set_defaults(command=_kills)
-    handovers = commands.add_parser("handovers", help="let runs last longer than their functions")
-    handovers.add_argument("--count", type=int, default=10)
-    handovers.add_argument("--timeout", type=int, default=20, help="of the functions, in seconds")
-    handovers.set_defaults(command=_handovers)
     options = parser.parse_args()
-    with TemporaryDirectory() as scratch:
-        began = time.monotonic()
-        command: Callable[[argparse.Namespace, Path], int] = options.command
-        status = command(options, options.keep or Path(scratch))
+    campaigns = {"kills": _kills, "handovers": _handovers}
+    if unknown := set(options.what) - set(campaigns):
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(campaigns)}")
+    kept = []
+    for name in options.what or campaigns:
+        with TemporaryDirectory() as scratch:
+            began, folder = time.monotonic(), options.keep or Path(scratch)
+            kept.append(campaigns[name](options, folder / name))
         load = ", ".join(f"{figure:.1f}" for figure in os.getloadavg())
-        _say(f"{time.monotonic() - began:.0f} s; load averages {load} on {os.cpu_count()} cores")
-        return status
+        took_s = time.monotonic() - began
+        _say(f"{name}: {took_s:.0f} s; load averages {load} on {os.cpu_count()} cores\n")
+    return 0 if all(kept) else 1
 
 
-def _kills(options: argparse.Namespace, scratch: Path) -> int:
+def _kills(options: argparse.Namespace, scratch: Path) -> bool:
     with endurance_stack(scratch, variables={"AGENTRUN_DEMO_DELAY_MS": "50"}) as stack:
         outcome = killed_runs(stack, runs=options.runs, seed=options.seed, at_once=options.at_once)
     for killed in outcome:
         for fault in killed.faults:
             _say(f"run {killed.plan.number}, {killed.scene.run_id}: {fault}")
-    _say("| runs | executors killed | in doubt | wait for the next executor, median | longest |")
+    _say("| runs | kills | calls in doubt | next executor's first event, median | longest |")
     _say("|---|---|---|---|---|")
     streamed = [killed for killed in outcome if killed.plan.is_streamed]
     others = [killed for killed in outcome if not killed.plan.is_streamed]
     _say(_row("streamed, taken over by an attach", streamed, ATTACH_BUDGET_S))
     _say(_row("in the background, through the queue", others, QUEUE_BUDGET_S))
-    return 1 if any(killed.faults or not killed.kills for killed in outcome) else 0
-
-
-def _handovers(options: argparse.Namespace, scratch: Path) -> int:
-    times = Times(options.timeout)
-    with short_lived_stack(scratch, timeout_s=options.timeout) as (stack, model):
-        in_time = long_run(stack, model, times.in_time(options.count))
-        anew = long_run(stack, model, times.made_again(options.count // 2))
-    _say("| answers | of the run | hand-overs | voided | asked twice | events | gaps, duplicates |")
-    _say("|---|---|---|---|---|---|---|")
-    runs = {"that end in time": in_time, "half of which do not": anew}
-    for name, run in runs.items():
-        for fault in run.faults:
-            _say(f"{name}: {fault}")
-        _say(
-            f"| {name} | {run.lasted_s:.0f} s | {run.hand_overs} | {run.resets}"
-            f" | {run.asked_twice} | {len(run.frames)} | {run.irregular_ids} |"
-        )
-    are_enough = all(run.hand_overs >= options.count for run in runs.values())
-    return 0 if are_enough and not in_time.resets and not (in_time.faults or anew.faults) else 1
+    _say("")
+    _say("| tool's `replay` | calls with an effect | with more than one |")
+    _say("|---|---|---|")
+    for tool, replay in (("act_once", "never"), ("act_keyed", "idempotent"), ("look", "safe")):
+        counts = [e.count for killed in outcome for e in killed.effects if e.tool == tool]
+        _say(f"| `{replay}` | {len(counts)} | {sum(count > 1 for count in counts)} |")
+    return all(killed.kills and not killed.faults for killed in outcome)
 
 
 def _row(name: str, runs: Sequence[KilledRun], budget_s: float) -> str:
@@ -86,7 +74,27 @@ def _row(name: str, runs: Sequence[KilledRun], budget_s: float) -> str:
     kills = sum(len(killed.kills) for killed in runs)
     doubts = sum(killed.scene.doubts for killed in runs)
     waits = f"{statistics.median(took_s):.1f} s | {max(took_s):.1f} s" if took_s else "- | -"
-    return f"| {len(runs)} {name} | {kills} | {doubts} | {waits} of {budget_s} s |"
+    return f"| {len(runs)} {name} | {kills} | {doubts} | {waits} (budget {budget_s} s) |"
+
+
+def _handovers(options: argparse.Namespace, scratch: Path) -> bool:
+    times = Times(options.timeout)
+    with short_lived_stack(scratch, timeout_s=options.timeout) as (stack, model):
+        in_time = long_run(stack, model, times.in_time(options.hand_overs))
+        anew = long_run(stack, model, times.made_again(options.hand_overs // 2))
+    runs = {"that end in time": in_time, "half of which do not": anew}
+    for name, run in runs.items():
+        for fault in run.faults:
+            _say(f"answers {name}: {fault}")
+    _say("| answers | run lasted | hand-overs | voided | asked twice | events | gaps, duplicates |")
+    _say("|---|---|---|---|---|---|---|")
+    for name, run in runs.items():
+        _say(
+            f"| {name} | {run.lasted_s:.0f} s | {run.hand_overs} | {run.resets}"
+            f" | {run.asked_twice} | {len(run.frames)} | {run.irregular_ids} |"
+        )
+    are_enough = all(run.hand_overs >= options.hand_overs for run in runs.values())
+    return are_enough and not (in_time.resets or in_time.faults or anew.faults)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tests.e2e.sse import Frame
 from tests.endurance.client import Reader, faults_of, replay, standing_text
 from tests.endurance.stack import AGENT, EnduranceStack, endurance_stack
 from tests.openai_compatible import (
-    USAGE,
+    TOTAL_TOKENS,
     ChatReply,
     OpenAiCompatibleServer,
     openai_compatible_server,
@@ -135,7 +135,7 @@ def _faults(run: AgentRun, frames: Sequence[Frame], answers_s: Sequence[float]) 
     if standing_text(frames) != run.output or run.output != _all_text(answers_s):
         yield "the client's text, the output and the model's text are not the same"
     # What was voided was cut off before the model could report its usage.
-    if run.total_tokens != USAGE["total_tokens"] * len(answers_s):
+    if run.total_tokens != TOTAL_TOKENS * len(answers_s):
         yield f"{run.total_tokens} tokens are counted for {len(answers_s)} answers"
 
 

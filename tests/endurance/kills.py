@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from threading import Event, Thread
 from typing import Any
 
@@ -15,7 +16,7 @@ from agentrun.domain.runs import AgentRun, RunStatus
 from tests.e2e.sse import Frame
 from tests.endurance.client import Reader, faults_of, replay, standing_text
 from tests.endurance.plan import Plan, plan_of
-from tests.endurance.stack import AGENT, EnduranceStack
+from tests.endurance.stack import AGENT, Effects, EnduranceStack
 
 WITHIN_S = 300
 """No run takes longer: it is killed three times at most, and each costs 30 s at most."""
@@ -32,8 +33,9 @@ class KilledRun:
     plan: Plan
     kills: Sequence[float]
     scene: "Scene"
-    take_overs_s: Sequence[float]
     faults: Sequence[str]
+    take_overs_s: Sequence[float] = ()
+    effects: Sequence[Effects] = ()
 
 
 @dataclass
@@ -80,7 +82,7 @@ def _killed_run(stack: EnduranceStack, plan: Plan) -> KilledRun:
         try:
             seen = scene.streamed() if plan.is_streamed else scene.in_background()
         except (AssertionError, httpx.HTTPError) as error:
-            return KilledRun(plan, killer.kills, scene, [], [f"{type(error).__name__}: {error}"])
+            return KilledRun(plan, killer.kills, scene, [f"{type(error).__name__}: {error}"])
         finally:
             killer.is_over.set()
             killing.join()
@@ -98,7 +100,8 @@ def _judged(
         faults.append("two readers' replays differ")
     if standing_text(seen or first) != run.output:
         faults.append(f"the client's text is not the output: {standing_text(seen or first)!r}")
-    return KilledRun(scene.plan, kills, scene, list(take_overs_s(first, kills)), faults)
+    took_s = list(take_overs_s(first, kills))
+    return KilledRun(scene.plan, kills, scene, faults, took_s, stack.effects(run.id))
 
 
 class Scene:
@@ -193,10 +196,13 @@ def _faults(stack: EnduranceStack, run: AgentRun, scene: Scene) -> Iterator[str]
 
 
 def take_overs_s(replayed: Sequence[Frame], kills: Sequence[float]) -> Iterator[float]:
-    """Yield how long each kill's run waited for the first event of its next executor."""
-    for at in kills:
-        after = [frame for frame in replayed if frame.timestamp / 1000 > at]
-        before = [frame for frame in replayed if frame.timestamp / 1000 <= at]
-        # Killed after the run had ended or paused, there was nothing to take over.
-        if after and not (before and before[-1].event in {"STOP", "PAUSED"}):
-            yield after[0].timestamp / 1000 - at
+    """Yield how long a run waited for its next executor's first event, which was stored."""
+    for at, next_kill in zip_longest(kills, kills[1:], fillvalue=float("inf")):
+        said_at = [frame.timestamp / 1000 for frame in replayed]
+        ended = [said for said, frame in zip(said_at, replayed, strict=True) if said <= at]
+        after = [said for said in said_at if said > at]
+        # Killed after the run had ended or paused, there was nothing to take over. Killed again
+        # before it could say anything, the second kill counts.
+        was_over = bool(ended) and replayed[len(ended) - 1].event in {"STOP", "PAUSED"}
+        if after and after[0] <= next_kill and not was_over:
+            yield after[0] - at

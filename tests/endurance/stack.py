@@ -83,7 +83,7 @@ def endurance_stack(
     Run the copy until the end of the block.
 
     Args:
-        scratch: An empty folder.
+        scratch: An empty folder, or none yet.
         arguments: More options of `agentrun dev`.
         variables: More variables of its functions.
         one_run_a_process: Whether each run has a process to itself, as on Lambda.

@@ -32,6 +32,7 @@ from agentrun.service.starting.start_run import (
     Reader,
     StartedRun,
     enqueue,
+    enqueue_again,
     start_run,
 )
 from agentrun.service.starting.take_over import take_over
@@ -144,8 +145,8 @@ class RunLauncher:
 
         Raises:
             AgentrunError: The request was refused and nothing started; see `start_run`.
-            StoreUnavailableError: Nobody could be asked to execute the run, and it is cancelled;
-                retrying is safe.
+            StoreUnavailableError: Nobody could be asked to execute the run; retrying is safe. With
+                a key it is asked for then, without one it is cancelled.
         """
         ports = self._ports
         started = await start_run(
@@ -158,7 +159,9 @@ class RunLauncher:
             ports=ports,
         )
         if started.pending is not None:
-            await enqueue(started.pending, ports)
+            await enqueue(started.pending, ports, has_key=idempotency is not None)
+        else:
+            await enqueue_again(started.key, ports.runs)
         return started
 
     async def execute(self, pending: PendingExecution, *, deadline: datetime | None) -> bool:

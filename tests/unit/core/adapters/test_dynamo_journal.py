@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
-from agentrun.adapters.dynamo.items import MOST_ITEM_BYTES, header_key
+from agentrun.adapters.dynamo.items import MOST_ITEM_BYTES, header_key, step_sk
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.run_writes import RUNNING_HEADER_BYTES
@@ -67,6 +67,19 @@ def test_a_step_whose_reply_is_lost_is_kept_once(rig: Rig) -> None:
         rig.keep()
     rig.keep()
     assert rig.journal.steps(KEY) == [STEP]
+
+
+@pytest.mark.parametrize("expired", [(1,), (2,), (1, 2)])
+def test_steps_that_have_expired_in_part_are_told(rig: Rig, expired: tuple[int, ...]) -> None:
+    rig.keep()
+    rig.keep(STEP.model_copy(update={"number": 2}))
+    assert len(rig.journal.steps(KEY)) == 2
+    for item in rig.items("STEP#"):
+        if item["sk"] in [{"S": step_sk(number)} for number in expired]:
+            key = {"pk": item["pk"], "sk": item["sk"]}
+            rig.client.delete_item(TableName=TABLE, Key=key)  # type: ignore[arg-type]
+    with pytest.raises(EngineError):
+        rig.journal.steps(KEY)
 
 
 def test_a_step_that_another_executor_has_overtaken_is_refused(rig: Rig) -> None:

@@ -54,6 +54,7 @@ class RunJournal(Protocol):
         `Continued`.
 
         Raises:
+            EngineError: Some have expired, so that nobody knows what the run has done.
             StoreUnavailableError: Retrying is safe.
         """
         ...

@@ -63,11 +63,7 @@ class RunExecution:
     """
 
     def __init__(
-        self,
-        pending: PendingExecution,
-        *,
-        engine: AgentEngine,
-        pace: RecordingPace | None = None,
+        self, pending: PendingExecution, *, engine: AgentEngine, pace: RecordingPace | None = None
     ) -> None:
         self.run = run = pending.run
         self._pending = pending
@@ -342,21 +338,23 @@ class RunExecution:
 
         One that still waits for its session has nothing to hand over: its lease lapses.
         """
-        key, ports = self.run.key, self._ports
         delay = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
+        if self._recorder.is_holding:
+            # Its tool would run again, and readers would have two results.
+            raise StoreUnavailableError("A step could not be written.")
         if self._has_its_session:
+            last_id, lasted = self._events.last_id, self._events.metrics().duration_ms
             await self._recorder.hand_over(
-                last_event_id=self._events.last_id,
-                lasted_ms=self._events.metrics().duration_ms or 0,
-                give_up_after=patience,
+                last_event_id=last_id, lasted_ms=lasted or 0, give_up_after=patience
             )
             self._events.release()
             delay = timedelta()
         self.was_handed_over = True
         with suppress(BudgetExceededError):
             await self._pending.ports.slots.count(self._pending.slot, tokens=self._host.uncounted)
-        log.info("run handed over", extra={"runId": key.run_id})
-        await in_thread(ports.threads, partial(ports.queue.send, key, delay=delay))
+        log.info("run handed over", extra={"runId": self.run.id})
+        threads, send = self._ports.threads, self._ports.queue.send
+        await in_thread(threads, send, self.run.key, delay=delay)
         self.is_seen_to = True
 
     async def _goes_on_elsewhere(self) -> bool:

@@ -61,6 +61,7 @@ class RunRecorder:
         self._pace = pace
         self._lease = lease
         self._buffer = EventBuffer()
+        self._held: list[tuple[RecordedEvent, int]] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._first_buffered_at: float | None = None
@@ -69,7 +70,22 @@ class RunRecorder:
         self._writing = asyncio.Lock()
 
     def add(self, event: RecordedEvent, *, characters: int) -> None:
-        """Buffer an event of about this size; the next flush writes it."""
+        """Buffer an event of about this size; the next flush writes it, and what was held."""
+        held, self._held = self._held, []
+        for earlier, size in held:
+            self._add(earlier, size)
+        self._add(event, characters)
+
+    def hold(self, event: RecordedEvent, *, characters: int) -> None:
+        """Keep an event for the next step, which is written with it: no flush writes it before."""
+        self._held.append((event, characters))
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether an event is held that no step was written with, as far as is known."""
+        return bool(self._held)
+
+    def _add(self, event: RecordedEvent, characters: int) -> None:
         if not self._buffer:
             self._first_buffered_at = asyncio.get_running_loop().time()
             self._wake.set()
@@ -200,15 +216,13 @@ class RunRecorder:
         async with self._writing:
             while self._buffer.characters > self._pace.flush_characters:
                 await self._unhurried(self._flush)
-            events = self._buffer.segment(characters=self._buffer.characters)
-            run = await self._unhurried(partial(self._write_step, step, events))
-            self._buffer.drop(len(events))
-            self._last_written = events or self._last_written
-            self._first_buffered_at = None
+            run = await self._unhurried(partial(self._write_step, step))
         if run.cancel_requested:
             raise CancelRequestedError
 
-    async def _write_step(self, step: Step, events: Sequence[RecordedEvent]) -> AgentRun:
+    async def _write_step(self, step: Step) -> AgentRun:
+        buffered = self._buffer.segment(characters=self._buffer.characters)
+        events = [*buffered, *(event for event, _ in self._held)]
         sent = self._lease.moment()
         run = await in_thread(
             self._ports.threads,
@@ -221,6 +235,11 @@ class RunRecorder:
             lease_until=sent.lease_until,
         )
         self._lease.renewed(sent)
+        # Here, since whoever waits for the write may be cancelled meanwhile.
+        self._buffer.drop(len(buffered))
+        self._held.clear()
+        self._last_written = events or self._last_written
+        self._first_buffered_at = None
         return run
 
     async def _unhurried(self, write: Callable[[], Awaitable[T]]) -> T:

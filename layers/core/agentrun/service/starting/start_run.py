@@ -341,20 +341,40 @@ def task_of(
     )
 
 
-async def enqueue(pending: PendingExecution, ports: LaunchPorts) -> None:
+async def enqueue(pending: PendingExecution, ports: LaunchPorts, *, has_key: bool) -> None:
     """
     Ask for an executor for a run that was stored to be executed in the background.
 
     Raises:
-        StoreUnavailableError: Nobody was asked, as far as is known, and the run is cancelled if
-            that can be written; otherwise its next reader asks. Retrying the start is safe.
+        StoreUnavailableError: Nobody was asked, as far as is known. Retrying the start is safe: if
+            the request `has_key`, it finds the run and calls `enqueue_again`; otherwise the run is
+            cancelled, if that can be written.
     """
     runs, key = ports.runs, pending.run.key
     try:
-        await retried(lambda: in_thread(runs.threads, runs.queue.send, key), QUEUE_AGAIN_AFTER_S)
+        await _ask_worker(key, runs)
     except StoreUnavailableError:
+        if has_key:
+            raise
         with suppress(StoreUnavailableError):
             cancel = partial(runs.store.request_cancel, key, at=runs.clock.now())
             await in_thread(runs.threads, cancel)
         await ports.slots.give_back(pending.slot, tokens=0)
         raise
+
+
+async def enqueue_again(key: RunKey, ports: RunPorts) -> None:
+    """
+    Ask again for an executor for a run that still waits for one, as its start may have failed to.
+
+    Raises:
+        RunNotFoundError: The run is gone.
+        StoreUnavailableError: Nobody was asked, as far as is known; retrying is safe.
+    """
+    run = await in_thread(ports.threads, ports.store.get_state, key)
+    if run.status is RunStatus.QUEUED and run.is_handed_over:
+        await _ask_worker(key, ports)
+
+
+async def _ask_worker(key: RunKey, ports: RunPorts) -> None:
+    await retried(lambda: in_thread(ports.threads, ports.queue.send, key), QUEUE_AGAIN_AFTER_S)

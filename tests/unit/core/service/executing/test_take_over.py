@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
-from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
+from agentrun.domain.errors import EngineError, StoreUnavailableError, TooManyRunsError
 from agentrun.domain.events import (
     ContentDelta,
     EventType,
@@ -97,6 +97,23 @@ async def test_an_attach_goes_on_from_the_last_step() -> None:
     assert await rig.attached(key, cursor=3) == events[3:]
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_what_a_tool_gave_is_not_said_before_its_step_is_durable(end: str) -> None:
+    much = ToolEnd(id="c1", name="order", result="x" * 70_000)
+    done = Keep(Returned(call_id="c1", part="r"), say=much)
+    rig = LostRig([Keep(Answered(message="m")), CALL, done])
+    rig.journal.fails("write", when=lambda key, executor, step, *_, **__: step.number == 2)
+    execution = await rig.begin()
+    key = execution.run.key
+    await rig.until(lambda: rig.engine.begun == ["c1"])
+    await asyncio.sleep(0.05)
+    assert "TOOL_END" not in types(rig.logged(key))
+    await (rig.kill() if end == "kill" else rig.first.stop())
+    rig.clock.advance(LAPSED_S)
+    rig.journal.works()
+    assert len(ids_of(await rig.attached(key), EventType.TOOL_END)) == 1
+
+
 async def test_what_has_no_step_is_said_anew() -> None:
     script = Script()
     rig = LostRig(script.waiting_in_answer())
@@ -152,6 +169,16 @@ async def test_a_tool_that_may_have_run_is_in_doubt_and_runs_again_if_approved()
     await read_all(await rig.second.resume(ANA, paused, approve, deadline=None))
     assert rig.engine.begun == ["c1", "c1"]
     assert rig.state(key).output == "think b"
+
+
+async def test_a_run_of_which_nobody_knows_what_it_has_done_does_nothing_more() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool())
+    key = await lose(rig, script)
+    rig.journal.fails("steps", error=EngineError("gone", error_type="STEPS_EXPIRED"))
+    assert types(await rig.attached(key))[-1] == "ERROR"
+    assert rig.state(key).error_type == "STEPS_EXPIRED"
+    assert len(rig.engine.tasks) == 1
 
 
 async def test_a_run_that_is_lost_as_often_as_it_may_be_has_failed() -> None:
