@@ -10,6 +10,7 @@ import pytest
 
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, SessionBusyError
+from agentrun.domain.events import Metrics
 from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, Lease, RunStatus
 from agentrun.domain.steps import Answered, Step
 from tests.contract.stores import Stores
@@ -77,8 +78,10 @@ def test_a_lost_continuation_goes_on_after_what_its_log_has(stores: Stores) -> N
 
 def test_a_run_that_is_handed_over_loses_nothing(stores: Stores) -> None:
     start(stores)
-    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9)
+    used = Metrics(total_tokens=7, llm_calls=1, cost_usd=0.25, duration_ms=900)
+    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, used=used)
     seen = stores.runs.get_state(KEY)
+    assert seen.used == used
     assert (seen.is_handed_over, seen.last_event_id) == (True, 9)
     assert seen.lease == Lease(executor=EXECUTOR, until=LATER)
     run = stores.journal.take_over(seen, SECOND, at=LATER)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.steps import Continued, Step
@@ -70,13 +70,21 @@ class InMemoryRunJournal(Hookable):
             changes = {"active": run.id, "active_by": executor}
             session.lock = session.lock.model_copy(update=changes)
 
-    def hand_over(self, key: RunKey, executor: str, *, at: datetime, last_event_id: int) -> None:
+    def hand_over(
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        at: datetime,
+        last_event_id: int,
+        used: Metrics | None = None,
+    ) -> None:
         stored = self._store.runs.get(key)
         by = stored.lease.executor if stored and stored.lease else None
         if stored and stored.is_handed_over and by == executor:
             return
         run = self._store.owned(key, executor, {RunStatus.RUNNING})
-        changes = {"is_handed_over": True, "last_event_id": last_event_id}
+        changes = {"is_handed_over": True, "last_event_id": last_event_id, "used": used}
         ended = run.with_lease(Lease(executor=executor, until=at))
         self._store.put(ended.model_copy(update=changes))
 

@@ -20,7 +20,7 @@ from agentrun.adapters.dynamo.items import (
     string,
     unpacked,
 )
-from agentrun.domain.events import Paused
+from agentrun.domain.events import Metrics, Paused
 from agentrun.domain.requests import Webhook
 from agentrun.domain.runs import AgentRun, Lease
 from agentrun.domain.value import from_epoch_ms
@@ -82,6 +82,11 @@ def lost_after_attribute(ids: tuple[int, ...]) -> Value:
     return {"L": [number(event_id) for event_id in ids]}
 
 
+def used_attribute(used: Metrics) -> Value:
+    """Return what the header says of a run that was handed over: what it had used by then."""
+    return string(used.model_dump_json(exclude_none=True, exclude={"event"}))
+
+
 def _of_executions(run: AgentRun) -> dict[str, Value]:
     """
     Return what tells one execution of a run from the next; nothing of it where it is as usual.
@@ -99,6 +104,8 @@ def _of_executions(run: AgentRun) -> dict[str, Value]:
         found[Attribute.HANDED_OVER] = number(1)
     if run.is_background:
         found[Attribute.BACKGROUND] = number(1)
+    if run.used is not None:
+        found[Attribute.USED] = used_attribute(run.used)
     if run.slot_until is not None:
         found[Attribute.SLOT_UNTIL] = instant(run.slot_until)
     if run.webhook is not None:
@@ -145,6 +152,8 @@ def _executions_from(item: Item) -> dict[str, Any]:
         fields["is_handed_over"] = True
     if Attribute.BACKGROUND in item:
         fields["is_background"] = True
+    if Attribute.USED in item:
+        fields["used"] = Metrics.model_validate_json(item[Attribute.USED]["S"])
     if Attribute.SLOT_UNTIL in item:
         fields["slot_until"] = from_epoch_ms(int(item[Attribute.SLOT_UNTIL]["N"]))
     if Attribute.WEBHOOK in item:

@@ -6,7 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from agentrun.adapters.dynamo.event_log import last_event_id
-from agentrun.adapters.dynamo.headers import is_erased, lost_after_attribute, run_from_header
+from agentrun.adapters.dynamo.headers import (
+    is_erased,
+    lost_after_attribute,
+    run_from_header,
+    used_attribute,
+)
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Value,
@@ -36,7 +41,7 @@ from agentrun.adapters.dynamo.table import (
 )
 from agentrun.adapters.dynamo.texts import read_text
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.steps import Step
@@ -144,13 +149,23 @@ class DynamoRunJournal:
             raise FencedError(_CHANGED) from refused
         return run_from_header(header).without_texts()
 
-    def hand_over(self, key: RunKey, executor: str, *, at: datetime, last_event_id: int) -> None:
+    def hand_over(
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        at: datetime,
+        last_event_id: int,
+        used: Metrics | None = None,
+    ) -> None:
         """Let go of a RUNNING run, all of whose events are stored."""
-        changes = {
+        changes: dict[str, Value] = {
             Attribute.LEASE_UNTIL: instant(at),
             Attribute.LAST_EVENT_ID: number(last_event_id),
             Attribute.HANDED_OVER: number(1),
         }
+        if used is not None:
+            changes[Attribute.USED] = used_attribute(used)
         operands = held_by(executor, RunStatus.RUNNING)
         try:
             self._table.write(header_update(key, RUNNING_BY, operands, changes, asks=True))

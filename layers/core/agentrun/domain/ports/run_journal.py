@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey
 from agentrun.domain.steps import Step
@@ -87,11 +87,26 @@ class RunJournal(Protocol):
         """
         ...
 
-    def hand_over(self, key: RunKey, executor: str, *, at: datetime, last_event_id: int) -> None:
+    def hand_over(
+        self,
+        key: RunKey,
+        executor: str,
+        *,
+        at: datetime,
+        last_event_id: int,
+        used: Metrics | None = None,
+    ) -> None:
         """
         Let go of a RUNNING run, all of whose events are stored, so that another goes on at once.
 
         Its own earlier success counts as success.
+
+        Args:
+            key: Tenant and run id.
+            executor: Who holds the run's lease.
+            at: Aware UTC instant.
+            last_event_id: The run's last event.
+            used: The run's figures so far, what was used since its last step included.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended; do not retry.

@@ -345,8 +345,10 @@ class RunExecution:
         key, ports = self.run.key, self._ports
         delay = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
         if self._has_its_session:
-            last_id = self._events.last_id
-            await self._recorder.hand_over(last_event_id=last_id, give_up_after=patience)
+            events = self._events
+            await self._recorder.hand_over(
+                last_event_id=events.last_id, used=events.metrics(), give_up_after=patience
+            )
             self._events.release()
             delay = timedelta()
         with suppress(BudgetExceededError):

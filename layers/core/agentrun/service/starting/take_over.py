@@ -9,7 +9,7 @@ from agentrun.domain.errors import (
     BrokenAgentError,
     EngineError,
 )
-from agentrun.domain.events import EventType, RecordedEvent, ResetReason
+from agentrun.domain.events import EventType, Metrics, RecordedEvent, ResetReason
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.ports import AgentTask
 from agentrun.domain.requests import RunRequest
@@ -136,13 +136,27 @@ def progress_of(run: AgentRun, record: Record, *, was_handed_over: bool) -> Prog
     return Progress(
         start_id=run.last_event_id,
         output=_standing(record).content,
-        used=step.metrics if step else None,
+        used=_used(run, step),
         stands_up_to=record.stands_up_to,
         steps=step.number if step else 0,
         resets=sum(event.event.event is EventType.STEP_RESET for event in record.events),
         reset=_reset(record) if was_handed_over else ResetReason.EXECUTOR_LOST,
         budget=record.continued.budget if record.continued else None,
     )
+
+
+def _used(run: AgentRun, step: Step | None) -> Metrics | None:
+    """
+    Return what a run has used by its last step, or by its last hand-over if that came later.
+
+    Figures only grow; what an executor has used since that was lost, nobody can tell.
+    """
+    known = [figures for figures in (run.used, step and step.metrics) if figures]
+    return max(known, key=_size, default=None)
+
+
+def _size(figures: Metrics) -> tuple[int, int, int]:
+    return figures.llm_calls or 0, figures.total_tokens or 0, figures.duration_ms or 0
 
 
 def _reset(record: Record) -> ResetReason | None:
