@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -33,10 +34,19 @@ def create_queue(client: "SQSClient", name: str = QUEUE, **attributes: str) -> s
     return client.create_queue(QueueName=name, Attributes=given)["QueueUrl"]
 
 
-def create_bucket(name: str = BUCKET) -> None:
-    """Create a bucket in the account of this process."""
+def create_bucket(endpoint_url: str | None = None, name: str = BUCKET) -> None:
+    """Create a bucket on a stand-in for S3."""
     where: Any = {"LocationConstraint": "eu-west-1"}
-    boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    with closing(
+        boto3.client(
+            "s3",
+            region_name="eu-west-1",
+            endpoint_url=endpoint_url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+    ) as client:
+        client.create_bucket(Bucket=name, CreateBucketConfiguration=where)
 
 
 def received(client: "SQSClient", url: str, *, within_s: float = 0) -> dict[str, Any] | None:

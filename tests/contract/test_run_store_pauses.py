@@ -89,6 +89,12 @@ def test_a_resumed_run_is_running_under_its_new_lease(stores: Stores) -> None:
     assert stores.runs.heartbeat(KEY, SECOND.executor, lease_until=THIRD.until).version == 3
 
 
+def test_a_resumed_run_holds_another_slot(stores: Stores) -> None:
+    seen = pause(stores)
+    stores.runs.resume(seen.holding(LATER), SECOND, seen=FREE, at=DECIDED)
+    assert stores.runs.get_state(KEY).slot_until == LATER
+
+
 def test_a_pause_is_resumed_once(stores: Stores) -> None:
     seen = pause_and_resume(stores)
     with pytest.raises(ConflictError):

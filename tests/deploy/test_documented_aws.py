@@ -23,6 +23,7 @@ aws apigateway put-method $METHOD --authorization-type NONE
 aws apigateway put-integration $METHOD --type MOCK
 aws apigateway create-deployment --rest-api-id "$API_ID" --stage-name live
 aws apigateway create-domain-name --domain-name api.example.com
+aws s3 mb s3://a-bucket
 """
 """What the page leaves to its reader, the deployed API included."""
 
@@ -55,8 +56,12 @@ def test_the_aws_cli_takes_every_documented_command(endpoint: str, tmp_path: Pat
     (tmp_path / "variables.json").write_text('{"WIKI_TOKEN": "secret"}', encoding="utf-8")
     commands = documented()
     assert len(commands) >= 7
+    names = {"TABLE_NAME": TABLE, "BUCKET_NAME": "a-bucket", "http://127.0.0.1:PORT": endpoint}
+    script = GIVEN + "\n".join(commands)
+    for name, value in names.items():
+        script = script.replace(name, value)
     done = subprocess.run(
-        ["/bin/bash", "-c", GIVEN + "\n".join(commands).replace("TABLE_NAME", TABLE)],
+        ["/bin/bash", "-c", script],
         cwd=tmp_path,
         env={
             "PATH": f"{CLI}:{os.environ['PATH']}",

@@ -14,6 +14,7 @@ from tests.documented import PAGES, ROOT, SHELL, blocks_of, documented_commands,
 from tests.e2e.conftest import LocalStack, running_stack
 
 REST_API, FUNCTION_URL = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
+QUEUES = "http://127.0.0.1:PORT"
 
 VARIABLES = "variables.env"
 EVENT = "/tmp/event.json"  # noqa: S108 - where docs/local.md writes it
@@ -25,6 +26,8 @@ RUN_ELSEWHERE = {
     ".venv/bin/python": "measurements, which take minutes",
 }
 """By its program, who runs a command that needs AWS, Docker or many minutes."""
+OF_A_DEPLOYMENT = ".venv/bin/agentrun redrive --stack "
+"""tests/deploy/test_ministack.py runs it, and test_redrive.py the same for a local stack."""
 
 BEFORE = """
 set -eu
@@ -68,12 +71,14 @@ each_page = pytest.mark.parametrize("page", SHELL_PAGES, ids=name_of)
 
 def runs_here(command: str) -> bool:
     """Tell whether a command is for a laptop's shell alone."""
-    return program_of(command) not in RUN_ELSEWHERE
+    is_elsewhere = program_of(command) in RUN_ELSEWHERE or command.startswith(OF_A_DEPLOYMENT)
+    return not is_elsewhere
 
 
 def typed(script: str, stack: LocalStack) -> str:
     """Run a script in the project's folder against a stack on other ports; return what it says."""
     script = script.replace(REST_API, stack.rest_api).replace(FUNCTION_URL, stack.function_url)
+    script = script.replace(QUEUES, stack.queues)
     # What the reader keeps in the project's folder stays as it is.
     script = script.replace(VARIABLES, str(stack.log.with_name(VARIABLES)))
     done = subprocess.run(
@@ -100,7 +105,8 @@ def test_the_commands_of_a_page_can_be_typed_in_its_order(page: Path, stack: Loc
     if name_of(page) == "README.md":
         assert '"output":"17 * 23 = 391"' in said
         assert said.count('"event":"PAUSED"') == 1
-        assert said.count('"event":"STOP"') == 2
+        assert said.count('"event":"STOP"') == 3
+        assert '"status":"QUEUED"' in said
 
 
 def test_the_banner_can_be_pasted(stack: LocalStack) -> None:
@@ -178,8 +184,8 @@ def test_the_python_reader_of_the_api_page_reads_a_run(stack: LocalStack) -> Non
 def test_the_javascript_reader_of_the_api_page_reads_a_run(stack: LocalStack) -> None:
     reader, call = (block.text for block in blocks_of(ROOT / "docs/api.md", "javascript"))
     given = f"const [baseUrl, token] = ['{REST_API}', '{stack.token()}'];\n"
-    show = "const show = (text) => process.stdout.write(text);\n"
-    program = given + show + reader.replace("export ", "") + call
+    show = "let shown = '';\nconst show = (text) => { shown = text; };\n"
+    program = given + show + reader.replace("export ", "") + call + "process.stdout.write(shown);\n"
     node = str(shutil.which("node"))
     assert printed(stack, node, "--input-type=module", program) == "17 * 23 = 391"
 

@@ -86,11 +86,11 @@ def test_a_cap_holds_in_a_crowd_and_the_dead_give_their_places_back(capped: Loca
         for call in calls:
             call.result()
     with capped.client() as client:
-        for _ in range(CAP + 1):
-            run_when_there_is_room(client, until=killed_at + HEALED_WITHIN_S)
         # Others would go on with them; one that is to be cancelled needs nobody for that.
         for run_id in crowd.started:
             assert client.delete(f"/api/agents/echo/runs/{run_id}").status_code == 204
+        for _ in range(CAP + 1):
+            run_when_there_is_room(client, until=killed_at + HEALED_WITHIN_S)
         asked = {"runIds": ",".join(crowd.started)}
 
         def are_all_over() -> bool:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.quotas.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.quotas import RunLimits
 from agentrun.service.starting.slots import RunSlots

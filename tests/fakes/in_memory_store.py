@@ -136,7 +136,10 @@ class InMemoryRunStore(Hookable):
 
     def _renew(self, run: AgentRun, lease: Lease) -> None:
         """Renew the lease of a run that an earlier try has written, if this one's lasts longer."""
-        self.put(held_until(self.owned(run.key, lease.executor, {run.status}), lease.until))
+        stored = self.runs[run.key]
+        if stored.status is not run.status:
+            raise FencedError("The run was stored, and it has ended since.")
+        self.put(held_until(stored, lease.until))
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
         stored = self._claims.get((tenant, claim.key_hash))
@@ -291,7 +294,8 @@ class InMemoryRunStore(Hookable):
             is_to_wait = run.lease.until > to_milliseconds(at) and not run.cancel_requested
             if is_as_seen and is_to_wait:
                 self._take(self._session(run), run, lease.executor, seen)
-                self.put(run.resumed(lease, at=at))
+                resumed = run.resumed(lease, at=at)
+                self.put(resumed.model_copy(update={"slot_until": paused.slot_until}))
                 return
         raise ConflictError(f"The run '{paused.id}' is not paused any more.")
 

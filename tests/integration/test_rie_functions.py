@@ -15,12 +15,16 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.adapters.system_clock import SystemClock
+from agentrun.domain.approvals import run_of_approval
 from agentrun.domain.errors import SessionBusyError
+from agentrun.domain.events import Paused
+from agentrun.domain.runs import RunKey
 from tests.integration import rie
 from tests.integration.conftest import ENVIRONMENT, EVENTS, event_file
 from tests.integration.gateway import alive
-from tests.queues import create_queue, sqs_client_of
-from tests.runs import a_request
+from tests.queues import create_bucket, create_queue, sqs_client_of
+from tests.runs import EXECUTOR, a_request, paused
 from tests.sse_blocks import blocks
 from tests.tables import TABLE, client_of
 
@@ -46,9 +50,10 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(dynamodb_url: str) -> dict[str, str]:
-    """Return the functions' variables, and a server that has table and queue."""
+    """Return the functions' variables, and a server that has table, queue and bucket."""
     with closing(sqs_client_of(dynamodb_url)) as client:
         create_queue(client)
+    create_bucket(dynamodb_url)
     names = ("DYNAMODB", "S3", "SQS")
     return {**ENVIRONMENT, **{f"AWS_ENDPOINT_URL_{name}": dynamodb_url for name in names}}
 
@@ -110,6 +115,22 @@ def running(store: DynamoRunStore) -> str:
     return run_of(event)
 
 
+@pytest.fixture(scope="module")
+def waiting(store: DynamoRunStore) -> str:
+    """Record the approval that its event asks for."""
+    event = event_file("get-approval.json")
+    approval: str = event["pathParameters"]["approvalId"]
+    run_id, event_id = run_of_approval(approval)
+    owner = event["requestContext"]["authorizer"]["userId"]
+    run = alive(run_id, FIVE_MINUTES, user_id=owner, session_id=str(uuid4()))
+    store.start(run, a_request())
+    now = SystemClock().now()
+    action = Paused(approval_id=approval)
+    pause = paused(event_id, required_action=action, paused_until=now + FIVE_MINUTES)
+    store.finish(run.key, EXECUTOR, pause, at=now)
+    return approval
+
+
 @pytest.fixture
 def conversation(store: DynamoRunStore) -> None:
     """Record a run in the session that the session events ask for, unless there is one."""
@@ -125,7 +146,7 @@ def conversation(store: DynamoRunStore) -> None:
 @pytest.mark.parametrize("name", events_of("StatusFunction"))
 @pytest.mark.usefixtures("conversation")
 def test_the_status_function_answers_every_event_of_its(
-    status: rie.Invoke, running: str, name: str
+    status: rie.Invoke, running: str, waiting: str, name: str
 ) -> None:
     assert json.loads(status(event_file(name)))["statusCode"] < 300
 
@@ -182,6 +203,18 @@ def test_a_run_is_answered_once(stream: rie.Invoke) -> None:
     result = json.loads(body)
     assert result["status"] == "COMPLETED"
     assert result["content"]
+
+
+def test_a_run_in_the_background_is_accepted_at_once(
+    stream: rie.Invoke, store: DynamoRunStore
+) -> None:
+    prelude, body = streamed(stream(event_file("background-run.json")))
+    queued = json.loads(body)
+    assert (prelude["statusCode"], queued["status"]) == (202, "QUEUED")
+    path = f"/api/agents/docs_assistant/runs/{queued['runId']}/status"
+    assert prelude["headers"]["location"] == path
+    tenant = event_file("background-run.json")["requestContext"]["authorizer"]["orgId"]
+    assert store.get(RunKey(tenant=tenant, run_id=queued["runId"])).status == "QUEUED"
 
 
 def test_what_was_streamed_is_what_the_status_function_tells(

@@ -87,14 +87,18 @@ class ResetReason(StrEnum):
 
 class StepReset(Value):
     """
-    The step after `to_event_id` is made again, and what was said since then is void.
+    A step is made again, and what the events after one of the run's have said is void.
 
     That is text, reasoning and tools that had not ended; a tool that has its TOOL_END or TOOL_ERROR
     stays valid.
     """
 
     event: Literal[EventType.STEP_RESET] = EventType.STEP_RESET
-    to_event_id: int = Field(ge=1)
+    to_event_id: int = Field(
+        ge=1,
+        description="Text, reasoning and tools without an end that events with higher ids have "
+        "told of are void.",
+    )
     attempt: int = Field(ge=2, description="1 was the first; so 2 in a run's first reset.")
     reason: ResetReason
 

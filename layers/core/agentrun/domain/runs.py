@@ -83,8 +83,9 @@ class AgentRun(Value):
     has begun, and that of the last event once it has ended. `max_attempts` is its agent's as the
     run began. `lost_after` are the last ids that were stored as an executor was lost: the next one
     begins `EVENT_ID_GAP` later, and what a zombie has stored between the two counts for nothing.
-    `is_handed_over` says that its executor has let go of it in good order, and `used` are the
-    figures by then. `slot_until` names the slot that its executions hold.
+    `is_handed_over` says that its executor has let go of it in good order, `used` are its figures
+    at the last time, `has_media` says that the media of its request are kept beside it.
+    `slot_until` names the slot that its executions hold.
     """
 
     id: str
@@ -139,6 +140,7 @@ class AgentRun(Value):
     lost_after: tuple[int, ...] = Field(default=(), exclude=True)
     is_handed_over: bool = Field(default=False, exclude=True)
     is_background: bool = Field(default=False, exclude=True)
+    has_media: bool = Field(default=False, exclude=True)
     slot_until: Instant | None = Field(default=None, exclude=True)
     used: Metrics | None = Field(default=None, exclude=True)
     webhook: Webhook | None = Field(default=None, exclude=True)
@@ -198,9 +200,7 @@ class AgentRun(Value):
             lease=lease, is_handed_over=False, attempt=attempt, last_event_id=self.next_event_id
         )
 
-    def handed_over(
-        self, *, at: datetime, last_event_id: int, used: Metrics | None = None
-    ) -> "AgentRun":
+    def handed_over(self, *, at: datetime, last_event_id: int, used: Metrics) -> "AgentRun":
         """Return the run as its executor lets go of it in good order, with what it has used."""
         if self.lease is None:
             raise ValueError(f"nobody executes the run '{self.id}'")
@@ -218,9 +218,10 @@ class AgentRun(Value):
             raise ValueError(f"only a new run can be queued, not '{self.id}'")
         return self._with(status=RunStatus.QUEUED, started_at=None)
 
-    def holding(self, slot_until: datetime) -> "AgentRun":
-        """Return the run as one whose executions hold the slot of this name."""
-        return self._with(slot_until=to_milliseconds(slot_until))
+    def holding(self, slot_until: datetime, *, has_media: bool | None = None) -> "AgentRun":
+        """Return the run as one whose executions hold the slot of this name, and its media."""
+        has_media = self.has_media if has_media is None else has_media
+        return self._with(slot_until=to_milliseconds(slot_until), has_media=has_media)
 
     def with_lease(self, lease: Lease) -> "AgentRun":
         """Return the run under another lease."""

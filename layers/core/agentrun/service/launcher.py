@@ -15,6 +15,7 @@ from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import LEASE_DURATION, AgentRun, Outcome, RunStatus
+from agentrun.domain.settling import LEASE_GRACE_S
 from agentrun.service.executing.ending import earlier_events_kept
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace
@@ -31,6 +32,7 @@ from agentrun.service.starting.start_run import (
     Reader,
     StartedRun,
     enqueue,
+    enqueue_again,
     start_run,
 )
 from agentrun.service.starting.take_over import take_over
@@ -143,8 +145,8 @@ class RunLauncher:
 
         Raises:
             AgentrunError: The request was refused and nothing started; see `start_run`.
-            StoreUnavailableError: Nobody could be asked to execute the run, and it is cancelled;
-                retrying is safe.
+            StoreUnavailableError: Nobody could be asked to execute the run; retrying is safe. With
+                a key it is asked for then, without one it is cancelled.
         """
         ports = self._ports
         started = await start_run(
@@ -157,7 +159,9 @@ class RunLauncher:
             ports=ports,
         )
         if started.pending is not None:
-            await enqueue(started.pending, ports)
+            await enqueue(started.pending, ports, has_key=idempotency is not None)
+        else:
+            await enqueue_again(started.key, ports.runs)
         return started
 
     async def execute(self, pending: PendingExecution, *, deadline: datetime | None) -> bool:
@@ -204,12 +208,20 @@ class RunLauncher:
         await self._settings.engine_ready()
         pending = await continue_run(principal, paused, request, ports=self._ports)
         try:
+            await self._ask_for_another(pending.run)
             execution = self._execution(pending)
             await execution.begin_again()
         except (Exception, asyncio.CancelledError):
             await self._give_up(pending)
             raise
         return self._launch(execution, deadline)
+
+    async def _ask_for_another(self, run: AgentRun) -> None:
+        """Have a worker look for a run that nobody may be following, should this process die."""
+        if run.is_background:
+            lapses_in = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
+            send = partial(self._ports.runs.queue.send, run.key, delay=lapses_in)
+            await in_thread(self._ports.runs.threads, send)
 
     async def _take_over(self, lost: AgentRun, *, deadline: datetime | None) -> AgentRun:
         """Take over a run for its reader, or ask a worker to where that is better."""
@@ -239,7 +251,9 @@ class RunLauncher:
     async def _execute(self, execution: RunExecution, deadline: datetime | None) -> None:
         run, ports = execution.run, self._ports.runs
         async with earlier_events_kept(run, ports, deadline=deadline):
-            self._settings.on_ended(run, await execution.execute(deadline=deadline))
+            outcome = await execution.execute(deadline=deadline)
+        if not execution.was_handed_over:
+            self._settings.on_ended(run, outcome)
 
     async def _give_up(self, pending: PendingExecution) -> None:
         """Put the pause back, now or soon; if neither works, the lapsed lease does it later."""

@@ -49,6 +49,7 @@ from agent_catalog.toolkit import Session, ToolResults
 from agentrun.domain.errors import (
     AgentrunError,
     BudgetExceededError,
+    CancelRequestedError,
     CannotResumeError,
     EngineError,
     HandedOverError,
@@ -178,7 +179,7 @@ class EngineRun:
             return doubt
         try:
             ending = await self._ended()
-        except (CannotResumeError, HandedOverError):
+        except (CancelRequestedError, CannotResumeError, HandedOverError):
             raise
         except asyncio.CancelledError:
             # What was used in the midst of an answer counts, whether the run goes on or not.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
-from agentrun.adapters.dynamo.items import MOST_ITEM_BYTES, header_key
+from agentrun.adapters.dynamo.items import MOST_ITEM_BYTES, header_key, step_sk
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.run_writes import RUNNING_HEADER_BYTES
@@ -17,7 +17,7 @@ from agentrun.domain.runs import EVENT_ID_GAP, Lease
 from agentrun.domain.steps import Answered, Step
 from bench.capacity_units import item_bytes
 from tests.fakes.in_memory_objects import InMemoryLargeObjects
-from tests.runs import AT, EXECUTOR, a_request, a_run, deltas
+from tests.runs import AT, EXECUTOR, USED, a_request, a_run, deltas
 from tests.tables import TABLE
 from tests.unit.core.adapters.test_dynamo_lost_replies import lose_next_reply
 
@@ -69,6 +69,19 @@ def test_a_step_whose_reply_is_lost_is_kept_once(rig: Rig) -> None:
     assert rig.journal.steps(KEY) == [STEP]
 
 
+@pytest.mark.parametrize("expired", [(1,), (2,), (1, 2)])
+def test_steps_that_have_expired_in_part_are_told(rig: Rig, expired: tuple[int, ...]) -> None:
+    rig.keep()
+    rig.keep(STEP.model_copy(update={"number": 2}))
+    assert len(rig.journal.steps(KEY)) == 2
+    for item in rig.items("STEP#"):
+        if item["sk"] in [{"S": step_sk(number)} for number in expired]:
+            key = {"pk": item["pk"], "sk": item["sk"]}
+            rig.client.delete_item(TableName=TABLE, Key=key)  # type: ignore[arg-type]
+    with pytest.raises(EngineError):
+        rig.journal.steps(KEY)
+
+
 def test_a_step_that_another_executor_has_overtaken_is_refused(rig: Rig) -> None:
     lose_next_reply(rig.client, "TransactWriteItems")
     with pytest.raises(StoreUnavailableError):
@@ -101,8 +114,8 @@ def test_what_a_zombie_stores_during_a_take_over_lies_in_the_gap(rig: Rig) -> No
 def test_a_hand_over_whose_reply_is_lost_is_ones_own(rig: Rig) -> None:
     lose_next_reply(rig.client, "UpdateItem")
     with pytest.raises(StoreUnavailableError):
-        rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4)
-    rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4)
+        rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4, used=USED)
+    rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4, used=USED)
     assert rig.store.get_state(KEY).is_handed_over
 
 

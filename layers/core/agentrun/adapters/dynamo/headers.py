@@ -87,6 +87,11 @@ def used_attribute(used: Metrics) -> Value:
     return string(used.model_dump_json(exclude_none=True, exclude={"event"}))
 
 
+def slot_attribute(run: AgentRun) -> dict[str, Value]:
+    """Return the name of the slot that a run's executions hold, if it has one."""
+    return {} if run.slot_until is None else {Attribute.SLOT_UNTIL: instant(run.slot_until)}
+
+
 def _of_executions(run: AgentRun) -> dict[str, Value]:
     """
     Return what tells one execution of a run from the next; nothing of it where it is as usual.
@@ -106,8 +111,9 @@ def _of_executions(run: AgentRun) -> dict[str, Value]:
         found[Attribute.BACKGROUND] = number(1)
     if run.used is not None:
         found[Attribute.USED] = used_attribute(run.used)
-    if run.slot_until is not None:
-        found[Attribute.SLOT_UNTIL] = instant(run.slot_until)
+    if run.has_media:
+        found[Attribute.MEDIA] = number(1)
+    found |= slot_attribute(run)
     if run.webhook is not None:
         # Its name and its type are what the table's stream is filtered by.
         found[Attribute.WEBHOOK] = string(run.webhook.model_dump_json(exclude_defaults=True))
@@ -154,6 +160,8 @@ def _executions_from(item: Item) -> dict[str, Any]:
         fields["is_background"] = True
     if Attribute.USED in item:
         fields["used"] = Metrics.model_validate_json(item[Attribute.USED]["S"])
+    if Attribute.MEDIA in item:
+        fields["has_media"] = True
     if Attribute.SLOT_UNTIL in item:
         fields["slot_until"] = from_epoch_ms(int(item[Attribute.SLOT_UNTIL]["N"]))
     if Attribute.WEBHOOK in item:

@@ -150,22 +150,15 @@ class DynamoRunJournal:
         return run_from_header(header).without_texts()
 
     def hand_over(
-        self,
-        key: RunKey,
-        executor: str,
-        *,
-        at: datetime,
-        last_event_id: int,
-        used: Metrics | None = None,
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, used: Metrics
     ) -> None:
         """Let go of a RUNNING run, all of whose events are stored."""
         changes: dict[str, Value] = {
             Attribute.LEASE_UNTIL: instant(at),
-            Attribute.LAST_EVENT_ID: number(last_event_id),
             Attribute.HANDED_OVER: number(1),
+            Attribute.LAST_EVENT_ID: number(last_event_id),
+            Attribute.USED: used_attribute(used),
         }
-        if used is not None:
-            changes[Attribute.USED] = used_attribute(used)
         operands = held_by(executor, RunStatus.RUNNING)
         try:
             self._table.write(header_update(key, RUNNING_BY, operands, changes, asks=True))

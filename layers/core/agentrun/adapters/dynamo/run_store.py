@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agentrun.adapters.dynamo import run_writes as writes
 from agentrun.adapters.dynamo import session_lock
 from agentrun.adapters.dynamo.event_log import last_event_id
-from agentrun.adapters.dynamo.headers import attributes, is_erased, run_from_header
+from agentrun.adapters.dynamo.headers import attributes, is_erased, run_from_header, slot_attribute
 from agentrun.adapters.dynamo.items import (
     Attribute,
     Item,
@@ -173,7 +173,7 @@ class DynamoRunStore:
 
     def resume(self, paused: AgentRun, lease: Lease, *, seen: SessionLock, at: datetime) -> None:
         """Move a PAUSED run to RUNNING and give it its session's lock."""
-        changes = {"status": RunStatus.RUNNING, "updated_at": to_milliseconds(at)}
+        changes = attributes({"status": RunStatus.RUNNING, "updated_at": to_milliseconds(at)})
         header = writes.header_update(
             paused.key,
             f"{_STATUS} = :paused AND {Attribute.VERSION} = :seenVersion AND {_LEASE} > :now"
@@ -185,7 +185,7 @@ class DynamoRunStore:
                 ":executor": string(lease.executor),
                 ":until": instant(lease.until),
             },
-            attributes(changes),
+            changes | slot_attribute(paused),
             also=f"{_EXECUTOR} = :executor, {_LEASE} = :until",
         )
         try:

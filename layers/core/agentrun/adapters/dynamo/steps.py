@@ -146,7 +146,17 @@ class DynamoSteps:
             steps.append(self._step(key, item))
             if isinstance(steps[-1].content, Continued):
                 break
+        self._check_whole(key, steps)
         return steps[::-1]
+
+    def _check_whole(self, key: RunKey, newest_first: Sequence[Step]) -> None:
+        """Check that no step has expired: what it says was done would be done again."""
+        numbers = [step.number for step in newest_first]
+        last = int(self._table.item(header_key(key)).get(Attribute.LAST_STEP, number(0))["N"])
+        has_first = not last or numbers[-1:] == [1] or _is_continued(newest_first)
+        if not has_first or numbers != list(range(last, last - len(numbers), -1)):
+            message = "The run was left for too long: what it had done is not known any more."
+            raise EngineError(message, error_type="STEPS_EXPIRED")
 
     def _step(self, key: RunKey, item: Item) -> Step:
         content = item[Attribute.STEP]
@@ -158,6 +168,10 @@ class DynamoSteps:
                 raise StoreUnavailableError("A step of the run cannot be read at the moment.")
             packed = found
         return Step.model_validate_json(zlib.decompress(packed))
+
+
+def _is_continued(newest_first: Sequence[Step]) -> bool:
+    return bool(newest_first) and isinstance(newest_first[-1].content, Continued)
 
 
 def _header(

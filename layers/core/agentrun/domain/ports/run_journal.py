@@ -54,6 +54,7 @@ class RunJournal(Protocol):
         `Continued`.
 
         Raises:
+            EngineError: Some have expired, so that nobody knows what the run has done.
             StoreUnavailableError: Retrying is safe.
         """
         ...
@@ -88,13 +89,7 @@ class RunJournal(Protocol):
         ...
 
     def hand_over(
-        self,
-        key: RunKey,
-        executor: str,
-        *,
-        at: datetime,
-        last_event_id: int,
-        used: Metrics | None = None,
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, used: Metrics
     ) -> None:
         """
         Let go of a RUNNING run, all of whose events are stored, so that another goes on at once.
@@ -105,8 +100,9 @@ class RunJournal(Protocol):
             key: Tenant and run id.
             executor: Who holds the run's lease.
             at: Aware UTC instant.
-            last_event_id: The run's last event.
-            used: The run's figures so far, what was used since its last step included.
+            last_event_id: The last event that was said.
+            used: The run's figures by now, of all executions together. What a step that never ends
+                takes counts too: it would be made again for ever if only finished steps counted.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended; do not retry.

@@ -211,8 +211,9 @@ class RunStore(Protocol):
         Move a PAUSED run to RUNNING under a new lease and give it its session's lock.
 
         The pause that is resumed is exactly the one of `paused` (its `version`), and the lock is
-        as it was `seen`. Its own earlier success counts as success. The continuation has not begun
-        by that; see `begin_continuation`.
+        as it was `seen`. From now on the run's executions hold the slot that `paused` names. Its
+        own earlier success counts as success. The continuation has not begun by that; see
+        `begin_continuation`.
 
         Raises:
             ConflictError: The run is not paused so any more, or it is to be cancelled.

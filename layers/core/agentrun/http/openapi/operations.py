@@ -30,7 +30,8 @@ _REFUSALS = {
     "once.",
     "internal-error": "A defect on our side.",
     "run-failed": "The run that was waited for has failed.",
-    "unavailable": "The store or a function cannot answer just now.",
+    "unavailable": "The store or a function cannot answer just now, or the run that was waited for "
+    "goes on.",
 }
 _NAMES = {STATUSES[kind]: kind.title().replace("-", "") for kind in _REFUSALS}
 _RETRY_AFTER: Json = {
@@ -118,6 +119,7 @@ def operations() -> dict[str, Json]:
     return {
         f"{RUNS}/stream": {"post": _stream()},
         RUNS: {"post": _run_once()},
+        f"{RUNS}/background": {"post": _run_in_background()},
         f"{_RUN}/stream": {"get": _attach()},
         f"{_RUN}/continue": {"post": _continue()},
         "/api/v1/approvals/{approvalId}/resolve": {"post": _resolve()},
@@ -161,12 +163,33 @@ def _run_once() -> Json:
     )
 
 
+def _run_in_background() -> Json:
+    location: Json = {
+        "description": "The path of the run's status, relative to the REST API's host.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
+    accepted = _json_answer("The run is accepted.", ref("QueuedRun"), examples()["queuedRun"])
+    return _operation(
+        "runs",
+        "runInBackground",
+        "Run an agent without waiting for it",
+        f"{_WRITE} The run is stored before the answer and executed from a queue, whether anybody "
+        "looks at it or not: ask for its status, attach to it, or name a `webhook`.",
+        parameters=_STARTING,
+        body=_run_request(),
+        answers={"202": {**accepted, "headers": {"Location": location, **_REPLAYED}}},
+        refusals=(409, 415),
+    )
+
+
 def _attach() -> Json:
     return _operation(
         "runs",
         "attachToRun",
         "Replay a run's events after a cursor, then follow it",
-        f"{_READ} Any number of readers may attach.",
+        f"{_READ} Any number of readers may attach. A run that has lost what executed it is taken "
+        "over by the first that does.",
         parameters=("agentId", "runId", "lastEventIdHeader", "lastEventIdQuery"),
         answers={
             "200": _stream_answer("The events after the cursor.", replays=False),
@@ -183,6 +206,10 @@ def _continue() -> Json:
         "approve": {"action": "APPROVE"},
         "reject": {"action": "REJECT", "reason": "Too expensive."},
         "change": {"decisions": [decision]},
+        "inDoubt": {
+            "decisions": [{"id": "demo_1_1", "action": "APPROVE", "result": {"orderId": "17"}}]
+        },
+        "budget": {"action": "APPROVE", "budget": {"maxCostUsd": 0.5, "maxTotalTokens": 200_000}},
     }
     answer = _stream_answer("What happens from now on; ids go on counting.", replays=False)
     answer["content"] |= _result_answer()["content"]
@@ -380,7 +407,14 @@ def _run_request() -> Json:
         **ask,
         "sessionId": "04bf2261-141b-4909-8015-68e71dd86171",
         "generateFollowups": True,
-        "options": {"model": "demo", "temperature": 0.2, "maxTokens": 1000},
+        "options": {
+            "model": "demo",
+            "temperature": 0.2,
+            "maxTokens": 1000,
+            "maxCostUsd": 0.25,
+            "maxTotalTokens": 100_000,
+        },
+        "webhook": {"url": "https://example.com/runs", "events": ["run.completed", "run.failed"]},
     }
     return _request("RunRequest", {"short": ask, "whole": whole})
 

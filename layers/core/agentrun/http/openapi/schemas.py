@@ -19,6 +19,7 @@ from agentrun.http.bodies import (
     ApprovalBody,
     ApprovalPageBody,
     HealthBody,
+    QueuedBody,
     RunPageBody,
     SessionPageBody,
     SessionWithMessages,
@@ -35,6 +36,7 @@ EVENT_DATA: Mapping[type[Value], str] = {
     events.ToolStart: "ToolStartData",
     events.ToolEnd: "ToolEndData",
     events.ToolError: "ToolErrorData",
+    events.StepReset: "StepResetData",
     events.Metrics: "Metrics",
     events.Stop: "StopData",
     events.Paused: "RequiredAction",
@@ -50,6 +52,7 @@ _ANSWERS = (
     ApprovalPageBody,
     HealthBody,
     Problem,
+    QueuedBody,
     RequiredAction,
     RunPageBody,
     RunResult,
@@ -64,6 +67,7 @@ _NAMES = {event.__name__: name for event, name in EVENT_DATA.items()} | {
     "ApprovalPageBody": "ApprovalPage",
     "HealthBody": "Health",
     "PendingCall": "PendingApproval",
+    "QueuedBody": "QueuedRun",
     "RunPageBody": "RunPage",
     "RunResult": "RunResponse",
     "SessionBody": "Session",
@@ -165,7 +169,8 @@ def _event_schemas() -> dict[str, Json]:
         "discriminator": {"propertyName": "event", "mapping": mapping},
     }
     sequence = {
-        "description": "Counts from 1 without gaps, per run.",
+        "description": "Counts from 1, per run. It jumps where what executed the run was lost; "
+        "nothing is missing there.",
         "type": "string",
         "pattern": "^[1-9][0-9]*$",
     }

@@ -10,6 +10,7 @@ from functools import partial
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.errors import (
     BudgetExceededError,
+    CancelRequestedError,
     EngineError,
     FencedError,
     MayNotActError,
@@ -32,7 +33,7 @@ from agentrun.domain.settling import LEASE_GRACE_S
 from agentrun.domain.steps import Continued, Step
 from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
 from agentrun.service.executing.ending import End, HandOver, Outcomes, said_by_others
-from agentrun.service.executing.recorder import CancelRequested, RecordingPace, RunRecorder
+from agentrun.service.executing.recorder import RecordingPace, RunRecorder
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import every, in_thread, retried
@@ -62,11 +63,7 @@ class RunExecution:
     """
 
     def __init__(
-        self,
-        pending: PendingExecution,
-        *,
-        engine: AgentEngine,
-        pace: RecordingPace | None = None,
+        self, pending: PendingExecution, *, engine: AgentEngine, pace: RecordingPace | None = None
     ) -> None:
         self.run = run = pending.run
         self._pending = pending
@@ -80,6 +77,7 @@ class RunExecution:
         self._events = RunEvents(run, self._recorder, ports.clock, pending.progress)
         self._host = RunHost(pending, self._events, self._recorder, self._bounds)
         self._outcomes = Outcomes(pending, self._events, self._host)
+        self.was_handed_over = False
         self.is_seen_to = False
         """Whether the run has ended, is paused, or was handed over; it needs no other executor."""
         self._consuming: asyncio.Task[None] | None = None
@@ -93,7 +91,7 @@ class RunExecution:
 
     @property
     def last_event_id(self) -> int:
-        """The id of the last event so far, whether it is stored by now or not."""
+        """The id of the last event so far, stored by now or not."""
         return self._events.last_id
 
     def detach(self) -> None:
@@ -182,7 +180,7 @@ class RunExecution:
             await self._tell_end_by_others(min(TELL_PATIENCE, self._patience(deadline)))
             if not await self._goes_on_elsewhere():
                 await self._leave()
-            self.is_seen_to = True
+                self.is_seen_to = True
             return None
 
     def _over_at(self) -> datetime:
@@ -216,7 +214,7 @@ class RunExecution:
                     timeout=self._bounds.look_again_in_s,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-        except CancelRequested:
+        except CancelRequestedError:
             return self._outcomes.cancelled()
         else:
             return end
@@ -238,7 +236,7 @@ class RunExecution:
         if recording.done():
             recording.result()
             raise AssertionError("recording ends by itself only with an exception")
-        return None if bound is None else self._outcomes.at(bound)
+        return self._outcomes.at(bound, has_begun=self._has_its_session) if bound else None
 
     async def _stop(self, consuming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         """End both tasks; the recorder finishes the write that it is making."""
@@ -264,7 +262,7 @@ class RunExecution:
 
         Raises:
             FencedError: Somebody has ended the run meanwhile.
-            CancelRequested: Somebody had asked for its end when the session became free.
+            CancelRequestedError: Somebody had asked for its end when the session became free.
             EngineError: The conversation cannot be read.
         """
         pending, run = self._pending, self.run
@@ -275,10 +273,8 @@ class RunExecution:
             )
             self._has_its_session = True
             if taken.cancel_requested:
-                raise CancelRequested
-        # A request without a session's id has begun a new one.
-        is_first = pending.task.resumption is None and pending.progress.start_id == 1
-        if pending.request.session_id is None and is_first:
+                raise CancelRequestedError
+        if pending.begins_session:
             return pending.task
         return pending.task.with_history(await self._history())
 
@@ -342,8 +338,10 @@ class RunExecution:
 
         One that still waits for its session has nothing to hand over: its lease lapses.
         """
-        key, ports = self.run.key, self._ports
         delay = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
+        if self._recorder.is_holding:
+            # Its tool would run again, and readers would have two results.
+            raise StoreUnavailableError("A step could not be written.")
         if self._has_its_session:
             events = self._events
             await self._recorder.hand_over(
@@ -351,10 +349,12 @@ class RunExecution:
             )
             self._events.release()
             delay = timedelta()
+        self.was_handed_over = True
         with suppress(BudgetExceededError):
-            await self._pending.ports.slots.count(self._pending.slot, tokens=self._uncounted)
-        log.info("run handed over", extra={"runId": key.run_id})
-        await in_thread(ports.threads, partial(ports.queue.send, key, delay=delay))
+            await self._pending.ports.slots.count(self._pending.slot, tokens=self._host.uncounted)
+        log.info("run handed over", extra={"runId": self.run.id})
+        threads, send = self._ports.threads, self._ports.queue.send
+        await in_thread(threads, send, self.run.key, delay=delay)
         self.is_seen_to = True
 
     async def _goes_on_elsewhere(self) -> bool:
@@ -367,15 +367,11 @@ class RunExecution:
             return True
         return run.status in UNDER_WAY
 
-    @property
-    def _uncounted(self) -> int:
-        return self._events.tokens - self._host.counted
-
     async def _leave(self) -> None:
         """Let go of the session and of the slot; if that fails, the next start finds out."""
         await asyncio.gather(
             self._release(),
-            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._uncounted),
+            self._pending.ports.slots.give_back(self._pending.slot, tokens=self._host.uncounted),
         )
 
     async def _release(self) -> None:

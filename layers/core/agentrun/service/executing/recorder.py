@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from agentrun.domain.errors import FencedError, StoreUnavailableError
+from agentrun.domain.errors import CancelRequestedError, FencedError, StoreUnavailableError
 from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.runs import (
     PREVIEW_BYTES,
@@ -25,10 +25,6 @@ from agentrun.service.ports import RunPorts, every, in_thread, retried
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class CancelRequested(Exception):  # noqa: N818 - not an error: somebody asked for the end
-    """Somebody has asked for the run's end; a heartbeat brought that back."""
 
 
 class RecordingPace(Value):
@@ -65,6 +61,7 @@ class RunRecorder:
         self._pace = pace
         self._lease = lease
         self._buffer = EventBuffer()
+        self._held: list[tuple[RecordedEvent, int]] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._first_buffered_at: float | None = None
@@ -73,7 +70,22 @@ class RunRecorder:
         self._writing = asyncio.Lock()
 
     def add(self, event: RecordedEvent, *, characters: int) -> None:
-        """Buffer an event of about this size; the next flush writes it."""
+        """Buffer an event of about this size; the next flush writes it, and what was held."""
+        held, self._held = self._held, []
+        for earlier, size in held:
+            self._add(earlier, size)
+        self._add(event, characters)
+
+    def hold(self, event: RecordedEvent, *, characters: int) -> None:
+        """Keep an event for the next step, which is written with it: no flush writes it before."""
+        self._held.append((event, characters))
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether an event is held that no step was written with, as far as is known."""
+        return bool(self._held)
+
+    def _add(self, event: RecordedEvent, characters: int) -> None:
         if not self._buffer:
             self._first_buffered_at = asyncio.get_running_loop().time()
             self._wake.set()
@@ -94,7 +106,7 @@ class RunRecorder:
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
-            CancelRequested: Somebody has asked for the run's end.
+            CancelRequestedError: Somebody has asked for the run's end.
         """
         loop = asyncio.get_running_loop()
         heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
@@ -145,7 +157,7 @@ class RunRecorder:
         )
         self._lease.renewed(sent)
         if run.cancel_requested:
-            raise CancelRequested
+            raise CancelRequestedError
 
     async def _flush(self, *, whole: bool = False) -> None:
         """Write one segment, or all of them if `whole`."""
@@ -199,20 +211,18 @@ class RunRecorder:
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
-            CancelRequested: Somebody has asked for the run's end; the step is durable.
+            CancelRequestedError: Somebody has asked for the run's end; the step is durable.
         """
         async with self._writing:
             while self._buffer.characters > self._pace.flush_characters:
                 await self._unhurried(self._flush)
-            events = self._buffer.segment(characters=self._buffer.characters)
-            run = await self._unhurried(partial(self._write_step, step, events))
-            self._buffer.drop(len(events))
-            self._last_written = events or self._last_written
-            self._first_buffered_at = None
+            run = await self._unhurried(partial(self._write_step, step))
         if run.cancel_requested:
-            raise CancelRequested
+            raise CancelRequestedError
 
-    async def _write_step(self, step: Step, events: Sequence[RecordedEvent]) -> AgentRun:
+    async def _write_step(self, step: Step) -> AgentRun:
+        buffered = self._buffer.segment(characters=self._buffer.characters)
+        events = [*buffered, *(event for event, _ in self._held)]
         sent = self._lease.moment()
         run = await in_thread(
             self._ports.threads,
@@ -225,6 +235,11 @@ class RunRecorder:
             lease_until=sent.lease_until,
         )
         self._lease.renewed(sent)
+        # Here, since whoever waits for the write may be cancelled meanwhile.
+        self._buffer.drop(len(buffered))
+        self._held.clear()
+        self._last_written = events or self._last_written
+        self._first_buffered_at = None
         return run
 
     async def _unhurried(self, write: Callable[[], Awaitable[T]]) -> T:
@@ -340,7 +355,7 @@ class RunRecorder:
 
     async def _renew_if_possible(self) -> None:
         # Fenced off, perhaps by the very write whose reply was lost: the next try tells.
-        with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
+        with contextlib.suppress(StoreUnavailableError, CancelRequestedError, FencedError):
             await self._heartbeat()
 
     async def _flush_beside(self, keep: Callable[[], Awaitable[None]]) -> None:

@@ -90,7 +90,7 @@ class RunEvents:
         """
         if self._recorder.is_full:
             raise UnrecordedError
-        self._held.append(self.record(event, at=self._clock.now()))
+        self._held.append(self.record(event, at=self._clock.now(), is_held=True))
 
     def step_kept(self, event_id: int) -> None:
         """Note that all up to this event stands for good, and publish what was held."""
@@ -145,9 +145,9 @@ class RunEvents:
         else:
             self.live.publish(recorded)
 
-    def record(self, event: RunEvent, *, at: datetime) -> RecordedEvent:
+    def record(self, event: RunEvent, *, at: datetime, is_held: bool = False) -> RecordedEvent:
         """
-        Number and record an event without publishing it.
+        Number and record an event without publishing it; if `is_held`, with the next step only.
 
         Raises:
             ValueError: It cannot be written as JSON in UTF-8, and was not recorded.
@@ -156,7 +156,8 @@ class RunEvents:
         size = _size_in_characters(event)
         self.last_id += 1
         recorded = RecordedEvent(id=self.last_id, timestamp_ms=epoch_ms(at), event=event)
-        self._recorder.add(recorded, characters=size)
+        add = self._recorder.hold if is_held else self._recorder.add
+        add(recorded, characters=size)
         return recorded
 
     def take_back(self, *, after: int) -> None:

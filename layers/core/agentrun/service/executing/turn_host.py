@@ -26,8 +26,7 @@ class RunHost:
         self._events = events
         self._recorder = recorder
         self._bounds = bounds
-        self.counted = 0
-        """How many of the execution's tokens are counted for the tenant's day."""
+        self._counted = 0
 
     def say(self, event: EngineEvent) -> None:
         """Take the next event."""
@@ -44,7 +43,7 @@ class RunHost:
         Raises:
             HandedOverError: Another executor goes on from this step.
             FencedError: The run is no longer this executor's.
-            CancelRequested: Somebody has asked for the run's end.
+            CancelRequestedError: Somebody has asked for the run's end.
         """
         # Before any of the answer's tools begins; later some may be running.
         hands_over = isinstance(content, Answered) and self._may_hand_over
@@ -83,18 +82,22 @@ class RunHost:
         await self._count_tokens()
         return True
 
+    @property
+    def uncounted(self) -> int:
+        """How many of the execution's tokens are not counted yet for the tenant's day."""
+        return self._events.tokens - self._counted
+
     async def _count_tokens(self) -> None:
-        tokens = self._events.tokens
-        if tokens == self.counted:
+        more, slots = self.uncounted, self._pending.ports.slots
+        if not more:
             return
-        slots, slot, more = self._pending.ports.slots, self._pending.slot, tokens - self.counted
         try:
-            is_counted = await slots.count(slot, tokens=more)
+            is_counted = await slots.count(self._pending.slot, tokens=more)
         except BudgetExceededError:
-            self.counted = tokens
+            self._counted += more
             raise
         if is_counted:
-            self.counted = tokens
+            self._counted += more
 
     @property
     def _may_hand_over(self) -> bool:

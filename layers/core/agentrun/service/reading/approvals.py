@@ -6,9 +6,9 @@ from datetime import datetime
 from itertools import takewhile
 
 from agentrun.domain.approvals import ApprovalAction, run_of_approval
-from agentrun.domain.cursors import cursor_at, position_of
 from agentrun.domain.errors import (
     ApprovalNotFoundError,
+    EngineError,
     RunNotFoundError,
     StoreUnavailableError,
 )
@@ -26,9 +26,10 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
+from agentrun.domain.lists.cursors import cursor_at, position_of
+from agentrun.domain.lists.run_lists import Approval, ApprovalPage, ApprovalStatus, ListedPause
 from agentrun.domain.ports import RunList
 from agentrun.domain.principal import Principal
-from agentrun.domain.run_lists import Approval, ApprovalPage, ApprovalStatus, ListedPause
 from agentrun.domain.runs import UNDER_WAY, AgentRun, RunStatus
 from agentrun.domain.steps import Continued
 from agentrun.domain.value import from_epoch_ms
@@ -171,9 +172,10 @@ def _continued(run: AgentRun, ports: RunPorts) -> Continued | None:
     Return how a run's latest pause was decided, if that is known for certain.
 
     It is the first step of the continuation. Reading it is dear where many steps follow, and it may
-    lie with steps that cannot be read here; what the run said next mostly tells as well.
+    have expired, or lie with steps that cannot be read here; what the run said next mostly tells as
+    well.
     """
-    with suppress(StoreUnavailableError):
+    with suppress(StoreUnavailableError, EngineError):
         steps = ports.journal.steps(run.key)
         if steps and isinstance(steps[0].content, Continued):
             return steps[0].content

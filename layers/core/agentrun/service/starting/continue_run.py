@@ -66,7 +66,7 @@ async def continue_run(
     checkpoint = await in_thread(threads, _checkpoint_of, paused, ports.runs)
     # All that may go wrong comes first: once the run is taken, this process has to execute it.
     continued, broken = _decided(agent, action, request, checkpoint, ports.arguments)
-    media = checkpoint.media or await in_thread(threads, load_kept, paused.key, ports.objects)
+    media = checkpoint.media or await in_thread(threads, load_kept, paused, ports.objects)
     resumption = Resumption(state=checkpoint.state, decisions=continued.decisions)
     held = paused.holding(ports.runs.clock.now() + LEASE_DURATION)
     async with slot_of_new(held, ports.slots) as taken:

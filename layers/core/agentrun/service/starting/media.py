@@ -26,7 +26,7 @@ from agentrun.domain.requests import (
     Media,
     RunRequest,
 )
-from agentrun.domain.runs import RunKey
+from agentrun.domain.runs import AgentRun, RunKey
 
 _NAME = "media"
 
@@ -42,14 +42,14 @@ def keep_media(key: RunKey, media: tuple[LoadedMedia, ...], objects: LargeObject
         objects.put(key, _NAME, packed_media(media))
 
 
-def load_kept(key: RunKey, objects: LargeObjects) -> tuple[LoadedMedia, ...]:
+def load_kept(run: AgentRun, objects: LargeObjects) -> tuple[LoadedMedia, ...]:
     """
     Read the media of a run; none where it has none. It blocks.
 
     Raises:
         StoreUnavailableError: Retrying is safe.
     """
-    kept = objects.get(key, _NAME)
+    kept = objects.get(run.key, _NAME) if run.has_media else None
     return () if kept is None else unpacked_media(kept)
 
 

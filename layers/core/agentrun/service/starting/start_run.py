@@ -130,7 +130,8 @@ class PendingExecution:
     A durable run that is to be executed by the process that has made it so.
 
     `slot` is what its execution holds and gives back in the end. `broken` is why it cannot be
-    executed, so that all that is left is to end it.
+    executed, so that all that is left is to end it. `begins_session` says that there is no
+    conversation yet, which saves reading it.
     """
 
     run: AgentRun
@@ -141,6 +142,7 @@ class PendingExecution:
     progress: Progress = Progress()
     continued: Continued | None = None
     broken: EngineError | None = None
+    begins_session: bool = False
 
     @property
     def budget(self) -> Budget:
@@ -212,7 +214,7 @@ async def start_run(
     agent.check_can_run()
     principal.check_may_write(also=agent.required_scope)
     check_taken_by(agent, request)
-    check_budget(agent, request.options, ports.prices)
+    await _check_budget(agent, request, ports)
     run = _fresh_run(principal.tenant, user_id, agent, request, ports)
     if is_background:
         run = run.in_background()
@@ -227,6 +229,12 @@ async def start_run(
         if first_id is None:
             raise
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=first_id))
+
+
+async def _check_budget(agent: Agent, request: RunRequest, ports: LaunchPorts) -> None:
+    if budget_of_run(agent, request.options).max_cost_usd is not None:
+        # The first look at the prices would hold up all other runs for a third of a second.
+        await in_thread(ports.runs.threads, check_budget, agent, request.options, ports.prices)
 
 
 async def _claimed(run: AgentRun, claim: IdempotencyClaim | None, ports: RunPorts) -> str | None:
@@ -249,7 +257,7 @@ async def _start(
     media = await load_media(agent, request, ports.media_loader)
     if media:
         await in_thread(ports.runs.threads, keep_media, run.key, media, ports.objects)
-    run = run.holding(ports.runs.clock.now() + LEASE_DURATION)
+    run = run.holding(ports.runs.clock.now() + LEASE_DURATION, has_media=bool(media))
     new = NewRun(run, request, claim, fingerprint)
     first = new.first_try(ports.runs)
     async with slot_of_new(run, ports.slots, first.make) as taken:
@@ -258,7 +266,8 @@ async def _start(
     if stored_id != run.id:
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=stored_id))
     task = task_of(stored, agent, request, media)
-    pending = PendingExecution(stored, task, request, taken.slot, ports)
+    is_new = request.session_id is None
+    pending = PendingExecution(stored, task, request, taken.slot, ports, begins_session=is_new)
     return StartedRun(key=run.key, pending=pending)
 
 
@@ -332,20 +341,40 @@ def task_of(
     )
 
 
-async def enqueue(pending: PendingExecution, ports: LaunchPorts) -> None:
+async def enqueue(pending: PendingExecution, ports: LaunchPorts, *, has_key: bool) -> None:
     """
     Ask for an executor for a run that was stored to be executed in the background.
 
     Raises:
-        StoreUnavailableError: Nobody was asked, as far as is known, and the run is cancelled if
-            that can be written; otherwise its next reader asks. Retrying the start is safe.
+        StoreUnavailableError: Nobody was asked, as far as is known. Retrying the start is safe: if
+            the request `has_key`, it finds the run and calls `enqueue_again`; otherwise the run is
+            cancelled, if that can be written.
     """
     runs, key = ports.runs, pending.run.key
     try:
-        await retried(lambda: in_thread(runs.threads, runs.queue.send, key), QUEUE_AGAIN_AFTER_S)
+        await _ask_worker(key, runs)
     except StoreUnavailableError:
+        if has_key:
+            raise
         with suppress(StoreUnavailableError):
             cancel = partial(runs.store.request_cancel, key, at=runs.clock.now())
             await in_thread(runs.threads, cancel)
         await ports.slots.give_back(pending.slot, tokens=0)
         raise
+
+
+async def enqueue_again(key: RunKey, ports: RunPorts) -> None:
+    """
+    Ask again for an executor for a run that still waits for one, as its start may have failed to.
+
+    Raises:
+        RunNotFoundError: The run is gone.
+        StoreUnavailableError: Nobody was asked, as far as is known; retrying is safe.
+    """
+    run = await in_thread(ports.threads, ports.store.get_state, key)
+    if run.status is RunStatus.QUEUED and run.is_handed_over:
+        await _ask_worker(key, ports)
+
+
+async def _ask_worker(key: RunKey, ports: RunPorts) -> None:
+    await retried(lambda: in_thread(ports.threads, ports.queue.send, key), QUEUE_AGAIN_AFTER_S)

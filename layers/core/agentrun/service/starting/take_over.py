@@ -31,12 +31,17 @@ _OF_EXECUTIONS = {EventType.START, EventType.STEP_RESET}
 
 @dataclass(frozen=True)
 class Record:
-    """What is stored of a run that another executor goes on with; `events` begin with START."""
+    """
+    What is stored of a run that another executor goes on with; `events` begin with START.
+
+    `broken` is why nobody can go on with it.
+    """
 
     request: RunRequest
     media: tuple[LoadedMedia, ...] = ()
     checkpoint: Checkpoint | None = None
     steps: tuple[Step, ...] = ()
+    broken: EngineError | None = None
     events: tuple[RecordedEvent, ...] = ()
 
     @property
@@ -91,7 +96,7 @@ async def take_over(
         slot=slot_of(taken),
         ports=ports,
         progress=progress_of(taken, record, was_handed_over=seen.is_handed_over),
-        broken=broken,
+        broken=broken or record.broken,
     )
 
 
@@ -104,15 +109,21 @@ def read_record(run: AgentRun, ports: LaunchPorts) -> Record:
     """
     runs = ports.runs
     request = runs.journal.request(run.key)
-    media = load_kept(run.key, ports.objects)
+    media = load_kept(run, ports.objects)
     if run.status is RunStatus.QUEUED:
         return Record(request, media)
     checkpoint = runs.store.checkpoint(run.key) if run.required_action is not None else None
+    steps, broken = tuple[Step, ...](), None
+    try:
+        steps = tuple(runs.journal.steps(run.key))
+    except EngineError as error:
+        broken = error
     return Record(
         request=request,
         media=media or (checkpoint.media if checkpoint else ()),
         checkpoint=checkpoint,
-        steps=tuple(runs.journal.steps(run.key)),
+        steps=steps,
+        broken=broken,
         events=tuple(without_lost(run, _read_log(run.key, runs))),
     )
 

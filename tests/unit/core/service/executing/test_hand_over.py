@@ -58,6 +58,7 @@ async def test_a_run_goes_on_elsewhere_from_a_steps_end() -> None:
     assert rig.state(key).status is RunStatus.RUNNING
     await rig.first.ended(execution)
     assert rig.queue.sent == [(key, timedelta())]
+    assert rig.ended == []
     assert len(rig.quota.held) == 1
     assert await rig.work(key)
     events = await rig.attached(key)
@@ -128,28 +129,6 @@ async def test_what_is_made_again_elsewhere_has_been_paid_for() -> None:
     assert (run.status, run.total_tokens, run.duration_ms) == (RunStatus.COMPLETED, 10, 30_000)
 
 
-async def test_an_answer_that_no_process_has_time_for_ends_with_the_runs_duration() -> None:
-    rigs = list[LostRig]()
-
-    async def wait() -> None:
-        rigs[0].clock.advance(15)
-        await asyncio.Event().wait()
-
-    rig = LostRig([ContentDelta(text="half "), wait])
-    rigs.append(rig)
-    execution = await rig.begin(lasts_s=LASTS_S)
-    await rig.first.ended(execution)
-    key = execution.run.key
-    rig.store.put(
-        rig.state(key).model_copy(
-            update={"used": Metrics(duration_ms=LASTING.max_duration_s * 1000 - 10_000)}
-        )
-    )
-    assert await rig.work(key, lasts_s=LASTS_S)
-    run = rig.state(key)
-    assert (run.status, run.error_type) == (RunStatus.FAILED, "DEADLINE_EXCEEDED")
-
-
 async def test_a_process_that_is_stopped_hands_its_runs_over() -> None:
     gate = asyncio.Event()
     rig = LostRig([ContentDelta(text="a"), gate, ContentDelta(text="b")])
@@ -190,3 +169,22 @@ async def test_a_queue_that_is_not_available_leaves_the_run_to_its_readers() -> 
     events = await rig.attached(execution.run.key)
     assert types(events)[-1] == "STOP"
     assert len(ids_of(events, EventType.START)) == 2
+
+
+async def test_a_step_that_never_ends_is_not_made_again_for_ever() -> None:
+    """No step counts the time of what was handed over in the middle of one."""
+    rigs: list[LostRig] = []
+    rig = LostRig([passing(rigs, 296), asyncio.Event()])
+    rigs.append(rig)
+    execution = await rig.begin(lasts_s=300)
+    await read_all(execution)
+    await rig.first.ended(execution)
+    key = execution.run.key
+    executions = 1
+    while rig.state(key).status is RunStatus.RUNNING:
+        assert await rig.work(key, lasts_s=300)
+        executions += 1
+        assert executions < 10
+    run = rig.state(key)
+    assert (run.status, run.error_type) == (RunStatus.FAILED, "DEADLINE_EXCEEDED")
+    assert LASTING.max_duration_s <= (run.duration_ms or 0) / 1000 < LASTING.max_duration_s + 300

@@ -1,12 +1,13 @@
 """A run outlives its executor: another one goes on from its last step."""
 
 import asyncio
+from base64 import b64encode
 from datetime import timedelta
 
 import pytest
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
-from agentrun.domain.errors import TooManyRunsError
+from agentrun.domain.errors import EngineError, StoreUnavailableError, TooManyRunsError
 from agentrun.domain.events import (
     ContentDelta,
     EventType,
@@ -17,16 +18,19 @@ from agentrun.domain.events import (
     ToolEnd,
     ToolStart,
 )
+from agentrun.domain.media import LoadedMedia
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import EVENT_ID_GAP, RunKey, RunStatus
 from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.domain.steps import Answered, Returned
+from agentrun.domain.turns import TurnPaused
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from tests.fakes.scripted_engine import Item, Keep
 from tests.rig import ANA, read_all, types
 from tests.unit.core.service.lost_rig import LAPSED_S, LostRig, ids_of
+from tests.unit.core.service.pause_rig import APPROVE, CALLS
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +97,23 @@ async def test_an_attach_goes_on_from_the_last_step() -> None:
     assert await rig.attached(key, cursor=3) == events[3:]
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_what_a_tool_gave_is_not_said_before_its_step_is_durable(end: str) -> None:
+    much = ToolEnd(id="c1", name="order", result="x" * 70_000)
+    done = Keep(Returned(call_id="c1", part="r"), say=much)
+    rig = LostRig([Keep(Answered(message="m")), CALL, done])
+    rig.journal.fails("write", when=lambda key, executor, step, *_, **__: step.number == 2)
+    execution = await rig.begin()
+    key = execution.run.key
+    await rig.until(lambda: rig.engine.begun == ["c1"])
+    await asyncio.sleep(0.05)
+    assert "TOOL_END" not in types(rig.logged(key))
+    await (rig.kill() if end == "kill" else rig.first.stop())
+    rig.clock.advance(LAPSED_S)
+    rig.journal.works()
+    assert len(ids_of(await rig.attached(key), EventType.TOOL_END)) == 1
+
+
 async def test_what_has_no_step_is_said_anew() -> None:
     script = Script()
     rig = LostRig(script.waiting_in_answer())
@@ -150,6 +171,16 @@ async def test_a_tool_that_may_have_run_is_in_doubt_and_runs_again_if_approved()
     assert rig.state(key).output == "think b"
 
 
+async def test_a_run_of_which_nobody_knows_what_it_has_done_does_nothing_more() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_tool())
+    key = await lose(rig, script)
+    rig.journal.fails("steps", error=EngineError("gone", error_type="STEPS_EXPIRED"))
+    assert types(await rig.attached(key))[-1] == "ERROR"
+    assert rig.state(key).error_type == "STEPS_EXPIRED"
+    assert len(rig.engine.tasks) == 1
+
+
 async def test_a_run_that_is_lost_as_often_as_it_may_be_has_failed() -> None:
     script = Script()
     rig = LostRig(script.waiting_in_answer())
@@ -195,6 +226,48 @@ async def test_the_caps_count_a_run_that_goes_on_once() -> None:
     assert len(rig.quota.held) == 1
     await rig.attached(key)
     assert rig.quota.held == set()
+
+
+async def test_a_continuation_that_goes_on_elsewhere_gives_its_own_slot_back() -> None:
+    script = Script()
+    pause = TurnPaused(pending=CALLS, state="{}")
+    resumed = script.waiting_in_answer()
+    rig = LostRig([pause], resumed=resumed, limits=RunLimits(runs_per_user=1))
+    key = (await rig.begin()).run.key
+    await rig.until(lambda: rig.state(key).status is RunStatus.PAUSED)
+    rig.clock.advance(60)
+    paused = await paused_run(ANA, "lasting", key.run_id, rig.runs)
+    await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    await asyncio.wait_for(script.reached.wait(), 5)
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    script.gate.set()
+    assert types(await rig.attached(key))[-1] == "STOP"
+    assert rig.quota.held == set()
+
+
+async def test_the_media_of_a_request_go_with_its_run() -> None:
+    script = Script()
+    rig = LostRig(script.waiting_in_answer())
+    png = b"\x89PNG\r\n\x1a\n"
+    item = {"type": "image/png", "data": b64encode(png).decode()}
+    execution = await rig.begin(request=rig.request(media=[item]))
+    await asyncio.wait_for(script.reached.wait(), 5)
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    script.gate.set()
+    await rig.attached(execution.run.key)
+    before, after = rig.engine.tasks
+    assert before.media == after.media == (LoadedMedia(type="image/png", data=png),)
+
+
+async def test_no_run_begins_whose_media_cannot_be_kept() -> None:
+    rig = LostRig([])
+    rig.objects.fails("put")
+    item = {"type": "image/png", "data": b64encode(b"\x89PNG\r\n\x1a\n").decode()}
+    with pytest.raises(StoreUnavailableError):
+        await rig.begin(request=rig.request(media=[item]))
+    assert rig.store.runs == {}
 
 
 async def test_who_wants_the_slot_of_a_lost_run_asks_for_an_executor() -> None:

@@ -7,7 +7,13 @@ from datetime import timedelta
 import pytest
 
 from agentrun.domain.approvals import ApprovalAction, Decision
-from agentrun.domain.errors import ApprovalNotFoundError, ForbiddenError, InvalidRequestError
+from agentrun.domain.errors import (
+    ApprovalNotFoundError,
+    EngineError,
+    ForbiddenError,
+    InvalidRequestError,
+    StoreUnavailableError,
+)
 from agentrun.domain.events import (
     Cancelled,
     ContentDelta,
@@ -24,9 +30,9 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
+from agentrun.domain.lists.run_lists import Approval, ApprovalStatus
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import Budget
-from agentrun.domain.run_lists import Approval, ApprovalStatus
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.domain.steps import Answered, Continued, Returned, Step
 from agentrun.domain.value import epoch_ms
@@ -316,8 +322,9 @@ def test_of_tools_in_doubt_the_decision_is_what_counts(
     ]
     rig.continued(run, broke("c1"), broke("c2"))
     assert rig.status(run) is status
-    rig.journal.fails("steps")
-    assert rig.status(run) is ApprovalStatus.REJECTED
+    for error in (StoreUnavailableError("away"), EngineError("expired")):
+        rig.journal.fails("steps", error=error)
+        assert rig.status(run) is ApprovalStatus.REJECTED
 
 
 def test_a_budget_that_was_given_is_a_step(rig: Rig) -> None:
