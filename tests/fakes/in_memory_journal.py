@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.steps import Continued, Step
@@ -71,14 +71,14 @@ class InMemoryRunJournal(Hookable):
             session.lock = session.lock.model_copy(update=changes)
 
     def hand_over(
-        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, used: Metrics
     ) -> None:
         stored = self._store.runs.get(key)
         by = stored.lease.executor if stored and stored.lease else None
         if stored and stored.is_handed_over and by == executor:
             return
         run = self._store.owned(key, executor, {RunStatus.RUNNING})
-        handed_over = run.handed_over(at=at, last_event_id=last_event_id, lasted_ms=lasted_ms)
+        handed_over = run.handed_over(at=at, last_event_id=last_event_id, used=used)
         self._store.put(handed_over)
 
     def may_ask(self, seen: AgentRun, *, at: datetime) -> bool:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from agentrun.adapters.dynamo.event_log import last_event_id
 from agentrun.adapters.dynamo.headers import (
-    attributes,
     is_erased,
     lost_after_attribute,
     run_from_header,
+    used_attribute,
 )
 from agentrun.adapters.dynamo.items import (
     Attribute,
@@ -41,7 +41,7 @@ from agentrun.adapters.dynamo.table import (
 )
 from agentrun.adapters.dynamo.texts import read_text
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.steps import Step
@@ -150,13 +150,14 @@ class DynamoRunJournal:
         return run_from_header(header).without_texts()
 
     def hand_over(
-        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, used: Metrics
     ) -> None:
         """Let go of a RUNNING run, all of whose events are stored."""
         changes: dict[str, Value] = {
             Attribute.LEASE_UNTIL: instant(at),
             Attribute.HANDED_OVER: number(1),
-            **attributes({"last_event_id": last_event_id, "duration_ms": lasted_ms}),
+            Attribute.LAST_EVENT_ID: number(last_event_id),
+            Attribute.USED: used_attribute(used),
         }
         operands = held_by(executor, RunStatus.RUNNING)
         try:

@@ -343,9 +343,9 @@ class RunExecution:
             # Its tool would run again, and readers would have two results.
             raise StoreUnavailableError("A step could not be written.")
         if self._has_its_session:
-            last_id, lasted = self._events.last_id, self._events.metrics().duration_ms
+            events = self._events
             await self._recorder.hand_over(
-                last_event_id=last_id, lasted_ms=lasted or 0, give_up_after=patience
+                last_event_id=events.last_id, used=events.metrics(), give_up_after=patience
             )
             self._events.release()
             delay = timedelta()

@@ -111,6 +111,24 @@ async def test_a_long_answer_is_made_again_elsewhere() -> None:
     assert rig.state(execution.run.key).output == "half whole"
 
 
+async def test_what_is_made_again_elsewhere_has_been_paid_for() -> None:
+    gate, rigs = asyncio.Event(), list[LostRig]()
+
+    async def wait() -> None:
+        rigs[0].clock.advance(15)
+        await gate.wait()
+
+    used = Metrics(total_tokens=5, llm_calls=1)
+    rig = LostRig([ContentDelta(text="half "), used, wait, ContentDelta(text="whole")])
+    rigs.append(rig)
+    execution = await rig.begin(lasts_s=LASTS_S)
+    await rig.first.ended(execution)
+    gate.set()
+    assert await rig.work(execution.run.key)
+    run = rig.state(execution.run.key)
+    assert (run.status, run.total_tokens, run.duration_ms) == (RunStatus.COMPLETED, 10, 30_000)
+
+
 async def test_a_process_that_is_stopped_hands_its_runs_over() -> None:
     gate = asyncio.Event()
     rig = LostRig([ContentDelta(text="a"), gate, ContentDelta(text="b")])
