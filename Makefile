@@ -45,6 +45,12 @@ schedules: setup ## Play every schedule of actors that meet in the store, and pr
 .PHONY: simulation
 simulation: setup ## Look for schedules that break a promise; ARGS="--minutes 60 --store moto"
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+# Not in `check`, which has a small one: ten minutes for 100 runs, on two cores that have little else to do.
+.PHONY: endurance
+endurance: setup ## Kill the executors of 100 runs, and let runs outlast their functions; ARGS="kills --seed 2"
+	@$(BIN)/python -m tests.endurance $(ARGS)
+
 # Not in `check`: a figure to look at, not a threshold. What runs in processes of its own is left out.
 .PHONY: coverage
 coverage: setup ## Measure what the tests that run in process cover, and print a table

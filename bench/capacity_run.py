@@ -15,8 +15,8 @@ from agent_catalog.models.prices import ModelPrices
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
-from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
-from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.quotas.reader_quota import DynamoReaderQuota
+from agentrun.adapters.dynamo.quotas.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock

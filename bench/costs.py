@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.connection.client import dynamo_client
 from agentrun.adapters.dynamo.items import session_key, session_list_key, session_list_position
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import RunKey

@@ -101,4 +101,6 @@ class StepCosts:
 
     def _hand_over(self) -> None:
         last = EVENT_ID_GAP + 2 * EVENTS + 2
-        self._journal.hand_over(self._run.key, EXECUTORS[1], at=AT, last_event_id=last)
+        self._journal.hand_over(
+            self._run.key, EXECUTORS[1], at=AT, last_event_id=last, lasted_ms=700
+        )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import boto3
 from moto import mock_aws
 
-from agentrun.adapters.dynamo.light_client import lighten
+from agentrun.adapters.dynamo.connection.light_client import lighten
 from tests.server_process import ServerDiedError
 
 if TYPE_CHECKING:

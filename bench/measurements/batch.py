@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.connection.client import dynamo_client
 from agentrun.adapters.dynamo.headers import header_item
 from agentrun.adapters.dynamo.items import header_key
 from agentrun.adapters.dynamo.run_store import DynamoRunStore

@@ -9,7 +9,7 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.connection.client import dynamo_client
 from bench.capacity_run import RunShape, record
 from bench.capacity_units import CapacityMeter, Charges
 from bench.lab import Lab

@@ -18,7 +18,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Response
 from mangum import Mangum
 
-from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.connection.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
@@ -29,15 +29,15 @@ from agentrun.adapters.s3.objects import S3LargeObjects
 from agentrun.adapters.sqs.client import sqs_client
 from agentrun.adapters.sqs.run_queue import SqsRunQueue
 from agentrun.adapters.system_clock import SystemClock
-from agentrun.domain.agents import listed
 from agentrun.domain.conversations import Message, PastTurn
 from agentrun.domain.ports import AgentDirectory
 from agentrun.domain.principal import Principal
+from agentrun.http.agent_routes import agent_routes
 from agentrun.http.answer_size import MAX_ANSWER_BYTES
 from agentrun.http.authentication import by_gateway
-from agentrun.http.bodies import HealthBody, agent_body, buffered_answer
+from agentrun.http.bodies import HealthBody, buffered_answer
 from agentrun.http.middleware import BasePathMiddleware, SecurityHeadersMiddleware, with_cors
-from agentrun.http.queries import IncludeInactive, install_problem_handlers
+from agentrun.http.queries import install_problem_handlers
 from agentrun.http.run_list_routes import run_list_routes
 from agentrun.http.session_routes import session_routes
 from agentrun.http.status_routes import status_routes
@@ -104,19 +104,7 @@ async def get_openapi(_caller: Caller) -> Response:
     return Response(openapi_json(), media_type="application/json")
 
 
-@api.get("/api/agents")
-async def get_agents(_caller: Caller, include_inactive: IncludeInactive = False) -> Response:
-    """List the agents that can be run."""
-    found = listed(catalog().agents(), include_inactive=include_inactive)
-    return buffered_answer([agent_body(agent) for agent in found])
-
-
-@api.get("/api/agents/{agent_id}")
-async def get_agent(_caller: Caller, agent_id: str) -> Response:
-    """Show one agent."""
-    return buffered_answer(agent_body(catalog().agent(agent_id)))
-
-
+api.include_router(agent_routes(authenticate, catalog))
 api.include_router(status_routes(authenticate, ports))
 api.include_router(run_list_routes(authenticate, runs=DynamoRunList(table), ports=ports))
 api.include_router(

@@ -8,12 +8,12 @@ from agent_catalog import load_catalog
 from agent_catalog.media.loader import UrlMediaLoader
 from agent_catalog.models.prices import ModelPrices
 from agent_catalog.running.engine import PydanticAiEngine
-from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.connection.client import dynamo_client
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
-from agentrun.adapters.dynamo.reader_quota import DynamoReaderQuota
-from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.quotas.reader_quota import DynamoReaderQuota
+from agentrun.adapters.dynamo.quotas.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.s3.objects import S3LargeObjects

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentrun.adapters.dynamo.client import dynamo_client
+from agentrun.adapters.dynamo.connection.client import dynamo_client
 from tests.contract.stores import Stores
 from tests.tables import client_of
 

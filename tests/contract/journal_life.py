@@ -107,11 +107,9 @@ class JournalLife(RuleBasedStateMachine):
         last = self.stored[-1]
         for _ in range(times):
             self.stores.journal.hand_over(
-                self.run.key, self.executor, at=self.now, last_event_id=last
+                self.run.key, self.executor, at=self.now, last_event_id=last, lasted_ms=700
             )
-        changes = {"is_handed_over": True, "last_event_id": last}
-        ended = self.run.with_lease(Lease(executor=self.executor, until=self.now))
-        self._is(ended.model_copy(update=changes))
+        self._is(self.run.handed_over(at=self.now, last_event_id=last, lasted_ms=700))
 
     @rule(place=st.integers(0, 5))
     def take_over_what_was(self, place: int) -> None:
@@ -138,7 +136,9 @@ class JournalLife(RuleBasedStateMachine):
         with pytest.raises(FencedError):
             self.stores.runs.heartbeat(key, executor, lease_until=until)
         with pytest.raises(FencedError):
-            self.stores.journal.hand_over(key, executor, at=self.now, last_event_id=last)
+            self.stores.journal.hand_over(
+                key, executor, at=self.now, last_event_id=last, lasted_ms=700
+            )
         with pytest.raises(FencedError):
             self.stores.runs.finish(key, executor, completed(last_event_id=last + 2), at=self.now)
         self.stores.runs.release(self.run.with_lease(Lease(executor=executor, until=until)))

@@ -13,6 +13,7 @@ from agent_catalog.running.engine import PydanticAiEngine
 from agentrun.domain.agents import Agent
 from agentrun.domain.errors import (
     BudgetExceededError,
+    CancelRequestedError,
     EngineError,
     FencedError,
     HandedOverError,
@@ -200,8 +201,8 @@ async def test_a_turn_goes_on_from_each_of_its_steps_as_if_nothing_had_been(case
         assert ending.followups == whole.followups
         assert (ending.messages is None) == (whole.messages is None)
         kinds = [step.content.kind for step in again.steps[count:]]
-        assert kinds.count("CONTINUED") == (steps[-1] != host.steps[count - 1])
-        assert len(kinds) - kinds.count("CONTINUED") == len(host.steps) - count
+        assert kinds.count("BEGAN") == (steps[-1] != host.steps[count - 1])
+        assert len(kinds) - kinds.count("BEGAN") == len(host.steps) - count
         ended = calls_of(case.told, "TOOL_END")
         assert sorted(ended) == sorted({call_id for call_id, _ in CALLS} - done)
         assert case.told.log.count("asks") == 4 - sum(
@@ -233,7 +234,7 @@ async def test_a_turn_is_in_doubt_whose_tool_may_have_run(case: Case) -> None:
 async def test_a_call_that_begins_after_a_hand_over_is_in_doubt_after_a_loss(case: Case) -> None:
     _, host = await case.run()
     _, again = await case.goes_on(handed_over(host.steps[:1]))
-    assert case.told.log[0] == "keeps CONTINUED"
+    assert case.told.log[0] == "keeps BEGAN"
     ending, _ = await case.goes_on(again.steps[:2])
     assert isinstance(ending, TurnPaused)
     assert [call.id for call in ending.pending] == ["demo_1_2"]
@@ -263,6 +264,7 @@ async def test_a_spent_budget_pauses_the_turn_before_the_model_is_asked(case: Ca
     "error",
     [
         HandedOverError(),
+        CancelRequestedError(),
         BudgetExceededError("Spent."),
         FencedError("Somebody else's."),
         EngineError("Enough.", error_type="OUTPUT_TOO_LARGE"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentrun.adapters.dynamo.reader_quota import KEPT_AFTER, DynamoReaderQuota
+from agentrun.adapters.dynamo.quotas.reader_quota import KEPT_AFTER, DynamoReaderQuota
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.ports import ReaderQuota

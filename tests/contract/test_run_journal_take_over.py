@@ -114,9 +114,9 @@ def test_a_lost_continuation_goes_on_after_what_its_log_has(stores: Stores) -> N
 
 def test_a_run_that_is_handed_over_loses_nothing(stores: Stores) -> None:
     start(stores)
-    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, duration_ms=7)
+    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, lasted_ms=700)
     seen = stores.runs.get_state(KEY)
-    assert (seen.is_handed_over, seen.last_event_id, seen.duration_ms) == (True, 9, 7)
+    assert (seen.is_handed_over, seen.last_event_id, seen.duration_ms) == (True, 9, 700)
     assert seen.lease == Lease(executor=EXECUTOR, until=LATER)
     run = stores.journal.take_over(seen, SECOND, at=LATER)
     changes = {"lease": SECOND, "is_handed_over": False, "last_event_id": 10}
@@ -128,7 +128,7 @@ def test_a_run_that_is_handed_over_loses_nothing(stores: Stores) -> None:
 def test_a_run_that_was_handed_over_may_be_lost_afterwards(stores: Stores) -> None:
     start(stores)
     stores.log.append(KEY, deltas(1, 9), at=AT)
-    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9)
+    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, lasted_ms=700)
     taken = stores.journal.take_over(stores.runs.get_state(KEY), SECOND, at=LATER)
     run = stores.journal.take_over(taken, THIRD, at=MUCH_LATER)
     assert (run.attempt, run.lost_after) == (2, (9,))
@@ -182,7 +182,7 @@ def test_a_run_that_has_changed_is_not_taken_over(stores: Stores, state: str) ->
         stores.runs.finish(KEY, EXECUTOR, completed(), at=LATER)
     if state == "handed over":
         assert seen.lease
-        stores.journal.hand_over(KEY, EXECUTOR, at=seen.lease.until, last_event_id=1)
+        stores.journal.hand_over(KEY, EXECUTOR, at=seen.lease.until, last_event_id=1, lasted_ms=700)
     with pytest.raises(FencedError):
         stores.journal.take_over(seen, SECOND, at=LATER)
 
@@ -217,7 +217,9 @@ LATE_WRITES: dict[str, Callable[[Stores], object]] = {
     "heartbeat": lambda stores: stores.runs.heartbeat(KEY, EXECUTOR, lease_until=THIRD.until),
     "finish": lambda stores: stores.runs.finish(KEY, EXECUTOR, completed(), at=LATER),
     "step": write_late,
-    "hand over": lambda stores: stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=3),
+    "hand over": lambda stores: stores.journal.hand_over(
+        KEY, EXECUTOR, at=LATER, last_event_id=3, lasted_ms=700
+    ),
 }
 
 
@@ -233,7 +235,7 @@ def test_a_zombie_writes_nothing(stores: Stores, late: str) -> None:
 @pytest.mark.parametrize("late", ["heartbeat", "finish", "step"])
 def test_who_has_handed_over_writes_nothing(stores: Stores, late: str) -> None:
     start(stores)
-    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=1)
+    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=1, lasted_ms=700)
     seen = stores.runs.get_state(KEY)
     with pytest.raises(FencedError):
         LATE_WRITES[late](stores)
@@ -244,7 +246,7 @@ def test_who_has_handed_over_writes_nothing(stores: Stores, late: str) -> None:
 def test_handing_over_again_after_a_lost_reply_is_a_success(stores: Stores) -> None:
     start(stores)
     for at in (LATER, MUCH_LATER):
-        stores.journal.hand_over(KEY, EXECUTOR, at=at, last_event_id=1)
+        stores.journal.hand_over(KEY, EXECUTOR, at=at, last_event_id=1, lasted_ms=700)
     assert stores.runs.get_state(KEY).lease == Lease(executor=EXECUTOR, until=LATER)
 
 
@@ -256,7 +258,7 @@ def test_only_who_has_a_run_hands_it_over(stores: Stores, state: str) -> None:
         stores.runs.finish(KEY, EXECUTOR, completed(), at=LATER)
     executor = "executor-9" if state == "another's" else EXECUTOR
     with pytest.raises(FencedError):
-        stores.journal.hand_over(KEY, executor, at=LATER, last_event_id=1)
+        stores.journal.hand_over(KEY, executor, at=LATER, last_event_id=1, lasted_ms=700)
 
 
 def test_a_zombie_does_not_let_go_of_the_session(stores: Stores) -> None:

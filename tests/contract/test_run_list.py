@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentrun.adapters.dynamo.quotas.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_list import DynamoRunList
-from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.table import Table
+from agentrun.domain.lists.run_lists import ListedPause, ListedRun, position_of_run
 from agentrun.domain.ports import RunList
 from agentrun.domain.quotas import RunLimits
-from agentrun.domain.run_lists import ListedPause, ListedRun, position_of_run
 from agentrun.domain.runs import AgentRun, Lease
 from agentrun.service.starting.slots import slot_of
 from tests.contract.stores import Stores

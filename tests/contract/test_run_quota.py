@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.quotas.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import (
     BudgetExceededError,

@@ -97,3 +97,13 @@ def test_of_two_background_starts_at_once_one_wins(atomic_table: Stores, _: int)
     (winner,) = (answer for answer in answers if isinstance(answer, str))
     (busy,) = (answer for answer in answers if isinstance(answer, SessionBusyError))
     assert busy.lock == SessionLock(active=winner, active_by=EXECUTOR)
+
+
+def test_a_start_that_is_tried_again_is_the_same_start(stores: Stores) -> None:
+    """The first try was applied and its reply lost; the run waits for an executor from there on."""
+    run = a_run().in_background()
+    for _ in range(2):
+        assert stores.runs.start(run, a_request()) == run.id
+    again = run.renewed(LATER)
+    assert stores.runs.start(again, a_request()) == run.id
+    assert stores.runs.get(run.key) == again

@@ -60,11 +60,13 @@ def wait_until(condition: Callable[[], bool], what: str, *, within_s: float = WA
         time.sleep(0.01)
 
 
-def agentrun(*arguments: str | Path, output: Path) -> subprocess.Popen[str]:
+def agentrun(
+    *arguments: str | Path, output: Path, command: str = "agentrun_local.cli"
+) -> subprocess.Popen[str]:
     """Start the command; its output goes to a file."""
     with output.open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "agentrun_local.cli", *arguments],
+            [sys.executable, "-m", command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -73,12 +75,14 @@ def agentrun(*arguments: str | Path, output: Path) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def running_stack(template: Path, scratch: Path, *arguments: str) -> Iterator[LocalStack]:
+def running_stack(
+    template: Path, scratch: Path, *arguments: str, command: str = "agentrun_local.cli"
+) -> Iterator[LocalStack]:
     """Run `agentrun dev` on free ports; at the end it has to leave within 15 s."""
     ready = scratch / "ready.json"
     log = scratch / "dev.log"
-    command = ("dev", "--template", template, "--ready-file", ready, "--port", "0")
-    process = agentrun(*command, "--url-port", "0", *arguments, output=log)
+    options = ("dev", "--template", template, "--ready-file", ready, "--port", "0")
+    process = agentrun(*options, "--url-port", "0", *arguments, output=log, command=command)
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not ready.exists():

@@ -20,6 +20,20 @@ def stream_processes_of(stack: LocalStack) -> list[int]:
     return found
 
 
+def processes_of(stack: LocalStack, function: str) -> list[int]:
+    """Return the processes of one of a stack's functions."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        is_wanted = f"AWS_LAMBDA_FUNCTION_NAME={function}".encode() in environment
+        if is_wanted and descends_from(int(folder.name), stack.process.pid):
+            found.append(int(folder.name))
+    return found
+
+
 def descends_from(pid: int, ancestor: int) -> bool:
     """Tell whether a process was started by another, or by one that it has started."""
     while pid > 1:

@@ -14,6 +14,7 @@ class Frame:
     id: int
     event: str
     data: str
+    timestamp: int
     raw: bytes
 
     @property
@@ -35,7 +36,8 @@ def _frame(block: bytes) -> Frame:
     ]
     body = json.loads(data_line.removeprefix(b"data: "))
     number = int(id_line.removeprefix(b"id: "))
-    return Frame(id=number, event=body["event"], data=body["data"], raw=b"\n".join(lines))
+    raw = b"\n".join(lines)
+    return Frame(number, body["event"], body["data"], body["timestamp"], raw)
 
 
 @contextmanager

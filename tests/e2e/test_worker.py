@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun_local.machine.queues_and_buckets import local_client
 from tests.e2e.conftest import ROOT, WAIT_S, LocalStack, running_stack, wait_until
-from tests.e2e.processes import descends_from
+from tests.e2e.processes import processes_of
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/agentrun-RunQueue"
 PROMISED_S = 30
@@ -68,20 +67,6 @@ def runs(stack: LocalStack) -> Iterator[Runs]:
     runs.close()
 
 
-def workers_of(stack: LocalStack) -> list[int]:
-    """Return the processes of the stack's worker function."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        is_worker = b"AWS_LAMBDA_FUNCTION_NAME=WorkerFunction" in environment
-        if is_worker and descends_from(int(folder.name), stack.process.pid):
-            found.append(int(folder.name))
-    return found
-
-
 def ended(runs: Runs, run: RunKey) -> Any:
     return lambda: runs.now(run).status is RunStatus.COMPLETED
 
@@ -98,7 +83,7 @@ def test_a_killed_workers_run_is_taken_over_within_its_time(runs: Runs, stack: L
     run = runs.begin(words)
     wait_until(lambda: runs.now(run).status is RunStatus.RUNNING, "a worker has it")
     begun = datetime.now(UTC)
-    for pid in workers_of(stack):
+    for pid in processes_of(stack, "WorkerFunction"):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: runs.now(run).attempt == 2, "another has it", within_s=PROMISED_S)
     assert (datetime.now(UTC) - begun).total_seconds() < PROMISED_S

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from agentrun.domain.conversations import FREE, PastTurn, Session, SessionLock, SessionPage
-from agentrun.domain.cursors import cursor_at, position_of
 from agentrun.domain.errors import SessionNotFoundError
+from agentrun.domain.lists.cursors import cursor_at, position_of
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.domain.value import iso_milliseconds

@@ -72,23 +72,15 @@ class InMemoryRunJournal(Hookable):
             session.lock = session.lock.model_copy(update=changes)
 
     def hand_over(
-        self,
-        key: RunKey,
-        executor: str,
-        *,
-        at: datetime,
-        last_event_id: int,
-        duration_ms: int | None = None,
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
     ) -> None:
         stored = self._store.runs.get(key)
         by = stored.lease.executor if stored and stored.lease else None
         if stored and stored.is_handed_over and by == executor:
             return
         run = self._store.owned(key, executor, {RunStatus.RUNNING})
-        changes: dict[str, object] = {"is_handed_over": True, "last_event_id": last_event_id}
-        changes |= {} if duration_ms is None else {"duration_ms": duration_ms}
-        ended = run.with_lease(Lease(executor=executor, until=at))
-        self._store.put(ended.model_copy(update=changes))
+        handed_over = run.handed_over(at=at, last_event_id=last_event_id, lasted_ms=lasted_ms)
+        self._store.put(handed_over)
 
     def may_ask(self, seen: AgentRun, *, at: datetime) -> bool:
         run = self._store.runs.get(seen.key)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
-from agentrun.domain.run_lists import ACTIVE, ListedPause, ListedRun, position_of_run
+from agentrun.domain.lists.run_lists import ACTIVE, ListedPause, ListedRun, position_of_run
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from tests.fakes.hooks import Hookable
 from tests.fakes.in_memory_store import InMemoryRunStore

@@ -136,7 +136,10 @@ class InMemoryRunStore(Hookable):
 
     def _renew(self, run: AgentRun, lease: Lease) -> None:
         """Renew the lease of a run that an earlier try has written, if this one's lasts longer."""
-        self.put(held_until(self.owned(run.key, lease.executor, {run.status}), lease.until))
+        stored = self.runs[run.key]
+        if stored.status is not run.status:
+            raise FencedError("The run was stored, and it has ended since.")
+        self.put(held_until(stored, lease.until))
 
     def claimed(self, tenant: str, claim: IdempotencyClaim, *, at: datetime) -> str | None:
         stored = self._claims.get((tenant, claim.key_hash))

@@ -41,7 +41,7 @@ GAP = 1_000_000
 @pytest.fixture(scope="module")
 def app(dynamodb_url: str) -> Iterator[FaultyApp]:
     with faulty_app(dynamodb_url) as app, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agentrun.adapters.dynamo.client.LONGEST_WITHOUT_PROGRESS_S", 0.5)
+        patch.setattr("agentrun.adapters.dynamo.connection.client.LONGEST_WITHOUT_PROGRESS_S", 0.5)
         yield app
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
-from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.quotas.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.system_clock import SystemClock

@@ -23,10 +23,12 @@ from tests.openai_compatible.rules import faults
 
 __all__ = ["ChatError", "ChatReply", "OpenAiCompatibleServer", "openai_compatible_server"]
 
+TOTAL_TOKENS = 37
+"""What each answer reports to have used in all."""
 USAGE = {
     "prompt_tokens": 30,
     "completion_tokens": 7,
-    "total_tokens": 37,
+    "total_tokens": TOTAL_TOKENS,
     "prompt_tokens_details": {"cached_tokens": 20},
 }
 

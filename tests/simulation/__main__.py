@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: play many examples, or one by its seed."""
+"""`python -m tests.simulation`: play many examples, one by its seed, or a storm of runs."""
 
 import argparse
 import logging
@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.simulation.example import Example
 from tests.simulation.storage import Memory, Storage, Table
-from tests.simulation.world import World
+from tests.simulation.storm import Storm
 from tests.tables import client_of, dynamodb_server
 
 
@@ -35,10 +34,11 @@ def _main(stack: ExitStack) -> int:
     parser.add_argument("--examples", type=int, default=None)
     parser.add_argument("--trace", type=int, default=0)
     parser.add_argument("--go-on", action="store_true")
+    parser.add_argument("--background", type=int, default=0, metavar="RUNS")
     parser.add_argument("--store", choices=["memory", "table", "moto"], default="memory")
     args = parser.parse_args()
     logging.disable()
-    storage: Callable[[World, timedelta], Storage] = Memory
+    storage: Callable[..., Storage] = Memory
     if args.store == "moto":
         folder = Path(stack.enter_context(TemporaryDirectory()))
         client = client_of(stack.enter_context(dynamodb_server(folder)))
@@ -46,6 +46,8 @@ def _main(stack: ExitStack) -> int:
         storage = partial(Table, client)
     if args.store == "table":
         storage = partial(Table, None)
+    if args.background:
+        return _storm(args.seed, args.background, storage)
     began, seed = time.monotonic(), args.seed
     totals: Counter[str] = Counter()
     broken: dict[str, list[int]] = {}
@@ -71,6 +73,15 @@ def _main(stack: ExitStack) -> int:
     for name, seeds in broken.items():
         _say(f"{name}: {len(seeds)} times, seeds {seeds[:10]}")
     return 1 if broken else 0
+
+
+def _storm(seed: int, runs: int, storage: Callable[..., Storage]) -> int:
+    """Print what comes of so many background runs while workers die and the store is away."""
+    began = time.monotonic()
+    report = Storm(seed, runs, storage).play()
+    _say(report)
+    _say(f"{time.monotonic() - began:.1f} s")
+    return 1 if report.broken else 0
 
 
 if __name__ == "__main__":

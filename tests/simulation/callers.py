@@ -8,6 +8,7 @@ from uuid import UUID
 
 from agentrun.domain.conversations import Message, PastTurn
 from agentrun.domain.errors import AgentrunError, SessionNotFoundError
+from agentrun.domain.events import Paused, PauseType
 from agentrun.domain.ports import ConversationStore
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun
@@ -94,6 +95,27 @@ class Caller:
             await asyncio.sleep(self.random.uniform(0.1, 3))
         return None
 
+    async def enqueue(
+        self,
+        session: str | None,
+        *,
+        key: str | None = None,
+        policy: str = "reject",
+        message: str | None = None,
+    ) -> str | None:
+        """Start a run in the background; return its id, if it was accepted."""
+        message = message or self.new_message()
+        body = {"message": message} | ({"sessionId": session} if session else {})
+        headers = {"X-Session-Policy": policy} | ({"Idempotency-Key": key} if key else {})
+        self._note(f"enqueues {message} in {session} {policy} {key}")
+        path = f"{RUNS}/background"
+        exchange = self.site.request("POST", path, user=self.user, headers=headers, body=body)
+        try:
+            answer = await exchange.answer()
+        except ConnectionLostError:
+            return None
+        return str(answer["runId"]) if exchange.status == 202 else None
+
     def new_message(self, script: Any = None) -> str:
         """Return a new message, and register what its agent does."""
         message = f"m{len(self.ledger.scripts)}"
@@ -136,13 +158,19 @@ class Caller:
     async def go_on(self, run_id: str, *, approves: bool, way: str) -> int | None:
         """Decide a pause in one of three ways; return the status, if there is one."""
         self._note(f"decides {run_id} by {way}: {approves}")
-        action = {"action": "APPROVE" if approves else "REJECT"}
+        action: dict[str, Any] = {"action": "APPROVE" if approves else "REJECT"}
+        facts = self.ledger.runs[run_id]
+        header = self.ledger.header(facts.key)
+        waits_for = header.required_action if header else None
+        if approves and waits_for and waits_for.type is PauseType.BUDGET:
+            action["budget"] = {"maxTotalTokens": 10_000}
+            facts.has_more_budget = True
+        if approves and waits_for and waits_for.type is PauseType.TOOL_IN_DOUBT:
+            action = self._resolved_doubt(action, waits_for)
         if way == "resolve":
-            facts = self.ledger.runs[run_id]
-            header = self.ledger.header(facts.key)
-            if header is None or header.required_action is None:
+            if waits_for is None:
                 return None
-            path = f"/api/v1/approvals/{header.required_action.approval_id}/resolve"
+            path = f"/api/v1/approvals/{waits_for.approval_id}/resolve"
             body = {"decision": "APPROVED" if approves else "REJECTED"}
             exchange = self.site.request("POST", path, user=self.user, body=body)
         else:
@@ -159,6 +187,15 @@ class Caller:
             return None
         self._note(f"decided {run_id}: {status}")
         return status
+
+    def _resolved_doubt(self, action: dict[str, Any], pause: Paused) -> dict[str, Any]:
+        """Let calls in doubt run again, or say what they gave."""
+        if self.random.random() < 0.5:
+            return action
+        decided = [
+            {"id": call.id, "action": "REJECT", "result": "it ran"} for call in pause.approvals
+        ]
+        return {"decisions": decided}
 
     async def _follow_continuation(self, exchange: Exchange, run_id: str) -> None:
         frames: list[Frame] = []

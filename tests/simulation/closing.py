@@ -6,13 +6,13 @@ from agentrun.domain.errors import AgentrunError
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.domain.settling import LEASE_EXPIRED
 from tests.simulation.callers import RUNS, Caller
-from tests.simulation.exchange import ConnectionLostError, Frame
+from tests.simulation.exchange import ConnectionLostError, Frame, text_of
 from tests.simulation.facts import RunFacts
 from tests.simulation.functions import Site
 from tests.simulation.ledger import GAP
-from tests.simulation.scripts import Say, whole_text
+from tests.simulation.scripts import TOKENS_A_STEP, Say, whole_text
 
-RESTS_WITHIN_S = 900.0
+RESTS_WITHIN_S = 1800.0
 LEASES_S = 20.0
 
 
@@ -100,8 +100,12 @@ class Closing:
         # A pause may have run out since it was looked at.
         run = self._ledger.header(run.key) or run
         replayed = {frame.id for frame in frames}
-        missing = [event_id for event_id in facts.meanings if event_id not in replayed]
-        if missing and run.error_type != LEASE_EXPIRED:
+        missing = [
+            event_id
+            for event_id in facts.meanings
+            if event_id not in replayed and not _is_void(run, event_id)
+        ]
+        if missing:
             detail = f"{run.id}: {missing} were seen, the replay has {sorted(replayed)}"
             self._ledger.breach("a_replay_is_whole", detail)
         ends = {"COMPLETED": "STOP", "FAILED": "ERROR"}
@@ -111,10 +115,18 @@ class Closing:
             self._ledger.breach("a_stream_ends_as_its_run", f"{run.id} {run.status}: {last}")
         if frames and frames[-1].id != run.last_event_id:
             self._ledger.breach("a_stream_ends_as_its_run", f"{run.id} ends at {frames[-1].id}")
-        text = "".join(frame.data for frame in frames if frame.event == "CONTENT_DELTA")
+        text = text_of(frames)
         whole = whole_text(self._ledger.scripts[facts.message])
         if run.status is RunStatus.COMPLETED and text != whole:
             self._ledger.breach("a_replay_is_whole", f"{run.id}: {text!r}, not {whole!r}")
+        self._budget_holds(run, facts)
+
+    def _budget_holds(self, run: AgentRun, facts: RunFacts) -> None:
+        """A run spends what it may, and what its last step has cost at most."""
+        limit = self._site.agent.budget.max_total_tokens
+        spent = run.total_tokens or 0
+        if limit is not None and not facts.has_more_budget and spent >= limit + TOKENS_A_STEP:
+            self._ledger.breach("a_budget_holds", f"{run.id}: {spent} of {limit}")
 
     def _is_gone_for_a_reason(self, run: AgentRun, status: int | None) -> None:
         """Events last for a day after the end; a replay that cannot be complete is 404."""
@@ -144,4 +156,6 @@ class Closing:
             await asyncio.sleep(1)
 
 
-__all__ = ["GAP", "Closing"]
+def _is_void(run: AgentRun, event_id: int) -> bool:
+    """Tell whether an event was said by an executor that was lost before it was stored."""
+    return any(lost < event_id < lost + (len(run.lost_after) + 1) * GAP for lost in run.lost_after)

@@ -16,6 +16,7 @@ from agentrun.domain.errors import SessionBusyError, SessionNotFoundError
 from agentrun.domain.runs import Lease
 from agentrun.service.reading import runs as run_reading
 from tests.runs import a_queued_run, a_request
+from tests.simulation.agents.directory import draw_agent
 from tests.simulation.blocking_calls import wait_for
 from tests.simulation.callers import Caller
 from tests.simulation.closing import Closing
@@ -44,6 +45,14 @@ AMBUSHED = {
     "begin_queued": 1,
     "release": 1,
     "get": 1,
+    "write": 3,
+    "take_over": 3,
+    "hand_over": 2,
+    "may_ask": 1,
+    "steps": 1,
+    "request": 1,
+    "send": 2,
+    "keep_for": 1,
     "get_state": 1,
     "checkpoint": 1,
     "delete": 1,
@@ -81,7 +90,16 @@ class Example:
         self.ledger = Ledger(self.world, self.storage.truth.runs)
         self.ledger.limit = self.storage.truth.quota.limits.runs_per_user
         self.clients = process_loop(self.world.timeline, "clients")
-        self.site = Site(self.world, self.storage, self.ledger, self.clients, self.expiry)
+        self.site = Site(
+            self.world,
+            self.storage,
+            self.ledger,
+            self.clients,
+            self.expiry,
+            draw_agent(luck),
+            longest_s=luck.choice([240.0, 240.0, 60.0, 25.0]),
+            copies=self._copies,
+        )
         self.sessions = [str(UUID(int=luck.getrandbits(128), version=4)) for _ in range(3)]
         self.callers = [
             Caller(self.site, name, asks=8 if self.is_long else 4) for name in ("ana", "ana", "bob")
@@ -118,10 +136,14 @@ class Example:
             virtual_s=world.now,
         )
 
+    def _copies(self) -> int:
+        luck = self.world.random
+        return luck.choice([1, 1, 1, 2]) if not self.world.weather.is_fine else 1
+
     def _tidy(self) -> None:
         """Unwind everything that is left, with a store that is away for good."""
         self.world.is_over = True
-        for process in [*self.site.streams, *self.site.statuses]:
+        for process in self.site.processes:
             process.kill()
         timeline = self.world.timeline
         tasks = [task for loop in timeline.every_loop for task in loop.tasks if not task.done()]
@@ -169,6 +191,8 @@ class Example:
             self._starts,
             self._starts,
             self._starts,
+            self._enqueues,
+            self._enqueues,
             self._approves,
             self._approves,
             self._cancels,
@@ -200,6 +224,18 @@ class Example:
             media=luck.random() < 0.1,
             is_streamed=luck.random() < 0.9,
         )
+
+    async def _enqueues(self) -> None:
+        luck = self.world.random
+        caller = luck.choice(self.callers)
+        run_id = await caller.enqueue(
+            luck.choice([*self._sessions_of(caller), None]),
+            key=luck.choice([None, f"k{luck.randint(1, 10**6)}"]),
+            policy=luck.choice(["reject", "enqueue", "enqueue", "interrupt"]),
+        )
+        if run_id is not None and luck.random() < 0.4:
+            await asyncio.sleep(luck.uniform(0, 20))
+            await caller.attach(run_id, 0)
 
     def _sessions_of(self, caller: Caller) -> list[str]:
         return self.sessions[:2] if caller.user == "ana" else self.sessions[2:]
@@ -279,7 +315,7 @@ class Example:
     async def _breaks_things(self) -> None:
         """Freeze a process, kill it, or take its store away."""
         luck, world = self.world.random, self.world
-        processes: list[Process] = [*self.site.streams, *self.site.statuses]
+        processes = self.site.processes
         if not processes:
             return
         process = luck.choice(processes)

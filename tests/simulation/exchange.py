@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,3 +103,15 @@ def _frame(block: str) -> Frame:
     fields = dict(line.split(": ", 1) for line in lines)
     said = json.loads(fields["data"])
     return Frame(int(fields["id"]), said["event"], said["data"], said["timestamp"])
+
+
+def text_of(frames: Sequence[Frame]) -> str:
+    """Return the answer that a stream has told, less what it has taken back."""
+    said: list[Frame] = []
+    for frame in frames:
+        if frame.event == "CONTENT_DELTA":
+            said.append(frame)
+        elif frame.event == "STEP_RESET":
+            stands_up_to = json.loads(frame.data)["toEventId"]
+            said = [told for told in said if told.id <= stands_up_to]
+    return "".join(frame.data for frame in said)

@@ -23,3 +23,10 @@ class RunFacts:
     gone_at: float | None = None
     is_started: bool = False
     """Whether the process that stored it knows that."""
+    acts: dict[str, list[str]] = field(default_factory=dict)
+    """For each of its calls the executors that have begun it."""
+    consents: dict[str, set[str]] = field(default_factory=dict)
+    """For each of its calls the pauses in doubt after which somebody let it run again."""
+    losses: int = 0
+    handed_over: int = 0
+    has_more_budget: bool = False

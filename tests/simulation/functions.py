@@ -1,57 +1,30 @@
-"""The two functions as deployed, each in its own processes, and the door to them."""
+"""The functions as deployed, each in its own processes, and the doors to them."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from typing import Any, TypeVar
-from uuid import UUID
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-
+from agentrun.domain.agents import Agent
 from agentrun.domain.errors import AgentrunError
-from agentrun.domain.ports import AgentTask, ConversationStore
-from agentrun.domain.principal import Principal
-from agentrun.http.middleware import KeptInvocations
-from agentrun.http.problems import HANDLERS
-from agentrun.http.run_routes import RunRoutes
-from agentrun.service.launcher import LauncherSettings, RunLauncher
-from agentrun.service.ports import RunPorts
-from agentrun.service.reading.places import ReaderPlaces
-from agentrun.service.starting.slots import RunSlots
-from agentrun.service.starting.start_run import LaunchPorts
-from tests.fakes.in_memory_objects import InMemoryLargeObjects
-from tests.fakes.in_memory_queue import InMemoryRunQueue
-from tests.fakes.in_memory_readers import InMemoryReaderQuota
-from tests.rig import Agents, AnyWebhook, NoPrices
+from agentrun.domain.ports import ConversationStore
+from agentrun.service.ports import RunPorts, invocation_kept
+from tests.simulation.agents.directory import an_agent
 from tests.simulation.exchange import ConnectionLostError, Exchange
+from tests.simulation.executing_process import ExecutingProcess
 from tests.simulation.gateways import through
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import LONGEST_INVOCATION_S, Process
-from tests.simulation.scripts import ScriptPlayer
+from tests.simulation.queue import Held, SimulatedQueue
 from tests.simulation.storage import Storage
 from tests.simulation.virtual_time import ProcessLoop
 from tests.simulation.world import World
 
 T = TypeVar("T")
 MOST_PROCESSES = 6
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
-
-
-class SlowMedia:
-    """The port `MediaLoader`, with slow downloads."""
-
-    def __init__(self, world: World, loop: ProcessLoop) -> None:
-        self._world = world
-        self._loop = loop
-
-    async def load(self, urls: Mapping[str, str]) -> Mapping[str, bytes]:
-        waited = self._loop.create_future()
-        self._loop.call_later(self._world.random.uniform(0, 9.5), waited.set_result, None)
-        await waited
-        return dict.fromkeys(urls, PNG)
+MOST_WORKERS = 3
 
 
 @dataclass
@@ -65,82 +38,6 @@ class Context:
         return int((self.ends_at - self.world.now) * 1000)
 
 
-class StreamProcess(Process):
-    """A process of the stream function."""
-
-    def __init__(self, world: World, name: str, site: "Site") -> None:
-        super().__init__(world, name)
-        ids = count(1)
-        self.number = int(name.rpartition("-")[2])
-        runs, stores = site.ports(self), site.storage.of(self)
-
-        def new_id() -> str:
-            return str(UUID(int=(self.number << 64) + next(ids), version=4))
-
-        self.player = ScriptPlayer(
-            site.ledger.scripts, self, is_changed=lambda: world.random.random() < 0.03
-        )
-        ports = LaunchPorts(
-            agents=Agents(),
-            conversations=site.gate(self, stores.conversations),
-            media_loader=SlowMedia(world, self.loop),
-            runs=runs,
-            slots=RunSlots(site.gate(self, stores.quota), runs),
-            readers=ReaderPlaces(InMemoryReaderQuota(0), runs, new_id),
-            objects=InMemoryLargeObjects(),
-            arguments=self.player,
-            prices=NoPrices(),
-            webhooks=AnyWebhook(),
-            new_id=new_id,
-            approval_expiry=site.approval_expiry,
-        )
-        self.ledger = site.ledger
-        self.ledger.loops[name] = self.loop
-        self.launcher = RunLauncher(
-            self.player, ports, LauncherSettings(on_ended=lambda run, end: None)
-        )
-        self.on_stop = self.launcher.stop
-        self.app = KeptInvocations(
-            Starlette(
-                routes=RunRoutes(self.launcher, runs, _caller_of, ping_after_s=10.0).routes(),
-                exception_handlers={kind: _at_once(handler) for kind, handler in HANDLERS.items()},
-            )
-        )
-
-    # The witness of the engine.
-
-    def began(self, task: AgentTask) -> str:
-        executor = next(
-            execution._pending.lease.executor
-            for execution in self.launcher._executing.values()
-            if execution.run.id == task.run_id
-            and execution._pending.task.resumption is task.resumption
-        )
-        self.ledger.turn_begins(task, executor, self.name)
-        return executor
-
-    def acts(self, task: AgentTask, executor: str, call: str) -> None:
-        self.ledger.tool_begins(task, executor, call, self)
-
-    def under_way(self) -> list[str]:
-        """Return the runs that this process is executing."""
-        return [execution.run.id for execution in self.launcher._executing.values()]
-
-
-def _at_once(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer on the loop: Starlette would use a thread, outside of virtual time."""
-
-    async def answer(request: Request, error: Exception) -> Any:
-        return handler(request, error)
-
-    return answer
-
-
-async def _caller_of(request: Request) -> Principal:
-    name = request.headers["authorization"]
-    return Principal(tenant="acme", user_id=name, scopes=frozenset({"runs:write"}))
-
-
 @dataclass
 class Site:
     """All processes, and how to reach them."""
@@ -150,11 +47,31 @@ class Site:
     ledger: Ledger
     clients: ProcessLoop
     approval_expiry: timedelta
+    agent: Agent = field(default_factory=lambda: an_agent(attempts=3))
+    longest_s: float = LONGEST_INVOCATION_S
+    most_workers: int = MOST_WORKERS
+    copies: Callable[[], int] = lambda: 1
+    """How often the queue delivers the next message."""
 
     def __post_init__(self) -> None:
-        self.streams: list[StreamProcess] = []
+        self.streams: list[ExecutingProcess] = []
+        self.workers: list[ExecutingProcess] = []
         self.statuses: list[Process] = []
         self._names = count(1)
+        # As in the template: a message is hidden for as long as its function may take.
+        self.queue = SimulatedQueue(
+            self.world, self._work, hidden_s=self.longest_s, copies=self.copies
+        )
+
+    @property
+    def processes(self) -> list[Process]:
+        """All that were begun and may live."""
+        return [*self.streams, *self.workers, *self.statuses]
+
+    @staticmethod
+    def number_of(name: str) -> int:
+        """Return the number in a process's name, which no other has."""
+        return int(name.rpartition("-")[2])
 
     def gate(self, process: Process, port: T) -> T:
         return through(self.world, process, port, self.ledger, is_open=self.storage.is_open)
@@ -165,7 +82,7 @@ class Site:
             self.gate(process, stores.runs),
             self.gate(process, stores.log),
             self.gate(process, stores.journal),
-            InMemoryRunQueue(),
+            through(self.world, process, self.queue, self.ledger),
             process.threads,
             process.clock,
         )
@@ -193,7 +110,7 @@ class Site:
             "query_string": b"",
             "scheme": "https",
             "headers": [(k.lower().encode(), v.encode()) for k, v in given.items()],
-            "aws.context": Context(self.world, self.world.now + LONGEST_INVOCATION_S),
+            "aws.context": Context(self.world, self.world.now + process.longest_s),
             "aws.event": {},
         }
         sent = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
@@ -213,14 +130,44 @@ class Site:
         process.invoke(serve, on_end=end, on_broken=exchange.break_off)
         return exchange
 
-    def _stream_process(self) -> StreamProcess:
+    def _stream_process(self) -> ExecutingProcess:
         self.streams = [process for process in self.streams if not process.is_dead]
         free = [process for process in self.streams if process.is_free]
         if free and (len(self.streams) >= MOST_PROCESSES or self.world.random.random() < 0.7):
             return self.world.random.choice(free)
-        process = StreamProcess(self.world, f"stream-{next(self._names)}", self)
+        process = ExecutingProcess(self.world, f"stream-{next(self._names)}", self)
         self.streams.append(process)
         return process
+
+    def _work(self, held: Held) -> bool:
+        """Hand a message to a worker, if one is free or may be begun."""
+        self.workers = [process for process in self.workers if not process.is_dead]
+        free = [process for process in self.workers if process.is_free]
+        if not free:
+            if len(self.workers) >= self.most_workers:
+                return False
+            name = f"worker-{next(self._names)}"
+            free = [ExecutingProcess(self.world, name, self)]
+            self.workers += free
+        process = self.world.random.choice(free)
+        message = through(self.world, process, held, self.ledger)
+
+        async def serve() -> None:
+            deadline = process.clock.now() + timedelta(seconds=process.longest_s)
+            try:
+                async with invocation_kept():
+                    is_done = await process.worker.work(message, deadline=deadline)
+            except Exception as error:  # noqa: BLE001 - a message that nobody can work off
+                self.ledger.breach("a_worker_fails_as_it_says", repr(error))
+            else:
+                held.done(is_done=is_done)
+
+        def end() -> None:
+            what = f"message {held.message.number}"
+            self.ledger.request_ends(process.name, what, process.under_way())
+
+        process.invoke(serve, on_end=end, on_broken=lambda: None)
+        return True
 
     async def status(self, call: Callable[[RunPorts, ConversationStore], T]) -> T:
         """

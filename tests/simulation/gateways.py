@@ -21,14 +21,16 @@ READS = frozenset(
         "get_state",
         "lock",
         "read",
+        "request",
         "run_keys",
         "runs_of_request",
         "session",
         "sessions",
+        "steps",
         "turns",
     }
 )
-UNCONDITIONAL = frozenset({"append"})
+UNCONDITIONAL = frozenset({"append", "put", "send"})
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agentrun.domain.agents import Replay
 from agentrun.domain.errors import RunNotFoundError
+from agentrun.domain.events import PauseType
 from agentrun.domain.ports import AgentTask, RunStore
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.domain.settling import LEASE_EXPIRED
+from agentrun.service.worker import WAITING
 from tests.simulation.exchange import Frame
 from tests.simulation.facts import RunFacts
 from tests.simulation.gateways import StoreCall
-from tests.simulation.scripts import Step, whole_text
+from tests.simulation.scripts import Step, replay_of, whole_text
 from tests.simulation.world import World
 
 LEASE_S = 15.0
@@ -20,8 +23,12 @@ CANCEL_SEEN_S = 20.0
 CANCELLED_WITHIN_S = 3.0
 STORE_CALLS_OF_A_CANCEL = 4
 """A write under way, the heartbeat, the last segment, and the end."""
-LEASE_MAKERS = {"start", "resume", "heartbeat", "begin_continuation"}
+LEASE_MAKERS = {"start", "resume", "heartbeat", "begin_continuation", "write", "take_over"}
+BEATS = {"heartbeat", "begin_continuation", "write", "take_over"}
+READS = {"get", "get_state", "read", "get_many", "steps", "request"}
 ENDS = {"STOP", "ERROR", "PAUSED", "CANCELLED"}
+BEGIN_AFTER_GAPS = {"START", "ERROR", "CANCELLED"}
+"""What may be the first event after an executor was lost."""
 GAP = 1_000_000
 
 
@@ -46,7 +53,6 @@ class Ledger:
     broken: list[tuple[str, str]] = field(default_factory=list)
     signs_of_life: dict[str, float] = field(default_factory=dict)
     cancels_seen: dict[str, tuple[Any, int]] = field(default_factory=dict)
-    calls_made: dict[tuple[str, str], str] = field(default_factory=dict)
     turns_begun: dict[str, str] = field(default_factory=dict)
     by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     loops: dict[str, Any] = field(default_factory=dict)
@@ -70,16 +76,29 @@ class Ledger:
         except RunNotFoundError:
             return None
 
+    def facts_of(self, key: RunKey) -> RunFacts:
+        """Return what is known of a run; the process that has stored it may not know that."""
+        if key.run_id not in self.runs:
+            run = self.truth.get(key)
+            self.runs[run.id] = RunFacts(key, run.session_id, run.user_id, str(run.input))
+        return self.runs[key.run_id]
+
     # What stores see.
 
     def applying(self, call: StoreCall) -> None:
         key = _key_of(call)
-        if key is not None and call.method not in {"get", "get_state", "read", "get_many"}:
+        if key is not None and call.method not in READS:
             call.notes["before"] = self.header(key)
 
     def applied(self, call: StoreCall, result: Any) -> None:
         if call.method == "start":
             self._started(call, result)
+        if call.method == "take_over":
+            self._taken_over(call, result)
+        if call.method == "hand_over":
+            self.facts_of(call.args[0]).handed_over += 1
+        if call.method == "begin_continuation":
+            self._consented(call)
         if call.method in LEASE_MAKERS:
             executor = _executor_of(call)
             if executor is not None:
@@ -92,7 +111,7 @@ class Ledger:
     def returned(self, call: StoreCall, result: Any) -> None:
         if call.method == "start" and result == call.args[0].id:
             self.runs[result].is_started = True
-        is_beat = call.method in {"heartbeat", "begin_continuation"}
+        is_beat = call.method in BEATS
         if is_beat and isinstance(result, AgentRun) and result.cancel_requested:
             loop = self.loops.get(call.process)
             executor = _executor_of(call)
@@ -115,6 +134,25 @@ class Ledger:
         if claim is not None:
             self.a_key_is_one_run(claim.key_hash, claim.fingerprint, str(result))
 
+    def _taken_over(self, call: StoreCall, taken: AgentRun) -> None:
+        seen: AgentRun = call.args[0]
+        if not seen.is_handed_over:
+            self.a_lease_lapses_in_silence_only(seen)
+        self.attempts_are_limited(seen, taken)
+        facts = self.facts_of(seen.key)
+        if taken.attempt > seen.attempt:
+            facts.losses += 1
+
+    def _consented(self, call: StoreCall) -> None:
+        """Note for which calls in doubt somebody has said that they are to run again."""
+        before: AgentRun | None = call.notes.get("before")
+        action, step = before.required_action if before else None, call.kwargs["step"]
+        if action is None or action.type is not PauseType.TOOL_IN_DOUBT:
+            return
+        facts = self.runs[call.args[0].run_id]
+        for call_id in step.content.acting:
+            facts.consents.setdefault(call_id, set()).add(action.approval_id)
+
     # Promises that stores show.
 
     def a_run_ends_once(
@@ -135,10 +173,18 @@ class Ledger:
     def a_lease_lapses_in_silence_only(self, run: AgentRun) -> None:
         """No run is taken for dead within its lease."""
         executor = run.lease.executor if run.lease else ""
+        if executor.startswith(WAITING):
+            return
         silent_s = self.world.now - self.signs_of_life.get(executor, -LEASE_S)
         if silent_s < LEASE_S:
             detail = f"{run.id} of {executor} after {silent_s:.3f} s"
             self.breach(self.a_lease_lapses_in_silence_only, detail)
+
+    def attempts_are_limited(self, seen: AgentRun, taken: AgentRun) -> None:
+        """A run that has begun is executed as often as its agent says, hand-overs aside."""
+        has_begun = seen.status is RunStatus.RUNNING
+        if has_begun and taken.attempt > max(seen.attempt, taken.max_attempts):
+            self.breach(self.attempts_are_limited, f"{seen.id}: attempt {taken.attempt}")
 
     def a_cancelled_run_ends_soon(self, run: AgentRun) -> None:
         """If nothing goes wrong, a cancel ends a run within its time, plus that of the stores."""
@@ -203,10 +249,19 @@ class Ledger:
         self.a_tool_begins_under_its_executor(task.run_id, executor, header)
         if header is not None:
             self.one_run_acts_in_a_session(task.run_id)
-        first = self.calls_made.setdefault((task.run_id, call), executor)
-        if first != executor:
-            self.breach("a_call_acts_once", f"{call} by {first} and {executor}")
+        self.a_call_acts_as_its_tool_may(task, executor, call)
         self._cancel_is_heeded(task.run_id, executor, f"the tool {call}")
+
+    def a_call_acts_as_its_tool_may(self, task: AgentTask, executor: str, call: str) -> None:
+        """No executor acts twice; after a loss only a call that may, or that somebody lets."""
+        facts = self.runs[task.run_id]
+        acts = facts.acts.setdefault(call, [])
+        acts.append(executor)
+        replay = replay_of(self.scripts[task.message], call)
+        may_act = 1 + len(facts.consents.get(call, ()))
+        is_too_often = replay is Replay.NEVER and len(acts) > may_act
+        if is_too_often or len(set(acts)) < len(acts):
+            self.breach(self.a_call_acts_as_its_tool_may, f"{replay} {call} by {', '.join(acts)}")
 
     def a_tool_begins_under_its_executor(
         self, run_id: str, executor: str, header: AgentRun | None
@@ -297,7 +352,7 @@ class Ledger:
         """A stream continues after its cursor without a hole, except for the gap before a lapse."""
         last = cursor
         for frame in frames:
-            is_gap = frame.event == "ERROR" and frame.id > max(last, GAP)
+            is_gap = frame.event in BEGIN_AFTER_GAPS and frame.id > max(last, GAP)
             if frame.id != last + 1 and not is_gap:
                 detail = f"{source} of {run_id}: {frame.event} {frame.id} after {last}"
                 self.breach("a_stream_has_no_hole", detail)
@@ -359,7 +414,8 @@ def _content(run: AgentRun) -> tuple[Any, ...]:
         run.error_type,
         run.error_message,
         run.total_tokens,
-        run.duration_ms,
+        # A hand-over tells how long the run has lasted so far.
+        run.duration_ms if run.status is not RunStatus.RUNNING else None,
         run.version,
         run.required_action,
         run.last_event_id if run.status.is_terminal else None,
@@ -379,9 +435,6 @@ def _executor_of(call: StoreCall) -> str | None:
     if call.method == "start":
         lease = call.args[0].lease
         return lease.executor if lease else None
-    if call.method == "resume":
+    if call.method in {"resume", "take_over"}:
         return str(call.args[1].executor)
     return str(call.args[1])
-
-
-Scripts = Mapping[str, Sequence[Step]]

@@ -32,7 +32,9 @@ class ProcessClock:
 class Process:
     """An execution environment: a loop, threads, a clock, and at most one invocation."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *, longest_s: float = LONGEST_INVOCATION_S) -> None:
+        """Start it; `longest_s` is how long an invocation of its may take."""
+        self.longest_s = longest_s
         self.world = world
         self.name = name
         self.loop = process_loop(
@@ -93,7 +95,7 @@ class Process:
                 started.append(self.loop.create_task(invocation()))
 
         self.loop.call_soon(begin)
-        self.world.timeline.after(LONGEST_INVOCATION_S, lambda: self._time_out(number))
+        self.world.timeline.after(self.longest_s, lambda: self._time_out(number))
 
     def _end(self, idles: int, number: int, on_end: Callable[[], None]) -> None:
         if self.is_dead or number != self._invocations:

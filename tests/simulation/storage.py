@@ -14,11 +14,19 @@ from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table as DynamoTable
 from agentrun.domain.errors import RunNotFoundError
-from agentrun.domain.ports import ConversationStore, EventLog, RunJournal, RunQuota, RunStore
+from agentrun.domain.ports import (
+    ConversationStore,
+    EventLog,
+    LargeObjects,
+    RunJournal,
+    RunQuota,
+    RunStore,
+)
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import AgentRun, RunKey
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_journal import InMemoryRunJournal
+from tests.fakes.in_memory_objects import InMemoryLargeObjects
 from tests.fakes.in_memory_quota import InMemoryRunQuota
 from tests.fakes.in_memory_store import InMemoryEventLog, InMemoryRunStore
 from tests.simulation.blocking_calls import Worker
@@ -48,6 +56,7 @@ class Stores:
 class Storage(Protocol):
     """One example's stores."""
 
+    objects: LargeObjects
     is_open: bool
     """Whether the world is below the ports, between the adapters and the table."""
     truth: Stores
@@ -70,8 +79,9 @@ class Memory:
 
     is_open = False
 
-    def __init__(self, world: World, expiry: timedelta) -> None:
+    def __init__(self, world: World, expiry: timedelta, quota: RunQuota | None = None) -> None:
         self._world = world
+        self.objects: LargeObjects = InMemoryLargeObjects()
         self._log = InMemoryEventLog(longest_pause=expiry)
         self._runs = InMemoryRunStore(self._log)
         conversations = InMemoryConversations(self._runs)
@@ -79,7 +89,7 @@ class Memory:
             self._runs,
             self._log,
             conversations,
-            some_limits(world),
+            quota or some_limits(world),
             InMemoryRunJournal(self._runs),
         )
 
@@ -102,26 +112,33 @@ class Table:
 
     is_open = True
 
-    def __init__(self, client: "DynamoDBClient | None", world: World, expiry: timedelta) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient | None",
+        world: World,
+        expiry: timedelta,
+        quota: RunQuota | None = None,
+    ) -> None:
         """Use the client of a server, and create its table; without one, a table in memory."""
         self._client = client or cast("DynamoDBClient", TableInMemory())
         self._world = world
         self._expiry = expiry
+        self.objects: LargeObjects = InMemoryLargeObjects()
         if client is not None:
             if client.list_tables()["TableNames"]:
                 client.delete_table(TableName=TABLE)
             create_table(client)
-        self._quota = some_limits(world)
+        self._quota = quota or some_limits(world)
         self._written: dict[str, tuple[float, int]] = {}
         self.truth = self._stores(self._client)
 
     def _stores(self, client: "DynamoDBClient") -> Stores:
         return Stores(
-            DynamoRunStore(DynamoTable(client, TABLE)),
+            DynamoRunStore(DynamoTable(client, TABLE), self.objects, longest_pause=self._expiry),
             DynamoEventLog(DynamoTable(client, TABLE), longest_pause=self._expiry),
             DynamoConversationStore(DynamoTable(client, TABLE)),
             self._quota,
-            DynamoRunJournal(DynamoTable(client, TABLE), longest_pause=self._expiry),
+            DynamoRunJournal(DynamoTable(client, TABLE), self.objects, longest_pause=self._expiry),
         )
 
     def of(self, process: Process) -> Stores:

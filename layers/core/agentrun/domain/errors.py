@@ -23,6 +23,7 @@ Everything that can go wrong with a request or a run, as one tree.
     └── EngineError                    the agent failed; its message is safe to show
         ├── CannotResumeError          what was paused cannot go on; nothing has been done
         ├── HandedOverError            another executor goes on with the run
+        ├── CancelRequestedError       somebody has asked for the run's end
         ├── BudgetExceededError        the run has spent what it may
         └── MayNotActError             the execution has to end: no tool may begin
 
@@ -176,6 +177,13 @@ class HandedOverError(EngineError):
 
     def __init__(self) -> None:
         super().__init__("The run goes on elsewhere.", error_type="HANDED_OVER")
+
+
+class CancelRequestedError(EngineError):
+    """Somebody has asked for the run's end; what the executor has written last is durable."""
+
+    def __init__(self) -> None:
+        super().__init__("The run was cancelled on request.", error_type="CANCELLED")
 
 
 class BudgetExceededError(EngineError):

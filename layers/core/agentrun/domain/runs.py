@@ -199,12 +199,14 @@ class AgentRun(Value):
             lease=lease, is_handed_over=False, attempt=attempt, last_event_id=self.next_event_id
         )
 
-    def handed_over(self, *, at: datetime, last_event_id: int) -> "AgentRun":
-        """Return the run as its executor lets go of it in good order."""
+    def handed_over(self, *, at: datetime, last_event_id: int, lasted_ms: int) -> "AgentRun":
+        """Return the run as its executor lets go of it in good order; it has lasted so long."""
         if self.lease is None:
             raise ValueError(f"nobody executes the run '{self.id}'")
         lease = Lease(executor=self.lease.executor, until=at)
-        return self._with(lease=lease, is_handed_over=True, last_event_id=last_event_id)
+        return self._with(
+            lease=lease, is_handed_over=True, last_event_id=last_event_id, duration_ms=lasted_ms
+        )
 
     def in_background(self) -> "AgentRun":
         """Return a new run as it waits for an executor that is asked for by a message."""

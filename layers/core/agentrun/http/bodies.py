@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.conversations import Message, Session, SessionPage
 from agentrun.domain.events import PauseType
-from agentrun.domain.run_lists import Approval, ApprovalPage, ApprovalStatus, RunPage
+from agentrun.domain.lists.run_lists import Approval, ApprovalPage, ApprovalStatus, RunPage
 from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.domain.value import iso_milliseconds
 from agentrun.http import answer_size

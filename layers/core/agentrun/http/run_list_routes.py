@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from agentrun.domain.lists.run_lists import RunFilter
 from agentrun.domain.ports import RunList
 from agentrun.domain.principal import Principal
-from agentrun.domain.run_lists import RunFilter
 from agentrun.domain.runs import RunStatus
 from agentrun.http.authentication import Authentication
 from agentrun.http.bodies import approval_body, approvals_answer, buffered_answer, run_answer

@@ -208,7 +208,7 @@ class RunLauncher:
         await self._settings.engine_ready()
         pending = await continue_run(principal, paused, request, ports=self._ports)
         try:
-            await self._have_watched(pending.run)
+            await self._ask_for_another(pending.run)
             execution = self._execution(pending)
             await execution.begin_again()
         except (Exception, asyncio.CancelledError):
@@ -216,18 +216,12 @@ class RunLauncher:
             raise
         return self._launch(execution, deadline)
 
-    async def _have_watched(self, run: AgentRun) -> None:
-        """
-        Have a worker look at a run in the background that is executed here.
-
-        Nobody else may look at it: if this process dies, the worker goes on.
-
-        Raises:
-            StoreUnavailableError: The queue is not available; retrying is safe.
-        """
+    async def _ask_for_another(self, run: AgentRun) -> None:
+        """Have a worker look for a run that nobody may be following, should this process die."""
         if run.is_background:
-            delay, runs = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S), self._ports.runs
-            await in_thread(runs.threads, partial(runs.queue.send, run.key, delay=delay))
+            lapses_in = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S)
+            send = partial(self._ports.runs.queue.send, run.key, delay=lapses_in)
+            await in_thread(self._ports.runs.threads, send)
 
     async def _take_over(self, lost: AgentRun, *, deadline: datetime | None) -> AgentRun:
         """Take over a run for its reader, or ask a worker to where that is better."""

@@ -19,19 +19,24 @@ from agentrun.service.starting.slots import slot_of
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.starting.take_over import take_over
 
-HELD_FOR = timedelta(seconds=20)
+LAPSED_AFTER = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S + 3)
+"""After that every clock finds a lease lapsed that is not renewed; they differ by 2 s at most."""
+HOLD_AGAIN_AFTER_S = 5.0
+HELD_FOR = LAPSED_AFTER + timedelta(seconds=HOLD_AGAIN_AFTER_S)
 """
 How long a message stays out of sight without a sign of life from its worker.
 
-The run's lease has lapsed by then, so that whoever gets the message next can go on.
+The run's lease has lapsed by then, which may have been renewed after the message was held last, so
+that whoever gets the message next can go on.
 """
-HOLD_AGAIN_AFTER_S = 5.0
 LONGEST_PAUSE = timedelta(minutes=15)
 """After how long at most a message comes again that could not be seen to."""
-LOOK_AT_SESSION_AFTER = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S + 1)
+LOOK_AT_SESSION_AFTER = LAPSED_AFTER
 """When to look again at a session that is busy; who leaves it asks sooner."""
+MAX_LOOKS = 5
+"""How often to look at a run whose lease is renewed just then."""
 WORKER, WAITING = "worker-", "waiting-"
-"""What the names of executors begin with that hold a message, and of those that only wait."""
+"""What the names of executors begin with that are workers, and of those that only wait."""
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +92,28 @@ class RunWorker:
             return await self._begin(run, is_alone=is_alone, deadline=deadline)
         if is_alone:
             return await self._take_over(run, deadline)
-        # Its executor lives. One without a message of its own would go unnoticed if it died.
-        if run.is_background and not lease.executor.startswith(WORKER):
-            rest = lease.until - now + timedelta(seconds=LEASE_GRACE_S)
-            await self._ask_again(run, after=rest)
+        if run.is_background:
+            await self._watch(run)
         return True
+
+    async def _watch(self, run: AgentRun) -> None:
+        """
+        Have somebody look again once the lease would be over; one message at a time goes round.
+
+        Whether its executor lives or has just died cannot be told, nor whether it has a message of
+        its own: this one may be it.
+        """
+        runs = self._ports.runs
+        for _ in range(MAX_LOOKS):
+            at = runs.clock.now()
+            if await in_thread(runs.threads, runs.journal.may_ask, run, at=at):
+                await self._ask_again(run, after=LAPSED_AFTER)
+                return
+            now = await in_thread(runs.threads, runs.store.get_state, run.key)
+            if now.status not in UNDER_WAY or (now.status, now.lease) == (run.status, run.lease):
+                # It is over, or somebody else has asked a moment ago.
+                return
+            run = now
 
     async def _begin(self, run: AgentRun, *, is_alone: bool, deadline: datetime | None) -> bool:
         """Begin a run that is QUEUED, or have it wait for its session without a worker."""
@@ -117,7 +139,7 @@ class RunWorker:
 
     async def _ask_again(self, run: AgentRun, *, after: timedelta) -> None:
         runs = self._ports.runs
-        send = partial(runs.queue.send, run.key, delay=max(after, timedelta()))
+        send = partial(runs.queue.send, run.key, delay=after)
         await in_thread(runs.threads, send)
 
     @asynccontextmanager

@@ -48,6 +48,7 @@ from agent_catalog.toolkit import Session, ToolResults
 from agentrun.domain.errors import (
     AgentrunError,
     BudgetExceededError,
+    CancelRequestedError,
     CannotResumeError,
     EngineError,
     HandedOverError,
@@ -177,7 +178,7 @@ class EngineRun:
             return doubt
         try:
             ending = await self._ended()
-        except (CannotResumeError, HandedOverError):
+        except (CancelRequestedError, CannotResumeError, HandedOverError):
             raise
         except AgentrunError as error:
             if isinstance(error, EngineError):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentrun.adapters.dynamo.client import FIRST_PAUSE_S, LONGEST_S
+from agentrun.adapters.dynamo.connection.client import FIRST_PAUSE_S, LONGEST_S
 from agentrun.adapters.dynamo.items import Item, key_at, key_of
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.session_list import DynamoSessionList

@@ -114,8 +114,8 @@ def test_what_a_zombie_stores_during_a_take_over_lies_in_the_gap(rig: Rig) -> No
 def test_a_hand_over_whose_reply_is_lost_is_ones_own(rig: Rig) -> None:
     lose_next_reply(rig.client, "UpdateItem")
     with pytest.raises(StoreUnavailableError):
-        rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4)
-    rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4)
+        rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4, lasted_ms=700)
+    rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4, lasted_ms=700)
     assert rig.store.get_state(KEY).is_handed_over
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrun.adapters.dynamo.http_session import MAX_HEAD_BYTES, Answer, NotHttpError
+from agentrun.adapters.dynamo.connection.http_session import MAX_HEAD_BYTES, Answer, NotHttpError
 
 PLAIN = b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\nx-amz-crc32: 1\r\n\r\n{"a": {}}'
 CHUNKED = (

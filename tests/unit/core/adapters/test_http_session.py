@@ -26,8 +26,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from agentrun.adapters.dynamo.http_session import LightSession
-from agentrun.adapters.dynamo.light_client import lighten
+from agentrun.adapters.dynamo.connection.http_session import LightSession
+from agentrun.adapters.dynamo.connection.light_client import lighten
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

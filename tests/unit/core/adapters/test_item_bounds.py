@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from agentrun.adapters.dynamo.items import session_key
-from agentrun.adapters.dynamo.run_quota import DynamoRunQuota
+from agentrun.adapters.dynamo.quotas.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.conversations import MAX_QUEUED, SessionLock

@@ -17,9 +17,9 @@ from botocore.session import get_session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrun.adapters.dynamo.client import dynamo_client
-from agentrun.adapters.dynamo.http_session import Answer, LightSession
-from agentrun.adapters.dynamo.light_client import light_session, lighten
+from agentrun.adapters.dynamo.connection.client import dynamo_client
+from agentrun.adapters.dynamo.connection.http_session import Answer, LightSession
+from agentrun.adapters.dynamo.connection.light_client import light_session, lighten
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

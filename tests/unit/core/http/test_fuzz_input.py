@@ -26,13 +26,13 @@ from agentrun.domain.approvals import (
     approval_id,
     run_of_approval,
 )
-from agentrun.domain.cursors import cursor_at, position_of
 from agentrun.domain.errors import (
     AgentrunError,
     ApprovalNotFoundError,
     InvalidRequestError,
     UnauthenticatedError,
 )
+from agentrun.domain.lists.cursors import cursor_at, position_of
 from agentrun.domain.ports import VerifiedToken
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest, idempotency_claim, request_fingerprint

@@ -9,11 +9,11 @@ from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.errors import ConflictError, StoreUnavailableError
 from agentrun.domain.events import ContentDelta
 from agentrun.domain.quotas import RunLimits
-from agentrun.domain.runs import LEASE_DURATION, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
-from agentrun.service.worker import HELD_FOR, LOOK_AT_SESSION_AFTER
+from agentrun.service.worker import HELD_FOR, LAPSED_AFTER, LOOK_AT_SESSION_AFTER
 from tests.rig import ANA, types
 from tests.runs import SESSION
 from tests.unit.core.service.lost_rig import LAPSED_S, FakeMessage, LostRig
@@ -171,7 +171,7 @@ async def test_a_run_that_a_reader_has_taken_over_keeps_a_message_in_the_queue()
     assert await rig.work(key)
     ((again, delay),) = rig.queue.sent
     assert again == key
-    assert timedelta(seconds=10) < delay < timedelta(seconds=20)
+    assert timedelta(seconds=10) < delay <= LAPSED_AFTER
     gate.set()
     await reading
 
@@ -205,33 +205,50 @@ async def test_an_outage_does_not_use_a_message_up() -> None:
     assert rig.state(message.key).status is RunStatus.COMPLETED
 
 
-async def a_paused_run(rig: LostRig) -> AgentRun:
-    key = await rig.enqueue()
-    assert await rig.work(key)
-    messages(rig)
-    return await paused_run(ANA, "lasting", key.run_id, rig.runs)
-
-
-async def test_a_run_in_the_background_that_was_continued_needs_nobody_to_look_at_it() -> None:
+async def test_a_continued_run_keeps_a_message_in_the_queue() -> None:
     gate = asyncio.Event()
     rig = LostRig([PAUSE], resumed=[ContentDelta(text="b"), gate])
-    paused = await a_paused_run(rig)
+    key = await rig.enqueue()
+    assert await rig.work(key)
+    assert messages(rig) == [key]
+    paused = await paused_run(ANA, rig.agent, key.run_id, rig.runs)
     await rig.first.resume(ANA, paused, APPROVE, deadline=None)
-    ((key, delay),) = rig.queue.sent
+    assert rig.queue.sent == [(key, timedelta(seconds=LAPSED_S - 1))]
     await rig.kill()
-    rig.clock.advance(delay.total_seconds() + 1)
+    rig.clock.advance(LAPSED_S)
     gate.set()
     assert await rig.work(key)
     assert (rig.state(key).status, rig.state(key).attempt) == (RunStatus.COMPLETED, 2)
 
 
-async def test_a_run_in_the_background_that_cannot_be_queued_stays_paused() -> None:
+async def test_a_continuation_that_no_worker_could_look_for_leaves_its_pause() -> None:
     rig = LostRig([PAUSE])
-    paused = await a_paused_run(rig)
+    key = await rig.enqueue()
+    assert await rig.work(key)
+    paused = await paused_run(ANA, rig.agent, key.run_id, rig.runs)
     rig.queue.fails("send")
     with pytest.raises(StoreUnavailableError):
         await rig.first.resume(ANA, paused, APPROVE, deadline=None)
-    assert rig.state(paused.key).status is RunStatus.PAUSED
+    assert rig.state(key).status is RunStatus.PAUSED
+
+
+async def test_a_worker_that_never_began_a_run_leaves_no_events_to_the_one_that_does() -> None:
+    """Both would give them the same ids."""
+    gate = asyncio.Event()
+    gate.set()
+    rig = LostRig([ContentDelta(text="a"), gate], agent="echo")
+    key = await rig.enqueue()
+    cannot_begin, cannot_live = rig.store.fails("begin_queued"), rig.store.fails("heartbeat")
+    working = asyncio.create_task(rig.work(key))
+    await rig.until(lambda: cannot_begin.hits > 0 and cannot_live.hits > 0)
+    rig.clock.advance(LAPSED_S)
+    await working
+    assert rig.state(key).status is RunStatus.QUEUED
+    assert [event.id for event in rig.log.read(key, after=0, at=rig.clock.now())] in ([], [1])
+    rig.store.works()
+    assert await rig.work(key)
+    assert rig.state(key).status is RunStatus.COMPLETED
+    assert types(await rig.attached(key)) == ["START", "CONTENT_DELTA", "METRICS", "STOP"]
 
 
 async def test_a_run_in_the_background_knows_its_conversation() -> None:
@@ -241,3 +258,21 @@ async def test_a_run_in_the_background_knows_its_conversation() -> None:
         assert await rig.work(await rig.enqueue(sessionId=str(SESSION), message=message))
     (earlier,) = rig.engine.tasks[-1].history
     assert earlier.input == "first"
+
+
+async def test_a_message_that_comes_while_its_worker_seems_to_live_leaves_one_behind() -> None:
+    """The lease of a worker that has died may end a moment later than its message is hidden."""
+    rig, gate = a_rig()
+    key = await rig.enqueue()
+    working = asyncio.create_task(rig.work(key))
+    await rig.until(lambda: len(rig.engine.tasks) == 1)
+    working.cancel()
+    await rig.kill(rig.second)
+    messages(rig)
+    for _ in range(2):
+        assert await rig.work(key)
+    assert rig.queue.sent == [(key, LAPSED_AFTER)]
+    rig.clock.advance(LAPSED_AFTER.total_seconds())
+    gate.set()
+    assert await rig.work(key)
+    assert (rig.state(key).status, rig.state(key).attempt) == (RunStatus.COMPLETED, 2)

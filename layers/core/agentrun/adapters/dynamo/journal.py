@@ -153,19 +153,13 @@ class DynamoRunJournal:
         return run_from_header(header).without_texts()
 
     def hand_over(
-        self,
-        key: RunKey,
-        executor: str,
-        *,
-        at: datetime,
-        last_event_id: int,
-        duration_ms: int | None = None,
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
     ) -> None:
         """Let go of a RUNNING run, all of whose events are stored."""
         changes: dict[str, Value] = {
             Attribute.LEASE_UNTIL: instant(at),
             Attribute.HANDED_OVER: number(1),
-            **attributes({"last_event_id": last_event_id, "duration_ms": duration_ms}),
+            **attributes({"last_event_id": last_event_id, "duration_ms": lasted_ms}),
         }
         operands = held_by(executor, RunStatus.RUNNING)
         try:

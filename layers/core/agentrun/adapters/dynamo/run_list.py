@@ -23,10 +23,10 @@ from agentrun.adapters.dynamo.items import (
     session_pk,
     string,
 )
-from agentrun.adapters.dynamo.run_quota import slots_of
+from agentrun.adapters.dynamo.quotas.run_quota import slots_of
 from agentrun.adapters.dynamo.table import Query, Table
+from agentrun.domain.lists.run_lists import ListedPause, ListedRun, position_of_run
 from agentrun.domain.quotas import user_tag
-from agentrun.domain.run_lists import ListedPause, ListedRun, position_of_run
 from agentrun.domain.runs import AgentRun
 from agentrun.domain.value import iso_milliseconds
 

@@ -18,7 +18,7 @@ from agentrun.adapters.dynamo.items import (
 )
 from agentrun.adapters.dynamo.table import Query, Table
 from agentrun.domain.conversations import Session, SessionPage
-from agentrun.domain.cursors import cursor_at, position_of
+from agentrun.domain.lists.cursors import cursor_at, position_of
 from agentrun.domain.value import from_epoch_ms, iso_milliseconds
 
 PAGE_SESSIONS = 100

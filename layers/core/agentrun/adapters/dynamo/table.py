@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from agentrun.adapters.dynamo.client import Patience
+from agentrun.adapters.dynamo.connection.client import Patience
 from agentrun.adapters.dynamo.items import Item, Values, place_of
 from agentrun.domain.errors import StoreUnavailableError
 

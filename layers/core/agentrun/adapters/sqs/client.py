@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentrun.adapters.dynamo.light_client import light_session, user_agent
+from agentrun.adapters.dynamo.connection.light_client import light_session, user_agent
 from agentrun.domain.errors import StoreUnavailableError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentrun.adapters.dynamo.light_client import light_session, user_agent
+from agentrun.adapters.dynamo.connection.light_client import light_session, user_agent
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.webhooks import WebhookDelivery
 from agentrun.service.webhooks.announcing import RunChange, UnreadableError

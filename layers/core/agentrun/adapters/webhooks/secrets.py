@@ -10,7 +10,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentrun.adapters.dynamo.light_client import light_session
+from agentrun.adapters.dynamo.connection.light_client import light_session
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.webhooks import WebhookSecret, WebhookSecretError
 

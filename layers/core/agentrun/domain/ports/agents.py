@@ -49,6 +49,7 @@ class TurnHost(Protocol):
 
         Raises:
             HandedOverError: Another executor goes on from this step.
+            CancelRequestedError: Somebody has asked for the run's end; the step is durable.
             AgentrunError: The turn has to end.
         """
         ...

@@ -89,19 +89,20 @@ class RunJournal(Protocol):
         ...
 
     def hand_over(
-        self,
-        key: RunKey,
-        executor: str,
-        *,
-        at: datetime,
-        last_event_id: int,
-        duration_ms: int | None = None,
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
     ) -> None:
         """
         Let go of a RUNNING run, all of whose events are stored, so that another goes on at once.
 
-        `duration_ms` is how long all its executions have lasted: no step may have come of the last
-        one. Its own earlier success counts as success.
+        Its own earlier success counts as success.
+
+        Args:
+            key: Tenant and run id.
+            executor: Who holds the run's lease.
+            at: Aware UTC instant.
+            last_event_id: The last event that was said.
+            lasted_ms: How long the run was executed by now, all executions together; a step that
+                never ends would be made again for ever if only finished steps counted.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended; do not retry.

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from agentrun.domain.run_lists import ListedPause, ListedRun
+from agentrun.domain.lists.run_lists import ListedPause, ListedRun
 
 
 class RunList(Protocol):

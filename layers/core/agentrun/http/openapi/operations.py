@@ -30,7 +30,8 @@ _REFUSALS = {
     "once.",
     "internal-error": "A defect on our side.",
     "run-failed": "The run that was waited for has failed.",
-    "unavailable": "The store or a function cannot answer just now.",
+    "unavailable": "The store or a function cannot answer just now, or the run that was waited for "
+    "goes on.",
 }
 _NAMES = {STATUSES[kind]: kind.title().replace("-", "") for kind in _REFUSALS}
 _RETRY_AFTER: Json = {

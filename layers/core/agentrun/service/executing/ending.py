@@ -11,6 +11,7 @@ from typing import TypeVar, assert_never
 
 from agentrun.domain.approvals import approval_id
 from agentrun.domain.errors import (
+    CancelRequestedError,
     CannotResumeError,
     EngineError,
     FencedError,
@@ -29,7 +30,6 @@ from agentrun.domain.runs import (
 )
 from agentrun.domain.turns import Checkpoint, TurnPaused
 from agentrun.service.executing.bounds import Bound
-from agentrun.service.executing.recorder import CancelRequested
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import RunPorts, every, in_thread, retried
@@ -68,9 +68,17 @@ class Outcomes:
         self._events = events
         self._host = host
 
-    def at(self, bound: Bound) -> End:
-        """Return what becomes of a run whose execution has to end."""
-        if bound is not Bound.DURATION and self._pending.run.max_attempts > 1:
+    def at(self, bound: Bound, *, has_begun: bool) -> End:
+        """
+        Return what becomes of a run whose execution has to end.
+
+        Others may begin one that waits for its session still. Their events get the ids that this
+        execution's would have, so that it must not say any.
+        """
+        run = self._pending.run
+        if not has_begun and (bound is Bound.LEASE or run.is_background):
+            return HandOver.NOW
+        if bound is not Bound.DURATION and run.max_attempts > 1:
             return HandOver.NOW
         match bound:
             case Bound.STOPPED:
@@ -99,7 +107,7 @@ class Outcomes:
                 return self._ended()
             case FencedError():
                 raise error
-            case CancelRequested():
+            case CancelRequestedError():
                 return self.cancelled()
             case HandedOverError():
                 return HandOver.NOW

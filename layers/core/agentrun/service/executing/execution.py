@@ -10,6 +10,7 @@ from functools import partial
 from agentrun.domain.conversations import PastTurn
 from agentrun.domain.errors import (
     BudgetExceededError,
+    CancelRequestedError,
     EngineError,
     FencedError,
     MayNotActError,
@@ -32,7 +33,7 @@ from agentrun.domain.settling import LEASE_GRACE_S
 from agentrun.domain.steps import Continued, Step
 from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
 from agentrun.service.executing.ending import End, HandOver, Outcomes, said_by_others
-from agentrun.service.executing.recorder import CancelRequested, RecordingPace, RunRecorder
+from agentrun.service.executing.recorder import RecordingPace, RunRecorder
 from agentrun.service.executing.run_events import RunEvents
 from agentrun.service.executing.turn_host import RunHost
 from agentrun.service.ports import every, in_thread, retried
@@ -62,11 +63,7 @@ class RunExecution:
     """
 
     def __init__(
-        self,
-        pending: PendingExecution,
-        *,
-        engine: AgentEngine,
-        pace: RecordingPace | None = None,
+        self, pending: PendingExecution, *, engine: AgentEngine, pace: RecordingPace | None = None
     ) -> None:
         self.run = run = pending.run
         self._pending = pending
@@ -217,7 +214,7 @@ class RunExecution:
                     timeout=self._bounds.look_again_in_s,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-        except CancelRequested:
+        except CancelRequestedError:
             return self._outcomes.cancelled()
         else:
             return end
@@ -239,7 +236,7 @@ class RunExecution:
         if recording.done():
             recording.result()
             raise AssertionError("recording ends by itself only with an exception")
-        return None if bound is None else self._outcomes.at(bound)
+        return self._outcomes.at(bound, has_begun=self._has_its_session) if bound else None
 
     async def _stop(self, consuming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         """End both tasks; the recorder finishes the write that it is making."""
@@ -265,7 +262,7 @@ class RunExecution:
 
         Raises:
             FencedError: Somebody has ended the run meanwhile.
-            CancelRequested: Somebody had asked for its end when the session became free.
+            CancelRequestedError: Somebody had asked for its end when the session became free.
             EngineError: The conversation cannot be read.
         """
         pending, run = self._pending, self.run
@@ -276,7 +273,7 @@ class RunExecution:
             )
             self._has_its_session = True
             if taken.cancel_requested:
-                raise CancelRequested
+                raise CancelRequestedError
         if pending.begins_session:
             return pending.task
         return pending.task.with_history(await self._history())
@@ -348,7 +345,7 @@ class RunExecution:
         if self._has_its_session:
             last_id, lasted = self._events.last_id, self._events.metrics().duration_ms
             await self._recorder.hand_over(
-                last_event_id=last_id, duration_ms=lasted, give_up_after=patience
+                last_event_id=last_id, lasted_ms=lasted or 0, give_up_after=patience
             )
             self._events.release()
             delay = timedelta()
@@ -356,8 +353,8 @@ class RunExecution:
         with suppress(BudgetExceededError):
             await self._pending.ports.slots.count(self._pending.slot, tokens=self._host.uncounted)
         log.info("run handed over", extra={"runId": self.run.id})
-        send = self._ports.queue.send
-        await in_thread(self._ports.threads, partial(send, self.run.key, delay=delay))
+        threads, send = self._ports.threads, self._ports.queue.send
+        await in_thread(threads, send, self.run.key, delay=delay)
         self.is_seen_to = True
 
     async def _goes_on_elsewhere(self) -> bool:

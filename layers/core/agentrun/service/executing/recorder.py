@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from agentrun.domain.errors import FencedError, StoreUnavailableError
+from agentrun.domain.errors import CancelRequestedError, FencedError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.runs import (
     PREVIEW_BYTES,
@@ -25,10 +25,6 @@ from agentrun.service.ports import RunPorts, every, in_thread, retried
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class CancelRequested(Exception):  # noqa: N818 - not an error: somebody asked for the end
-    """Somebody has asked for the run's end; a heartbeat brought that back."""
 
 
 class RecordingPace(Value):
@@ -110,7 +106,7 @@ class RunRecorder:
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
-            CancelRequested: Somebody has asked for the run's end.
+            CancelRequestedError: Somebody has asked for the run's end.
         """
         loop = asyncio.get_running_loop()
         heartbeat_at = loop.time() + self._pace.heartbeat_interval_s
@@ -161,7 +157,7 @@ class RunRecorder:
         )
         self._lease.renewed(sent)
         if run.cancel_requested:
-            raise CancelRequested
+            raise CancelRequestedError
 
     async def _flush(self, *, whole: bool = False) -> None:
         """Write one segment, or all of them if `whole`."""
@@ -215,14 +211,14 @@ class RunRecorder:
 
         Raises:
             FencedError: Another executor owns the run, or it has ended.
-            CancelRequested: Somebody has asked for the run's end; the step is durable.
+            CancelRequestedError: Somebody has asked for the run's end; the step is durable.
         """
         async with self._writing:
             while self._buffer.characters > self._pace.flush_characters:
                 await self._unhurried(self._flush)
             run = await self._unhurried(partial(self._write_step, step))
         if run.cancel_requested:
-            raise CancelRequested
+            raise CancelRequestedError
 
     async def _write_step(self, step: Step) -> AgentRun:
         buffered = self._buffer.segment(characters=self._buffer.characters)
@@ -259,7 +255,7 @@ class RunRecorder:
                 raise
 
     async def hand_over(
-        self, *, last_event_id: int, duration_ms: int | None, give_up_after: timedelta
+        self, *, last_event_id: int, lasted_ms: int, give_up_after: timedelta
     ) -> None:
         """
         Write what is buffered, and let go of the run; call it when `record` has ended.
@@ -279,7 +275,7 @@ class RunRecorder:
                 self._executor,
                 at=at,
                 last_event_id=last_event_id,
-                duration_ms=duration_ms,
+                lasted_ms=lasted_ms,
             )
 
         pauses = self._pauses(give_up_after)
@@ -359,7 +355,7 @@ class RunRecorder:
 
     async def _renew_if_possible(self) -> None:
         # Fenced off, perhaps by the very write whose reply was lost: the next try tells.
-        with contextlib.suppress(StoreUnavailableError, CancelRequested, FencedError):
+        with contextlib.suppress(StoreUnavailableError, CancelRequestedError, FencedError):
             await self._heartbeat()
 
     async def _flush_beside(self, keep: Callable[[], Awaitable[None]]) -> None:

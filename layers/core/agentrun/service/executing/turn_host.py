@@ -43,7 +43,7 @@ class RunHost:
         Raises:
             HandedOverError: Another executor goes on from this step.
             FencedError: The run is no longer this executor's.
-            CancelRequested: Somebody has asked for the run's end.
+            CancelRequestedError: Somebody has asked for the run's end.
         """
         # Before any of the answer's tools begins; later some may be running.
         hands_over = isinstance(content, Answered) and self._may_hand_over

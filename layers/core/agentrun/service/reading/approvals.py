@@ -6,7 +6,6 @@ from datetime import datetime
 from itertools import takewhile
 
 from agentrun.domain.approvals import ApprovalAction, run_of_approval
-from agentrun.domain.cursors import cursor_at, position_of
 from agentrun.domain.errors import (
     ApprovalNotFoundError,
     EngineError,
@@ -27,9 +26,10 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
+from agentrun.domain.lists.cursors import cursor_at, position_of
+from agentrun.domain.lists.run_lists import Approval, ApprovalPage, ApprovalStatus, ListedPause
 from agentrun.domain.ports import RunList
 from agentrun.domain.principal import Principal
-from agentrun.domain.run_lists import Approval, ApprovalPage, ApprovalStatus, ListedPause
 from agentrun.domain.runs import UNDER_WAY, AgentRun, RunStatus
 from agentrun.domain.steps import Continued
 from agentrun.domain.value import from_epoch_ms

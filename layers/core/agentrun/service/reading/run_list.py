@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from heapq import merge
 from itertools import groupby, islice
 
-from agentrun.domain.cursors import cursor_at, position_of
 from agentrun.domain.errors import ForbiddenError
+from agentrun.domain.lists.cursors import cursor_at, position_of
+from agentrun.domain.lists.run_lists import ACTIVE, ListedRun, RunFilter, RunPage, position_of_run
 from agentrun.domain.ports import RunList
 from agentrun.domain.principal import Principal
-from agentrun.domain.run_lists import ACTIVE, ListedRun, RunFilter, RunPage, position_of_run
 from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading.runs import MAX_BATCH, check_may_read, get_runs, read_many

@@ -214,7 +214,7 @@ async def start_run(
     agent.check_can_run()
     principal.check_may_write(also=agent.required_scope)
     check_taken_by(agent, request)
-    check_budget(agent, request.options, ports.prices)
+    await _check_budget(agent, request, ports)
     run = _fresh_run(principal.tenant, user_id, agent, request, ports)
     if is_background:
         run = run.in_background()
@@ -229,6 +229,12 @@ async def start_run(
         if first_id is None:
             raise
         return StartedRun(key=RunKey(tenant=run.org_id, run_id=first_id))
+
+
+async def _check_budget(agent: Agent, request: RunRequest, ports: LaunchPorts) -> None:
+    if budget_of_run(agent, request.options).max_cost_usd is not None:
+        # The first look at the prices would hold up all other runs for a third of a second.
+        await in_thread(ports.runs.threads, check_budget, agent, request.options, ports.prices)
 
 
 async def _claimed(run: AgentRun, claim: IdempotencyClaim | None, ports: RunPorts) -> str | None:

@@ -157,13 +157,11 @@ def progress_of(run: AgentRun, record: Record, *, was_handed_over: bool) -> Prog
 
 
 def _used(run: AgentRun, step: Step | None) -> Metrics | None:
-    """Return the figures that stand: the last step's, and the time that has passed even so."""
-    used, lasted = step.metrics if step else None, run.duration_ms
-    if lasted is None:
+    """Return the figures of what is finished, and the time of all that was handed over."""
+    used, lasted_ms = step.metrics if step else None, run.duration_ms or 0
+    if lasted_ms <= ((used and used.duration_ms) or 0):
         return used
-    # Else a run that never comes to a step's end before it is handed over would go on for ever.
-    used = used or Metrics()
-    return used.lasting(max(used.duration_ms or 0, lasted))
+    return (used or Metrics()).lasting(lasted_ms)
 
 
 def _reset(record: Record) -> ResetReason | None:

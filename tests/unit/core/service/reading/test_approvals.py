@@ -30,9 +30,9 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
+from agentrun.domain.lists.run_lists import Approval, ApprovalStatus
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import Budget
-from agentrun.domain.run_lists import Approval, ApprovalStatus
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.domain.steps import Answered, Continued, Returned, Step
 from agentrun.domain.value import epoch_ms

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agentrun.domain.errors import ForbiddenError, InvalidRequestError
+from agentrun.domain.lists.run_lists import RunFilter, RunPage
 from agentrun.domain.principal import Principal
-from agentrun.domain.run_lists import RunFilter, RunPage
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service.ports import RunPorts
 from agentrun.service.reading import run_list

@@ -1,6 +1,8 @@
 """Starting a run: what is refused, and what is stored."""
 
+import threading
 from collections.abc import Set
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -103,6 +105,26 @@ async def test_what_an_agent_does_not_take_is_refused_by_name(
     with pytest.raises(InvalidRequestError) as refused:
         await rig.start(request_)
     assert [name for name, _ in refused.value.params] == [field]
+
+
+class SlowPrices:
+    """The port `PriceList` that notes in which thread it is asked."""
+
+    def __init__(self) -> None:
+        self.asked_in: list[threading.Thread] = []
+
+    def knows(self, model_id: str) -> bool:
+        self.asked_in.append(threading.current_thread())
+        return True
+
+
+async def test_other_runs_do_not_wait_while_prices_are_looked_up(rig: StartRig) -> None:
+    prices = SlowPrices()
+    rig.ports = replace(rig.ports, prices=prices)
+    await rig.start(RunRequest(message="m", options=RunOptions(max_cost_usd=1)))
+    await rig.start(RunRequest(message="m", options=RunOptions(max_total_tokens=1)))
+    assert len(prices.asked_in) == 1
+    assert threading.current_thread() not in prices.asked_in
 
 
 async def test_a_model_on_the_list_is_used_and_recorded(rig: StartRig) -> None:

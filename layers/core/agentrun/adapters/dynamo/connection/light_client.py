@@ -19,7 +19,7 @@ from botocore.serialize import JSONSerializer
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
-from agentrun.adapters.dynamo.http_session import LightSession
+from agentrun.adapters.dynamo.connection.http_session import LightSession
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,0 +1,1 @@
+"""How requests reach DynamoDB: the client, its lighter way, its connections."""

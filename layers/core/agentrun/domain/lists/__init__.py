@@ -1,0 +1,1 @@
+"""Lists of runs and approvals, and the cursors of all lists."""
