@@ -82,8 +82,8 @@ class RunWorker:
     async def _see_to(self, run: AgentRun, deadline: datetime | None) -> bool:
         lease, now = run.lease, self._ports.runs.clock.now()
         if run.status not in UNDER_WAY or lease is None:
-            if run.started_at is None:
-                # Cancelled before it had an executor, which would give the slot back.
+            if run.status.is_terminal:
+                # It may have ended without an executor, which would have given the slot back.
                 await self._ports.slots.give_back(slot_of(run), tokens=0)
             return True
         is_alone = lease_has_lapsed(run, now) and can_go_on(run)

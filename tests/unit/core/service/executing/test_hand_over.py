@@ -21,6 +21,7 @@ from agentrun.domain.runs import Lease, RunStatus
 from agentrun.domain.steps import Answered, Returned
 from agentrun.service.executing import bounds
 from agentrun.service.executing.execution import RunExecution
+from agentrun.service.reading.runs import cancel_run
 from agentrun.service.starting import session_queue
 from tests.fakes.scripted_engine import Ask, Item, Keep
 from tests.rig import ANA, LASTING, read_all, types
@@ -127,6 +128,21 @@ async def test_a_process_that_is_stopped_hands_its_runs_over() -> None:
     assert rig.queue.sent == [(execution.run.key, timedelta())]
     assert await rig.work(execution.run.key)
     assert rig.state(execution.run.key).output == "ab"
+
+
+async def test_a_run_that_is_cancelled_between_two_executors_gives_its_slot_back() -> None:
+    gate = asyncio.Event()
+    rig = LostRig([ContentDelta(text="a"), gate], limits=RunLimits(runs_per_user=1))
+    execution = await rig.begin()
+    key = execution.run.key
+    await asyncio.sleep(0.01)
+    await rig.first.stop()
+    assert rig.state(key).is_handed_over
+    cancel_run(ANA, "lasting", key.run_id, ports=rig.runs)
+    assert await rig.work(key)
+    assert rig.state(key).status is RunStatus.CANCELLED
+    assert rig.quota.held == set()
+    assert types(await rig.attached(key)) == ["START", "CONTENT_DELTA", "CANCELLED"]
 
 
 async def test_a_run_that_has_lasted_as_long_as_it_may_has_failed() -> None:
