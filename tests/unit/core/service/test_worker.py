@@ -16,7 +16,12 @@ from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
-from agentrun.service.worker import LAPSED_AFTER, LOOK_AT_SESSION_AFTER, RunWorker
+from agentrun.service.worker import (
+    HELD_FOR,
+    LAPSED_AFTER,
+    LOOK_AT_SESSION_AFTER,
+    RunWorker,
+)
 from tests.rig import ANA, types
 from tests.runs import SESSION
 from tests.unit.core.service.lost_rig import LAPSED_S, FakeMessage, LostRig
@@ -191,6 +196,21 @@ async def test_a_worker_that_has_lost_its_run_to_a_reader_keeps_the_message() ->
     rig.journal.take_over(seen, reader, at=rig.clock.now())
     gate.set()
     assert not await working
+
+
+async def test_an_outage_does_not_use_a_message_up() -> None:
+    rig, gate = a_rig()
+    gate.set()
+    message = FakeMessage(await rig.enqueue())
+    rig.store.fails("get_state")
+    for message.received in range(1, 20):
+        assert not await rig.worker.work(message, deadline=None)
+    pauses = [kept for kept in message.kept if kept != HELD_FOR]
+    assert pauses[:3] == [HELD_FOR * 2, HELD_FOR * 4, HELD_FOR * 8]
+    assert sum(pauses, timedelta()) > timedelta(hours=2)
+    rig.store.works()
+    assert await rig.work(message.key)
+    assert rig.state(message.key).status is RunStatus.COMPLETED
 
 
 async def test_a_continued_run_keeps_a_message_in_the_queue() -> None:
