@@ -15,6 +15,7 @@ from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, Lease, RunStatus
 from agentrun.domain.steps import Answered, Step
 from bench.capacity_units import CapacityMeter
 from bench.processes import ROOT
+from tests.runs import USED
 from tests.tables import TABLE
 
 if TYPE_CHECKING:
@@ -101,6 +102,4 @@ class StepCosts:
 
     def _hand_over(self) -> None:
         last = EVENT_ID_GAP + 2 * EVENTS + 2
-        self._journal.hand_over(
-            self._run.key, EXECUTORS[1], at=AT, last_event_id=last, lasted_ms=700
-        )
+        self._journal.hand_over(self._run.key, EXECUTORS[1], at=AT, last_event_id=last, used=USED)

@@ -11,6 +11,7 @@ from agentrun.domain.turns import Checkpoint
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 SESSION = "5f0a4c3e-8f3e-4d61-9d0c-2f1a7c9f0b11"
 EXECUTOR = "executor-1"
+USED = Metrics(total_tokens=7, llm_calls=1, cost_usd=0.25, duration_ms=700)
 PAUSED_UNTIL = AT + timedelta(days=3)
 
 

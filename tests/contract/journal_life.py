@@ -12,7 +12,7 @@ from agentrun.domain.errors import FencedError, SessionBusyError
 from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, Lease, RunStatus
 from agentrun.domain.steps import Answered, Step
 from tests.contract.stores import Stores
-from tests.runs import AT, a_request, a_run, completed, deltas
+from tests.runs import AT, USED, a_request, a_run, completed, deltas
 
 NUMBERS = count(1)
 ASKED_FOR = timedelta(seconds=15)
@@ -135,9 +135,9 @@ class JournalLife(RuleBasedStateMachine):
         last = self.stored[-1]
         for _ in range(times):
             self.stores.journal.hand_over(
-                self.run.key, self.executor, at=self.now, last_event_id=last, lasted_ms=700
+                self.run.key, self.executor, at=self.now, last_event_id=last, used=USED
             )
-        self._is(self.run.handed_over(at=self.now, last_event_id=last, lasted_ms=700))
+        self._is(self.run.handed_over(at=self.now, last_event_id=last, used=USED))
 
     @rule(place=st.integers(0, 5))
     def take_over_what_was(self, place: int) -> None:
@@ -164,9 +164,7 @@ class JournalLife(RuleBasedStateMachine):
         with pytest.raises(FencedError):
             self.stores.runs.heartbeat(key, executor, lease_until=until)
         with pytest.raises(FencedError):
-            self.stores.journal.hand_over(
-                key, executor, at=self.now, last_event_id=last, lasted_ms=700
-            )
+            self.stores.journal.hand_over(key, executor, at=self.now, last_event_id=last, used=USED)
         with pytest.raises(FencedError):
             self.stores.runs.finish(key, executor, completed(last_event_id=last + 2), at=self.now)
         self.stores.runs.release(self.run.with_lease(Lease(executor=executor, until=until)))

@@ -10,13 +10,14 @@ import pytest
 
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, SessionBusyError
+from agentrun.domain.events import Metrics, RecordedEvent, RunEvent, Stop
 from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, Lease, RunStatus
 from agentrun.domain.steps import Answered, Step
 from tests.contract.stores import Stores
 from tests.contract.test_run_store_pauses import KEY, pause_and_resume
 from tests.contract.test_run_store_races import ROUNDS, at_once, kinds
 from tests.contract.test_run_store_turns import lock_of
-from tests.runs import AT, EXECUTOR, a_queued_run, a_request, a_run, completed, deltas
+from tests.runs import AT, EXECUTOR, USED, a_queued_run, a_request, a_run, completed, deltas
 
 LATER = AT + timedelta(seconds=20)
 SECOND = Lease(executor="executor-2", until=LATER + timedelta(seconds=15))
@@ -55,6 +56,42 @@ def test_a_lost_run_goes_on_under_another_executor(stores: Stores) -> None:
     assert lock_of(stores) == SessionLock(active=KEY.run_id, active_by=SECOND.executor)
 
 
+END = (Metrics(), Stop(run_id=KEY.run_id))
+"""What an executor stores before its run has ended."""
+
+
+def as_events(first: int, *events: RunEvent) -> list[RecordedEvent]:
+    return [
+        RecordedEvent(id=number, timestamp_ms=1, event=event)
+        for number, event in enumerate(events, first)
+    ]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("said", [1, 2])
+def test_an_end_that_was_never_committed_was_not_said(
+    stores: Stores, said: int, parts: int
+) -> None:
+    seen = start(stores)
+    events = [*deltas(1, 4), *as_events(5, *END[:said])]
+    first = len(events) if parts == 1 else 5
+    for segment in (events[:first], events[first:]):
+        if segment:
+            stores.log.append(KEY, segment, at=AT)
+    run = stores.journal.take_over(seen, SECOND, at=LATER)
+    assert (run.lost_after, run.last_event_id) == ((4,), 4 + EVENT_ID_GAP)
+
+
+def test_the_pause_before_a_lost_continuation_was_said(stores: Stores) -> None:
+    paused = pause_and_resume(stores)
+    assert paused.required_action is not None
+    stores.log.append(KEY, as_events(4, Metrics(), paused.required_action), at=AT)
+    begun = stores.runs.begin_continuation(
+        KEY, SECOND.executor, lease_until=SECOND.until, start_id=6
+    )
+    assert stores.journal.take_over(begun, THIRD, at=MUCH_LATER).lost_after == (5,)
+
+
 def test_a_run_that_is_lost_again_counts_from_its_last_start(stores: Stores) -> None:
     taken = start_and_lose(stores)
     # A zombie's, stored late; nothing of the new executor is stored.
@@ -77,9 +114,10 @@ def test_a_lost_continuation_goes_on_after_what_its_log_has(stores: Stores) -> N
 
 def test_a_run_that_is_handed_over_loses_nothing(stores: Stores) -> None:
     start(stores)
-    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, lasted_ms=700)
+    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, used=USED)
     seen = stores.runs.get_state(KEY)
-    assert (seen.is_handed_over, seen.last_event_id, seen.duration_ms) == (True, 9, 700)
+    assert seen.used == USED
+    assert (seen.is_handed_over, seen.last_event_id) == (True, 9)
     assert seen.lease == Lease(executor=EXECUTOR, until=LATER)
     run = stores.journal.take_over(seen, SECOND, at=LATER)
     changes = {"lease": SECOND, "is_handed_over": False, "last_event_id": 10}
@@ -91,7 +129,7 @@ def test_a_run_that_is_handed_over_loses_nothing(stores: Stores) -> None:
 def test_a_run_that_was_handed_over_may_be_lost_afterwards(stores: Stores) -> None:
     start(stores)
     stores.log.append(KEY, deltas(1, 9), at=AT)
-    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, lasted_ms=700)
+    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=9, used=USED)
     taken = stores.journal.take_over(stores.runs.get_state(KEY), SECOND, at=LATER)
     run = stores.journal.take_over(taken, THIRD, at=MUCH_LATER)
     assert (run.attempt, run.lost_after) == (2, (9,))
@@ -145,7 +183,7 @@ def test_a_run_that_has_changed_is_not_taken_over(stores: Stores, state: str) ->
         stores.runs.finish(KEY, EXECUTOR, completed(), at=LATER)
     if state == "handed over":
         assert seen.lease
-        stores.journal.hand_over(KEY, EXECUTOR, at=seen.lease.until, last_event_id=1, lasted_ms=700)
+        stores.journal.hand_over(KEY, EXECUTOR, at=seen.lease.until, last_event_id=1, used=USED)
     with pytest.raises(FencedError):
         stores.journal.take_over(seen, SECOND, at=LATER)
 
@@ -181,7 +219,7 @@ LATE_WRITES: dict[str, Callable[[Stores], object]] = {
     "finish": lambda stores: stores.runs.finish(KEY, EXECUTOR, completed(), at=LATER),
     "step": write_late,
     "hand over": lambda stores: stores.journal.hand_over(
-        KEY, EXECUTOR, at=LATER, last_event_id=3, lasted_ms=700
+        KEY, EXECUTOR, at=LATER, last_event_id=3, used=USED
     ),
 }
 
@@ -198,7 +236,7 @@ def test_a_zombie_writes_nothing(stores: Stores, late: str) -> None:
 @pytest.mark.parametrize("late", ["heartbeat", "finish", "step"])
 def test_who_has_handed_over_writes_nothing(stores: Stores, late: str) -> None:
     start(stores)
-    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=1, lasted_ms=700)
+    stores.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=1, used=USED)
     seen = stores.runs.get_state(KEY)
     with pytest.raises(FencedError):
         LATE_WRITES[late](stores)
@@ -209,7 +247,7 @@ def test_who_has_handed_over_writes_nothing(stores: Stores, late: str) -> None:
 def test_handing_over_again_after_a_lost_reply_is_a_success(stores: Stores) -> None:
     start(stores)
     for at in (LATER, MUCH_LATER):
-        stores.journal.hand_over(KEY, EXECUTOR, at=at, last_event_id=1, lasted_ms=700)
+        stores.journal.hand_over(KEY, EXECUTOR, at=at, last_event_id=1, used=USED)
     assert stores.runs.get_state(KEY).lease == Lease(executor=EXECUTOR, until=LATER)
 
 
@@ -221,7 +259,7 @@ def test_only_who_has_a_run_hands_it_over(stores: Stores, state: str) -> None:
         stores.runs.finish(KEY, EXECUTOR, completed(), at=LATER)
     executor = "executor-9" if state == "another's" else EXECUTOR
     with pytest.raises(FencedError):
-        stores.journal.hand_over(KEY, executor, at=LATER, last_event_id=1, lasted_ms=700)
+        stores.journal.hand_over(KEY, executor, at=LATER, last_event_id=1, used=USED)
 
 
 def test_a_zombie_does_not_let_go_of_the_session(stores: Stores) -> None:

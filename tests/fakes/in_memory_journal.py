@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.settling import last_said
 from agentrun.domain.steps import Continued, Step
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
@@ -59,7 +60,7 @@ class InMemoryRunJournal(Hookable):
         self._pass_lock_on(run, lease.executor)
         self._asked.pop(run.key, None)
         if run.status is RunStatus.RUNNING and not run.is_handed_over:
-            run = run.lost_by(max(self._store.log.segments.get(run.key, {}), default=0))
+            run = run.lost_by(last_said(run, self._store.log.read(run.key, after=0, at=at)))
             run = run.model_copy(update={"updated_at": to_milliseconds(at)})
         return self._store.put(run.taken_over(lease)).without_texts()
 
@@ -71,14 +72,14 @@ class InMemoryRunJournal(Hookable):
             session.lock = session.lock.model_copy(update=changes)
 
     def hand_over(
-        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, used: Metrics
     ) -> None:
         stored = self._store.runs.get(key)
         by = stored.lease.executor if stored and stored.lease else None
         if stored and stored.is_handed_over and by == executor:
             return
         run = self._store.owned(key, executor, {RunStatus.RUNNING})
-        handed_over = run.handed_over(at=at, last_event_id=last_event_id, lasted_ms=lasted_ms)
+        handed_over = run.handed_over(at=at, last_event_id=last_event_id, used=used)
         self._store.put(handed_over)
 
     def may_ask(self, seen: AgentRun, *, at: datetime) -> bool:

@@ -83,9 +83,9 @@ class AgentRun(Value):
     has begun, and that of the last event once it has ended. `max_attempts` is its agent's as the
     run began. `lost_after` are the last ids that were stored as an executor was lost: the next one
     begins `EVENT_ID_GAP` later, and what a zombie has stored between the two counts for nothing.
-    `is_handed_over` says that its executor has let go of it in good order, `has_media` that the
-    media of its request are kept beside it. `slot_until` names the
-    slot that its executions hold.
+    `is_handed_over` says that its executor has let go of it in good order, `used` are its figures
+    at the last time, `has_media` says that the media of its request are kept beside it.
+    `slot_until` names the slot that its executions hold.
     """
 
     id: str
@@ -142,6 +142,7 @@ class AgentRun(Value):
     is_background: bool = Field(default=False, exclude=True)
     has_media: bool = Field(default=False, exclude=True)
     slot_until: Instant | None = Field(default=None, exclude=True)
+    used: Metrics | None = Field(default=None, exclude=True)
     webhook: Webhook | None = Field(default=None, exclude=True)
 
     @property
@@ -210,14 +211,12 @@ class AgentRun(Value):
             lease=lease, is_handed_over=False, attempt=attempt, last_event_id=self.next_event_id
         )
 
-    def handed_over(self, *, at: datetime, last_event_id: int, lasted_ms: int) -> "AgentRun":
-        """Return the run as its executor lets go of it in good order; it has lasted so long."""
+    def handed_over(self, *, at: datetime, last_event_id: int, used: Metrics) -> "AgentRun":
+        """Return the run as its executor lets go of it in good order, with what it has used."""
         if self.lease is None:
             raise ValueError(f"nobody executes the run '{self.id}'")
         lease = Lease(executor=self.lease.executor, until=at)
-        return self._with(
-            lease=lease, is_handed_over=True, last_event_id=last_event_id, duration_ms=lasted_ms
-        )
+        return self._with(lease=lease, is_handed_over=True, last_event_id=last_event_id, used=used)
 
     def in_background(self) -> "AgentRun":
         """Return a new run as it waits for an executor that is asked for by a message."""

@@ -1,5 +1,6 @@
 """The engine that runs agents with pydantic-ai."""
 
+import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -180,6 +181,11 @@ class EngineRun:
             ending = await self._ended()
         except (CancelRequestedError, CannotResumeError, HandedOverError):
             raise
+        except asyncio.CancelledError:
+            # What was used in the midst of an answer counts, whether the run goes on or not.
+            with suppress(EngineError):
+                self._say_figures()
+            raise
         except AgentrunError as error:
             if isinstance(error, EngineError):
                 self._say_rest()
@@ -340,7 +346,10 @@ class EngineRun:
         )
         model_id = self._built.file.followup_model or self._model_id
         return await suggest_followups(
-            exchange, model=lambda: self._models(model_id), usage=self._usage
+            exchange,
+            model=lambda: self._models(model_id),
+            usage=self._usage,
+            may_ask=self._may_suggest,
         )
 
     async def _may_suggest(self) -> bool:

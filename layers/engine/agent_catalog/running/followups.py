@@ -2,15 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_ai import Agent as AiAgent
-from pydantic_ai.models import Model
+from pydantic_ai import RunContext
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.run import AgentRunResultEvent
+from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage, UsageLimits
+
+from agent_catalog.running.spending import add, add_broken
+from agentrun.domain.errors import EngineError
 
 HOW_MANY = 3
 TIMEOUT_S = 10.0
@@ -54,6 +62,7 @@ async def suggest_followups(
     *,
     model: Callable[[], Model],
     usage: RunUsage,
+    may_ask: Callable[[], Awaitable[bool]],
     timeout_s: float = TIMEOUT_S,
 ) -> tuple[str, ...]:
     """
@@ -63,6 +72,7 @@ async def suggest_followups(
         exchange: What was said; only the beginning of long texts is sent.
         model: Returns the model.
         usage: The run's usage.
+        may_ask: Asked before the model is asked again, for an answer that does not fit.
         timeout_s: How long the call may take.
 
     Returns:
@@ -70,18 +80,54 @@ async def suggest_followups(
     """
     try:
         async with asyncio.timeout(timeout_s):
-            return (await _asked(exchange, model(), usage)).suggestions
+            return (await _asked(exchange, _Suggesting(model(), usage, may_ask))).suggestions
     except Exception as error:  # noqa: BLE001 - the run must not fail after its answer
         _log.warning("no follow-ups: %s", type(error).__name__, exc_info=error)
         return ()
 
 
-async def _asked(exchange: Exchange, model: Model, usage: RunUsage) -> Suggestions:
+class _Suggesting(WrapperModel):
+    """A model that is asked once, and again only if it may be; counts what each answer uses."""
+
+    def __init__(
+        self, wrapped: Model, usage: RunUsage, may_ask: Callable[[], Awaitable[bool]]
+    ) -> None:
+        super().__init__(wrapped)
+        self._usage = usage
+        self._may_ask = may_ask
+        self._was_asked = False
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse, None]:
+        """Stream an answer; EngineError if the model may not be asked again."""
+        if self._was_asked and not await self._may_ask():
+            raise EngineError("The budget is spent.")
+        self._was_asked = True
+        asked = messages, model_settings, model_request_parameters
+        async with self.wrapped.request_stream(*asked, run_context) as stream:
+            is_whole = False
+            try:
+                yield stream
+                is_whole = True
+            finally:
+                # A run of pydantic-ai hands on what it has used only if it does not fail.
+                if is_whole:
+                    add(self._usage, stream.get())
+                else:
+                    add_broken(self._usage, stream.get(), messages, model_request_parameters)
+
+
+async def _asked(exchange: Exchange, model: Model) -> Suggestions:
     # Streamed like every other call of the model, so that it needs no other permission.
     run = _suggester().run_stream_events(
         exchange.model_dump_json(),
         model=model,
-        usage=usage,
         usage_limits=UsageLimits(request_limit=None),
     )
     async with run as events:

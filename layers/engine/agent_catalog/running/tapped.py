@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from contextlib import suppress
-from dataclasses import replace
 
 from pydantic_ai import exceptions as ai
 from pydantic_ai.messages import (
@@ -12,23 +10,21 @@ from pydantic_ai.messages import (
     ModelResponsePart,
     TextPart,
     ThinkingPart,
-    ToolCallPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
-from pydantic_ai.usage import RequestUsage, RunUsage, UsageLimits
+from pydantic_ai.usage import RunUsage, UsageLimits
 
 from agent_catalog.models.guarded import sound_answer
 from agent_catalog.running.events import DeltaTranslator
+from agent_catalog.running.spending import add_broken
 from agentrun.domain.ports import TurnHost
 
 ASKED_AGAIN = 2
 """How often an answer that breaks off is asked for again."""
 # A stream that never has to wait would keep all other runs waiting.
 _EVENTS_IN_A_ROW = 32
-# A common estimate, for what a provider has not counted.
-_CHARACTERS_PER_TOKEN = 4
 
 
 class BudgetSpentError(Exception):
@@ -77,7 +73,6 @@ class TappedModel(WrapperModel):
         self._say_figures = say_figures
         self._has_said = False
         self._interrupted = False
-        self._uncounted: list[ModelResponse] = []
 
     async def request(
         self,
@@ -97,14 +92,12 @@ class TappedModel(WrapperModel):
                 answer = await self._streamed(messages, model_settings, model_request_parameters)
             except Exception:
                 if not self._interrupted or not repeats_left:
-                    self._count_unmeasured()
                     raise
                 if self._has_said:
                     self._host.void_answer()
                 # The graph counts one request for all of them.
                 self._limits.check_before_request(self._usage)
             else:
-                self._count_uncounted(answer)
                 return answer
         raise AssertionError("the last repeat returns or raises")
 
@@ -129,7 +122,8 @@ class TappedModel(WrapperModel):
                 parts = response.get().parts
                 self._interrupted = is_interruption(error, has_begun=bool(parts))
                 self._has_said = any(map(_is_said, parts))
-                self._count(response)
+                # The graph never sees it.
+                add_broken(self._usage, response.get(), messages, model_request_parameters)
                 raise
             return sound_answer(response.get(), self._earlier_ids())
 
@@ -146,42 +140,6 @@ class TappedModel(WrapperModel):
                     self._limits.check_tokens(self._usage + response.usage)
                 await asyncio.sleep(0)
         deltas.end()
-
-    def _count(self, response: StreamedResponse) -> None:
-        """Add what an answer has used that broke off; the graph never sees it."""
-        answer = response.get()
-        if self._interrupted and answer.usage.unmeasured_requests:
-            self._uncounted.append(answer)
-            return
-        self._add(answer, answer.usage)
-
-    def _add(self, answer: ModelResponse, usage: RequestUsage) -> None:
-        if usage.cost is None:
-            # There is not a price for every model.
-            with suppress(LookupError, ValueError):
-                priced = replace(answer, usage=usage).cost()
-                usage = replace(usage, cost=priced.total_price)
-        self._usage.incr(usage)
-        if answer.parts:
-            self._usage.requests += 1
-
-    def _count_uncounted(self, whole: ModelResponse) -> None:
-        """
-        Estimate what the provider has not told of answers that broke off, by the one that did not.
-
-        Otherwise no budget could be kept: the run's figures would not be known any more.
-        """
-        while self._uncounted:
-            broken = self._uncounted.pop()
-            output = -(-_characters(broken) // _CHARACTERS_PER_TOKEN)
-            measured = not whole.usage.unmeasured_requests
-            estimate = replace(whole.usage, output_tokens=output, cost=None, details={})
-            self._add(broken, estimate if measured else broken.usage)
-
-    def _count_unmeasured(self) -> None:
-        while self._uncounted:
-            broken = self._uncounted.pop()
-            self._add(broken, broken.usage)
 
 
 def is_interruption(error: BaseException, *, has_begun: bool) -> bool:
@@ -213,12 +171,3 @@ def is_interruption(error: BaseException, *, has_begun: bool) -> bool:
 
 def _is_said(part: ModelResponsePart) -> bool:
     return isinstance(part, TextPart | ThinkingPart) and bool(part.content)
-
-
-def _characters(answer: ModelResponse) -> int:
-    texts = (
-        part.content if isinstance(part, TextPart | ThinkingPart) else part.args_as_json_str()
-        for part in answer.parts
-        if isinstance(part, TextPart | ThinkingPart | ToolCallPart)
-    )
-    return sum(map(len, texts))

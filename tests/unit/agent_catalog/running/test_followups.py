@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from pydantic_ai.messages import ModelMessage, UserPromptPart
@@ -15,6 +16,8 @@ from agent_catalog.running.engine import PydanticAiEngine
 from agent_catalog.running.followups import Exchange, suggest_followups
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import Metrics
+from agentrun.domain.turns import TurnEnded
+from tests.fakes.engine_outputs import FakeHost
 from tests.unit.agent_catalog.conftest import Rig, RigFor, calling
 
 pytestmark = pytest.mark.anyio
@@ -106,12 +109,33 @@ async def test_they_have_a_second_try(rig_for: RigFor) -> None:
     assert rig.ended.followups == tuple(THREE)
 
 
+async def test_they_have_no_second_try_beyond_the_budget(rig_for: RigFor) -> None:
+    model = Suggesting(["One?"], THREE)
+    rig = rig_for(model)
+    answers = iter([True, True, False])
+    ending = await rig.engine.run(
+        rig.task("go", generate_followups=True), FakeHost(may_ask=lambda: next(answers))
+    )
+    assert isinstance(ending, TurnEnded)
+    assert ending.followups == ()
+    assert len(model.asked) == 1
+
+
+async def test_those_that_fail_are_counted_too(rig_for: RigFor) -> None:
+    events = await rig_for(Suggesting(["One?"], ["One?"])).run(generate_followups=True)
+    assert figures(events).llm_calls == 3
+
+
 async def test_they_are_not_waited_for_without_end() -> None:
     model = FunctionModel(stream_function=Suggesting(asyncio.Event()))
     exchange = Exchange(question="Why?", answer="So.")
     async with asyncio.timeout(3):
         suggested = await suggest_followups(
-            exchange, model=lambda: model, usage=RunUsage(), timeout_s=0.05
+            exchange,
+            model=lambda: model,
+            usage=RunUsage(),
+            may_ask=AsyncMock(return_value=True),
+            timeout_s=0.05,
         )
     assert suggested == ()
 

@@ -66,6 +66,25 @@ async def test_an_answer_that_breaks_off_is_counted(rig_for: RigFor) -> None:
     assert figures.output_tokens > 0
 
 
+async def test_what_an_answer_has_used_is_said_before_it_is_cancelled(rig_for: RigFor) -> None:
+    reached, heard = asyncio.Event(), list[EngineEvent]()
+
+    async def waiting(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[Any]:
+        yield "one two three "
+        reached.set()
+        await asyncio.Event().wait()
+
+    rig = rig_for(waiting)
+    running = asyncio.create_task(rig.engine.run(rig.task("go"), FakeHost(heard.append)))
+    await asyncio.wait_for(reached.wait(), 5)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    figures = heard[-1]
+    assert isinstance(figures, Metrics)
+    assert (figures.llm_calls, bool(figures.output_tokens)) == (1, True)
+
+
 async def test_what_the_listener_raises_ends_the_run(rig_for: RigFor) -> None:
     rig = rig_for(speaking)
     heard: list[EngineEvent] = []

@@ -17,7 +17,7 @@ from agentrun.domain.runs import EVENT_ID_GAP, Lease
 from agentrun.domain.steps import Answered, Step
 from bench.capacity_units import item_bytes
 from tests.fakes.in_memory_objects import InMemoryLargeObjects
-from tests.runs import AT, EXECUTOR, a_request, a_run, deltas
+from tests.runs import AT, EXECUTOR, USED, a_request, a_run, deltas
 from tests.tables import TABLE
 from tests.unit.core.adapters.test_dynamo_lost_replies import lose_next_reply
 
@@ -114,8 +114,8 @@ def test_what_a_zombie_stores_during_a_take_over_lies_in_the_gap(rig: Rig) -> No
 def test_a_hand_over_whose_reply_is_lost_is_ones_own(rig: Rig) -> None:
     lose_next_reply(rig.client, "UpdateItem")
     with pytest.raises(StoreUnavailableError):
-        rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4, lasted_ms=700)
-    rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4, lasted_ms=700)
+        rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4, used=USED)
+    rig.journal.hand_over(KEY, EXECUTOR, at=LATER, last_event_id=4, used=USED)
     assert rig.store.get_state(KEY).is_handed_over
 
 

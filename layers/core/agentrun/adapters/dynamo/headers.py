@@ -20,7 +20,7 @@ from agentrun.adapters.dynamo.items import (
     string,
     unpacked,
 )
-from agentrun.domain.events import Paused
+from agentrun.domain.events import Metrics, Paused
 from agentrun.domain.requests import Webhook
 from agentrun.domain.runs import AgentRun, Lease
 from agentrun.domain.value import from_epoch_ms
@@ -82,6 +82,11 @@ def lost_after_attribute(ids: tuple[int, ...]) -> Value:
     return {"L": [number(event_id) for event_id in ids]}
 
 
+def used_attribute(used: Metrics) -> Value:
+    """Return what the header says of a run that was handed over: what it had used by then."""
+    return string(used.model_dump_json(exclude_none=True, exclude={"event"}))
+
+
 def slot_attribute(run: AgentRun) -> dict[str, Value]:
     """Return the name of the slot that a run's executions hold, if it has one."""
     return {} if run.slot_until is None else {Attribute.SLOT_UNTIL: instant(run.slot_until)}
@@ -104,6 +109,8 @@ def _of_executions(run: AgentRun) -> dict[str, Value]:
         found[Attribute.HANDED_OVER] = number(1)
     if run.is_background:
         found[Attribute.BACKGROUND] = number(1)
+    if run.used is not None:
+        found[Attribute.USED] = used_attribute(run.used)
     if run.has_media:
         found[Attribute.MEDIA] = number(1)
     found |= slot_attribute(run)
@@ -151,6 +158,8 @@ def _executions_from(item: Item) -> dict[str, Any]:
         fields["is_handed_over"] = True
     if Attribute.BACKGROUND in item:
         fields["is_background"] = True
+    if Attribute.USED in item:
+        fields["used"] = Metrics.model_validate_json(item[Attribute.USED]["S"])
     if Attribute.MEDIA in item:
         fields["has_media"] = True
     if Attribute.SLOT_UNTIL in item:

@@ -41,7 +41,7 @@ class Attribute:
     ATTEMPT, MAX_ATTEMPTS, LOST_AFTER, LAST_STEP = "attempt", "tries", "lost", "steps"
     HANDED_OVER, ASKED_UNTIL, BACKGROUND, SLOT_UNTIL = "handed", "asked", "bg", "slot"
     MEDIA = "media"
-    LOST_BY = "lostBy"
+    LOST_BY, USED = "lostBy", "used"
     # Of a step; and of a header whose checkpoint lies in the bucket.
     STEP, CHECKPOINT_OBJECT = "step", "checkpointObject"
     # Of a request, and of a chunk of a text.

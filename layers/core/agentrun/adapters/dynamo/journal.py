@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentrun.adapters.dynamo.event_log import last_event_id
+from agentrun.adapters.dynamo.event_log import newest_events
 from agentrun.adapters.dynamo.headers import (
-    attributes,
     is_erased,
     lost_after_attribute,
     run_from_header,
+    used_attribute,
 )
 from agentrun.adapters.dynamo.items import (
     Attribute,
@@ -41,9 +41,10 @@ from agentrun.adapters.dynamo.table import (
 )
 from agentrun.adapters.dynamo.texts import read_text
 from agentrun.domain.errors import FencedError, RunNotFoundError
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.settling import last_said
 from agentrun.domain.steps import Step
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ class DynamoRunJournal:
         # Whatever is stored later for the old executor has no step that stands for it: a step would
         # have renewed the lease.
         is_lost = seen.status is RunStatus.RUNNING and not seen.is_handed_over
-        run = seen.lost_by(last_event_id(self._table, seen.key)) if is_lost else seen
+        run = seen
+        if is_lost:
+            run = seen.lost_by(last_said(seen, newest_events(self._table, seen.key)))
         header = _taking_over(seen, seen.lease, run.taken_over(lease), at)
         try:
             self._write_with_lock(header, seen, lease.executor)
@@ -150,13 +153,14 @@ class DynamoRunJournal:
         return run_from_header(header).without_texts()
 
     def hand_over(
-        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, used: Metrics
     ) -> None:
         """Let go of a RUNNING run, all of whose events are stored."""
         changes: dict[str, Value] = {
             Attribute.LEASE_UNTIL: instant(at),
             Attribute.HANDED_OVER: number(1),
-            **attributes({"last_event_id": last_event_id, "duration_ms": lasted_ms}),
+            Attribute.LAST_EVENT_ID: number(last_event_id),
+            Attribute.USED: used_attribute(used),
         }
         operands = held_by(executor, RunStatus.RUNNING)
         try:

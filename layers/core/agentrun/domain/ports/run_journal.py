@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease, RunKey
 from agentrun.domain.steps import Step
@@ -89,7 +89,7 @@ class RunJournal(Protocol):
         ...
 
     def hand_over(
-        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, lasted_ms: int
+        self, key: RunKey, executor: str, *, at: datetime, last_event_id: int, used: Metrics
     ) -> None:
         """
         Let go of a RUNNING run, all of whose events are stored, so that another goes on at once.
@@ -101,8 +101,8 @@ class RunJournal(Protocol):
             executor: Who holds the run's lease.
             at: Aware UTC instant.
             last_event_id: The last event that was said.
-            lasted_ms: How long the run was executed by now, all executions together; a step that
-                never ends would be made again for ever if only finished steps counted.
+            used: The run's figures by now, of all executions together. What a step that never ends
+                takes counts too: it would be made again for ever if only finished steps counted.
 
         Raises:
             FencedError: Another executor owns the run, or it has ended; do not retry.

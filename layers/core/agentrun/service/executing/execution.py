@@ -150,7 +150,9 @@ class RunExecution:
             How the run ended, durably; None if it goes on elsewhere, if somebody else has ended it,
             or if the store was not available, in which case its lease lapses.
         """
-        self._bounds.begin(deadline=deadline, over_at=self._over_at())
+        self._bounds.begin(deadline=deadline)
+        if self.run.status is not RunStatus.QUEUED:
+            self._bounds.last_until(self._over_at())
         try:
             return await self._executed(deadline)
         except StoreUnavailableError as error:
@@ -254,6 +256,7 @@ class RunExecution:
         task = await self._prepare()
         if self.run.status is RunStatus.QUEUED:
             self._events.began_at = self._ports.clock.now()
+            self._bounds.last_until(self._over_at())
         self._events.end_turn(await self._engine.run(task, self._host))
 
     async def _prepare(self) -> AgentTask:
@@ -343,9 +346,9 @@ class RunExecution:
             # Its tool would run again, and readers would have two results.
             raise StoreUnavailableError("A step could not be written.")
         if self._has_its_session:
-            last_id, lasted = self._events.last_id, self._events.metrics().duration_ms
+            events = self._events
             await self._recorder.hand_over(
-                last_event_id=last_id, lasted_ms=lasted or 0, give_up_after=patience
+                last_event_id=events.last_id, used=events.metrics(), give_up_after=patience
             )
             self._events.release()
             delay = timedelta()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from agentrun.domain.errors import CancelRequestedError, FencedError, StoreUnavailableError
-from agentrun.domain.events import RecordedEvent
+from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.runs import (
     PREVIEW_BYTES,
     AgentRun,
@@ -255,7 +255,7 @@ class RunRecorder:
                 raise
 
     async def hand_over(
-        self, *, last_event_id: int, lasted_ms: int, give_up_after: timedelta
+        self, *, last_event_id: int, used: Metrics, give_up_after: timedelta
     ) -> None:
         """
         Write what is buffered, and let go of the run; call it when `record` has ended.
@@ -275,7 +275,7 @@ class RunRecorder:
                 self._executor,
                 at=at,
                 last_event_id=last_event_id,
-                lasted_ms=lasted_ms,
+                used=used,
             )
 
         pauses = self._pauses(give_up_after)

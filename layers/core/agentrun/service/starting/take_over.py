@@ -157,11 +157,17 @@ def progress_of(run: AgentRun, record: Record, *, was_handed_over: bool) -> Prog
 
 
 def _used(run: AgentRun, step: Step | None) -> Metrics | None:
-    """Return the figures of what is finished, and the time of all that was handed over."""
-    used, lasted_ms = step.metrics if step else None, run.duration_ms or 0
-    if lasted_ms <= ((used and used.duration_ms) or 0):
-        return used
-    return (used or Metrics()).lasting(lasted_ms)
+    """
+    Return what a run has used by its last step, or by its last hand-over if that came later.
+
+    Figures only grow; what an executor has used since that was lost, nobody can tell.
+    """
+    known = [figures for figures in (run.used, step and step.metrics) if figures]
+    return max(known, key=_size, default=None)
+
+
+def _size(figures: Metrics) -> tuple[int, int, int]:
+    return figures.llm_calls or 0, figures.total_tokens or 0, figures.duration_ms or 0
 
 
 def _reset(record: Record) -> ResetReason | None:

@@ -102,6 +102,22 @@ async def test_an_attach_goes_on_from_the_last_step() -> None:
     assert await rig.attached(key, cursor=3) == events[3:]
 
 
+async def test_an_end_that_was_logged_but_is_not_durable_is_nobodys() -> None:
+    rig = LostRig([ContentDelta(text="a")])
+    rig.store.fails("finish")
+    execution = await rig.begin()
+    key = execution.run.key
+    await rig.until(lambda: "STOP" in types(rig.logged(key)))
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    rig.store.works()
+    events = await rig.attached(key)
+    assert len(ids_of(events, EventType.STOP)) == 1
+    assert events == await rig.attached(key)
+    assert len(ids_of(events, EventType.METRICS)) == 1
+    assert rig.state(key).output == "a"
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 async def test_what_a_tool_gave_is_not_said_before_its_step_is_durable(end: str) -> None:
     much = ToolEnd(id="c1", name="order", result="x" * 70_000)
