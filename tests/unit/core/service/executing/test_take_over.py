@@ -7,7 +7,12 @@ from datetime import timedelta
 import pytest
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
-from agentrun.domain.errors import EngineError, StoreUnavailableError, TooManyRunsError
+from agentrun.domain.errors import (
+    CannotResumeError,
+    EngineError,
+    StoreUnavailableError,
+    TooManyRunsError,
+)
 from agentrun.domain.events import (
     ContentDelta,
     EventType,
@@ -316,3 +321,28 @@ async def _thaw(rig: LostRig, zombie: RunExecution, script: Script) -> None:
     await rig.until(lambda: rig.state(zombie.run.key).attempt == 2)
     script.gate.set()
     await rig.first.ended(zombie)
+
+
+async def test_an_agent_that_changes_after_a_continuations_effects_ends_the_run() -> None:
+    """Paused again as it was, the run would have the same calls approved, and made, once more."""
+    gate, kept = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        kept.set()
+        await gate.wait()
+
+    changed = CannotResumeError("The agent has changed.")
+    rig = LostRig([TurnPaused(pending=CALLS, state="s")], resumed=[CALL, DONE, wait, changed])
+    execution = await rig.begin()
+    await read_all(execution)
+    key = execution.run.key
+    paused = await paused_run(ANA, rig.agent, key.run_id, rig.runs)
+    await rig.first.resume(ANA, paused, APPROVE, deadline=None)
+    await kept.wait()
+    await rig.kill()
+    rig.clock.advance(LAPSED_S)
+    gate.set()
+    await rig.attached(key)
+    run = rig.state(key)
+    assert (run.status, run.error_type) == (RunStatus.FAILED, "CANNOT_RESUME")
+    assert rig.engine.begun == ["c1"]
