@@ -10,6 +10,13 @@ from functools import partial
 from typing import TypeVar, assert_never
 
 from agentrun.domain.approvals import approval_id
+from agentrun.domain.endings import (
+    CancelledByRequest,
+    Completed,
+    Failed,
+    Outcome,
+    PausedForDecision,
+)
 from agentrun.domain.errors import (
     CancelRequestedError,
     CannotResumeError,
@@ -19,15 +26,7 @@ from agentrun.domain.errors import (
     MayNotActError,
 )
 from agentrun.domain.events import Metrics, Paused, PauseType, PendingApproval, RecordedEvent
-from agentrun.domain.runs import (
-    AgentRun,
-    CancelledByRequest,
-    Completed,
-    Failed,
-    Outcome,
-    PausedForApproval,
-    RunKey,
-)
+from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.domain.steps import Continued, Step
 from agentrun.domain.turns import Checkpoint, TurnPaused
 from agentrun.service.executing.bounds import Bound
@@ -165,10 +164,10 @@ class Outcomes:
 
     def _paused(
         self, kind: PauseType, calls: tuple[PendingApproval, ...], state: str
-    ) -> PausedForApproval:
+    ) -> PausedForDecision:
         pending, ending = self._pending, self._events.ending()
         paused_id = approval_id(pending.run.id, ending["last_event_id"])
-        return PausedForApproval(
+        return PausedForDecision(
             required_action=Paused(type=kind, approval_id=paused_id, approvals=calls),
             checkpoint=Checkpoint(
                 request=pending.request.without_media(),

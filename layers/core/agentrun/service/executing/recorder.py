@@ -8,14 +8,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from agentrun.domain.endings import EndProgress, Outcome
 from agentrun.domain.errors import CancelRequestedError, FencedError, StoreUnavailableError
 from agentrun.domain.events import Metrics, RecordedEvent
-from agentrun.domain.runs import (
-    PREVIEW_BYTES,
-    AgentRun,
-    EndProgress,
-    Outcome,
-)
+from agentrun.domain.runs import PREVIEW_BYTES, AgentRun
 from agentrun.domain.steps import Step
 from agentrun.domain.value import Value
 from agentrun.service.executing.bounds import OwnLease

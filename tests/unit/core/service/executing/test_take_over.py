@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
+from agentrun.domain.endings import LEASE_EXPIRED
 from agentrun.domain.errors import (
     CannotResumeError,
     EngineError,
@@ -26,7 +27,6 @@ from agentrun.domain.events import (
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.quotas import RunLimits
 from agentrun.domain.runs import EVENT_ID_GAP, RunKey, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.domain.steps import Answered, Returned
 from agentrun.domain.turns import TurnPaused
 from agentrun.service.executing.execution import RunExecution
