@@ -8,7 +8,8 @@ from pydantic_core import to_json
 from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.value import ID_PATTERN
 from agentrun.http import queries
-from agentrun.http.openapi.operations import RUNS, examples, operations, refusals
+from agentrun.http.openapi.answers import examples, refusals
+from agentrun.http.openapi.operations import RUNS, operations
 from agentrun.http.openapi.schemas import Json, schema_of, schemas
 
 VERSION = "0.1.0"

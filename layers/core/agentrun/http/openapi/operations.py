@@ -1,11 +1,16 @@
-"""The operations of both functions, and what they answer, with examples from a real stack."""
+"""The operations of both functions."""
 
-import json
-from functools import cache
-from pathlib import Path
-
+from agentrun.http.openapi.answers import (
+    NAMES,
+    REPLAYED,
+    RUN_HEADERS,
+    examples,
+    json_answer,
+    list_answer,
+    result_answer,
+    stream_answer,
+)
 from agentrun.http.openapi.schemas import Json, ref
-from agentrun.http.problems import STATUSES
 
 RUNS = "/api/agents/{agentId}/runs"
 _RUN = f"{RUNS}/{{runId}}"
@@ -15,103 +20,6 @@ _SESSION = "/api/sessions/{sessionId}"
 _ANY = (400, 401, 403, 404, 413, 429, 500, 503)
 _STARTING = ("agentId", "idempotencyKey", "sessionPolicy")
 _READ, _WRITE = "Needs the scope `runs:read`.", "Needs the scope `runs:write`."
-# When each type of problem is answered.
-_REFUSALS = {
-    "invalid-request": "A rule of the API is broken.",
-    "unauthorized": "No token, or one that does not verify.",
-    "forbidden": "The token lacks a scope, or is for another organisation or user.",
-    "resource-not-found": "Nothing there that the caller may see.",
-    "method-not-allowed": "The Function URL's answer to other methods; the REST API says 404.",
-    "conflict": "The session is busy, the run not paused, or the `Idempotency-Key` of another "
-    "request.",
-    "payload-too-large": "A body over 6 MiB, or media over their limits.",
-    "unsupported-media-type": "The body is not said to be JSON in UTF-8.",
-    "too-many-runs": "Too many runs under way or begun, readers of a user's runs, or requests at "
-    "once.",
-    "internal-error": "A defect on our side.",
-    "run-failed": "The run that was waited for has failed.",
-    "unavailable": "The store or a function cannot answer just now, or the run that was waited for "
-    "goes on.",
-}
-_NAMES = {STATUSES[kind]: kind.title().replace("-", "") for kind in _REFUSALS}
-_RETRY_AFTER: Json = {
-    "Retry-After": {
-        "description": "Seconds to wait.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 1},
-    }
-}
-_REFUSAL_HEADERS: dict[int, Json] = {
-    401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
-    405: {"Allow": {"required": True, "schema": {"type": "string"}}},
-    429: _RETRY_AFTER,
-    503: _RETRY_AFTER,
-}
-_ID: Json = {"required": True, "schema": {"type": "string"}}
-_RUN_HEADERS: Json = {
-    "X-Run-Id": {"description": "The run.", **_ID},
-    "X-Session-Id": {"description": "Its conversation.", **_ID},
-}
-_REPLAYED: Json = {
-    "Idempotent-Replayed": {
-        "description": "The request has led to a run that it had started before.",
-        "schema": {"const": "true"},
-    }
-}
-
-
-@cache
-def examples() -> Json:
-    """Return examples by name: `run`, `result`, …; `events` by type, `problems` by name."""
-    found: Json = json.loads(Path(__file__).with_name("examples.json").read_text())
-    return found
-
-
-def refusals() -> dict[str, Json]:
-    """Return every answer that is a problem, by its name."""
-    return {_NAMES[STATUSES[kind]]: _refusal(kind, when) for kind, when in _REFUSALS.items()}
-
-
-def _refusal(kind: str, description: str) -> Json:
-    status, example = STATUSES[kind], examples()["problems"][kind]
-    exactly = {"type": {"const": f"urn:problem-type:{kind}"}, "status": {"const": status}}
-    schema = {"allOf": [ref("Problem"), {"properties": exactly}]}
-    answer: Json = {
-        "description": description,
-        "content": {"application/problem+json": {"schema": schema, "example": example}},
-    }
-    headers = _REFUSAL_HEADERS.get(status)
-    return {**answer, "headers": headers} if headers else answer
-
-
-def _json_answer(description: str, schema: Json, example: object, **named: object) -> Json:
-    """Answer with one JSON body; `named` are further examples."""
-    shown: Json = {"example": example}
-    if named:
-        values = {"usual": example, **named}
-        shown = {"examples": {name: {"value": value} for name, value in values.items()}}
-    content = {"application/json": {"schema": schema, **shown}}
-    return {"description": description, "content": content}
-
-
-def _list_answer(description: str, name: str, example: object) -> Json:
-    return _json_answer(description, {"type": "array", "items": ref(name)}, example)
-
-
-def _result_answer() -> Json:
-    answer = _json_answer("The run's result.", ref("RunResponse"), examples()["result"])
-    return {**answer, "headers": _REPLAYED}
-
-
-def _stream_answer(description: str, *, replays: bool = True) -> Json:
-    shown = {event: {"value": value} for event, value in examples()["events"].items()}
-    return {
-        "description": f"{description} The schema is that of one event, since "
-        "OpenAPI 3.1 has no word for a sequence of them. Its `data` is JSON of the schema named "
-        "there, and so may be the `data` inside of that.",
-        "headers": _RUN_HEADERS | (_REPLAYED if replays else {}),
-        "content": {"text/event-stream": {"schema": ref("ServerSentEvent"), "examples": shown}},
-    }
 
 
 def operations() -> dict[str, Json]:
@@ -134,7 +42,7 @@ def operations() -> dict[str, Json]:
 def _stream() -> Json:
     nothing_left = {
         "description": "The run has ended or is paused, and nothing comes after the cursor.",
-        "headers": _RUN_HEADERS | _REPLAYED,
+        "headers": RUN_HEADERS | REPLAYED,
     }
     return _operation(
         "runs",
@@ -144,7 +52,7 @@ def _stream() -> Json:
         "send the same request with `Last-Event-ID`. A refusal comes before the first byte.",
         parameters=(*_STARTING, "lastEventIdOfRequest"),
         body=_run_request(),
-        answers={"200": _stream_answer("The run as it happens."), "204": nothing_left},
+        answers={"200": stream_answer("The run as it happens."), "204": nothing_left},
         refusals=(405, 409, 415),
     )
 
@@ -158,7 +66,7 @@ def _run_once() -> Json:
         "stream.",
         parameters=_STARTING,
         body=_run_request(),
-        answers={"200": _result_answer()},
+        answers={"200": result_answer()},
         refusals=(405, 409, 415, 502),
     )
 
@@ -169,7 +77,7 @@ def _run_in_background() -> Json:
         "required": True,
         "schema": {"type": "string", "format": "uri-reference"},
     }
-    accepted = _json_answer("The run is accepted.", ref("QueuedRun"), examples()["queuedRun"])
+    accepted = json_answer("The run is accepted.", ref("QueuedRun"), examples()["queuedRun"])
     return _operation(
         "runs",
         "runInBackground",
@@ -178,7 +86,7 @@ def _run_in_background() -> Json:
         "looks at it or not: ask for its status, attach to it, or name a `webhook`.",
         parameters=_STARTING,
         body=_run_request(),
-        answers={"202": {**accepted, "headers": {"Location": location, **_REPLAYED}}},
+        answers={"202": {**accepted, "headers": {"Location": location, **REPLAYED}}},
         refusals=(409, 415),
     )
 
@@ -192,7 +100,7 @@ def _attach() -> Json:
         "over by the first that does.",
         parameters=("agentId", "runId", "lastEventIdHeader", "lastEventIdQuery"),
         answers={
-            "200": _stream_answer("The events after the cursor.", replays=False),
+            "200": stream_answer("The events after the cursor.", replays=False),
             "204": {"description": "The run has ended, and nothing comes after the cursor."},
         },
         refusals=(405,),
@@ -211,8 +119,8 @@ def _continue() -> Json:
         },
         "budget": {"action": "APPROVE", "budget": {"maxCostUsd": 0.5, "maxTotalTokens": 200_000}},
     }
-    answer = _stream_answer("What happens from now on; ids go on counting.", replays=False)
-    answer["content"] |= _result_answer()["content"]
+    answer = stream_answer("What happens from now on; ids go on counting.", replays=False)
+    answer["content"] |= result_answer()["content"]
     # Only a stream is begun before it is known what the run gives.
     answer["headers"] = {
         name: {key: value for key, value in header.items() if key != "required"}
@@ -233,7 +141,7 @@ def _continue() -> Json:
 
 def _resolve() -> Json:
     body = {"approve": {"decision": "APPROVED"}, "reject": {"decision": "REJECTED"}}
-    run = _json_answer("The run, which goes on.", ref("AgentRun"), examples()["resumedRun"])
+    run = json_answer("The run, which goes on.", ref("AgentRun"), examples()["resumedRun"])
     return _operation(
         "runs",
         "resolveApproval",
@@ -248,8 +156,8 @@ def _resolve() -> Json:
 
 def _agents() -> dict[str, Json]:
     agent, echo = examples()["agent"], examples()["echo"]
-    agents = _list_answer("The agents.", "Agent", [echo, agent])
-    one = _json_answer("The agent.", ref("Agent"), agent)
+    agents = list_answer("The agents.", "Agent", [echo, agent])
+    one = json_answer("The agent.", ref("Agent"), agent)
     return {
         "/api/agents": _read(
             "agents", "listAgents", "List the agents", "", agents, "includeInactive"
@@ -262,13 +170,13 @@ def _agents() -> dict[str, Json]:
 
 def _runs() -> dict[str, Json]:
     run, paused = examples()["run"], examples()["pausedRun"]
-    runs = _list_answer(
+    runs = list_answer(
         "The runs in the order asked for, their texts cut to 4096 bytes each. One that is not "
         "there or not the caller's to see is left out.",
         "AgentRun",
         [run],
     )
-    one = _json_answer("The run.", ref("AgentRun"), run, paused=paused)
+    one = json_answer("The run.", ref("AgentRun"), run, paused=paused)
     batch = ("agentId", "runIds", "fields")
     names = ("agentId", "runId")
     several = "Show up to 100 runs at once"
@@ -284,12 +192,12 @@ def _runs() -> dict[str, Json]:
 def _lists() -> dict[str, Json]:
     run, approval = examples()["run"], examples()["approval"]
     page = {"content": [run], "size": 1, "nextCursor": examples()["runsCursor"]}
-    runs = _json_answer("A page of them.", ref("RunPage"), page)
-    pending = _json_answer(
+    runs = json_answer("A page of them.", ref("RunPage"), page)
+    pending = json_answer(
         "A page of them.", ref("ApprovalPage"), {"content": [approval], "size": 20}
     )
     decided = {**approval, "status": "APPROVED"}
-    one = _json_answer("The approval.", ref("Approval"), approval, decided=decided)
+    one = json_answer("The approval.", ref("Approval"), approval, decided=decided)
     list_runs = _read(
         "runs",
         "listRuns",
@@ -300,7 +208,7 @@ def _lists() -> dict[str, Json]:
         runs,
         *("status", "runsOfAgent", "runsOfSession", "runsOfUser", "size", "cursor"),
     )
-    any_agent = _json_answer("The run.", ref("AgentRun"), run, paused=examples()["pausedRun"])
+    any_agent = json_answer("The run.", ref("AgentRun"), run, paused=examples()["pausedRun"])
     cancel = _operation(
         "runs",
         "cancelRunOfAnyAgent",
@@ -329,10 +237,10 @@ def _lists() -> dict[str, Json]:
 def _sessions() -> dict[str, Json]:
     shown = examples()
     whole = {**shown["session"], "messages": shown["messages"]}
-    page = _json_answer("A page of them.", ref("SessionPage"), shown["sessions"])
-    one = _json_answer("The conversation.", ref("SessionWithMessages"), whole)
-    runs = _list_answer("The newest of them.", "AgentRun", [shown["run"]])
-    messages = _list_answer("The newest of it.", "Message", shown["messages"])
+    page = json_answer("A page of them.", ref("SessionPage"), shown["sessions"])
+    one = json_answer("The conversation.", ref("SessionWithMessages"), whole)
+    runs = list_answer("The newest of them.", "AgentRun", [shown["run"]])
+    messages = list_answer("The newest of it.", "Message", shown["messages"])
     paged = ("ofAgent", "ofUser", "size", "page", "cursor")
 
     def read(name: str, summary: str, answer: Json, *parameters: str) -> Json:
@@ -352,7 +260,7 @@ def _sessions() -> dict[str, Json]:
 
 
 def _service() -> dict[str, Json]:
-    up = _json_answer("It does.", ref("Health"), {"status": "UP"})
+    up = json_answer("It does.", ref("Health"), {"status": "UP"})
     health = _read("service", "health", "Tell that the API answers", "", up)
     schema = {"type": "object", "required": ["openapi"]}
     document = {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": schema}}}
@@ -387,7 +295,7 @@ def _operation(
     refusals: tuple[int, ...] = (),
 ) -> Json:
     refused = {
-        str(status): {"$ref": f"#/components/responses/{_NAMES[status]}"}
+        str(status): {"$ref": f"#/components/responses/{NAMES[status]}"}
         for status in (*_ANY, *refusals)
     }
     return {
