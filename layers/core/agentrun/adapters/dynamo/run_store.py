@@ -327,18 +327,16 @@ class DynamoRunStore:
 
     def request_cancel(self, key: RunKey, *, at: datetime) -> None:
         """End a QUEUED or PAUSED run, or ask the executor of a RUNNING one to."""
-        for _ in range(CANCEL_ATTEMPTS):
-            try:
+        with contextlib.suppress(RunNotFoundError):
+            for _ in range(CANCEL_ATTEMPTS):
                 run = self.get_state(key)
-            except RunNotFoundError:
-                return
-            if run.status.is_terminal:
-                return
-            if self._table.writes(writes.cancellation(key, run.status, at)):
-                if run.status is RunStatus.QUEUED:
-                    self._leave_session(run)
-                return
-        raise StoreUnavailableError("The run is changing too fast to be cancelled.")
+                if run.status.is_terminal:
+                    return
+                if self._table.writes(writes.cancellation(key, run.status, at)):
+                    if run.status is RunStatus.QUEUED:
+                        self._leave_session(run)
+                    return
+            raise StoreUnavailableError("The run is changing too fast to be cancelled.")
 
     def settle(self, seen: AgentRun, *, at: datetime) -> AgentRun:
         """Settle a run whose lease is still the one seen."""
