@@ -71,9 +71,10 @@ class RunRecorder:
 
     def add(self, event: RecordedEvent, *, characters: int) -> None:
         """Buffer an event of about this size; the next flush writes it, and what was held."""
-        held, self._held = self._held, []
-        for earlier, size in held:
-            self._add(earlier, size)
+        if self._held:
+            held, self._held = self._held, []
+            for earlier, size in held:
+                self._add(earlier, size)
         self._add(event, characters)
 
     def hold(self, event: RecordedEvent, *, characters: int) -> None:
