@@ -74,8 +74,13 @@ class RunRecorder:
         if self._held:
             held, self._held = self._held, []
             for earlier, size in held:
-                self._add(earlier, size)
-        self._add(event, characters)
+                self.add(earlier, characters=size)
+        if not self._buffer:
+            self._first_buffered_at = asyncio.get_running_loop().time()
+            self._wake.set()
+        self._buffer.add(event, characters=characters)
+        if self._buffer.characters >= self._pace.flush_characters:
+            self._wake.set()
 
     def hold(self, event: RecordedEvent, *, characters: int) -> None:
         """Keep an event for the next step, which is written with it: no flush writes it before."""
@@ -85,14 +90,6 @@ class RunRecorder:
     def is_holding(self) -> bool:
         """Whether an event is held that no step was written with, as far as is known."""
         return bool(self._held)
-
-    def _add(self, event: RecordedEvent, characters: int) -> None:
-        if not self._buffer:
-            self._first_buffered_at = asyncio.get_running_loop().time()
-            self._wake.set()
-        self._buffer.add(event, characters=characters)
-        if self._buffer.characters >= self._pace.flush_characters:
-            self._wake.set()
 
     @property
     def is_full(self) -> bool:
