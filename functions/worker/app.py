@@ -41,6 +41,8 @@ clock = SystemClock()
 # The stream function logs what is wrong with agents' files; once is enough.
 catalog = load_catalog(settings.model, on_fault=lambda _: None)
 client = dynamo_client(retry_mode="legacy")
+# Each run begins with a call of the queue, so its client is built with the process.
+sqs_client()
 table = Table(client, settings.table)
 objects = S3LargeObjects(settings.bucket)
 

@@ -10,6 +10,7 @@ import pytest
 
 from agentrun.domain.conversations import SessionLock
 from agentrun.domain.errors import FencedError, SessionBusyError
+from agentrun.domain.events import Metrics, RecordedEvent, RunEvent, Stop
 from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, Lease, RunStatus
 from agentrun.domain.steps import Answered, Step
 from tests.contract.stores import Stores
@@ -53,6 +54,42 @@ def test_a_lost_run_goes_on_under_another_executor(stores: Stores) -> None:
     assert run == seen.model_copy(update=changes)
     assert stores.runs.get_state(KEY) == run
     assert lock_of(stores) == SessionLock(active=KEY.run_id, active_by=SECOND.executor)
+
+
+END = (Metrics(), Stop(run_id=KEY.run_id))
+"""What an executor stores before its run has ended."""
+
+
+def as_events(first: int, *events: RunEvent) -> list[RecordedEvent]:
+    return [
+        RecordedEvent(id=number, timestamp_ms=1, event=event)
+        for number, event in enumerate(events, first)
+    ]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("said", [1, 2])
+def test_an_end_that_was_never_committed_was_not_said(
+    stores: Stores, said: int, parts: int
+) -> None:
+    seen = start(stores)
+    events = [*deltas(1, 4), *as_events(5, *END[:said])]
+    first = len(events) if parts == 1 else 5
+    for segment in (events[:first], events[first:]):
+        if segment:
+            stores.log.append(KEY, segment, at=AT)
+    run = stores.journal.take_over(seen, SECOND, at=LATER)
+    assert (run.lost_after, run.last_event_id) == ((4,), 4 + EVENT_ID_GAP)
+
+
+def test_the_pause_before_a_lost_continuation_was_said(stores: Stores) -> None:
+    paused = pause_and_resume(stores)
+    assert paused.required_action is not None
+    stores.log.append(KEY, as_events(4, Metrics(), paused.required_action), at=AT)
+    begun = stores.runs.begin_continuation(
+        KEY, SECOND.executor, lease_until=SECOND.until, start_id=6
+    )
+    assert stores.journal.take_over(begun, THIRD, at=MUCH_LATER).lost_after == (5,)
 
 
 def test_a_run_that_is_lost_again_counts_from_its_last_start(stores: Stores) -> None:

@@ -245,7 +245,7 @@ def test_the_queue_has_its_dead_letters_and_waits_for_the_worker(stack: Deployed
     assert queue["VisibilityTimeout"] == "900"
     assert json.loads(queue["RedrivePolicy"]) == {
         "deadLetterTargetArn": letters["QueueArn"],
-        "maxReceiveCount": 5,
+        "maxReceiveCount": 20,
     }
     (mapping,) = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert mapping["EventSourceArn"] == queue["QueueArn"]

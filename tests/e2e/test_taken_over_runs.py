@@ -43,28 +43,40 @@ def client(stack: EnduranceStack) -> Iterator[httpx.Client]:
         yield client
 
 
-def is_executed(stack: EnduranceStack, run: Started) -> bool:
-    return stack.executor_of(run.session_id) is not None
+ANSWERS = {
+    "rejected": {"action": "REJECT"},
+    "known": {"action": "APPROVE", "result": "somebody knows"},
+    "approved": {"action": "APPROVE"},
+}
+"""What may be said of a call that may have run."""
 
 
 @pytest.fixture(scope="module")
 def lost(stack: EnduranceStack, client: httpx.Client) -> dict[str, Started]:
-    """Begin runs, and kill their executors, all at the same moment."""
-    runs = {"cancelled": start(client, seconds=60), "awaited": start(client, seconds=2)}
-    for run in runs.values():
-        wait_until(partial(is_executed, stack, run), "it runs")
-    assert all(stack.kill(run.session_id) for run in runs.values())
-    return runs
+    """Begin runs, and kill each one's executor, all at the same time."""
+    messages = {"cancelled": call(lasts_s=60), "awaited": call(lasts_s=5)}
+    messages |= {name: call("act_once", lasts_s=5) for name in ANSWERS}
+    with ThreadPoolExecutor() as starters:
+        runs = starters.map(partial(start_and_kill, stack, client), messages.values())
+        return dict(zip(messages, runs, strict=True))
 
 
-def look(seconds: float, *, tool: str = "look") -> str:
-    return f'/call {tool} {{"step": 1, "before_s": {seconds}, "after_s": 0}}'
+def start_and_kill(stack: EnduranceStack, client: httpx.Client, message: str) -> Started:
+    run = start(client, message)
+    wait_until(lambda: bool(stack.effects(run.run_id)), "its tool has had its effect")
+    assert stack.kill(run.session_id)
+    return run
 
 
-def start(client: httpx.Client, *, seconds: float) -> Started:
+def call(tool: str = "look", *, lasts_s: float) -> str:
+    """Ask for a tool that has its effect at once, and then takes so long."""
+    return f'/call {tool} {{"step": 1, "before_s": 0, "after_s": {lasts_s}}}'
+
+
+def start(client: httpx.Client, message: str) -> Started:
     """Begin a run, and go away as soon as it has begun."""
     session_id = str(uuid4())
-    body = {"message": look(seconds), "sessionId": session_id}
+    body = {"message": message, "sessionId": session_id}
     with client.stream("POST", f"{RUNS}/stream", json=body) as answer:
         assert answer.status_code == 200, answer.read()
         assert next(frames_of(answer.iter_raw())).event == "START"
@@ -88,7 +100,7 @@ def test_a_sessions_next_message_waits_for_the_run_that_is_taken_over(
     stack: EnduranceStack, client: httpx.Client, lost: dict[str, Started]
 ) -> None:
     run = lost["awaited"]
-    body = {"message": look(0), "sessionId": run.session_id}
+    body = {"message": call(lasts_s=0), "sessionId": run.session_id}
     assert client.post(f"{RUNS}/stream", json=body).status_code == 409
     with ThreadPoolExecutor() as readers:
         reading = readers.submit(read, stack, run.run_id)
@@ -127,10 +139,27 @@ def test_a_run_that_was_taken_over_is_cancelled_in_time(
     assert client.get(f"{RUNS}/{run_id}").json()["status"] == "CANCELLED"
 
 
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_call_that_may_have_run_is_decided_by_somebody(
+    stack: EnduranceStack, client: httpx.Client, lost: dict[str, Started], answer: str
+) -> None:
+    run_id = lost[answer].run_id
+    pause = read(stack, run_id)[-1]
+    assert pause.event == "PAUSED"
+    assert pause.object["type"] == "TOOL_IN_DOUBT"
+    (pending,) = pause.object["approvals"]
+    decisions = {"decisions": [{"id": pending["id"], **ANSWERS[answer]}]}
+    ended = client.post(f"{RUNS}/{run_id}/continue", json=decisions).json()
+    assert ended["status"] == "COMPLETED"
+    assert [effects.count for effects in stack.effects(run_id)] == [1 + (answer == "approved")]
+    assert ("somebody knows" in ended["content"]) == (answer == "known")
+    assert ("step 1 is done" in ended["content"]) == (answer == "approved")
+
+
 def test_a_run_in_the_background_is_cancelled_in_time(
     stack: EnduranceStack, client: httpx.Client
 ) -> None:
-    run_id = start_in_background(client, look(60))
+    run_id = start_in_background(client, call(lasts_s=60))
     session_id = stack.now(run_id).session_id
     wait_until(lambda: stack.executor_of(session_id) is not None, "a worker has it")
     asked_at = time.monotonic()
@@ -142,7 +171,7 @@ def test_a_run_in_the_background_is_cancelled_in_time(
 def test_a_run_in_the_background_waits_for_its_approval(
     stack: EnduranceStack, client: httpx.Client
 ) -> None:
-    run_id = start_in_background(client, look(0.1, tool="act_approved"))
+    run_id = start_in_background(client, call("act_approved", lasts_s=0))
     wait_until(lambda: stack.now(run_id).status is RunStatus.PAUSED, "it waits")
     (waiting,) = [
         one
@@ -165,7 +194,7 @@ def test_a_run_in_the_background_waits_for_its_approval(
 def test_a_run_goes_on_when_the_status_function_is_killed(
     stack: EnduranceStack, client: httpx.Client
 ) -> None:
-    message = {"message": look(1)}
+    message = {"message": call(lasts_s=1)}
     with client.stream("POST", f"{RUNS}/stream", json=message) as answer:
         frames, status = frames_of(answer.iter_raw()), f"{RUNS}/{answer.headers['x-run-id']}"
         seen = [next(frames)]

@@ -7,6 +7,7 @@ from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.settling import last_said
 from agentrun.domain.steps import Continued, Step
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable
@@ -59,7 +60,7 @@ class InMemoryRunJournal(Hookable):
         self._pass_lock_on(run, lease.executor)
         self._asked.pop(run.key, None)
         if run.status is RunStatus.RUNNING and not run.is_handed_over:
-            run = run.lost_by(max(self._store.log.segments.get(run.key, {}), default=0))
+            run = run.lost_by(last_said(run, self._store.log.read(run.key, after=0, at=at)))
             run = run.model_copy(update={"updated_at": to_milliseconds(at)})
         return self._store.put(run.taken_over(lease)).without_texts()
 

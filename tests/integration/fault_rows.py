@@ -1,8 +1,8 @@
 """
 The table of faults: the fault, the operation that meets it, how long it lasts, what a client sees.
 
-test_faults_table.py has a test for each row. docs/reliability.md shows the table, and a test keeps
-the two equal.
+test_faults_table.py and test_faults_passing_on.py have a test for each row. docs/reliability.md
+shows the table, and a test keeps the two equal.
 """
 
 from dataclasses import dataclass
@@ -32,6 +32,8 @@ class Seen(StrEnum):
     SAID_LATER = "broken off, end in the log"
     WAITS = "waits"
     LATER = "told as RUNNING"
+    AGAIN = "step made again"
+    LEASE = "goes on a lease later"
 
 
 OPERATIONS = (
@@ -47,6 +49,10 @@ OPERATIONS = (
     "repair",
     "batch repair",
     "cancel",
+    "step",
+    "hand over",
+    "take over",
+    "ask",
 )
 FAULTS = (
     Fault.THROTTLED,
@@ -58,7 +64,14 @@ FAULTS = (
     Fault.UNPROCESSED,
 )
 WRITES = frozenset({"start", "segment", "heartbeat", "output", "finish"})
+PASSING_ON = frozenset({"step", "hand over", "take over", "ask"})
+"""How a run that may be executed several times passes from one executor to the next."""
+WAITED_FOR = WRITES | {"replay", "step", "hand over", "take over"}
+"""What is tried again after a whole call has failed."""
 LASTING = {
+    "step": Seen.WAITS,
+    "hand over": Seen.AGAIN,
+    "take over": Seen.WAITS,
     "start": Seen.REFUSED,
     "segment": Seen.BROKEN,
     "heartbeat": Seen.NOTHING,
@@ -66,7 +79,11 @@ LASTING = {
     "finish": Seen.BROKEN,
     "replay": Seen.WAITS,
 }
-REPLIES_LOST = {"start": Seen.ORPHAN, "finish": Seen.SAID_LATER}
+REPLIES_LOST = {
+    "start": Seen.ORPHAN,
+    "finish": Seen.SAID_LATER,
+    "hand over": Seen.NOTHING,
+}
 
 
 @dataclass(frozen=True)
@@ -86,14 +103,17 @@ def expected(operation: str, length: Length, fault: Fault) -> Seen | None:
         several = Seen.REFUSED if length is Length.LASTING else Seen.NOTHING
         return several if operation == "batch" else None
     if fault is Fault.SLOW:
-        return Seen.NOTHING if operation in WRITES and length is Length.ATTEMPT else None
+        is_write = operation in WRITES | PASSING_ON
+        return Seen.NOTHING if is_write and length is Length.ATTEMPT else None
+    if (operation, fault) == ("take over", Fault.REPLY_LOST) and length is not Length.ATTEMPT:
+        return Seen.LEASE
     if length is Length.LASTING:
         lost = REPLIES_LOST.get(operation) if fault is Fault.REPLY_LOST else None
         # Where one call's failure is the request's, a longer fault changes nothing.
         return lost or LASTING.get(operation)
-    if length is Length.ATTEMPT or operation in WRITES or operation == "replay":
+    if length is Length.ATTEMPT or operation in WAITED_FOR:
         return Seen.NOTHING
-    return Seen.LATER if operation == "batch repair" else Seen.REFUSED
+    return Seen.LATER if operation in {"batch repair", "ask"} else Seen.REFUSED
 
 
 ROWS = [
@@ -115,3 +135,4 @@ NOTICED = [
 ]
 READS = [row for row in ROWS if row.operation in {"status", "batch", "attach", "replay"}]
 READERS_WRITES = [row for row in ROWS if row.operation in {"repair", "batch repair", "cancel"}]
+PASSING = [row for row in ROWS if row.operation in PASSING_ON]

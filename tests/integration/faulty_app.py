@@ -17,8 +17,9 @@ import botocore.retryhandler
 import pytest
 
 from agentrun.adapters.system_clock import SystemClock
+from agentrun.domain.agents import Agent
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
-from agentrun.domain.ports import AgentEngine, AgentTask, TurnHost
+from agentrun.domain.ports import AgentDirectory, AgentEngine, AgentTask, TurnHost
 from agentrun.domain.runs import AgentRun, Outcome
 from agentrun.domain.turns import TurnEnding
 from agentrun.service.executing.recorder import RecordingPace
@@ -28,6 +29,7 @@ from agentrun.service.starting import session_queue
 from tests.contract.test_token_verifier import token
 from tests.fakes.engine_outputs import say_all
 from tests.fakes.faults import FaultyClient
+from tests.fakes.in_memory_queue import InMemoryRunQueue
 from tests.integration.asgi_exchange import Exchange, begin
 from tests.integration.conftest import ENVIRONMENT
 from tests.tables import TABLE, client_of, create_table
@@ -36,6 +38,8 @@ QUICK = RecordingPace(flush_interval_s=0.01, heartbeat_interval_s=0.02, retry_pa
 UNHURRIED = RecordingPace(flush_interval_s=0.01, heartbeat_interval_s=60, retry_pause_s=0.002)
 RUNS = "/api/agents/echo/runs"
 TENANTS = count(1)
+LAPSED = timedelta(seconds=18)
+"""After that a lease has lapsed that is not renewed."""
 
 
 class ShiftedClock:
@@ -176,6 +180,21 @@ class Caller:
         return [i["pk"]["S"].rpartition("#")[2] for page in pages for i in page["Items"]]
 
 
+class Tried:
+    """The port `AgentDirectory`: the catalog's agents, executed as often as a test says."""
+
+    def __init__(self, catalog: AgentDirectory) -> None:
+        self._catalog = catalog
+        self.attempts = 1
+
+    def agents(self) -> Sequence[Agent]:
+        return [self.agent(agent.id) for agent in self._catalog.agents()]
+
+    def agent(self, agent_id: str) -> Agent:
+        agent = self._catalog.agent(agent_id)
+        return agent.model_copy(update={"max_attempts": self.attempts})
+
+
 class FaultyApp:
     """Both functions as they are deployed, the engine, the pace and the waits excepted."""
 
@@ -186,15 +205,28 @@ class FaultyApp:
         self.table = client_of(stream.client.meta.endpoint_url)
         self.outcomes: list[Outcome | None] = []
         self.readers_clock, self.executors_clock = ShiftedClock(), ShiftedClock()
-        self._executors_ports = replace(
-            stream.ports, runs=replace(stream.runs, clock=self.executors_clock)
-        )
-        stream.routes.ports = replace(stream.runs, clock=self.readers_clock)
+        self.queue = InMemoryRunQueue()
+        self._agents = Tried(stream.ports.agents)
+        runs = replace(stream.runs, clock=self.executors_clock, queue=self.queue)
+        self._executors_ports = replace(stream.ports, runs=runs, agents=self._agents)
+        stream.routes.ports = replace(stream.runs, clock=self.readers_clock, queue=self.queue)
         # Its routes hold the ports that they were made with.
         object.__setattr__(status.ports, "clock", self.readers_clock)
+        object.__setattr__(status.ports, "queue", self.queue)
 
-    def caller(self, engine: AgentEngine, pace: RecordingPace = QUICK) -> Caller:
-        """Make the stream function run this engine, for a tenant without any runs yet."""
+    def caller(
+        self, engine: AgentEngine, pace: RecordingPace = QUICK, *, attempts: int = 1
+    ) -> Caller:
+        """
+        Make the stream function run this engine, for a tenant without any runs yet.
+
+        Args:
+            engine: The engine.
+            pace: How often it writes.
+            attempts: How often a run is executed whose executors are lost.
+        """
+        self._agents.attempts = attempts
+        self.queue.sent.clear()
         # moto copies the whole table for each transaction.
         self.table.delete_table(TableName=TABLE)
         create_table(self.table)
@@ -205,6 +237,18 @@ class FaultyApp:
             engine, self._executors_ports, LauncherSettings(on_ended=self._ended, pace=pace)
         )
         return Caller(self)
+
+    async def kill(self) -> None:
+        """Let the process die: what it executes breaks off, and its leases lapse."""
+        tasks = list(self.stream.routes.launcher._executing)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.pass_time(LAPSED)
+
+    def pass_time(self, time: timedelta) -> None:
+        for clock in (self.readers_clock, self.executors_clock):
+            clock.ahead += time
 
     def _ended(self, _run: AgentRun, outcome: Outcome | None) -> None:
         self.outcomes.append(outcome)

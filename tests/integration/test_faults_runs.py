@@ -11,7 +11,7 @@ import pytest
 from agentrun.domain.events import ContentDelta, PendingApproval
 from agentrun.domain.runs import RunKey
 from agentrun.domain.turns import TurnPaused
-from agentrun.service.executing import ending as execution_ending
+from agentrun.service.executing import bounds as execution_bounds
 from agentrun.service.executing.recorder import RecordingPace
 from tests.fakes.faults import FOR_EVER, Fault
 from tests.fakes.scripted_engine import ScriptedEngine
@@ -330,7 +330,7 @@ async def test_a_deadline_ends_a_run_durably(app: FaultyApp, store: str) -> None
 async def test_a_deadline_without_the_store_leaves_the_end_to_the_lease(
     app: FaultyApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution_ending, "DEADLINE_RESERVE", timedelta(seconds=1.1))
+    monkeypatch.setattr(execution_bounds, "DEADLINE_RESERVE", timedelta(seconds=1.1))
     caller = app.caller(Recital())
     run_id, live = await begun(caller, 2, remaining_s=1.9)
     await until(lambda: logged(caller, run_id) == [1, 2], "the events were stored")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,9 @@ from agentrun.domain.errors import (
 from agentrun.domain.events import ContentDelta, PendingApproval
 from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.settling import can_go_on, lease_has_lapsed
+from agentrun.domain.steps import Answered
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.follow import attach
@@ -24,6 +27,7 @@ from agentrun.service.reading.sessions import delete_session
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.slots import slot_of
 from agentrun.service.starting.start_run import Idempotency, PendingExecution
+from agentrun.service.starting.take_over import take_over
 from tests.fakes.engine_outputs import EngineOutput, say_all
 from tests.rig import ANA, ECHO
 from tests.runs import SESSION, a_request
@@ -38,6 +42,8 @@ CALL = PendingApproval(id="c1", tool="order", tool_name="order", arguments={"sha
 PAUSE = TurnPaused(pending=(CALL,), state="the engine's own")
 TOOL = object()
 """In a script: a tool has its effect."""
+STEP = object()
+"""In a script: an answer is kept; who takes the run over goes on behind it."""
 REST_S = 3.0
 """In a script: the model thinks long enough for a heartbeat."""
 LONGEST_LOOK_S = 0.6
@@ -56,16 +62,17 @@ class ActingEngine:
         self.executor: str | None = None
 
     async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
-        return await say_all(self._outputs(task, host.before_tool), host.say)
+        return await say_all(self._outputs(task, host), host.say)
 
-    async def _outputs(
-        self, task: AgentTask, before_tool: Callable[[], None]
-    ) -> AsyncGenerator[EngineOutput, None]:
+    async def _outputs(self, task: AgentTask, host: TurnHost) -> AsyncGenerator[EngineOutput, None]:
         scene, name = self._process.scene, self._process.name
-        for item in self._script:
-            if item is TOOL:
+        kept = [place for place, item in enumerate(self._script, 1) if item is STEP]
+        for item in self._script[kept[len(task.steps) - 1] if task.steps else 0 :]:
+            if item is STEP:
+                await host.keep(Answered(message="an answer"))
+            elif item is TOOL:
                 scene.step("tool", touches.TOOL)
-                before_tool()
+                host.before_tool()
                 with scene.looking():
                     lock = scene.conversations.lock(task.tenant, task.session_id)
                     header = scene.header(task.run_id)
@@ -125,8 +132,13 @@ def executes(
     script: Sequence[Any],
     *,
     patience_s: float | None = None,
+    lasts_s: float | None = None,
 ) -> Act:
-    """Execute a run that is already stored; die after `patience_s` of its own time."""
+    """
+    Execute a run that is already stored.
+
+    It dies after `patience_s` of its own time; its process ends in good order after `lasts_s`.
+    """
     process = scene.process(name)
     task = AgentTask(
         run_id=run.id,
@@ -143,11 +155,31 @@ def executes(
             run=run, task=task, request=a_request(), ports=process.ports, slot=slot
         )
         execution = RunExecution(pending, engine=ActingEngine(process, script), pace=PACE)
-        executing = asyncio.create_task(execution.execute())
+        ends = None if lasts_s is None else scene.clock.now() + timedelta(seconds=lasts_s)
+        executing = asyncio.create_task(execution.execute(deadline=ends))
         listening = asyncio.create_task(_listen(scene, name, execution, cursor=0))
         await asyncio.wait({executing}, timeout=patience_s)
         executing.cancel()
         await asyncio.gather(executing, listening, return_exceptions=True)
+
+    return lambda: run_instantly(act())
+
+
+def takes_over(scene: Scene, name: str, run_id: str, script: Sequence[Any]) -> Act:
+    """Take over a run that has lost its executor, if it has, and execute it to its end."""
+    process = scene.process(name)
+
+    async def act() -> None:
+        launcher = process.launcher(ActingEngine(process, script))
+        try:
+            seen = process.runs.store.get_state(RunKey(tenant="acme", run_id=run_id))
+            if not (lease_has_lapsed(seen, scene.clock.now()) and can_go_on(seen)):
+                return
+            pending = await take_over(seen, ports=process.ports)
+        except AgentrunError:
+            scene.note("refused", name, run_id)
+            return
+        await launcher.execute(pending, deadline=None)
 
     return lambda: run_instantly(act())
 

@@ -71,10 +71,12 @@ def refusing(actor: str, *calls: str) -> Faults:
     return lambda who, call: (Fault.REFUSED,) if who == actor and call.startswith(calls) else ()
 
 
-def under_way(scene: Scene, executor: str = "executor", run_id: str = RUN) -> AgentRun:
-    """Start a run that is about to be executed."""
+def under_way(
+    scene: Scene, executor: str = "executor", run_id: str = RUN, *, attempts: int = 1
+) -> AgentRun:
+    """Start a run that is about to be executed, for the first of so many times."""
     lease = Lease(executor=f"{executor}-0", until=scene.clock.now() + LEASE_DURATION)
-    run = a_run(run_id, lease=lease)
+    run = a_run(run_id, lease=lease, max_attempts=attempts)
     scene.store.start(run, a_request())
     return run
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import boto3
 from botocore.config import Config
@@ -17,6 +17,7 @@ from moto.dynamodb.models import dynamodb_backends
 
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
+from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.errors import NotFoundError
@@ -47,7 +48,7 @@ from tests.tables import TABLE, create_table
 
 PACE = RecordingPace()
 RETENTION = timedelta(hours=24)
-BEGINNINGS = frozenset({"start", "resume", "begin_continuation", "begin_queued"})
+BEGINNINGS = frozenset({"start", "resume", "begin_continuation", "begin_queued", "take_over"})
 """Writes by which an executor learns that it may begin."""
 
 
@@ -79,8 +80,8 @@ class Stores(Protocol):
 
     granularity: str
 
-    def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any]:
-        """Return run store, event log and conversation store, all empty."""
+    def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any, Any]:
+        """Return run store, event log, conversation store and journal, all empty."""
         ...
 
     def steps_are_calls(self) -> bool: ...
@@ -103,10 +104,10 @@ class MemoryStores:
 
     granularity = "calls"
 
-    def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any]:
+    def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any, Any]:
         log = InMemoryEventLog()
         store = InMemoryRunStore(log)
-        return store, log, InMemoryConversations(store)
+        return store, log, InMemoryConversations(store), InMemoryRunJournal(store)
 
     def steps_are_calls(self) -> bool:
         return True
@@ -135,12 +136,13 @@ class DynamoStores:
         create_table(self.client)
         SteppedRequests(self.client, self._stage)
 
-    def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any]:
+    def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any, Any]:
         self._current = current
         self._table().items.clear()
-        log = DynamoEventLog(Table(self.client, TABLE), longest_pause=RETENTION)
-        conversations = DynamoConversationStore(Table(self.client, TABLE))
-        return DynamoRunStore(Table(self.client, TABLE)), log, conversations
+        table = Table(self.client, TABLE)
+        log = DynamoEventLog(table, longest_pause=RETENTION)
+        journal = DynamoRunJournal(table, longest_pause=RETENTION)
+        return DynamoRunStore(table), log, DynamoConversationStore(table), journal
 
     def remembered(self, name: str, build: Callable[[], None]) -> None:
         if name not in self._memories:
@@ -185,15 +187,17 @@ class Scene:
         self.heard: list[Heard] = []
         self.leases: list[tuple[str, float]] = []
         self._stage: Stage | None = None
-        store, log, conversations = stores.fresh(lambda: self._stage)
+        store, log, conversations, journal = stores.fresh(lambda: self._stage)
+        self.queue = InMemoryRunQueue()
         self.store: RunStore = store
         self.log: EventLog = log
         self.conversations: ConversationStore = conversations
         self._stepped = [
-            SteppedPort(port, lambda: self._stage, self) for port in (store, log, conversations)
+            SteppedPort(port, lambda: self._stage, self)
+            for port in (store, log, conversations, journal)
         ]
         for port in self._stepped:
-            port.steps = stores.steps_are_calls()
+            port.are_steps = stores.steps_are_calls()
 
     def play(self, stage: Stage, actors: Mapping[str, Callable[[], None]]) -> None:
         self._stage = stage
@@ -218,8 +222,7 @@ class Scene:
 
     def process(self, name: str) -> "Process":
         """Return a new process, which names its runs and executors."""
-        store, log, conversations = self._stepped
-        journal = InMemoryRunJournal(cast("InMemoryRunStore", self.store))
+        store, log, conversations, journal = self._stepped
         return Process(self, name, store, log, journal, conversations)
 
     def note(
@@ -275,7 +278,7 @@ class Process:
         self.scene = scene
         self.name = name
         self._ids = count(1)
-        self.runs = RunPorts(store, log, journal, InMemoryRunQueue(), InPlace(), scene.clock)
+        self.runs = RunPorts(store, log, journal, scene.queue, InPlace(), scene.clock)
         self.conversations: ConversationStore = conversations
         self.ports = LaunchPorts(
             agents=Agents(),

@@ -31,7 +31,7 @@ class Listener(Protocol):
 
 
 class SteppedPort:
-    """A port whose calls are steps, or are only reported if `steps` is not set."""
+    """A port whose calls are steps, or are only reported if `are_steps` is not set."""
 
     def __init__(
         self, port: object, current: Callable[[], Stage | None], listener: Listener
@@ -39,7 +39,7 @@ class SteppedPort:
         self._port = port
         self._current = current
         self._listener = listener
-        self.steps = True
+        self.are_steps = True
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
@@ -49,7 +49,7 @@ class SteppedPort:
             if stage is None or stage.actor is None:
                 return method(*args, **kwargs)
             self._listener.asked(stage.actor, name, args, kwargs)
-            if not self.steps:
+            if not self.are_steps:
                 return self._hear(stage.actor, name, method, args, kwargs)
             step = stage.step(brief.port_call(name, args, kwargs), by_call(name))
             if step.fault is Fault.REFUSED:

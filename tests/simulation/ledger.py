@@ -189,7 +189,10 @@ class Ledger:
     def a_cancelled_run_ends_soon(self, run: AgentRun) -> None:
         """If nothing goes wrong, a cancel ends a run within its time, plus that of the stores."""
         facts, weather = self.runs.get(run.id), self.world.weather
-        if facts is None or facts.cancelled_at is None or weather.has_struck:
+        if facts is None or facts.cancelled_at is None:
+            return
+        if weather.has_struck or "flood" in weather.counts:
+            # A partition that is throttled takes an end when it can.
             return
         took_s = self.world.now - facts.cancelled_at
         if took_s > CANCELLED_WITHIN_S + STORE_CALLS_OF_A_CANCEL * weather.longest_call_s:

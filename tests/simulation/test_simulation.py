@@ -13,6 +13,8 @@ import pytest
 
 from agentrun.domain.conversations import PastTurn, SessionLock
 from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.steps import Returned, Step
+from tests.fakes import in_memory_journal
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_store import InMemoryRunStore, StoredSession
 from tests.simulation.example import Example, Report
@@ -131,6 +133,26 @@ def test_an_end_that_does_not_look_whether_there_is_one_is_found(
     real = InMemoryRunStore.settle
     monkeypatch.setattr(InMemoryRunStore, "settle", settle)
     assert is_found("a_run_ends_once", within=150)
+
+
+def test_a_call_in_doubt_that_runs_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keep_step(store: InMemoryRunStore, key: RunKey, step: Step) -> bool:
+        """Forget which calls act."""
+        if not isinstance(step.content, Returned):
+            step = step.model_copy(update={"content": step.content.model_copy(update=NOT_ACTING)})
+        return real(store, key, step)
+
+    real = InMemoryRunStore.keep_step
+    monkeypatch.setattr(InMemoryRunStore, "keep_step", keep_step)
+    assert is_found("a_call_acts_as_its_tool_may", within=150)
+
+
+def test_a_run_that_is_taken_from_the_living_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_memory_journal, "_decisive", lambda run: None)
+    assert is_found("attempts_are_limited", within=150)
+
+
+NOT_ACTING = {"acting": ()}
 
 
 def _held(seen: AgentRun) -> dict[str, object]:

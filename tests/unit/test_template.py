@@ -13,7 +13,7 @@ from samcli.lib.providers.sam_stack_provider import (  # type: ignore[import-unt
     SamLocalStackProvider,
 )
 
-from agent_catalog.agent_file import MODEL_ID_PATTERN
+from agent_catalog.agent_file import MODEL_ID_PATTERN, AgentFile
 from agentrun.adapters.dynamo.event_log import RETENTION, SLACK
 from agentrun.settings import Settings, WebhookSettings
 from agentrun_local.template.cloudformation import Resource, load_resources
@@ -236,9 +236,16 @@ def test_what_no_worker_can_work_off_is_kept_for_longer_than_it_was_tried() -> N
     queue, letters = properties("RunQueue"), properties("RunDeadLetters")
     redrive = queue["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["RunDeadLetters", "Arn"]}
-    assert redrive["maxReceiveCount"] == 5
+    assert redrive["maxReceiveCount"] == 20
     assert letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
     assert queue["SqsManagedSseEnabled"] is letters["SqsManagedSseEnabled"] is True
+
+
+def test_a_run_is_out_of_attempts_before_its_message_is_a_dead_letter() -> None:
+    received = properties("RunQueue")["RedrivePolicy"]["maxReceiveCount"]
+    file = {"name": "A", "description": "A", "max_attempts": received - 1}
+    with pytest.raises(ValueError, match="max_attempts"):
+        AgentFile.model_validate(file)
 
 
 def test_a_worker_gets_one_run_at_a_time() -> None:

@@ -172,10 +172,21 @@ class AgentRun(Value):
         START of a new run, was said for certain, wherever the log ends.
         """
         stored_up_to = max(self.paused_event_id or 1, stored_up_to)
-        if self.lost_after and stored_up_to < self.lost_after[-1] + EVENT_ID_GAP:
+        if self.lost_after and stored_up_to < self.gaps[-1][1]:
             # The executor has stored nothing; what came later is of one that was lost before it.
             stored_up_to = self.lost_after[-1]
         return self._with(lost_after=(*self.lost_after, stored_up_to))
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """For each executor that was lost the last id of its events, and where ids went on."""
+        gaps: list[tuple[int, int]] = []
+        went_on_at = 0
+        for lost in self.lost_after:
+            # The START of the one that was lost may never have been stored.
+            went_on_at = max(lost, went_on_at) + EVENT_ID_GAP
+            gaps.append((lost, went_on_at))
+        return gaps
 
     @property
     def next_event_id(self) -> int:

@@ -1,7 +1,9 @@
 """Runs that end because nobody goes on with them: lapsed leases, and approvals left undecided."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from agentrun.domain.events import EventType, RecordedEvent
 from agentrun.domain.runs import UNDER_WAY, AgentRun, RunStatus
 from agentrun.domain.value import to_milliseconds
 
@@ -40,6 +42,24 @@ def can_go_on(run: AgentRun) -> bool:
     if run.is_handed_over or (run.is_background and run.status is RunStatus.QUEUED):
         return True
     return run.has_begun and run.attempt < run.max_attempts
+
+
+def last_said(run: AgentRun, newest: Sequence[RecordedEvent]) -> int:
+    """
+    Return the id of the last event that the executor of a run under way has said, as it was lost.
+
+    It stores METRICS and the end before it commits that the run has ended so, and says them only
+    then. If it died in between, they count for nothing.
+
+    Args:
+        run: The run as its header says.
+        newest: The last events of its log, at least two if there are as many; may be none.
+    """
+    for recorded in newest[-2:]:
+        is_metrics = recorded.event.event is EventType.METRICS
+        if is_metrics and recorded.id > (run.paused_event_id or 0):
+            return recorded.id - 1
+    return newest[-1].id if newest else 0
 
 
 def settled(run: AgentRun, *, last_stored_event_id: int, at: datetime) -> AgentRun:

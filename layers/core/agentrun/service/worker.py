@@ -9,7 +9,7 @@ from functools import partial
 
 from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
 from agentrun.domain.ports import HeldMessage
-from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, Lease, RunStatus
+from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.settling import LEASE_GRACE_S, can_go_on, lease_has_lapsed
 from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import in_thread
@@ -21,7 +21,7 @@ from agentrun.service.starting.take_over import take_over
 
 LAPSED_AFTER = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S + 3)
 """After that every clock finds a lease lapsed that is not renewed; they differ by 2 s at most."""
-HOLD_AGAIN_AFTER_S = 5.0
+HOLD_AGAIN_AFTER_S = 3.0
 HELD_FOR = LAPSED_AFTER + timedelta(seconds=HOLD_AGAIN_AFTER_S)
 """
 How long a message stays out of sight without a sign of life from its worker.
@@ -29,6 +29,8 @@ How long a message stays out of sight without a sign of life from its worker.
 The run's lease has lapsed by then, which may have been renewed after the message was held last, so
 that whoever gets the message next can go on.
 """
+LONGEST_PAUSE = timedelta(minutes=15)
+"""After how long at most a message comes again that could not be seen to."""
 LOOK_AT_SESSION_AFTER = LAPSED_AFTER
 """When to look again at a session that is busy; who leaves it asks sooner."""
 MAX_LOOKS = 5
@@ -57,22 +59,31 @@ class RunWorker:
         Returns:
             Whether the message has done its work and can be deleted.
         """
-        runs, key = self._ports.runs, message.key
         async with self._held(message):
-            try:
-                run = await in_thread(runs.threads, followed_state, key, runs)
-                return await self._see_to(run, deadline)
-            except (RunNotFoundError, FencedError):
-                return True
-            except StoreUnavailableError as error:
-                log.warning("message comes again: %s", error, extra={"runId": key.run_id})
-                return False
+            is_done = await self._done(message.key, deadline)
+        if not is_done:
+            # An outage must not use up all the times that a message is handed out.
+            pause = min(HELD_FOR * 2 ** (message.received - 1), LONGEST_PAUSE)
+            with suppress(StoreUnavailableError):
+                await in_thread(self._ports.runs.threads, message.keep_for, pause)
+        return is_done
+
+    async def _done(self, key: RunKey, deadline: datetime | None) -> bool:
+        runs = self._ports.runs
+        try:
+            run = await in_thread(runs.threads, followed_state, key, runs)
+            return await self._see_to(run, deadline)
+        except (RunNotFoundError, FencedError):
+            return True
+        except StoreUnavailableError as error:
+            log.warning("message comes again: %s", error, extra={"runId": key.run_id})
+            return False
 
     async def _see_to(self, run: AgentRun, deadline: datetime | None) -> bool:
         lease, now = run.lease, self._ports.runs.clock.now()
         if run.status not in UNDER_WAY or lease is None:
-            if run.started_at is None:
-                # Cancelled before it had an executor, which would give the slot back.
+            if run.status.is_terminal:
+                # It may have ended without an executor, which would have given the slot back.
                 await self._ports.slots.give_back(slot_of(run), tokens=0)
             return True
         is_alone = lease_has_lapsed(run, now) and can_go_on(run)
@@ -133,7 +144,13 @@ class RunWorker:
 
     @asynccontextmanager
     async def _held(self, message: HeldMessage) -> AsyncGenerator[None, None]:
-        """Keep a message from other workers for as long as this one lives."""
+        """
+        Keep a message from other workers for as long as this one lives.
+
+        Until it is kept for the first time it would stay away, if this worker died, for as long as
+        a worker may take. So nothing begins before that.
+        """
+        await self._keep(message)
         holding = asyncio.create_task(self._hold(message))
         try:
             yield
@@ -143,6 +160,9 @@ class RunWorker:
 
     async def _hold(self, message: HeldMessage) -> None:
         while True:
-            with suppress(StoreUnavailableError):
-                await in_thread(self._ports.runs.threads, message.keep_for, HELD_FOR)
             await asyncio.sleep(HOLD_AGAIN_AFTER_S)
+            await self._keep(message)
+
+    async def _keep(self, message: HeldMessage) -> None:
+        with suppress(StoreUnavailableError):
+            await in_thread(self._ports.runs.threads, message.keep_for, HELD_FOR)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from agentrun.domain.runs import AgentRun, Lease, RunStatus
+from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, Lease, RunStatus
 from tests.runs import AT, a_run
 
 LATER = AT + timedelta(minutes=1)
@@ -86,3 +86,12 @@ def test_only_a_run_that_was_paused_is_paused_again() -> None:
 def test_a_run_that_was_stored_is_not_queued() -> None:
     with pytest.raises(ValueError, match="only a new run"):
         a_run(version=2).queued()
+
+
+def test_what_a_zombie_of_the_last_but_one_execution_stores_is_not_the_last_ones() -> None:
+    """The last executor has stored nothing; the zombie comes after its own START."""
+    lost = a_run(max_attempts=9).lost_by(2).taken_over(LEASE).lost_by(2).taken_over(LEASE)
+    assert lost.gaps == [(2, 2 + EVENT_ID_GAP), (2, 2 + 2 * EVENT_ID_GAP)]
+    again = lost.lost_by(2 + EVENT_ID_GAP + 1)
+    assert again.lost_after == (2, 2, 2)
+    assert again.next_event_id == 2 + 3 * EVENT_ID_GAP

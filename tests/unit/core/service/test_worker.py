@@ -1,6 +1,9 @@
 """Runs in the background: nobody streams them, and a queue sees to them."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,10 +16,15 @@ from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from agentrun.service.starting.start_run import Idempotency
-from agentrun.service.worker import LAPSED_AFTER, LOOK_AT_SESSION_AFTER
+from agentrun.service.worker import (
+    HELD_FOR,
+    LAPSED_AFTER,
+    LOOK_AT_SESSION_AFTER,
+    RunWorker,
+)
 from tests.rig import ANA, types
 from tests.runs import SESSION
-from tests.unit.core.service.lost_rig import LAPSED_S, LostRig
+from tests.unit.core.service.lost_rig import LAPSED_S, FakeMessage, LostRig
 from tests.unit.core.service.pause_rig import APPROVE, PAUSE
 
 pytestmark = pytest.mark.anyio
@@ -190,6 +198,21 @@ async def test_a_worker_that_has_lost_its_run_to_a_reader_keeps_the_message() ->
     assert not await working
 
 
+async def test_an_outage_does_not_use_a_message_up() -> None:
+    rig, gate = a_rig()
+    gate.set()
+    message = FakeMessage(await rig.enqueue())
+    rig.store.fails("get_state")
+    for message.received in range(1, 20):
+        assert not await rig.worker.work(message, deadline=None)
+    pauses = [kept for kept in message.kept if kept != HELD_FOR]
+    assert pauses[:3] == [HELD_FOR * 2, HELD_FOR * 4, HELD_FOR * 8]
+    assert sum(pauses, timedelta()) > timedelta(hours=2)
+    rig.store.works()
+    assert await rig.work(message.key)
+    assert rig.state(message.key).status is RunStatus.COMPLETED
+
+
 async def test_a_continued_run_keeps_a_message_in_the_queue() -> None:
     gate = asyncio.Event()
     rig = LostRig([PAUSE], resumed=[ContentDelta(text="b"), gate])
@@ -243,6 +266,28 @@ async def test_a_run_in_the_background_knows_its_conversation() -> None:
         assert await rig.work(await rig.enqueue(sessionId=str(SESSION), message=message))
     (earlier,) = rig.engine.tasks[-1].history
     assert earlier.input == "first"
+
+
+async def test_no_run_begins_before_its_message_is_kept_from_others() -> None:
+    rig, gate = a_rig()
+    gate.set()
+    key = await rig.enqueue()
+    may_go_on = threading.Event()
+
+    class SlowMessage(FakeMessage):
+        def keep_for(self, time: timedelta) -> bool:
+            may_go_on.wait(5)
+            return super().keep_for(time)
+
+    # A second thread, so that nothing waits for the queue's answer by chance.
+    runs = replace(rig.runs, threads=ThreadPoolExecutor(2))
+    worker = RunWorker(rig.second, replace(rig.ports, runs=runs))
+    working = asyncio.create_task(worker.work(SlowMessage(key), deadline=None))
+    await asyncio.sleep(0.05)
+    assert (rig.state(key).status, rig.engine.tasks) == (RunStatus.QUEUED, [])
+    may_go_on.set()
+    assert await working
+    assert rig.state(key).status is RunStatus.COMPLETED
 
 
 async def test_a_message_that_comes_while_its_worker_seems_to_live_leaves_one_behind() -> None:

@@ -36,6 +36,8 @@ RETENTION = timedelta(hours=25)
 """A day after the run's end; its first segment may be written 15 minutes earlier."""
 SLACK = timedelta(days=1)
 """Within which continuing a run does not yet shorten the time that is left for its replay."""
+_TWO_EVENTS = 3
+"""In so many segments there are two events at least."""
 _SEGMENTS_OF_RUN = f"{Attribute.PK} = :pk AND begins_with({Attribute.SK}, :events)"
 _TTL = f"#{Attribute.TTL}"
 
@@ -75,7 +77,7 @@ class DynamoEventLog:
         # Of the first pages nothing may be left.
         for page in self._table.pages(_unexpired(key, after, at)):
             for item in page:
-                for event in from_segment(zlib.decompress(item[Attribute.EVENTS]["B"])):
+                for event in _said_in(item):
                     # A segment whose reply was lost is written again, with more behind it.
                     if event.id > last:
                         events.append(event)
@@ -138,6 +140,19 @@ def last_event_id(table: Table, key: RunKey) -> int:
     query = Query(_SEGMENTS_OF_RUN, _events_of(key), only=Attribute.SK, newest_first=True)
     newest = next(table.pages(query, page_size=1))
     return event_id_of(newest[0]) if newest else 0
+
+
+def newest_events(table: Table, key: RunKey) -> Sequence[RecordedEvent]:
+    """Return the last stored events of a run, at least two if there are as many."""
+    query = Query(_SEGMENTS_OF_RUN, _events_of(key), newest_first=True)
+    # A segment has one event at least, and may be written again with more behind it.
+    items = next(table.pages(query, page_size=_TWO_EVENTS))
+    found = {event.id: event for item in items for event in _said_in(item)}
+    return [found[event_id] for event_id in sorted(found)]
+
+
+def _said_in(item: Item) -> Sequence[RecordedEvent]:
+    return from_segment(zlib.decompress(item[Attribute.EVENTS]["B"]))
 
 
 def _events_of(key: RunKey) -> Values:

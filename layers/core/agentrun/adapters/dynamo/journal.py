@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentrun.adapters.dynamo.event_log import last_event_id
+from agentrun.adapters.dynamo.event_log import newest_events
 from agentrun.adapters.dynamo.headers import (
     is_erased,
     lost_after_attribute,
@@ -44,6 +44,7 @@ from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
+from agentrun.domain.settling import last_said
 from agentrun.domain.steps import Step
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ class DynamoRunJournal:
         # Whatever is stored later for the old executor has no step that stands for it: a step would
         # have renewed the lease.
         is_lost = seen.status is RunStatus.RUNNING and not seen.is_handed_over
-        run = seen.lost_by(last_event_id(self._table, seen.key)) if is_lost else seen
+        run = seen
+        if is_lost:
+            run = seen.lost_by(last_said(seen, newest_events(self._table, seen.key)))
         header = _taking_over(seen, seen.lease, run.taken_over(lease), at)
         try:
             self._write_with_lock(header, seen, lease.executor)

@@ -95,16 +95,18 @@ class ExecutionBounds:
         self._is_closed = False
         self._recording: asyncio.Task[None] | None = None
 
-    def begin(self, *, deadline: datetime | None, over_at: datetime | None = None) -> None:
+    def begin(self, *, deadline: datetime | None) -> None:
         """
         Begin to count.
 
         Args:
             deadline: When the process will be stopped, if that is known.
-            over_at: When the run has lasted as long as it may.
         """
         self._begun_at = self._clock.now()
         self._deadline = deadline
+
+    def last_until(self, over_at: datetime) -> None:
+        """Note when the run will have lasted as long as it may."""
         self._over_at = over_at
 
     @property

@@ -28,6 +28,7 @@ from agentrun.domain.runs import (
     PausedForApproval,
     RunKey,
 )
+from agentrun.domain.steps import Continued, Step
 from agentrun.domain.turns import Checkpoint, TurnPaused
 from agentrun.service.executing.bounds import Bound
 from agentrun.service.executing.run_events import RunEvents
@@ -156,8 +157,9 @@ class Outcomes:
         return Completed(followups=followups, messages=messages, **self._events.ending())
 
     def _paused_again(self) -> Outcome:
-        action, resumption = self._pending.run.required_action, self._pending.task.resumption
-        if action is None or resumption is None:
+        task, action = self._pending.task, self._pending.run.required_action
+        resumption = task.resumption
+        if action is None or resumption is None or any(map(_has_effects, task.steps)):
             return self.failed("CANNOT_RESUME", "The run cannot be continued.")
         return self._paused(action.type, action.approvals, resumption.state)
 
@@ -171,6 +173,7 @@ class Outcomes:
             checkpoint=Checkpoint(
                 request=pending.request.without_media(),
                 state=state,
+                media=() if pending.run.has_media else pending.task.media,
                 output=ending["output"],
                 metrics=ending["metrics"],
                 steps=self._host.steps,
@@ -180,6 +183,11 @@ class Outcomes:
             paused_until=pending.ports.runs.clock.now() + pending.ports.approval_expiry,
             **ending,
         )
+
+
+def _has_effects(step: Step) -> bool:
+    """Tell whether a continuation has gone on by this step, or may have done what it decides."""
+    return not isinstance(step.content, Continued) or bool(step.content.acting)
 
 
 async def said_by_others(

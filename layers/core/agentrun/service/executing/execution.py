@@ -150,7 +150,9 @@ class RunExecution:
             How the run ended, durably; None if it goes on elsewhere, if somebody else has ended it,
             or if the store was not available, in which case its lease lapses.
         """
-        self._bounds.begin(deadline=deadline, over_at=self._over_at())
+        self._bounds.begin(deadline=deadline)
+        if self.run.status is not RunStatus.QUEUED:
+            self._bounds.last_until(self._over_at())
         try:
             return await self._executed(deadline)
         except StoreUnavailableError as error:
@@ -254,6 +256,7 @@ class RunExecution:
         task = await self._prepare()
         if self.run.status is RunStatus.QUEUED:
             self._events.began_at = self._ports.clock.now()
+            self._bounds.last_until(self._over_at())
         self._events.end_turn(await self._engine.run(task, self._host))
 
     async def _prepare(self) -> AgentTask:

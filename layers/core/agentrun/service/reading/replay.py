@@ -54,24 +54,13 @@ def without_lost(run: AgentRun, stored: Sequence[RecordedEvent]) -> Sequence[Rec
     """Leave out what executors that were lost have stored too late."""
     if not run.lost_after:
         return stored
-    gaps = _gaps(run)
+    gaps = run.gaps
     return [event for event in stored if not any(lost < event.id < to for lost, to in gaps)]
-
-
-def _gaps(run: AgentRun) -> list[tuple[int, int]]:
-    """Return for each executor that was lost the last id of the log, and where ids went on."""
-    gaps: list[tuple[int, int]] = []
-    went_on_at = 0
-    for lost in run.lost_after:
-        # The START of the one that was lost may never have been stored.
-        went_on_at = max(lost, went_on_at) + EVENT_ID_GAP
-        gaps.append((lost, went_on_at))
-    return gaps
 
 
 def _last_gap_before(run: AgentRun, event_id: int) -> int | None:
     """Return the log's last id before an event that is the first after a gap; None if it is not."""
-    for lost, to in _gaps(run):
+    for lost, to in run.gaps:
         if event_id == to:
             return lost
     return None
@@ -124,7 +113,7 @@ def is_broken(run: AgentRun, stored: Sequence[RecordedEvent], *, after: int) -> 
     if not stored:
         return after < _stored_up_to(run)
     ids = [after, *(recorded.id for recorded in stored)]
-    return not all(starmap(partial(_may_follow, _gaps(run)), pairwise(ids)))
+    return not all(starmap(partial(_may_follow, run.gaps), pairwise(ids)))
 
 
 def _may_follow(gaps: Sequence[tuple[int, int]], before: int, event_id: int) -> bool:

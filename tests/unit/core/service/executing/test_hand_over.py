@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+import tests.rig
+from agentrun.domain.conversations import SessionPolicy
 from agentrun.domain.events import (
     ContentDelta,
     EventType,
@@ -15,10 +17,15 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.quotas import RunLimits
-from agentrun.domain.runs import RunStatus
+from agentrun.domain.runs import Lease, RunStatus
 from agentrun.domain.steps import Answered, Returned
+from agentrun.service.executing import bounds
+from agentrun.service.executing.execution import RunExecution
+from agentrun.service.reading.runs import cancel_run
+from agentrun.service.starting import session_queue
 from tests.fakes.scripted_engine import Ask, Item, Keep
-from tests.rig import LASTING, read_all, types
+from tests.rig import ANA, LASTING, read_all, types
+from tests.runs import AT, SESSION, a_request, a_run, completed
 from tests.unit.core.service.lost_rig import LostRig, ids_of
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +148,21 @@ async def test_a_process_that_is_stopped_hands_its_runs_over() -> None:
     assert rig.state(execution.run.key).output == "ab"
 
 
+async def test_a_run_that_is_cancelled_between_two_executors_gives_its_slot_back() -> None:
+    gate = asyncio.Event()
+    rig = LostRig([ContentDelta(text="a"), gate], limits=RunLimits(runs_per_user=1))
+    execution = await rig.begin()
+    key = execution.run.key
+    await asyncio.sleep(0.01)
+    await rig.first.stop()
+    assert rig.state(key).is_handed_over
+    cancel_run(ANA, "lasting", key.run_id, ports=rig.runs)
+    assert await rig.work(key)
+    assert rig.state(key).status is RunStatus.CANCELLED
+    assert rig.quota.held == set()
+    assert types(await rig.attached(key)) == ["START", "CONTENT_DELTA", "CANCELLED"]
+
+
 async def test_a_run_that_has_lasted_as_long_as_it_may_has_failed() -> None:
     gate, rigs = asyncio.Event(), list[LostRig]()
 
@@ -156,6 +178,29 @@ async def test_a_run_that_has_lasted_as_long_as_it_may_has_failed() -> None:
     assert types(events)[-1] == "ERROR"
     run = rig.state(execution.run.key)
     assert (run.status, run.error_type) == (RunStatus.FAILED, "DEADLINE_EXCEEDED")
+
+
+async def test_waiting_for_the_session_is_no_part_of_how_long_a_run_may_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_queue, "LOOK_AT_LOCK_EVERY_S", 0.002)
+    monkeypatch.setattr(tests.rig, "LASTING", LASTING.model_copy(update={"max_duration_s": 5}))
+    rig = LostRig([ContentDelta(text="a")])
+    monkeypatch.setattr(bounds, "LOOK_AGAIN_AFTER_S", 0.005)
+    lease = Lease(executor="other", until=AT + timedelta(days=1))
+    other = a_run(agent_id="lasting", lease=lease)
+    rig.store.start(other, a_request())
+    stream = await rig.first.begin(
+        ANA, "lasting", rig.request(sessionId=SESSION), policy=SessionPolicy.ENQUEUE, deadline=None
+    )
+    assert isinstance(stream, RunExecution)
+    await rig.until(lambda: stream.last_event_id == 1)
+    rig.clock.advance(7)
+    await asyncio.sleep(0.05)
+    assert rig.state(stream.run.key).status is RunStatus.QUEUED
+    rig.store.finish(other.key, "other", completed(), at=rig.clock.now())
+    await read_all(stream)
+    assert rig.state(stream.run.key).status is RunStatus.COMPLETED
 
 
 async def test_a_queue_that_is_not_available_leaves_the_run_to_its_readers() -> None:
