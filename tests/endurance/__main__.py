@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.endurance.budgets import spends_within_budgets
 from tests.endurance.handovers import Times, long_run, short_lived_stack
 from tests.endurance.kills import (
     ATTACH_BUDGET_S,
@@ -26,15 +27,17 @@ def _say(text: object) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.endurance")
-    parser.add_argument("what", nargs="*", help="kills, handovers, or by default both")
-    parser.add_argument("--runs", type=int, default=100, help="whose executors are killed")
+    parser.add_argument("what", nargs="*", help="kills, handovers, budgets, or by default all")
+    parser.add_argument(
+        "--runs", type=int, default=100, help="that are killed, or have budgets"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the steps and the kills")
     parser.add_argument("--at-once", type=int, default=10)
     parser.add_argument("--hand-overs", type=int, default=10, help="of a run, at least")
     parser.add_argument("--timeout", type=int, default=20, help="of the functions that hand over")
     parser.add_argument("--keep", type=Path, help="an empty folder for logs and traces")
     options = parser.parse_args()
-    campaigns = {"kills": _kills, "handovers": _handovers}
+    campaigns = {"kills": _kills, "handovers": _handovers, "budgets": _budgets}
     if unknown := set(options.what) - set(campaigns):
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(campaigns)}")
     kept = []
@@ -70,6 +73,11 @@ def _kills(options: argparse.Namespace, scratch: Path) -> bool:
         counts = [e.count for killed in outcome for e in killed.effects if e.tool == tool]
         _say(f"| `{replay}` | {len(counts)} | {sum(count > 1 for count in counts)} |")
     return all(killed.kills and not killed.faults for killed in outcome)
+
+
+def _budgets(options: argparse.Namespace, scratch: Path) -> bool:
+    del scratch
+    return spends_within_budgets(runs=options.runs, seed=options.seed)
 
 
 def _row(name: str, runs: Sequence[KilledRun], budget_s: float) -> str:

@@ -1,16 +1,14 @@
 """
-`python -m tests.endurance.budgets`: what runs spend that have random budgets.
+What runs spend that have random budgets.
 
 Each run is executed by the real engine and the real services, on stores in memory or on DynamoDB by
 moto, with a model whose answers have known prices. Its executors are killed or have to hand over in
 the midst of answers, answers break off, runs pause for approvals and for larger budgets.
 """
 
-import argparse
 import asyncio
 import logging
 import statistics
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,20 +52,17 @@ async def play_a_day(seed: int, *, limit: int, store: str = "memory") -> tuple[l
         return spent, False
 
 
-def main() -> None:
-    """Play the runs that are asked for, and print what they have spent."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--store", choices=["memory", "dynamo"], default="memory")
-    asked = parser.parse_args()
+def spends_within_budgets(*, runs: int, seed: int) -> bool:
+    """Play so many runs, and print what they have spent; return whether every budget was kept."""
     logging.disable(logging.ERROR)
-    plans = [plan_of(asked.seed, number) for number in range(asked.runs)]
-    spent = asyncio.run(play(plans, store=asked.store))
-    day, is_refused = asyncio.run(play_a_day(asked.seed, limit=DAILY_TOKENS, store=asked.store))
+    try:
+        spent = asyncio.run(play([plan_of(seed, number) for number in range(runs)]))
+        day, is_refused = asyncio.run(play_a_day(seed, limit=DAILY_TOKENS))
+    finally:
+        logging.disable(logging.NOTSET)
     _print_runs(spent)
     _print_day(day, is_refused=is_refused)
-    sys.exit(any(one.faults for one in (*spent, *day)) or not is_refused)
+    return is_refused and not any(one.faults for one in (*spent, *day))
 
 
 def _print_runs(spent: Sequence[Spent]) -> None:
@@ -111,7 +106,3 @@ def _print_faults(spent: Sequence[Spent]) -> None:
     for one in spent:
         for fault in one.faults:
             print(f"run {one.number}: {fault}")
-
-
-if __name__ == "__main__":
-    main()

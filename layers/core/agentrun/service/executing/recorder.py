@@ -67,10 +67,16 @@ class RunRecorder:
 
     def add(self, event: RecordedEvent, *, characters: int) -> None:
         """Buffer an event of about this size; the next flush writes it, and what was held."""
-        held, self._held = self._held, []
-        for earlier, size in held:
-            self._add(earlier, size)
-        self._add(event, characters)
+        if self._held:
+            held, self._held = self._held, []
+            for earlier, size in held:
+                self.add(earlier, characters=size)
+        if not self._buffer:
+            self._first_buffered_at = asyncio.get_running_loop().time()
+            self._wake.set()
+        self._buffer.add(event, characters=characters)
+        if self._buffer.characters >= self._pace.flush_characters:
+            self._wake.set()
 
     def hold(self, event: RecordedEvent, *, characters: int) -> None:
         """Keep an event for the next step, which is written with it: no flush writes it before."""
@@ -80,14 +86,6 @@ class RunRecorder:
     def is_holding(self) -> bool:
         """Whether an event is held that no step was written with, as far as is known."""
         return bool(self._held)
-
-    def _add(self, event: RecordedEvent, characters: int) -> None:
-        if not self._buffer:
-            self._first_buffered_at = asyncio.get_running_loop().time()
-            self._wake.set()
-        self._buffer.add(event, characters=characters)
-        if self._buffer.characters >= self._pace.flush_characters:
-            self._wake.set()
 
     @property
     def is_full(self) -> bool:

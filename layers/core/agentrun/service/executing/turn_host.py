@@ -20,6 +20,8 @@ class RunHost:
         recorder: RunRecorder,
         bounds: ExecutionBounds,
     ) -> None:
+        # Taken right away: every fragment of an answer passes here.
+        self.say = events.take
         self.steps = pending.progress.steps
         """How many steps the run has had."""
         self._pending = pending
@@ -27,10 +29,6 @@ class RunHost:
         self._recorder = recorder
         self._bounds = bounds
         self._counted = 0
-
-    def say(self, event: EngineEvent) -> None:
-        """Take the next event."""
-        self._events.take(event)
 
     def void_answer(self) -> None:
         """Take back what the model has said since the last step."""
