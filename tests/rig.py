@@ -9,13 +9,14 @@ from typing import Any
 from pydantic import JsonValue
 
 from agentrun.domain.agents import Agent
+from agentrun.domain.endings import Outcome
 from agentrun.domain.errors import AgentNotFoundError
 from agentrun.domain.events import EventType, RecordedEvent
 from agentrun.domain.media import MediaLoader
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.principal import Principal
 from agentrun.domain.quotas import RunLimits
-from agentrun.domain.runs import AgentRun, Outcome, RunKey
+from agentrun.domain.runs import AgentRun, RunKey
 from agentrun.domain.turns import Resumption
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace

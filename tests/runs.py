@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from agentrun.domain.endings import Completed, Failed, PausedForDecision
 from agentrun.domain.events import ContentDelta, Metrics, Paused, PendingApproval, RecordedEvent
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import AgentRun, Completed, Failed, Lease, PausedForApproval, RunStatus
+from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.domain.turns import Checkpoint
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -58,7 +59,7 @@ def failed(last_event_id: int = 3) -> Failed:
     )
 
 
-def paused(last_event_id: int = 5, **changes: Any) -> PausedForApproval:
+def paused(last_event_id: int = 5, **changes: Any) -> PausedForDecision:
     call = PendingApproval(id="c1", tool="t", tool_name="place_order", arguments={"n": 10})
     fields: dict[str, Any] = {
         "output": "so far",
@@ -68,7 +69,7 @@ def paused(last_event_id: int = 5, **changes: Any) -> PausedForApproval:
         "checkpoint": Checkpoint(request=a_request(), state='{"calls": ["c1"]}'),
         "paused_until": PAUSED_UNTIL,
     }
-    return PausedForApproval(**(fields | changes))
+    return PausedForDecision(**(fields | changes))
 
 
 def deltas(first: int, last: int) -> list[RecordedEvent]:

@@ -15,6 +15,7 @@ from tests.contract.stores import Stores
 from tests.runs import AT, USED, a_request, a_run, completed, deltas
 
 NUMBERS = count(1)
+ASKED_FOR = timedelta(seconds=15)
 TIMES = st.integers(1, 2)
 """How often a write is made: twice where the first reply was lost."""
 
@@ -32,6 +33,8 @@ class JournalLife(RuleBasedStateMachine):
         self.steps: list[Step] = []
         self.stored = [1]
         """The ids that count."""
+        self.has_said_start = True
+        self.asked_until = AT
         self.run = a_run(f"run-{next(NUMBERS)}", org_id=f"journal-{next(NUMBERS)}", max_attempts=99)
         self.stores.runs.start(self.run, a_request())
         self.stores.log.append(self.run.key, deltas(1, 1), at=self.now)
@@ -55,12 +58,15 @@ class JournalLife(RuleBasedStateMachine):
     def _begin(self) -> None:
         """Say START, as whoever has taken the run over."""
         last = self.run.last_event_id
-        self.stores.log.append(self.run.key, deltas(last, last), at=self.now)
-        self.stored.append(last)
+        if not self.has_said_start:
+            self.stores.log.append(self.run.key, deltas(last, last), at=self.now)
+            self.stored.append(last)
+        self.has_said_start = True
 
     @rule(events=st.integers(1, 3))
     @precondition(lambda self: not self.run.is_handed_over)
     def append(self, events: int) -> None:
+        self._begin()
         first = self.stored[-1] + 1
         self.stores.log.append(self.run.key, deltas(first, first + events - 1), at=self.now)
         self.stored += range(first, first + events)
@@ -68,6 +74,7 @@ class JournalLife(RuleBasedStateMachine):
     @rule(events=st.integers(0, 3), times=TIMES)
     @precondition(lambda self: not self.run.is_handed_over)
     def keep(self, events: int, times: int) -> None:
+        self._begin()
         last, until = self.stored[-1], self._until()
         said = deltas(last + 1, last + events)
         step = self._step(last + events)
@@ -84,8 +91,9 @@ class JournalLife(RuleBasedStateMachine):
         content = Answered(message=f'"{self.executor}"')
         return Step(number=len(self.steps) + 1, event_id=event_id, content=content)
 
-    @rule(times=TIMES)
-    def take_over(self, times: int) -> None:
+    @rule(times=TIMES, begins=st.booleans())
+    def take_over(self, times: int, begins: bool) -> None:
+        """Take the run over; whoever does not begin is lost before it stores its START."""
         lease = Lease(executor=f"executor-{next(NUMBERS)}", until=self._until())
         for _ in range(times):
             run = self.stores.journal.take_over(self.run, lease, at=self.now)
@@ -93,17 +101,37 @@ class JournalLife(RuleBasedStateMachine):
             assert (run.attempt, run.lost_after) == (self.run.attempt, self.run.lost_after)
             assert run.last_event_id == self.stored[-1] + 1
         else:
-            self.zombies.append((self.executor, self.stored[-1]))
+            last, began_at = self.stored[-1], self.run.last_event_id
+            self.zombies.append((self.executor, last if self.has_said_start else began_at - 1))
             assert run.attempt == self.run.attempt + 1
-            assert run.lost_after == (*self.run.lost_after, self.stored[-1])
-            assert run.last_event_id == self.stored[-1] + EVENT_ID_GAP
+            assert run.lost_after == (*self.run.lost_after, last)
+            beyond = began_at if began_at >= last + EVENT_ID_GAP else last
+            assert run.last_event_id == beyond + EVENT_ID_GAP
         assert (run.lease, run.is_handed_over) == (lease, False)
+        self.asked_until = self.now
+        self.has_said_start = False
         self._is(run)
-        self._begin()
+        if begins:
+            self._begin()
+
+    @rule()
+    def ask(self) -> None:
+        """Of many who see that the run needs an executor, one may ask for it."""
+        may = [self.stores.journal.may_ask(self.run, at=self.now) for _ in range(2)]
+        assert may == [self.asked_until <= self.now, False]
+        if may[0]:
+            self.asked_until = self.now + ASKED_FOR
+
+    @rule(place=st.integers(0, 5))
+    def ask_for_what_was(self, place: int) -> None:
+        earlier = self.seen[place % len(self.seen)]
+        if earlier.lease != self.run.lease:
+            assert not self.stores.journal.may_ask(earlier, at=self.now + 2 * ASKED_FOR)
 
     @rule(times=TIMES)
     @precondition(lambda self: not self.run.is_handed_over)
     def hand_over(self, times: int) -> None:
+        self._begin()
         last = self.stored[-1]
         for _ in range(times):
             self.stores.journal.hand_over(
@@ -168,13 +196,14 @@ class JournalLife(RuleBasedStateMachine):
     @invariant()
     def what_counts_is_in_the_log(self) -> None:
         events = self.stores.log.read(self.run.key, after=0, at=self.now)
-        gaps = [range(lost + 1, lost + EVENT_ID_GAP) for lost in self.run.lost_after]
+        gaps = [range(lost + 1, went_on_at) for lost, went_on_at in self.run.gaps]
         assert [e.id for e in events if all(e.id not in gap for gap in gaps)] == self.stored
 
     def teardown(self) -> None:
         """Whoever has the run in the end can end it."""
         if self.run.is_handed_over:
-            self.take_over(1)
+            self.take_over(1, begins=True)
+        self._begin()
         last = self.stored[-1] + 2
         ended = self.stores.runs.finish(
             self.run.key, self.executor, completed(last_event_id=last), at=self.now

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import multiple, rule
 
+from agentrun.domain.endings import Outcome, terminal_event
 from agentrun.domain.errors import ConflictError, FencedError, SessionBusyError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.requests import IdempotencyClaim
-from agentrun.domain.runs import LEASE_DURATION, Lease, Outcome, RunKey, RunStatus, terminal_event
+from agentrun.domain.runs import LEASE_DURATION, Lease, RunKey, RunStatus
 from tests.contract.life_model import NUMBERS, UNDER_WAY, Expected, LifeModel
 from tests.runs import a_request, a_run, completed, deltas, failed, paused
 

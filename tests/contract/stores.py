@@ -9,8 +9,9 @@ from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.domain.endings import Outcome
 from agentrun.domain.ports import ConversationStore, EventLog, RunJournal, RunStore
-from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.domain.runs import AgentRun
 from tests.fakes.in_memory_conversations import InMemoryConversations
 from tests.fakes.in_memory_journal import InMemoryRunJournal
 from tests.fakes.in_memory_objects import InMemoryLargeObjects

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from agentrun.domain.conversations import FREE, Session, SessionLock
+from agentrun.domain.endings import CancelledByRequest, EndProgress
 from agentrun.domain.errors import (
     FencedError,
     InvalidRequestError,
@@ -13,7 +14,7 @@ from agentrun.domain.errors import (
     SessionNotFoundError,
 )
 from agentrun.domain.events import Metrics
-from agentrun.domain.runs import CancelledByRequest, EndProgress, RunKey, RunStatus
+from agentrun.domain.runs import RunKey, RunStatus
 from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, deltas, failed, paused
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from agentrun.domain.settling import lease_has_lapsed
+from agentrun.domain.endings import lease_has_lapsed
 from tests.contract.run_life import RunLife
 from tests.contract.stores import Stores
 from tests.runs import a_run

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from agentrun.domain.conversations import FREE
+from agentrun.domain.endings import APPROVAL_EXPIRED, LEASE_EXPIRED
 from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.runs import Lease, RunStatus
-from agentrun.domain.settling import APPROVAL_EXPIRED, LEASE_EXPIRED
 from tests.contract.stores import Stores
 from tests.contract.test_run_store_begin import begin
 from tests.contract.test_run_store_pauses import (

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from agentrun.domain.runs import EndProgress
+from agentrun.domain.endings import EndProgress
 from tests.contract.stores import Stores
 from tests.runs import AT, EXECUTOR, a_request, a_run, completed
 

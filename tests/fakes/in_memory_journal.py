@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from agentrun.domain.endings import last_said
 from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
-from agentrun.domain.settling import last_said
 from agentrun.domain.steps import Continued, Step
 from agentrun.domain.value import to_milliseconds
 from tests.fakes.hooks import Hookable

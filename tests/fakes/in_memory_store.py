@@ -5,6 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agentrun.domain.conversations import FREE, SessionLock, session_title
+from agentrun.domain.endings import (
+    Completed,
+    EndProgress,
+    Outcome,
+    PausedForDecision,
+    changes_at_end,
+    settled,
+)
 from agentrun.domain.errors import (
     ConflictError,
     FencedError,
@@ -14,19 +22,7 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
-from agentrun.domain.runs import (
-    UNDER_WAY,
-    AgentRun,
-    Completed,
-    EndProgress,
-    Lease,
-    Outcome,
-    PausedForApproval,
-    RunKey,
-    RunStatus,
-    changes_at_end,
-)
-from agentrun.domain.settling import settled
+from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.steps import Step
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds
@@ -271,7 +267,7 @@ class InMemoryRunStore(Hookable):
         run = self.owned(key, executor, UNDER_WAY)
         changes = changes_at_end(outcome, at)
         self.checkpoints.pop(key, None)
-        if isinstance(outcome, PausedForApproval):
+        if isinstance(outcome, PausedForDecision):
             self.checkpoints[key] = outcome.checkpoint
             changes["lease"] = Lease(executor=executor, until=outcome.paused_until)
         if isinstance(outcome, Completed):

@@ -18,9 +18,10 @@ import pytest
 
 from agentrun.adapters.system_clock import SystemClock
 from agentrun.domain.agents import Agent
+from agentrun.domain.endings import Outcome
 from agentrun.domain.events import ContentDelta, EngineEvent, Metrics
 from agentrun.domain.ports import AgentDirectory, AgentEngine, AgentTask, TurnHost
-from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.domain.runs import AgentRun
 from agentrun.domain.turns import TurnEnding
 from agentrun.service.executing.recorder import RecordingPace
 from agentrun.service.launcher import LauncherSettings, RunLauncher

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.system_clock import SystemClock
-from agentrun.domain.runs import AgentRun, Lease, Outcome
+from agentrun.domain.endings import Outcome
+from agentrun.domain.runs import AgentRun, Lease
 from tests.integration.conftest import Handler, event_file
 from tests.runs import EXECUTOR, a_request, a_run, completed
 

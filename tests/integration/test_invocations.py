@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.domain.endings import Outcome
 from agentrun.domain.errors import StoreUnavailableError
 from agentrun.domain.events import ContentDelta, Metrics, PendingApproval
-from agentrun.domain.runs import AgentRun, Outcome, RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.domain.turns import TurnPaused
 from agentrun.service.launcher import LauncherSettings, RunLauncher
 from tests.fakes.hooks import Hookable

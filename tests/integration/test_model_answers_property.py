@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentrun.domain.agents import Agent
 from agentrun.domain.conversations import PastTurn
+from agentrun.domain.endings import Completed
 from agentrun.domain.events import (
     RECORDED_EVENTS,
     ContentDelta,
@@ -21,7 +22,6 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.ports import AgentTask
-from agentrun.domain.runs import Completed
 from agentrun.http.sse import encode_frame
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.starting.slots import slot_of

@@ -18,8 +18,8 @@ from pydantic_ai.messages import (
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
+from agentrun.domain.endings import CancelledByRequest
 from agentrun.domain.events import Metrics
-from agentrun.domain.runs import CancelledByRequest
 from tests.integration.conftest import Handler, event_file
 from tests.integration.gateway import Talk, talker
 from tests.runs import completed, deltas, failed

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from agentrun.domain.approvals import ApprovalAction, ContinueRequest
 from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.endings import can_go_on, lease_has_lapsed
 from agentrun.domain.errors import (
     AgentrunError,
     NotFoundError,
@@ -17,7 +18,6 @@ from agentrun.domain.events import ContentDelta, PendingApproval
 from agentrun.domain.ports import AgentTask, TurnHost
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, RunKey
-from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.domain.steps import Answered
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
 from agentrun.service.executing.execution import RunExecution

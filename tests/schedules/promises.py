@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.endings import LEASE_EXPIRED
 from agentrun.domain.errors import NotFoundError
 from agentrun.domain.events import EventType, RecordedEvent
 from agentrun.domain.runs import EVENT_ID_GAP, LEASE_DURATION, AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.service.reading.follow import EVENTS_KEPT
 from agentrun.service.reading.replay import ENDS
 from agentrun.service.reading.runs import get_run

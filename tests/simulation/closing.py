@@ -2,9 +2,9 @@
 
 import asyncio
 
+from agentrun.domain.endings import LEASE_EXPIRED
 from agentrun.domain.errors import AgentrunError
 from agentrun.domain.runs import AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED
 from tests.simulation.callers import RUNS, Caller
 from tests.simulation.exchange import ConnectionLostError, Frame, text_of
 from tests.simulation.facts import RunFacts

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agentrun.domain.agents import Replay
+from agentrun.domain.endings import LEASE_EXPIRED
 from agentrun.domain.errors import RunNotFoundError
 from agentrun.domain.events import PauseType
 from agentrun.domain.ports import AgentTask, RunStore
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.service.worker import WAITING
 from tests.simulation.exchange import Frame
 from tests.simulation.facts import RunFacts

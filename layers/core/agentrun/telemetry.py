@@ -9,7 +9,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from agentrun.causes import described, first_cause, in_full, plain_text
-from agentrun.domain.runs import AgentRun, Outcome
+from agentrun.domain.endings import Outcome
+from agentrun.domain.runs import AgentRun
 
 logger = Logger()
 """Structured JSON; its service name comes from POWERTOOLS_SERVICE_NAME."""

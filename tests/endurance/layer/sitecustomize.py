@@ -9,7 +9,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from agentrun.domain.runs import Outcome
+from agentrun.domain.endings import Outcome
 from agentrun.service.executing.execution import RunExecution
 
 _NOTES = Path(os.environ["ENDURANCE_FOLDER"], "executing")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agent_catalog import load_catalog
+from agentrun.domain.endings import CancelledByRequest, Outcome
 from agentrun.domain.events import Metrics
-from agentrun.domain.runs import CancelledByRequest, Outcome
 from agentrun.telemetry import count_ended_run
 from tests.runs import a_run, completed, failed, paused
 from tests.translated_template import operations

@@ -1,16 +1,14 @@
 """A run of an agent: its identity, its state, how it may change and how it may end."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal, TypedDict, assert_never
+from typing import Literal
 
 from pydantic import Field
 
 from agentrun.domain.approvals import run_of_approval
-from agentrun.domain.events import Cancelled, Error, Followups, Metrics, Paused, Stop, TerminalEvent
+from agentrun.domain.events import Followups, Metrics, Paused
 from agentrun.domain.requests import Webhook
-from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import Instant, Value, to_milliseconds
 
 LEASE_DURATION = timedelta(seconds=15)
@@ -334,120 +332,6 @@ class AgentRun(Value):
     def _with(self, **changes: object) -> "AgentRun":
         """Copy the run; the changes are not validated, so that only the methods above make any."""
         return self.model_copy(update=changes)
-
-
-class Ending(TypedDict):
-    """What every end of an execution has: its text so far, its figures, its last event's id."""
-
-    output: str
-    metrics: Metrics
-    last_event_id: int
-
-
-class _Outcome(Value):
-    """The fields of `Ending`."""
-
-    output: str
-    metrics: Metrics
-    last_event_id: int = Field(ge=1)
-
-
-class Completed(_Outcome):
-    """The agent has answered; `messages` are for the conversation's next turns."""
-
-    status: Literal[RunStatus.COMPLETED] = RunStatus.COMPLETED
-    followups: tuple[str, ...] | None = None
-    messages: str | None = None
-
-
-class Failed(_Outcome):
-    """The run has failed; the message is safe to show."""
-
-    status: Literal[RunStatus.FAILED] = RunStatus.FAILED
-    error_type: str
-    error_message: str
-
-
-class CancelledByRequest(_Outcome):
-    """Somebody has asked for the end."""
-
-    status: Literal[RunStatus.CANCELLED] = RunStatus.CANCELLED
-    reason: str
-
-
-class PausedForApproval(_Outcome):
-    """The run waits for decisions, until `paused_until` at the latest."""
-
-    status: Literal[RunStatus.PAUSED] = RunStatus.PAUSED
-    required_action: Paused
-    checkpoint: Checkpoint
-    paused_until: Instant
-
-
-Outcome = Completed | Failed | CancelledByRequest | PausedForApproval
-
-
-@dataclass
-class EndProgress:
-    """
-    How much of an end is written; pass the same object with each try.
-
-    An execution whose end cannot be written tries another one: `end` numbers them from 0, so that
-    late writes of an earlier end are never taken for parts of a later one. The others are the
-    store's: `stored` counts what is stored beside the run already, `packed` is all as it is stored.
-    """
-
-    end: int = 0
-    stored: int = 0
-    packed: object = None
-
-
-def terminal_event(run_id: str, outcome: Outcome) -> TerminalEvent:
-    """Return the event that ends the stream with an outcome."""
-    match outcome:
-        case Completed():
-            return Stop(run_id=run_id, followups=outcome.followups)
-        case Failed():
-            return Error(message=outcome.error_message)
-        case CancelledByRequest():
-            return Cancelled(reason=outcome.reason)
-        case PausedForApproval():
-            return outcome.required_action
-        case _:
-            assert_never(outcome)
-
-
-def changes_at_end(outcome: Outcome, at: datetime) -> dict[str, object]:
-    """
-    Return the fields of a run that its end sets, by their Python names; all others stay.
-
-    The store adds `messages`, the checkpoint and the lease.
-    """
-    figures = outcome.metrics.model_dump(exclude={"event", "llm_calls"}, by_alias=False)
-    changes: dict[str, object] = {
-        **{name: value for name, value in figures.items() if value is not None},
-        "status": outcome.status,
-        "output": outcome.output,
-        "updated_at": to_milliseconds(at),
-        "last_event_id": outcome.last_event_id,
-    }
-    if outcome.status.is_terminal:
-        changes["completed_at"] = to_milliseconds(at)
-    match outcome:
-        case Completed():
-            changes |= {"followups": outcome.followups} if outcome.followups is not None else {}
-        case Failed():
-            changes |= {"error_type": outcome.error_type, "error_message": outcome.error_message}
-        case PausedForApproval():
-            changes |= {
-                "required_action": outcome.required_action,
-                "paused_until": outcome.paused_until,
-            }
-        case CancelledByRequest():
-            pass
-        case _:
-            assert_never(outcome)
-    return changes
 
 
 def cut_utf8(text: str, limit_bytes: int = PREVIEW_BYTES) -> tuple[str, bool]:

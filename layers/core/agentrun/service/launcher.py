@@ -10,12 +10,12 @@ from functools import partial
 
 from agentrun.domain.approvals import ContinueRequest
 from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.endings import LEASE_GRACE_S, Outcome
 from agentrun.domain.errors import FencedError, StoreUnavailableError
 from agentrun.domain.ports import AgentEngine
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
-from agentrun.domain.runs import LEASE_DURATION, AgentRun, Outcome, RunStatus
-from agentrun.domain.settling import LEASE_GRACE_S
+from agentrun.domain.runs import LEASE_DURATION, AgentRun, RunStatus
 from agentrun.service.executing.ending import earlier_events_kept
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.executing.recorder import RecordingPace

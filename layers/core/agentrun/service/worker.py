@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 
+from agentrun.domain.endings import LEASE_GRACE_S, can_go_on, lease_has_lapsed
 from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
 from agentrun.domain.ports import HeldMessage
 from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
-from agentrun.domain.settling import LEASE_GRACE_S, can_go_on, lease_has_lapsed
 from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import in_thread
 from agentrun.service.reading.runs import followed_state

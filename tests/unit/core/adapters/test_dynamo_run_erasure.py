@@ -14,8 +14,9 @@ from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.dynamo.texts import ERASED_FOR
 from agentrun.domain.conversations import SessionLock
+from agentrun.domain.endings import EndProgress, Outcome
 from agentrun.domain.errors import FencedError, SessionNotFoundError, StoreUnavailableError
-from agentrun.domain.runs import EndProgress, Lease, Outcome
+from agentrun.domain.runs import Lease
 from agentrun.domain.steps import Answered, Step
 from agentrun.domain.turns import Checkpoint
 from tests.fakes.in_memory_objects import InMemoryLargeObjects

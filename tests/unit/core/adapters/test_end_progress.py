@@ -12,7 +12,8 @@ from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
-from agentrun.domain.runs import Outcome, RunStatus
+from agentrun.domain.endings import Outcome
+from agentrun.domain.runs import RunStatus
 from agentrun.domain.turns import Checkpoint
 from agentrun.service.executing.bounds import OwnLease
 from agentrun.service.executing.recorder import RecordingPace, RunRecorder

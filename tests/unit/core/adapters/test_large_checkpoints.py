@@ -10,8 +10,9 @@ from agentrun.adapters.dynamo.items import MOST_ITEM_BYTES
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
 from agentrun.adapters.dynamo.table import Table
 from agentrun.domain.conversations import SessionLock
+from agentrun.domain.endings import EndProgress, PausedForDecision
 from agentrun.domain.errors import FencedError, RunNotFoundError, StoreUnavailableError
-from agentrun.domain.runs import EndProgress, Lease, PausedForApproval
+from agentrun.domain.runs import Lease
 from agentrun.domain.turns import Checkpoint
 from tests.fakes.in_memory_objects import InMemoryLargeObjects
 from tests.runs import AT, EXECUTOR, a_request, a_run, paused
@@ -26,7 +27,7 @@ LATER = AT + timedelta(hours=1)
 SECOND = Lease(executor="executor-2", until=LATER)
 
 
-def a_pause(size: int, last_event_id: int = 5) -> PausedForApproval:
+def a_pause(size: int, last_event_id: int = 5) -> PausedForDecision:
     """Return a pause whose checkpoint comes to about this size compressed."""
     state = random.Random(1).randbytes(size).hex()
     return paused(last_event_id, checkpoint=Checkpoint(request=a_request(), state=state))

@@ -40,11 +40,11 @@ from agentrun.adapters.dynamo.table import (
     Write,
 )
 from agentrun.adapters.dynamo.texts import read_text
+from agentrun.domain.endings import last_said
 from agentrun.domain.errors import FencedError, RunNotFoundError
 from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import UNDER_WAY, AgentRun, Lease, RunKey, RunStatus
-from agentrun.domain.settling import last_said
 from agentrun.domain.steps import Step
 
 if TYPE_CHECKING:

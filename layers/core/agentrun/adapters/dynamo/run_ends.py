@@ -22,14 +22,14 @@ from agentrun.adapters.dynamo.items import (
 from agentrun.adapters.dynamo.run_writes import RUNNING_HEADER_BYTES, header_update, held_by
 from agentrun.adapters.dynamo.table import Table, Write
 from agentrun.adapters.dynamo.texts import chunk_items, store_chunk, to_chunks
-from agentrun.domain.runs import (
+from agentrun.domain.endings import (
     Completed,
     EndProgress,
     Outcome,
-    PausedForApproval,
-    RunKey,
+    PausedForDecision,
     changes_at_end,
 )
+from agentrun.domain.runs import RunKey
 
 if TYPE_CHECKING:
     from agentrun.domain.ports import LargeObjects
@@ -119,7 +119,7 @@ def _run_end(
         else:
             beside[name] = to_chunks(name, text)
     checkpoint_until, checkpoint = None, None
-    if isinstance(outcome, PausedForApproval):
+    if isinstance(outcome, PausedForDecision):
         checkpoint_until = outcome.paused_until + CHECKPOINT_GRACE
         changes[Attribute.LEASE_UNTIL] = instant(outcome.paused_until)
         slices = to_chunks(_CHECKPOINT, outcome.checkpoint.model_dump_json())

@@ -32,6 +32,7 @@ from agentrun.adapters.dynamo.table import (
 )
 from agentrun.adapters.dynamo.texts import read_checkpoint, read_previews, read_text
 from agentrun.domain.conversations import FREE, SessionLock
+from agentrun.domain.endings import EndProgress, Outcome, settled
 from agentrun.domain.errors import (
     ConflictError,
     FencedError,
@@ -41,8 +42,7 @@ from agentrun.domain.errors import (
     StoreUnavailableError,
 )
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
-from agentrun.domain.runs import AgentRun, EndProgress, Lease, Outcome, RunKey, RunStatus
-from agentrun.domain.settling import settled
+from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.steps import Step
 from agentrun.domain.turns import Checkpoint
 from agentrun.domain.value import to_milliseconds

@@ -32,12 +32,7 @@ from agentrun.adapters.dynamo.table import Write
 from agentrun.adapters.dynamo.texts import to_chunks
 from agentrun.domain.conversations import SessionLock, session_title
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
-from agentrun.domain.runs import (
-    AgentRun,
-    Lease,
-    RunKey,
-    RunStatus,
-)
+from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.domain.value import to_milliseconds
 
 RUNNING_HEADER_BYTES = 1024

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Protocol
 
 from agentrun.domain.conversations import FREE, SessionLock
+from agentrun.domain.endings import EndProgress, Outcome
 from agentrun.domain.requests import IdempotencyClaim, RunRequest
-from agentrun.domain.runs import AgentRun, EndProgress, Lease, Outcome, RunKey
+from agentrun.domain.runs import AgentRun, Lease, RunKey
 from agentrun.domain.steps import Step
 from agentrun.domain.turns import Checkpoint
 

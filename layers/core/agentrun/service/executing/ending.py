@@ -10,6 +10,13 @@ from functools import partial
 from typing import TypeVar, assert_never
 
 from agentrun.domain.approvals import approval_id
+from agentrun.domain.endings import (
+    CancelledByRequest,
+    Completed,
+    Failed,
+    Outcome,
+    PausedForDecision,
+)
 from agentrun.domain.errors import (
     CancelRequestedError,
     CannotResumeError,
@@ -19,15 +26,8 @@ from agentrun.domain.errors import (
     MayNotActError,
 )
 from agentrun.domain.events import Metrics, Paused, PauseType, PendingApproval, RecordedEvent
-from agentrun.domain.runs import (
-    AgentRun,
-    CancelledByRequest,
-    Completed,
-    Failed,
-    Outcome,
-    PausedForApproval,
-    RunKey,
-)
+from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.steps import Continued, Step
 from agentrun.domain.turns import Checkpoint, TurnPaused
 from agentrun.service.executing.bounds import Bound
 from agentrun.service.executing.run_events import RunEvents
@@ -156,21 +156,23 @@ class Outcomes:
         return Completed(followups=followups, messages=messages, **self._events.ending())
 
     def _paused_again(self) -> Outcome:
-        action, resumption = self._pending.run.required_action, self._pending.task.resumption
-        if action is None or resumption is None:
+        task, action = self._pending.task, self._pending.run.required_action
+        resumption = task.resumption
+        if action is None or resumption is None or any(map(_has_effects, task.steps)):
             return self.failed("CANNOT_RESUME", "The run cannot be continued.")
         return self._paused(action.type, action.approvals, resumption.state)
 
     def _paused(
         self, kind: PauseType, calls: tuple[PendingApproval, ...], state: str
-    ) -> PausedForApproval:
+    ) -> PausedForDecision:
         pending, ending = self._pending, self._events.ending()
         paused_id = approval_id(pending.run.id, ending["last_event_id"])
-        return PausedForApproval(
+        return PausedForDecision(
             required_action=Paused(type=kind, approval_id=paused_id, approvals=calls),
             checkpoint=Checkpoint(
                 request=pending.request.without_media(),
                 state=state,
+                media=() if pending.run.has_media else pending.task.media,
                 output=ending["output"],
                 metrics=ending["metrics"],
                 steps=self._host.steps,
@@ -180,6 +182,11 @@ class Outcomes:
             paused_until=pending.ports.runs.clock.now() + pending.ports.approval_expiry,
             **ending,
         )
+
+
+def _has_effects(step: Step) -> bool:
+    """Tell whether a continuation has gone on by this step, or may have done what it decides."""
+    return not isinstance(step.content, Continued) or bool(step.content.acting)
 
 
 async def said_by_others(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from agentrun.domain.conversations import PastTurn
+from agentrun.domain.endings import LEASE_GRACE_S, Outcome, PausedForDecision, terminal_event
 from agentrun.domain.errors import (
     BudgetExceededError,
     CancelRequestedError,
@@ -19,17 +20,7 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.events import Metrics, RecordedEvent
 from agentrun.domain.ports import AgentEngine, AgentTask
-from agentrun.domain.runs import (
-    LEASE_DURATION,
-    UNDER_WAY,
-    AgentRun,
-    Outcome,
-    PausedForApproval,
-    RunKey,
-    RunStatus,
-    terminal_event,
-)
-from agentrun.domain.settling import LEASE_GRACE_S
+from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, RunKey, RunStatus
 from agentrun.domain.steps import Continued, Step
 from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
 from agentrun.service.executing.ending import End, HandOver, Outcomes, said_by_others
@@ -331,7 +322,7 @@ class RunExecution:
             self._events.record(outcome.metrics, at=at),
             self._events.record(terminal_event(self.run.id, outcome), at=at),
         ]
-        self._own_pause = closing[-1].id if isinstance(outcome, PausedForApproval) else None
+        self._own_pause = closing[-1].id if isinstance(outcome, PausedForDecision) else None
         await self._recorder.finish(outcome, at=at, give_up_after=patience, singly=singly)
         return closing
 

@@ -8,14 +8,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from agentrun.domain.endings import EndProgress, Outcome
 from agentrun.domain.errors import CancelRequestedError, FencedError, StoreUnavailableError
 from agentrun.domain.events import Metrics, RecordedEvent
-from agentrun.domain.runs import (
-    PREVIEW_BYTES,
-    AgentRun,
-    EndProgress,
-    Outcome,
-)
+from agentrun.domain.runs import PREVIEW_BYTES, AgentRun
 from agentrun.domain.steps import Step
 from agentrun.domain.value import Value
 from agentrun.service.executing.bounds import OwnLease
@@ -30,7 +26,7 @@ T = TypeVar("T")
 class RecordingPace(Value):
     """How often the recorder writes; each write is paid for."""
 
-    flush_interval_s: float = 1.3
+    flush_interval_s: float = 1.4
     flush_characters: int = 64 * 1024
     # Together with the write itself, a request to cancel is seen within 3 s.
     heartbeat_interval_s: float = 2.75

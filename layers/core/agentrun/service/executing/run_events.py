@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from typing import assert_never
 
+from agentrun.domain.endings import Ending
 from agentrun.domain.errors import EngineError
 from agentrun.domain.events import (
     ContentDelta,
@@ -22,7 +23,7 @@ from agentrun.domain.events import (
     ToolStart,
 )
 from agentrun.domain.ports import Clock
-from agentrun.domain.runs import AgentRun, Ending
+from agentrun.domain.runs import AgentRun
 from agentrun.domain.turns import TurnEnding, TurnPaused
 from agentrun.domain.value import epoch_ms
 from agentrun.service.executing.recorder import RunRecorder

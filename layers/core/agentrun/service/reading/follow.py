@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 
+from agentrun.domain.endings import can_go_on, lease_has_lapsed
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
-from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.replay import (
     end_event,

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from agentrun.domain.endings import lease_has_lapsed
 from agentrun.domain.errors import StoreUnavailableError, TooManyRunsError
 from agentrun.domain.ports import ReaderQuota
 from agentrun.domain.quotas import RETRY_AFTER_S, ReaderPlace, user_tag
 from agentrun.domain.runs import UNDER_WAY, AgentRun, RunKey
-from agentrun.domain.settling import lease_has_lapsed
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.follow import RunFollower
 from agentrun.service.reading.runs import MAX_BATCH

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise, starmap
 
+from agentrun.domain.endings import LEASE_EXPIRED
 from agentrun.domain.events import Cancelled, Error, EventType, RecordedEvent, Start
 from agentrun.domain.runs import EVENT_ID_GAP, AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.domain.value import epoch_ms
 
 ENDS = {EventType.STOP, EventType.ERROR, EventType.PAUSED, EventType.CANCELLED}

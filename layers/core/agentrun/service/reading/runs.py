@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 
+from agentrun.domain.endings import can_go_on, lease_has_lapsed
 from agentrun.domain.errors import (
     FencedError,
     ForbiddenError,
@@ -18,7 +19,6 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunKey
-from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.domain.value import ID_PATTERN
 from agentrun.service.ports import RunPorts
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from agentrun.domain.endings import can_go_on, lease_has_lapsed
 from agentrun.domain.errors import (
     RunNotFoundError,
     StoreUnavailableError,
@@ -14,7 +15,6 @@ from agentrun.domain.errors import (
 from agentrun.domain.ports import RunQuota
 from agentrun.domain.quotas import Slot, user_tag
 from agentrun.domain.runs import UNDER_WAY, AgentRun, RunKey, RunStatus
-from agentrun.domain.settling import can_go_on, lease_has_lapsed
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.runs import (
     MAX_BATCH,

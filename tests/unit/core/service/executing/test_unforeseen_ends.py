@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agentrun.domain.endings import Failed, Outcome
 from agentrun.domain.events import (
     ContentDelta,
     EngineEvent,
@@ -18,7 +19,7 @@ from agentrun.domain.events import (
     ToolError,
     ToolStart,
 )
-from agentrun.domain.runs import Failed, Outcome, RunKey, RunStatus
+from agentrun.domain.runs import RunKey, RunStatus
 from agentrun.domain.turns import TurnEnded, TurnPaused
 from agentrun.http.sse import encode_stream
 from agentrun.service.executing.recorder import RecordingPace

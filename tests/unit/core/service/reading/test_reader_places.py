@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from pydantic import JsonValue
 
+from agentrun.domain.endings import LEASE_GRACE_S
 from agentrun.domain.errors import TooManyRunsError
 from agentrun.domain.events import ContentDelta, EventType
 from agentrun.domain.principal import Principal
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun, Lease
-from agentrun.domain.settling import LEASE_GRACE_S
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading import follow as attaching
 from agentrun.service.reading.follow import RunFollower

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agentrun.domain.endings import LEASE_EXPIRED
 from agentrun.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
@@ -13,7 +14,6 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.service.reading import runs as run_reading
 from agentrun.service.reading.runs import distinct_run_ids, get_run, get_runs
 from tests.rig import Rig

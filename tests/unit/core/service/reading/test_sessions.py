@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agentrun.domain.conversations import Message, PastTurn, Session
+from agentrun.domain.endings import LEASE_EXPIRED
 from agentrun.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
@@ -15,7 +16,6 @@ from agentrun.domain.errors import (
 )
 from agentrun.domain.principal import Principal
 from agentrun.domain.runs import AgentRun, RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.service.reading import runs, sessions
 from agentrun.service.reading.sessions import (
     delete_session,

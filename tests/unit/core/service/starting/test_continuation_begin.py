@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from agentrun.domain.conversations import SessionPolicy
+from agentrun.domain.endings import LEASE_EXPIRED
 from agentrun.domain.errors import ConflictError, StoreUnavailableError
 from agentrun.domain.events import RecordedEvent
 from agentrun.domain.runs import RunStatus
-from agentrun.domain.settling import LEASE_EXPIRED
 from agentrun.service.executing import execution as run_execution
 from agentrun.service.executing.execution import RunExecution
 from agentrun.service.ports import invocation_kept

@@ -7,9 +7,10 @@ from itertools import count
 
 import pytest
 
+from agentrun.domain.endings import Outcome
 from agentrun.domain.errors import RunNotFoundError, StoreUnavailableError, TooManyRunsError
 from agentrun.domain.quotas import OVERDUE_AFTER, RunLimits, Slot
-from agentrun.domain.runs import AgentRun, Lease, Outcome, RunKey, RunStatus
+from agentrun.domain.runs import AgentRun, Lease, RunKey, RunStatus
 from agentrun.service.ports import RunPorts
 from agentrun.service.starting.slots import (
     LOOK_FOR_DEAD_EVERY,
