@@ -52,8 +52,11 @@ def _kills(options: argparse.Namespace, scratch: Path) -> bool:
     with endurance_stack(scratch, variables={"AGENTRUN_DEMO_DELAY_MS": "50"}) as stack:
         outcome = killed_runs(stack, runs=options.runs, seed=options.seed, at_once=options.at_once)
     for killed in outcome:
-        for fault in killed.faults:
-            _say(f"run {killed.plan.number}, {killed.scene.run_id}: {fault}")
+        budget_s = ATTACH_BUDGET_S if killed.plan.is_streamed else QUEUE_BUDGET_S
+        late = [f"{took:.1f} s without an executor" for took in killed.take_overs_s]
+        said = [*killed.faults, *(late if max(killed.take_overs_s, default=0) > budget_s else ())]
+        for line in said:
+            _say(f"run {killed.plan.number}, {killed.scene.run_id}: {line}")
     _say("| runs | kills | calls in doubt | next executor's first event, median | longest |")
     _say("|---|---|---|---|---|")
     streamed = [killed for killed in outcome if killed.plan.is_streamed]

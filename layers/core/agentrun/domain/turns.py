@@ -58,7 +58,7 @@ class Checkpoint(Value):
 
     `state` is in the engine's own form; `output` and `metrics` are those of the run so far. `steps`
     and `resets` count what the run has had of them; `budget` is a raised one. `media` are there in
-    a pause of an earlier version only: they are kept beside the run from its start.
+    runs of an earlier version only: since then they are kept beside the run from its start.
     """
 
     request: RunRequest

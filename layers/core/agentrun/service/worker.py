@@ -21,7 +21,7 @@ from agentrun.service.starting.take_over import take_over
 
 LAPSED_AFTER = LEASE_DURATION + timedelta(seconds=LEASE_GRACE_S + 3)
 """After that every clock finds a lease lapsed that is not renewed; they differ by 2 s at most."""
-HOLD_AGAIN_AFTER_S = 5.0
+HOLD_AGAIN_AFTER_S = 3.0
 HELD_FOR = LAPSED_AFTER + timedelta(seconds=HOLD_AGAIN_AFTER_S)
 """
 How long a message stays out of sight without a sign of life from its worker.

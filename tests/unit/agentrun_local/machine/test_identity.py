@@ -13,6 +13,7 @@ from agentrun.domain.errors import UnauthenticatedError
 from agentrun.domain.principal import Principal
 from agentrun.settings import Settings
 from agentrun_local.machine.identity import AUDIENCE, CLAIMS, ISSUER, Caller, DevIdentity
+from agentrun_local.machine.webhook_secret import WEBHOOK_SECRET_ARN
 from agentrun_local.stack import StackOptions, stack_parameters
 from agentrun_local.template.resources import read_stack
 from tests.translated_template import ROOT
@@ -94,5 +95,6 @@ def test_an_issuer_of_the_developers_brings_its_own_keys_and_claims(tmp_path: Pa
     assert stack_parameters(options, DevIdentity(tmp_path)) == {
         "Model": "demo",
         "Audience": "agentrun",
+        "WebhookSecretArn": WEBHOOK_SECRET_ARN,
         **given,
     }

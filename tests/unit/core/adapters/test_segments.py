@@ -97,7 +97,7 @@ def test_a_log_that_an_earlier_version_began_is_read_whole(client: "DynamoDBClie
 
 
 def test_columns_pack_to_half_of_rows() -> None:
-    """Of a fast model, they keep what it says in 1.3 s below a write unit."""
+    """Of a fast model, they keep what it says in 1.4 s below a write unit."""
     said = [ContentDelta(text=f" {place * 7919 % 1000}") for place in range(100)]
     segment = recorded(said, [1_795_376_483_000 + 12 * place + place % 5 for place in range(100)])
     rows = zlib.compress(RECORDED_EVENTS.dump_json(tuple(segment)))

@@ -173,6 +173,7 @@ class Outcomes:
             checkpoint=Checkpoint(
                 request=pending.request.without_media(),
                 state=state,
+                media=() if pending.run.has_media else pending.task.media,
                 output=ending["output"],
                 metrics=ending["metrics"],
                 steps=self._host.steps,

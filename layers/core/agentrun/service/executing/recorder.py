@@ -30,7 +30,7 @@ T = TypeVar("T")
 class RecordingPace(Value):
     """How often the recorder writes; each write is paid for."""
 
-    flush_interval_s: float = 1.3
+    flush_interval_s: float = 1.4
     flush_characters: int = 64 * 1024
     # Together with the write itself, a request to cancel is seen within 3 s.
     heartbeat_interval_s: float = 2.75

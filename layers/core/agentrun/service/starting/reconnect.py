@@ -19,7 +19,7 @@ LONGEST_RUN = timedelta(minutes=15)
 LOOK_AGAIN_AFTER_S = 0.5
 """The index of sessions lags behind the table, usually by less than this."""
 STORED_AFTER_S = 1.5
-"""After this, what a live executor has said is stored: it writes a segment every 1.3 s."""
+"""After this, what a live executor has said is stored: it writes a segment every 1.4 s."""
 SILENT_AFTER_S = 5.0
 """After this, a live executor has renewed its lease: it does so every 2.75 s."""
 

@@ -1,7 +1,7 @@
 """A run outlives its executor: another one goes on from its last step."""
 
 import asyncio
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import timedelta
 
 import pytest
@@ -39,6 +39,7 @@ from tests.unit.core.service.pause_rig import APPROVE, CALLS
 
 pytestmark = pytest.mark.anyio
 
+PNG = {"type": "image/png", "data": b64encode(b"\x89PNG\r\n\x1a\n").decode()}
 CALL = ToolStart(id="c1", name="order", arguments={})
 DONE = Keep(Returned(call_id="c1", part="r"), say=ToolEnd(id="c1", name="order", result=1))
 
@@ -270,24 +271,41 @@ async def test_a_continuation_that_goes_on_elsewhere_gives_its_own_slot_back() -
 async def test_the_media_of_a_request_go_with_its_run() -> None:
     script = Script()
     rig = LostRig(script.waiting_in_answer())
-    png = b"\x89PNG\r\n\x1a\n"
-    item = {"type": "image/png", "data": b64encode(png).decode()}
-    execution = await rig.begin(request=rig.request(media=[item]))
+    execution = await rig.begin(request=rig.request(media=[PNG]))
     await asyncio.wait_for(script.reached.wait(), 5)
     await rig.kill()
     rig.clock.advance(LAPSED_S)
     script.gate.set()
     await rig.attached(execution.run.key)
     before, after = rig.engine.tasks
-    assert before.media == after.media == (LoadedMedia(type="image/png", data=png),)
+    assert (
+        before.media == after.media == (LoadedMedia(type="image/png", data=b64decode(PNG["data"])),)
+    )
+
+
+async def test_a_run_that_an_earlier_version_has_begun_keeps_its_media_in_its_pauses() -> None:
+    pause = TurnPaused(pending=CALLS, state="{}")
+    rig = LostRig([pause], resumed=[pause])
+    execution = await rig.begin(request=rig.request(media=[PNG]))
+    key = execution.run.key
+    await rig.first.ended(execution)
+    # As it was stored then: all in the checkpoint, and nothing beside the run.
+    media = rig.engine.tasks[0].media
+    kept = rig.store.checkpoints[key].model_copy(update={"media": media})
+    rig.store.checkpoints[key] = kept
+    rig.store.runs[key] = rig.store.runs[key].model_copy(update={"has_media": False})
+    approve = ContinueRequest(action=ApprovalAction.APPROVE)
+    for _ in range(2):
+        paused = await paused_run(ANA, rig.agent, key.run_id, rig.runs)
+        await read_all(await rig.first.resume(ANA, paused, approve, deadline=None))
+    assert [task.media for task in rig.engine.tasks] == [media, media, media]
 
 
 async def test_no_run_begins_whose_media_cannot_be_kept() -> None:
     rig = LostRig([])
     rig.objects.fails("put")
-    item = {"type": "image/png", "data": b64encode(b"\x89PNG\r\n\x1a\n").decode()}
     with pytest.raises(StoreUnavailableError):
-        await rig.begin(request=rig.request(media=[item]))
+        await rig.begin(request=rig.request(media=[PNG]))
     assert rig.store.runs == {}
 
 
