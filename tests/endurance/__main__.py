@@ -28,9 +28,7 @@ def _say(text: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.endurance")
     parser.add_argument("what", nargs="*", help="kills, handovers, budgets, or by default all")
-    parser.add_argument(
-        "--runs", type=int, default=100, help="that are killed, or have budgets"
-    )
+    parser.add_argument("--runs", type=int, default=100, help="that are killed, or have budgets")
     parser.add_argument("--seed", type=int, default=1, help="of the steps and the kills")
     parser.add_argument("--at-once", type=int, default=10)
     parser.add_argument("--hand-overs", type=int, default=10, help="of a run, at least")

@@ -397,5 +397,4 @@ def _state(header: Item) -> AgentRun:
 
 
 def _is_led_by(run: AgentRun, executor: str) -> bool:
-    has_it = run.lease is not None and run.lease.executor == executor
-    return has_it and not run.is_handed_over
+    return bool(run.lease and run.lease.executor == executor and not run.is_handed_over)
