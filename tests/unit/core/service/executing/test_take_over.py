@@ -33,7 +33,7 @@ from agentrun.service.executing.execution import RunExecution
 from agentrun.service.reading.runs import cancel_run, get_run
 from agentrun.service.starting.continue_run import paused_run
 from tests.fakes.scripted_engine import Item, Keep
-from tests.rig import ANA, read_all, types
+from tests.rig import ANA, PATIENT, read_all, types
 from tests.unit.core.service.lost_rig import LAPSED_S, LostRig, ids_of
 from tests.unit.core.service.pause_rig import APPROVE, CALLS
 
@@ -323,6 +323,8 @@ async def test_who_wants_the_slot_of_a_lost_run_asks_for_an_executor() -> None:
 async def test_a_zombie_writes_nothing_and_takes_nothing() -> None:
     script = Script()
     rig = LostRig(script.waiting_in_tool(), limits=RunLimits(runs_per_user=1))
+    # A heartbeat between the two would renew the lease.
+    rig.first = rig.launcher(rig.engine, PATIENT)
     zombie = await rig.begin()
     key = zombie.run.key
     await asyncio.wait_for(script.reached.wait(), 5)
