@@ -124,7 +124,7 @@ class Example:
         except StuckError as stuck:
             ledger.breach("everything_comes_to_an_end", str(stuck))
         finally:
-            self._tidy()
+            self.site.unwind()
         world = self.world
         return Report(
             seed=self.seed,
@@ -139,25 +139,6 @@ class Example:
     def _copies(self) -> int:
         luck = self.world.random
         return luck.choice([1, 1, 1, 2]) if not self.world.weather.is_fine else 1
-
-    def _tidy(self) -> None:
-        """Unwind everything that is left, with a store that is away for good."""
-        self.world.is_over = True
-        for process in self.site.processes:
-            process.kill()
-        timeline = self.world.timeline
-        tasks = [task for loop in timeline.every_loop for task in loop.tasks if not task.done()]
-        for loop in timeline.every_loop:
-            loop.revive()
-        for task in tasks:
-            task.cancel()
-        with suppress(StuckError):
-            timeline.run(
-                lambda: all(task.done() for task in tasks), until=self.world.now + 600, turns=50_000
-            )
-        for task in tasks:
-            if task.done() and not task.cancelled():
-                task.exception()
 
     async def _play(self) -> None:
         luck = self.world.random

@@ -1,9 +1,19 @@
 """What is known of one run in an example."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from agentrun.domain.runs import AgentRun, RunKey
+from agentrun.domain.runs import AgentRun, RunKey, RunStatus
+
+
+class HasMoments(Protocol):
+    """A process that has a number of moments."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def loop(self) -> Any: ...
 
 
 @dataclass
@@ -30,3 +40,19 @@ class RunFacts:
     losses: int = 0
     handed_over: int = 0
     has_more_budget: bool = False
+
+
+def content_of(run: AgentRun) -> tuple[Any, ...]:
+    """Return what is told of a version of a run, and never changes."""
+    return (
+        run.status,
+        run.completed_at,
+        run.error_type,
+        run.error_message,
+        run.total_tokens,
+        # A hand-over tells how long the run has lasted so far.
+        run.duration_ms if run.status is not RunStatus.RUNNING else None,
+        run.version,
+        run.required_action,
+        run.last_event_id if run.status.is_terminal else None,
+    )

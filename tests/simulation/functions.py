@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -19,7 +20,7 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.process import LONGEST_INVOCATION_S, Process
 from tests.simulation.queue import Held, SimulatedQueue
 from tests.simulation.storage import Storage
-from tests.simulation.virtual_time import ProcessLoop
+from tests.simulation.virtual_time import ProcessLoop, StuckError
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -67,6 +68,25 @@ class Site:
     def processes(self) -> list[Process]:
         """All that were begun and may live."""
         return [*self.streams, *self.workers, *self.statuses]
+
+    def unwind(self) -> None:
+        """Unwind everything that is left, with a store that is away for good."""
+        self.world.is_over = True
+        for process in self.processes:
+            process.kill()
+        timeline = self.world.timeline
+        tasks = [task for loop in timeline.every_loop for task in loop.tasks if not task.done()]
+        for loop in timeline.every_loop:
+            loop.revive()
+        for task in tasks:
+            task.cancel()
+        with suppress(StuckError):
+            timeline.run(
+                lambda: all(task.done() for task in tasks), until=self.world.now + 600, turns=50_000
+            )
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.exception()
 
     @staticmethod
     def number_of(name: str) -> int:

@@ -44,6 +44,26 @@ class StoreCall:
     called_at: float
     notes: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def key(self) -> RunKey | None:
+        """The run that it is about, if any."""
+        for value in self.args:
+            if isinstance(value, RunKey):
+                return value
+            if isinstance(value, AgentRun):
+                return value.key
+        return None
+
+    @property
+    def executor(self) -> str | None:
+        """Who has the run's lease by this call, if it makes or renews one."""
+        if self.method == "start":
+            lease = self.args[0].lease
+            return lease.executor if lease else None
+        if self.method in {"resume", "take_over"}:
+            return str(self.args[1].executor)
+        return str(self.args[1])
+
 
 class Recorder(Protocol):
     """Is notified of every call: before it is applied, afterwards, and when it returns."""

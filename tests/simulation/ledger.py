@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from agentrun.domain.agents import Replay
 from agentrun.domain.endings import LEASE_EXPIRED
@@ -12,7 +12,7 @@ from agentrun.domain.ports import AgentTask, RunStore
 from agentrun.domain.runs import AgentRun, RunKey, RunStatus
 from agentrun.service.worker import WAITING
 from tests.simulation.exchange import Frame
-from tests.simulation.facts import RunFacts
+from tests.simulation.facts import HasMoments, RunFacts, content_of
 from tests.simulation.gateways import StoreCall
 from tests.simulation.scripts import Step, replay_of, whole_text
 from tests.simulation.world import World
@@ -30,16 +30,6 @@ ENDS = {"STOP", "ERROR", "PAUSED", "CANCELLED"}
 BEGIN_AFTER_GAPS = {"START", "ERROR", "CANCELLED"}
 """What may be the first event after an executor was lost."""
 GAP = 1_000_000
-
-
-class HasMoments(Protocol):
-    """A process that has a number of moments."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def loop(self) -> Any: ...
 
 
 @dataclass
@@ -86,7 +76,7 @@ class Ledger:
     # What stores see.
 
     def applying(self, call: StoreCall) -> None:
-        key = _key_of(call)
+        key = call.key
         if key is not None and call.method not in READS:
             call.notes["before"] = self.header(key)
 
@@ -100,11 +90,11 @@ class Ledger:
         if call.method == "begin_continuation":
             self._consented(call)
         if call.method in LEASE_MAKERS:
-            executor = _executor_of(call)
+            executor = call.executor
             if executor is not None:
                 at = max(call.called_at, self.signs_of_life.get(executor, 0.0))
                 self.signs_of_life[executor] = at
-        key = _key_of(call)
+        key = call.key
         if key is not None and "before" in call.notes and call.method != "start":
             self.a_run_ends_once(call, call.notes["before"], self.header(key))
 
@@ -114,7 +104,7 @@ class Ledger:
         is_beat = call.method in BEATS
         if is_beat and isinstance(result, AgentRun) and result.cancel_requested:
             loop = self.loops.get(call.process)
-            executor = _executor_of(call)
+            executor = call.executor
             if loop is not None and executor is not None and executor not in self.cancels_seen:
                 self.cancels_seen[executor] = (loop, loop.idles)
 
@@ -163,7 +153,7 @@ class Ledger:
             self.a_cancel_stays(call, after)
         if before is None or after is None:
             return
-        if before.status.is_terminal and _content(before) != _content(after):
+        if before.status.is_terminal and content_of(before) != content_of(after):
             self.breach(self.a_run_ends_once, f"{call.method} of {call.process}: {after}")
         if before.error_type != after.error_type == LEASE_EXPIRED:
             self.a_lease_lapses_in_silence_only(after)
@@ -332,7 +322,7 @@ class Ledger:
             return
         if facts.gone_at is not None and asked_at > facts.gone_at:
             self.breach("what_was_deleted_is_gone", f"{source} shows {run.id}")
-        told = _content(run)
+        told = content_of(run)
         first = facts.versions.setdefault(run.version, told)
         if first != told:
             self.breach("a_state_that_was_told_stays", f"{source}: {first} and {told}")
@@ -408,36 +398,3 @@ class Ledger:
         """Note that a deletion was acknowledged, of these runs."""
         for run_id in run_ids:
             self.runs[run_id].gone_at = self.world.now
-
-
-def _content(run: AgentRun) -> tuple[Any, ...]:
-    return (
-        run.status,
-        run.completed_at,
-        run.error_type,
-        run.error_message,
-        run.total_tokens,
-        # A hand-over tells how long the run has lasted so far.
-        run.duration_ms if run.status is not RunStatus.RUNNING else None,
-        run.version,
-        run.required_action,
-        run.last_event_id if run.status.is_terminal else None,
-    )
-
-
-def _key_of(call: StoreCall) -> RunKey | None:
-    for value in call.args:
-        if isinstance(value, RunKey):
-            return value
-        if isinstance(value, AgentRun):
-            return value.key
-    return None
-
-
-def _executor_of(call: StoreCall) -> str | None:
-    if call.method == "start":
-        lease = call.args[0].lease
-        return lease.executor if lease else None
-    if call.method in {"resume", "take_over"}:
-        return str(call.args[1].executor)
-    return str(call.args[1])

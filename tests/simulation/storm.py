@@ -114,7 +114,9 @@ class Storm:
                 self._ledger.breach("everything_comes_to_an_end", str(stuck))
             for context in self._world.timeline.unhandled:
                 self._ledger.breach("no_error_is_lost", str(context))
-        return self._report()
+            report = self._report()
+            self._site.unwind()
+        return report
 
     async def _play(self) -> None:
         self._world.ambushes.append(self._away)
