@@ -32,8 +32,10 @@ def test_answers_that_end_in_time_are_asked_for_once(
 def test_an_answer_that_does_not_end_in_time_is_made_again(
     stack: tuple[EnduranceStack, OpenAiCompatibleServer],
 ) -> None:
-    run = long_run(*stack, TIMES.made_again(1))
+    # Two, since a slow machine may hand over before it begins one of them.
+    run = long_run(*stack, TIMES.made_again(2))
     assert run.faults == []
-    assert (run.resets, run.asked_twice, run.irregular_ids) == (1, 1, 0)
-    (reset,) = (frame.object for frame in run.frames if frame.event == "STEP_RESET")
-    assert reset["reason"] == "HANDED_OVER"
+    assert run.irregular_ids == 0
+    assert run.resets == run.asked_twice >= 1
+    resets = [frame.object for frame in run.frames if frame.event == "STEP_RESET"]
+    assert {reset["reason"] for reset in resets} == {"HANDED_OVER"}
