@@ -52,5 +52,5 @@ told_by() {
 older=$(told_by 1.43.108) newer=$(told_by 1.44.8)
 echo "boto3 1.43.108: $older"
 echo "boto3 1.44.8: $newer"
-[ "$older" = "INSERT MODIFY" ]
-[ "$newer" = "404 Not yet implemented" ]
+[ "$older" = "INSERT MODIFY" ] || exit 1
+[ "$newer" = "404 Not yet implemented" ] || exit 1

@@ -56,7 +56,7 @@ class JournalLife(RuleBasedStateMachine):
         self.seen.append(run)
 
     def _begin(self) -> None:
-        """Say START, as whoever has taken the run over."""
+        """Say START, as the executor that has taken the run over."""
         last = self.run.last_event_id
         if not self.has_said_start:
             self.stores.log.append(self.run.key, deltas(last, last), at=self.now)
@@ -93,7 +93,7 @@ class JournalLife(RuleBasedStateMachine):
 
     @rule(times=TIMES, begins=st.booleans())
     def take_over(self, times: int, begins: bool) -> None:
-        """Take the run over; whoever does not begin is lost before it stores its START."""
+        """Take the run over; an executor that does not begin is lost before it stores its START."""
         lease = Lease(executor=f"executor-{next(NUMBERS)}", until=self._until())
         for _ in range(times):
             run = self.stores.journal.take_over(self.run, lease, at=self.now)

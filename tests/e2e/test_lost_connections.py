@@ -141,7 +141,7 @@ def replay(stack: LocalStack, run_id: str) -> list[Frame]:
         return list(frames)
 
 
-def test_runs_whose_executors_were_killed_are_finished_for_whoever_attaches(
+def test_runs_whose_executors_were_killed_are_finished_for_their_readers(
     local_stack: LocalStack, rest: httpx.Client
 ) -> None:
     chance = random.Random(11)

@@ -105,7 +105,7 @@ def _judged(
 
 
 class Scene:
-    """One run, with its client, and whoever answers its pauses."""
+    """One run, with its client, and the human who answers its pauses."""
 
     def __init__(self, stack: EnduranceStack, plan: Plan, client: httpx.Client) -> None:
         self.run_id = ""

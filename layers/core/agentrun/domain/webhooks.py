@@ -129,7 +129,7 @@ def webhook_id(run: AgentRun) -> str:
     """
     Return the id of a run's latest change of status.
 
-    It is the same whoever makes it and however often; no full stop is in it, since signatures
+    It is the same each time that it is made; no full stop is in it, since signatures
     separate by one.
     """
     return f"{run.id}_{run.version}"

@@ -27,7 +27,7 @@ HELD_FOR = LAPSED_AFTER + timedelta(seconds=HOLD_AGAIN_AFTER_S)
 How long a message stays out of sight without a sign of life from its worker.
 
 The run's lease has lapsed by then, which may have been renewed after the message was held last, so
-that whoever gets the message next can go on.
+that the next worker who gets the message can go on.
 """
 LONGEST_PAUSE = timedelta(minutes=15)
 """After how long at most a message comes again that could not be seen to."""

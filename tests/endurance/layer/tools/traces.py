@@ -66,6 +66,6 @@ async def _act(session: Session, tool: str, effect: str, before_s: float, after_
     effects = Path(os.environ["ENDURANCE_FOLDER"], "effects", session.run_id)
     call = effects / f"{tool} {quote(session.call_id, safe='')}"
     call.mkdir(parents=True, exist_ok=True)
-    # Whole at once: whoever is killed has left it or has not.
+    # Whole at once: a process that is killed has left it or has not.
     (call / effect).touch()
     await asyncio.sleep(after_s)

@@ -200,7 +200,7 @@ class RunRecorder:
         """
         Make a step durable with all events up to it, beside `record`.
 
-        It tries again while the store is not available; whoever calls it has to stop once the lease
+        It tries again while the store is not available; the caller has to stop once the lease
         may be over. A caller that is cancelled waits for the write that is being made.
 
         Raises:
@@ -229,7 +229,7 @@ class RunRecorder:
             lease_until=sent.lease_until,
         )
         self._lease.renewed(sent)
-        # Here, since whoever waits for the write may be cancelled meanwhile.
+        # Here, since the caller who waits for the write may be cancelled meanwhile.
         self._buffer.drop(len(buffered))
         self._held.clear()
         self._last_written = events or self._last_written
