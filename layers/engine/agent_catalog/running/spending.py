@@ -62,7 +62,13 @@ def add_broken(
     output_tokens = max(told.output_tokens, _tokens(_characters(broken)))
     if (input_tokens, output_tokens) != (told.input_tokens, told.output_tokens):
         # A cost that is known is that of what was told.
-        told = replace(told, input_tokens=input_tokens, output_tokens=output_tokens, cost=None)
+        told = replace(
+            told,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cost=None,
+            unmeasured_requests=0,
+        )
     add(usage, broken, told)
 
 

@@ -29,7 +29,7 @@ def test_the_queue_has_what_the_template_says(own: Stack) -> None:
     assert queue.attributes["VisibilityTimeout"] == "900"
     arn = f"arn:aws:sqs:eu-west-1:123456789012:{own.queues['RunDeadLetters'].name}"
     assert queue.attributes["RedrivePolicy"] == (
-        f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": 5}}'
+        f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": 20}}'
     )
 
 
