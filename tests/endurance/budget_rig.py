@@ -40,7 +40,7 @@ class DynamoRig(Rig):
 
 @contextmanager
 def empty_rig(store: str, limits: RunLimits = NO_LIMITS) -> Iterator[Rig]:
-    """Give a rig without any runs, in `memory` or on `dynamo`."""
+    """Yield a rig without any runs, in `memory` or on `dynamo`."""
     if store == "memory":
         yield Rig(limits)
         return

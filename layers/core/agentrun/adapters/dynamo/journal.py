@@ -112,7 +112,7 @@ class DynamoRunJournal:
         return RunRequest(**{"webhook": webhook, **asked, "message": message})
 
     def take_over(self, seen: AgentRun, lease: Lease, *, at: datetime) -> AgentRun:
-        """Give a run that has no living executor to another one, if it is as it was seen."""
+        """Let another executor have a run that has none alive, if it is as it was seen."""
         if seen.lease is None or seen.status not in UNDER_WAY:
             raise FencedError(_CHANGED)
         # Whatever is stored later for the old executor has no step that stands for it: a step would

@@ -71,7 +71,7 @@ class RunJournal(Protocol):
 
     def take_over(self, seen: AgentRun, lease: Lease, *, at: datetime) -> AgentRun:
         """
-        Give a QUEUED or RUNNING run that has no living executor to another one.
+        Let another executor have a QUEUED or RUNNING run that has none alive.
 
         All that decides on that is as it was `seen`: status, lease, last event. The session's lock
         goes with the run, if the run has it. A RUNNING run that was lost counts one more attempt,
