@@ -80,7 +80,11 @@ class Internet:
             head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
             self.requests.append(head)
             lines = head.split("\r\n")
-            host = next(line[6:] for line in lines if line.lower().startswith("host: "))
+            pairs = (line.split(": ", 1) for line in lines[1:] if line)
+            fields = {name.lower(): value for name, value in pairs}
+            # A connection that is closed with bytes unread is reset, and with it the answer.
+            await reader.readexactly(int(fields.get("content-length", 0)))
+            host = fields["host"]
             answer = self.answers.get(host + lines[0].split(" ")[1], NOT_FOUND)
             if isinstance(answer, bytes):
                 writer.write(answer)
