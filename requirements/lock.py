@@ -34,6 +34,8 @@ def compile_lock(name: str, output: Path, constraints: Path | None) -> None:
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"),
         *("--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),
         *("--no-emit-index-url", "--no-header", "--no-annotate"),
+        # A part of this repository: `make setup` installs it from its folder.
+        *("--no-emit-package", "agentrun-client"),
         *(("--constraint", str(constraints)) if constraints else ()),
         *("--output-file", str(output), *sources),
     ]

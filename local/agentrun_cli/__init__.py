@@ -1,0 +1,1 @@
+"""The commands of `agentrun` that talk to a deployment: chat, run, runs, replay and others."""
