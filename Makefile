@@ -91,7 +91,7 @@ environment = $(BIN)/uv venv --quiet --clear --python $(2) .venv/$(1) \
 # Not in `check`: a minute. It needs two package registries; without Node or a JDK, the tests of
 # their readers are skipped.
 .PHONY: readers
-readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node_modules/.ready) ## Try the recipes of docs/clients.md with the real packages
+readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node_modules/.ready) ## Try the recipes of docs/readers.md with the real packages
 	@$(BIN)/python -m pytest tests/readers $(ARGS)
 
 .venv/readers/.ready: requirements/readers.txt | .venv/.ready

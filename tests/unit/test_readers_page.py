@@ -1,4 +1,4 @@
-"""The recipes of docs/clients.md are the files that `make readers` runs, of the pinned versions."""
+"""The recipes of docs/readers.md are the files that `make readers` runs, of the pinned versions."""
 
 import json
 from typing import get_args
