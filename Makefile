@@ -4,6 +4,8 @@ SHELL := /bin/bash
 # The Lambda runtime is 3.13; the laptop may have any Python from 3.11 on.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where images set it, every process would compile its modules anew, and pytest rewrite all tests.
+unexport PYTHONDONTWRITEBYTECODE
 READERS := tests/readers/node
 
 .PHONY: help
@@ -13,13 +15,14 @@ help: ## Show the targets
 .PHONY: setup
 setup: .venv/.ready ## Create .venv with everything that is pinned in requirements/dev.txt
 
-# The lock names every package with its hashes, so --no-deps: pip has nothing left to resolve.
+# The lock names every package with its hashes, so --no-deps: pip has nothing left to resolve. What is
+# imported is compiled then, which is a third of all.
 .venv/.ready: requirements/dev.txt pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "agentrun needs Python 3.11 or newer; try: make setup PYTHON=python3.13"; exit 1; }
 	@echo "Setting up .venv (once, a minute or two) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable clients/python --editable .
 	@touch $@
 
@@ -32,9 +35,9 @@ doctor: setup ## Look for what would make a deployment fail, with your AWS crede
 	@$(BIN)/agentrun doctor $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests, fast ones first; offline
-	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+test: setup ## Run the tests; offline
+	@# Four at a time on two cores: half of them wait for leases and processes, not for the CPU.
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Not in `check`: hours; the tests play fewer.
 .PHONY: schedules
