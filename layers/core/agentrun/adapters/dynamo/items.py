@@ -57,7 +57,7 @@ class Attribute:
     # Of a segment of events.
     FIRST, EVENTS, SUPERSEDING = "first", "events", "superseding"
     # Of a ticket.
-    TENANT, IS_ADMIN, EXPIRES_AT = "tenant", "admin", "expiresAt"
+    TENANT, ROLES, EXPIRES_AT = "tenant", "roles", "expiresAt"
     USED_AT, USED_BY = "usedAt", "usedBy"
     # Of quotas.
     READERS, RUNS, TOKENS = "readers", "runs", "tokens"

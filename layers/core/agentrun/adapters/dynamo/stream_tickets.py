@@ -18,7 +18,6 @@ from agentrun.adapters.dynamo.items import (
 from agentrun.adapters.dynamo.table import ConditionFailedError, Table, Write
 from agentrun.domain.errors import UnauthenticatedError
 from agentrun.domain.principal import (
-    ADMIN_ROLE,
     TICKET_COMES_AGAIN_WITHIN,
     Principal,
     StreamTicket,
@@ -48,7 +47,7 @@ class DynamoStreamTickets:
             **ticket_key(ticket.digest),
             Attribute.TENANT: string(caller.tenant),
             Attribute.USER_ID: string(caller.user_id),
-            Attribute.IS_ADMIN: {"BOOL": caller.is_admin},
+            Attribute.ROLES: string(" ".join(caller.roles)),
             Attribute.AGENT_ID: string(ticket.agent_id),
             Attribute.RUN_ID: string(ticket.run_id),
             Attribute.EXPIRES_AT: instant(ticket.expires_at),
@@ -98,6 +97,6 @@ def _caller(item: Item) -> Principal:
     caller = Principal(
         tenant=item[Attribute.TENANT]["S"],
         user_id=item[Attribute.USER_ID]["S"],
-        roles=frozenset({ADMIN_ROLE} if item[Attribute.IS_ADMIN]["BOOL"] else ()),
+        roles=frozenset(item[Attribute.ROLES]["S"].split()),
     )
     return caller.as_reader()
