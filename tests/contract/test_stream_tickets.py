@@ -93,15 +93,16 @@ def test_an_unused_ticket_holds_until_it_expires(tickets: StreamTickets, comes_a
     assert holds(tickets, use, expiry - MOMENT)
 
 
-@pytest.mark.parametrize("other", [{"run_id": "run-2"}, {"agent_id": "analyst"}])
+@pytest.mark.parametrize(("agent_id", "run_id"), [("echo", "run-2"), ("analyst", "run-1")])
 @pytest.mark.parametrize("comes_again", [False, True])
 def test_a_ticket_is_for_one_run_of_one_agent_and_not_used_up_by_another(
-    tickets: StreamTickets, other: dict[str, str], comes_again: bool
+    tickets: StreamTickets, agent_id: str, run_id: str, comes_again: bool
 ) -> None:
     tickets.put(a_ticket())
-    assert not holds(tickets, replace(a_use(comes_again=comes_again), **other), AT)
+    other = replace(a_use(comes_again=comes_again), agent_id=agent_id, run_id=run_id)
+    assert not holds(tickets, other, AT)
     assert holds(tickets, a_use(), AT)
-    assert not holds(tickets, replace(again("c2"), **other), AT)
+    assert not holds(tickets, replace(other, connection="c2", comes_again=True), AT)
 
 
 def test_a_reader_that_comes_again_is_served_for_a_time_after_the_last_use(
