@@ -20,7 +20,9 @@ from agentrun_local.template.parameters import check_values, is_list
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK_NAME = "agentrun"
-FUNCTION_URL = f"https://localfunctionurl.lambda-url.{REGION}.on.aws"
+URL_ID = "localfunctionurl"
+"""The id of the Function URL, which is a part of its host on AWS."""
+FUNCTION_URL = f"https://{URL_ID}.lambda-url.{REGION}.on.aws"
 """The base URL of a Function URL that nobody serves."""
 
 # The translator accepts only code that is already in S3, so the key names the folder.
