@@ -60,7 +60,10 @@ async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
     async with contextlib.AsyncExitStack() as cleanup:
         rest_listener = cleanup.enter_context(listen(options.port))
         url_listener = cleanup.enter_context(listen(options.url_port))
-        stack = await cleanup.enter_async_context(running_stack(stack_options, console))
+        function_url = url_of(url_listener)
+        stack = await cleanup.enter_async_context(
+            running_stack(stack_options, console, function_url=function_url)
+        )
         await start_functions(stack)
         await cleanup.enter_async_context(_doors(stack, rest_listener, url_listener, console))
         # Before the doors close, so that open streams break off instead of being waited for.

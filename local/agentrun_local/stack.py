@@ -18,7 +18,7 @@ from agentrun_local.machine.identity import AUDIENCE, CLAIMS, ISSUER, DevIdentit
 from agentrun_local.machine.queues_and_buckets import create_buckets, create_queues
 from agentrun_local.machine.variables import model_environment
 from agentrun_local.machine.webhook_secret import WEBHOOK_SECRET_ARN, webhook_variables
-from agentrun_local.template.cloudformation import REGION, declared_parameters
+from agentrun_local.template.cloudformation import FUNCTION_URL, REGION, declared_parameters
 from agentrun_local.template.resources import Stack, read_stack
 
 
@@ -65,9 +65,16 @@ class RunningStack:
 
 
 @asynccontextmanager
-async def running_stack(options: StackOptions, console: Console) -> AsyncIterator[RunningStack]:
+async def running_stack(
+    options: StackOptions, console: Console, *, function_url: str = FUNCTION_URL
+) -> AsyncIterator[RunningStack]:
     """
     Run DynamoDB and prepare the functions; everything ends with the context.
+
+    Args:
+        options: What the developer chooses.
+        console: Where all of them write their logs.
+        function_url: The base URL at which the Function URL is served, if it is.
 
     Raises:
         LocalStackError: The template is broken, DynamoDB does not answer, or the model has no
@@ -80,7 +87,10 @@ async def running_stack(options: StackOptions, console: Console) -> AsyncIterato
         starting = asyncio.ensure_future(_dynamodb(options, supervisor, console))
         try:
             definition = await asyncio.to_thread(
-                read_stack, options.template, stack_parameters(options, identity)
+                read_stack,
+                options.template,
+                stack_parameters(options, identity),
+                function_url=function_url,
             )
         finally:
             await asyncio.wait((starting,))

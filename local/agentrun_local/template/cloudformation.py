@@ -22,6 +22,10 @@ from agentrun_local.template.parameters import check_values, is_list
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK_NAME = "agentrun"
+URL_ID = "localfunctionurl"
+"""The id of the Function URL, which is a part of its host on AWS."""
+FUNCTION_URL = f"https://{URL_ID}.lambda-url.{REGION}.on.aws"
+"""The base URL of a Function URL that nobody serves."""
 
 # The translator accepts only code that is already in S3, so the key names the folder.
 _LOCAL_BUCKET = "s3://local/"
@@ -48,13 +52,16 @@ class Resource:
     properties: dict[str, Any]
 
 
-def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resource]:
+def load_resources(
+    path: Path, parameters: Mapping[str, str], *, function_url: str = FUNCTION_URL
+) -> dict[str, Resource]:
     """
     Read a SAM template with AWS's own translator.
 
     Args:
         path: The template; `CodeUri` and `ContentUri` in it must be local folders.
         parameters: Values that replace the parameters' defaults; unknown names are an error.
+        function_url: The base URL at which the Function URL is served.
 
     Returns:
         The resources by logical id, without those whose condition is false.
@@ -67,10 +74,13 @@ def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resou
     if unknown := sorted(set(parameters) - set(declared)):
         raise TemplateError(f"{path.name} has no parameter {', '.join(unknown)}.")
     check_values(declared, parameters)
-    return _resolve(_translate(path, text), _parameter_values(declared, parameters))
+    values = _parameter_values(declared, parameters)
+    return _resolve(_translate(path, text), values, function_url)
 
 
-def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Resource]:
+def _resolve(
+    template: dict[str, Any], values: dict[str, Any], function_url: str
+) -> dict[str, Resource]:
     resources: dict[str, Any] = template["Resources"]
     references = {name: _reference(name, resource) for name, resource in resources.items()}
 
@@ -84,6 +94,9 @@ def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Reso
                 return f"{_arn(kind, references[name])}/stream/local"
             case "QueueName":
                 return queue_name(references[name])
+            case "FunctionUrl":
+                # AWS's ends in a slash, too.
+                return f"{function_url}/"
         # It belongs to something that is not here.
         return f"{name}.{wanted}"
 
