@@ -3,20 +3,16 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from agentrun_client.models.actions import Budget, Decisions, RequiredAction, Verdict
+from agentrun_client.models.actions import Budget, Decisions, Verdict
 from agentrun_client.models.json_value import JsonValue
 from agentrun_client.models.requests import StartOptions
 from agentrun_client.models.runs import (
-    Figures,
     QueuedRun,
     Run,
     RunResult,
-    RunStatus,
     StreamTicket,
-    ToolCall,
 )
 from agentrun_client.wire.call import Call, nothing, path_of
 from agentrun_client.wire.page import Page, page_of
@@ -42,36 +38,11 @@ def write_json(body: JsonValue) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class _RunResponse:
-    """The answer of a run that is answered once."""
-
-    run_id: str
-    session_id: str
-    agent_id: str
-    content: str
-    status: RunStatus
-    tools: tuple[ToolCall, ...]
-    reasoning_steps: tuple[str, ...]
-    followups: tuple[str, ...] | None = None
-    metrics: Figures | None = None
-    required_action: RequiredAction | None = None
-
-
 def _result(body: bytes) -> RunResult:
-    told = read_as(_RunResponse, read_json(body))
-    return RunResult(
-        run_id=told.run_id,
-        session_id=told.session_id,
-        agent_id=told.agent_id,
-        status=told.status,
-        text=told.content,
-        reasoning_steps=told.reasoning_steps,
-        tools=told.tools,
-        followups=told.followups,
-        metrics=told.metrics,
-        required_action=told.required_action,
-    )
+    told = read_json(body)
+    if isinstance(told, dict):
+        told = {**told, "text": told.get("content")}
+    return read_as(RunResult, told)
 
 
 def _run(body: bytes) -> Run:
