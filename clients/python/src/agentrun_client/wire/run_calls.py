@@ -21,7 +21,12 @@ from agentrun_client.wire.reading import UnreadableError, read_as, read_json
 Fields: TypeAlias = Literal["summary"]
 MOST_IN_A_BATCH = 100
 JSON = "application/json"
-EVENT_STREAM = "text/event-stream"
+_STREAM = {
+    "Accept": "text/event-stream",
+    # What is compressed on the way is held back until there is enough of it.
+    "Accept-Encoding": "identity",
+    "Cache-Control": "no-store",
+}
 ANSWER_S = 310.0
 """API Gateway drops an answer that has said nothing for 300 s."""
 TRIES_OF_AN_ANSWER = 10
@@ -58,7 +63,7 @@ def _runs(body: bytes) -> tuple[Run, ...]:
 
 def start_stream(agent: str, message: str, options: StartOptions) -> Call[None]:
     """Start a run and stream it."""
-    headers = {**_start_headers(options), "Accept": EVENT_STREAM, "Cache-Control": "no-store"}
+    headers = {**_start_headers(options), **_STREAM}
     path, body = path_of("api", "agents", agent, "runs", "stream"), _start_body(message, options)
     return Call("POST", path, nothing, body=body, headers=headers, door="stream")
 
@@ -115,7 +120,7 @@ def _start_body(message: str, options: StartOptions) -> bytes:
 
 def attach(agent: str, run_id: str, last_event_id: int) -> Call[None]:
     """Read a run's events after an id."""
-    headers = {"Accept": EVENT_STREAM, "Cache-Control": "no-store"}
+    headers = dict(_STREAM)
     if last_event_id:
         headers["Last-Event-ID"] = str(last_event_id)
     path = path_of("api", "agents", agent, "runs", run_id, "stream")
@@ -131,7 +136,7 @@ def resume(agent: str, run_id: str, decisions: Decisions, budget: Budget | None)
         body["decisions"] = [decision.as_body() for decision in decisions]
     if budget is not None:
         body["budget"] = budget.as_body()
-    headers = {"Content-Type": JSON, "Accept": EVENT_STREAM, "Cache-Control": "no-store"}
+    headers = {"Content-Type": JSON, **_STREAM}
     path = path_of("api", "agents", agent, "runs", run_id, "continue")
     return Call(
         "POST",
