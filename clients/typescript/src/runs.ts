@@ -246,8 +246,8 @@ function startRequest(agent: string, message: string, form: string, asked: Start
   };
 }
 
-/** `crypto.randomUUID` is there only where a page was loaded by https, or from this machine. */
-function freshKey(): string {
+/** Make an Idempotency-Key. `crypto.randomUUID` is there only where a page was loaded by https, or from this machine. */
+export function freshKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
