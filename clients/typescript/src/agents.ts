@@ -1,6 +1,5 @@
 import type { Agent } from "./models.js";
-import type { CallOptions } from "./pages.js";
-import type { Transport } from "./transport.js";
+import { type CallOptions, pathTo, type Transport } from "./transport.js";
 
 /** Agents: `client.agents`. */
 export class Agents {
@@ -15,12 +14,11 @@ export class Agents {
     signal,
     ...query
   }: CallOptions & { includeInactive?: boolean | undefined } = {}): Promise<Agent[]> {
-    return this.#transport.json({ method: "GET", path: "/api/agents", query }, signal);
+    return this.#transport.get("/api/agents", { signal }, query);
   }
 
   /** Read an agent, active or not. */
-  get(agent: string, options: CallOptions = {}): Promise<Agent> {
-    const path = `/api/agents/${encodeURIComponent(agent)}`;
-    return this.#transport.json({ method: "GET", path }, options.signal);
+  get(agent: string, options?: CallOptions): Promise<Agent> {
+    return this.#transport.get(pathTo`/api/agents/${agent}`, options);
   }
 }

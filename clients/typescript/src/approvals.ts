@@ -1,7 +1,7 @@
 import { ConflictError, ConnectionFailedError } from "./errors.js";
 import type { AgentRun, Approval } from "./models.js";
-import { type CallOptions, pages } from "./pages.js";
-import type { Transport } from "./transport.js";
+import { pages } from "./pages.js";
+import { type CallOptions, pathTo, type Transport } from "./transport.js";
 
 /** What waits for a decision, whatever its run: `client.approvals`. */
 export class Approvals {
@@ -13,12 +13,12 @@ export class Approvals {
 
   /** List what waits for a decision, the oldest first, over all pages. */
   pending(options: CallOptions = {}): AsyncGenerator<Approval, void> {
-    return pages(this.#transport, "/api/v1/approvals/pending", {}, options.signal);
+    return pages(this.#transport, "/api/v1/approvals/pending", {}, options);
   }
 
   /** Read an approval, decided or not. */
-  get(approvalId: string, options: CallOptions = {}): Promise<Approval> {
-    return this.#transport.json({ method: "GET", path: pathOf(approvalId) }, options.signal);
+  get(approvalId: string, options?: CallOptions): Promise<Approval> {
+    return this.#transport.get(pathTo`/api/v1/approvals/${approvalId}`, options);
   }
 
   /**
@@ -36,7 +36,7 @@ export class Approvals {
     options: CallOptions & { reason?: string | undefined } = {},
   ): Promise<AgentRun> {
     const { signal, reason } = options;
-    const path = `${pathOf(approvalId)}/resolve`;
+    const path = pathTo`/api/v1/approvals/${approvalId}/resolve`;
     const request = { method: "POST", path, body: { decision, reason } } as const;
     let isInDoubt = false;
     for (let failures = 0; ; failures += 1) {
@@ -48,18 +48,9 @@ export class Approvals {
         if (!(isLost || isOwn) || failures >= this.#transport.settings.maxRetries) throw error;
         isInDoubt = true;
         const { status, runId } = await this.get(approvalId, options);
-        if (status === decision) return this.#runOf(runId, signal);
+        if (status === decision) return this.#transport.get(pathTo`/api/v1/runs/${runId}`, options);
         if (status !== "PENDING") throw error;
       }
     }
   }
-
-  #runOf(runId: string, signal: AbortSignal | undefined): Promise<AgentRun> {
-    const path = `/api/v1/runs/${encodeURIComponent(runId)}`;
-    return this.#transport.json({ method: "GET", path }, signal);
-  }
-}
-
-function pathOf(approvalId: string): string {
-  return `/api/v1/approvals/${encodeURIComponent(approvalId)}`;
 }

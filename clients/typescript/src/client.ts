@@ -1,10 +1,9 @@
 import { Agents } from "./agents.js";
 import { Approvals } from "./approvals.js";
 import type { Health } from "./models.js";
-import type { CallOptions } from "./pages.js";
 import { Runs } from "./runs.js";
 import { Sessions } from "./sessions.js";
-import { type AgentrunOptions, Transport } from "./transport.js";
+import { type AgentrunOptions, type CallOptions, Transport } from "./transport.js";
 
 /** A client of an Agentrun deployment, for browsers and for Node 20 or newer. */
 export class Agentrun {
@@ -23,7 +22,7 @@ export class Agentrun {
   }
 
   /** Ask whether the API is up. */
-  health(options: CallOptions = {}): Promise<Health> {
-    return this.#transport.json({ method: "GET", path: "/api/v1/health" }, options.signal);
+  health(options?: CallOptions): Promise<Health> {
+    return this.#transport.get("/api/v1/health", options);
   }
 }

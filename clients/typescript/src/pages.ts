@@ -1,9 +1,4 @@
-import type { Request, Transport } from "./transport.js";
-
-/** What every call takes. */
-export interface CallOptions {
-  signal?: AbortSignal | undefined;
-}
+import type { CallOptions, Request, Transport } from "./transport.js";
 
 interface Page<T> {
   content: T[];
@@ -15,11 +10,10 @@ export async function* pages<T>(
   transport: Transport,
   path: string,
   query: Request["query"],
-  signal: AbortSignal | undefined,
+  options: CallOptions,
 ): AsyncGenerator<T, void> {
   for (let cursor: string | undefined; ; ) {
-    const request = { method: "GET", path, query: { ...query, cursor } } as const;
-    const page = await transport.json<Page<T>>(request, signal);
+    const page: Page<T> = await transport.get(path, options, { ...query, cursor });
     yield* page.content;
     cursor = page.nextCursor;
     if (!cursor) return;

@@ -12,10 +12,10 @@ import type {
   StreamTicket,
   Webhook,
 } from "./models.js";
-import { type CallOptions, pages } from "./pages.js";
+import { pages } from "./pages.js";
 import { RunStream, type StreamOptions } from "./run-stream.js";
-import { AttachSource, ResumeSource, runPath, StartSource } from "./source.js";
-import type { Request, Transport } from "./transport.js";
+import { AttachSource, ResumeSource, StartSource } from "./source.js";
+import { type CallOptions, pathTo, type Request, type Transport } from "./transport.js";
 import { watchRuns, type WatchOptions } from "./watching.js";
 
 /** How a run is started. */
@@ -76,7 +76,7 @@ export class Runs {
 
   /** Start a run, once the stream is read, and stream its events. */
   stream(agent: string, message: string, options: StartOptions & StreamOptions = {}): RunStream {
-    const request = startRequest(agent, message, "stream", options);
+    const request = startRequest(agent, message, "/stream", options);
     const learnsId = options.cancelOnAbort === true && options.signal !== undefined;
     const source = new StartSource(this.#transport, agent, request, learnsId);
     return new RunStream(source, this.#transport, this, { agentId: agent }, options);
@@ -133,16 +133,13 @@ export class Runs {
 
   /** Queue a run, which a worker executes whether anybody looks at it or not. */
   background(agent: string, message: string, options: StartOptions = {}): Promise<QueuedRun> {
-    const request = startRequest(agent, message, "background", options);
+    const request = startRequest(agent, message, "/background", options);
     return this.#transport.json({ ...request, direct: false }, options.signal);
   }
 
   /** Read a run. */
-  get(runId: string, options: CallOptions = {}): Promise<AgentRun> {
-    return this.#transport.json(
-      { method: "GET", path: `/api/v1/runs/${encodeURIComponent(runId)}` },
-      options.signal,
-    );
+  get(runId: string, options?: CallOptions): Promise<AgentRun> {
+    return this.#transport.get(pathTo`/api/v1/runs/${runId}`, options);
   }
 
   /**
@@ -159,13 +156,10 @@ export class Runs {
     const wanted = [...new Set(runIds)];
     const found = new Map<string, AgentRun>();
     for (let first = 0; first < wanted.length; first += MOST_IDS) {
-      const ids = wanted.slice(first, first + MOST_IDS).join(",");
-      const request: Request = {
-        method: "GET",
-        path: runPath(agent, "status"),
-        query: { runIds: ids, fields: options.fields },
-      };
-      const runs = await this.#transport.json<AgentRun[]>(request, options.signal);
+      const asked = wanted.slice(first, first + MOST_IDS).join(",");
+      const query = { runIds: asked, fields: options.fields };
+      const path = pathTo`/api/agents/${agent}/runs/status`;
+      const runs: AgentRun[] = await this.#transport.get(path, options, query);
       for (const run of runs) found.set(run.id, run);
     }
     return found;
@@ -197,12 +191,12 @@ export class Runs {
 
   /** List runs, the newest first, over all pages. */
   list({ signal, ...query }: ListRunsOptions = {}): AsyncGenerator<AgentRun, void> {
-    return pages(this.#transport, "/api/v1/runs", query, signal);
+    return pages(this.#transport, "/api/v1/runs", query, { signal });
   }
 
   /** Cancel a run; safe to repeat, also for a run that has ended. */
   cancel(runId: string, options: CallOptions = {}): Promise<void> {
-    const path = `/api/v1/runs/${encodeURIComponent(runId)}/cancel`;
+    const path = pathTo`/api/v1/runs/${runId}/cancel`;
     return this.#transport.json({ method: "POST", path, repeatable: true }, options.signal);
   }
 
@@ -215,7 +209,7 @@ export class Runs {
     const decision = "action" in verdict ? verdict : { decisions: verdict };
     const request: Request = {
       method: "POST",
-      path: `${runPath(agent, runId)}/continue`,
+      path: pathTo`/api/agents/${agent}/runs/${runId}/continue`,
       body: { ...decision, budget: options.budget },
       direct: true,
     };
@@ -226,7 +220,7 @@ export class Runs {
 
   /** Get a ticket for an `EventSource`: one run, one connection, 60 s. */
   streamTicket(agent: string, runId: string, options: CallOptions = {}): Promise<StreamTicket> {
-    const path = `${runPath(agent, runId)}/stream-ticket`;
+    const path = pathTo`/api/agents/${agent}/runs/${runId}/stream-ticket`;
     return this.#transport.json({ method: "POST", path, repeatable: true }, options.signal);
   }
 }
@@ -235,7 +229,7 @@ function startRequest(agent: string, message: string, form: string, asked: Start
   const { sessionId, media, options, webhook, generateFollowups, userId } = asked;
   return {
     method: "POST",
-    path: runPath(agent, form).replace(/\/$/, ""),
+    path: pathTo`/api/agents/${agent}/runs` + form,
     headers: {
       "Idempotency-Key": asked.idempotencyKey ?? freshKey(),
       "X-Session-Policy": asked.sessionPolicy,

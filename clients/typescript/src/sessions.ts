@@ -1,6 +1,6 @@
 import type { AgentRun, Message, Session, SessionWithMessages } from "./models.js";
-import { type CallOptions, pages } from "./pages.js";
-import type { Transport } from "./transport.js";
+import { pages } from "./pages.js";
+import { type CallOptions, pathTo, type Transport } from "./transport.js";
 
 /** Conversations: `client.sessions`. */
 export class Sessions {
@@ -18,35 +18,27 @@ export class Sessions {
     agentId?: string | undefined;
     userId?: string | undefined;
   } = {}): AsyncGenerator<Session, void> {
-    return pages(this.#transport, "/api/sessions", query, signal);
+    return pages(this.#transport, "/api/sessions", query, { signal });
   }
 
   /** Read a conversation with what was said in it. */
   get(sessionId: string, options?: CallOptions): Promise<SessionWithMessages> {
-    return this.#read(sessionId, "", options);
+    return this.#transport.get(pathTo`/api/sessions/${sessionId}`, options);
   }
 
   /** Read its runs, the oldest first; their texts are cut to 4096 bytes. */
   runs(sessionId: string, options?: CallOptions): Promise<AgentRun[]> {
-    return this.#read(sessionId, "/runs", options);
+    return this.#transport.get(pathTo`/api/sessions/${sessionId}/runs`, options);
   }
 
   /** Read what was said in it, the oldest first. */
   messages(sessionId: string, options?: CallOptions): Promise<Message[]> {
-    return this.#read(sessionId, "/messages", options);
+    return this.#transport.get(pathTo`/api/sessions/${sessionId}/messages`, options);
   }
 
   /** Delete a conversation with all that belongs to it. */
   delete(sessionId: string, options: CallOptions = {}): Promise<void> {
-    return this.#transport.json({ method: "DELETE", path: pathOf(sessionId) }, options.signal);
+    const path = pathTo`/api/sessions/${sessionId}`;
+    return this.#transport.json({ method: "DELETE", path }, options.signal);
   }
-
-  #read<T>(sessionId: string, below: string, options: CallOptions = {}): Promise<T> {
-    const request = { method: "GET", path: pathOf(sessionId) + below } as const;
-    return this.#transport.json(request, options.signal);
-  }
-}
-
-function pathOf(sessionId: string): string {
-  return `/api/sessions/${encodeURIComponent(sessionId)}`;
 }

@@ -2,7 +2,7 @@ import { type Connection, type Frame, orSilence, readFrames } from "./connection
 import { ConflictError } from "./errors.js";
 import { parseEvent } from "./events.js";
 import type { AgentRun } from "./models.js";
-import type { Request, Transport } from "./transport.js";
+import { pathTo, type Request, type Transport } from "./transport.js";
 import { linkedTo } from "./waiting.js";
 
 /** How far a run has been read. */
@@ -42,7 +42,7 @@ export class AttachSource implements Source {
     const { runId = "", lastEventId } = position;
     const request: Request = {
       method: "GET",
-      path: `${runPath(this.#agent, runId)}/stream`,
+      path: pathTo`/api/agents/${this.#agent}/runs/${runId}/stream`,
       headers: { "Last-Event-ID": lastEventId > 0 ? String(lastEventId) : undefined },
       direct: true,
     };
@@ -126,8 +126,7 @@ export class ResumeSource implements Source {
   }
 
   #look({ runId = "" }: Position, controller: AbortController): Promise<AgentRun> {
-    const path = `/api/v1/runs/${encodeURIComponent(runId)}`;
-    return this.#transport.json<AgentRun>({ method: "GET", path }, controller.signal);
+    return this.#transport.get(pathTo`/api/v1/runs/${runId}`, controller);
   }
 
   /** Replay the run, and leave out what came before it was decided. */
@@ -159,11 +158,6 @@ async function* afterPause(
       yield batch.slice(found + 1);
     }
   }
-}
-
-/** The path of a run, or of a collection of an agent's runs. */
-export function runPath(agent: string, below: string): string {
-  return `/api/agents/${encodeURIComponent(agent)}/runs/${encodeURIComponent(below)}`;
 }
 
 async function connect(

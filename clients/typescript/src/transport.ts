@@ -26,6 +26,11 @@ export interface AgentrunOptions {
   maxRetryDelayMs?: number;
 }
 
+/** What every call takes. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+}
+
 export interface Request {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
@@ -113,6 +118,11 @@ export class Transport {
     }
   }
 
+  /** Read something. */
+  get<T>(path: string, options: CallOptions = {}, query?: Request["query"]): Promise<T> {
+    return this.json({ method: "GET", path, ...(query && { query }) }, options.signal);
+  }
+
   /** How long to wait after a failure. */
   delayMs(failures: number, error: unknown, askedMs = FIRST_DELAY_MS): number {
     const { retryDelayMs = askedMs, maxRetryDelayMs } = this.settings;
@@ -150,6 +160,11 @@ export class Transport {
       own.release();
     }
   }
+}
+
+/** Write a path; what is filled in is encoded. */
+export function pathTo(parts: TemplateStringsArray, ...ids: string[]): string {
+  return String.raw({ raw: parts }, ...ids.map(encodeURIComponent));
 }
 
 /** Whether a request may be sent again although the last may have had its effect. */

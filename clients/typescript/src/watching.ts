@@ -1,5 +1,5 @@
 import type { AgentRun } from "./models.js";
-import type { CallOptions } from "./pages.js";
+import type { CallOptions } from "./transport.js";
 import { pause } from "./waiting.js";
 
 export interface WatchOptions extends CallOptions {

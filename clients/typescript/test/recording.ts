@@ -6,8 +6,8 @@ export interface RecordedEvent {
   data: string;
 }
 
-export const RUN_ID = "0b54c3a8-4c0e-4d0e-9c36-3b6a5f1f7a01";
-export const SESSION_ID = "3f1d7a52-6c0b-4e8e-9d0a-51b2c7e4f8a6";
+export const RUN_ID = "run-1";
+export const SESSION_ID = "session-1";
 const START = JSON.stringify({ runId: RUN_ID, sessionId: SESSION_ID, agentId: "analyst" });
 const LOST = 1_000_000;
 
@@ -71,7 +71,7 @@ const encoder = new TextEncoder();
 export function frameOf(event: RecordedEvent, isFirst = false): Uint8Array {
   const json = JSON.stringify({ event: event.event, data: event.data, timestamp: 1795378233367 });
   const ping = event.id % 4 === 2 ? ": ping\n" : "";
-  return encoder.encode(`${isFirst ? "retry: 1000\n" : ping}id: ${String(event.id)}\ndata: ${json}\n\n`);
+  return encoder.encode(`${isFirst ? "retry: 15\n" : ping}id: ${String(event.id)}\ndata: ${json}\n\n`);
 }
 
 /** The bytes of all events after one. */

@@ -26,17 +26,13 @@ export class RunServer {
   readonly keys = new Set<string>();
   events: RecordedEvent[] = RECORDED;
   answering: Answering | undefined;
-  /** Connections that are open at the moment. */
+  /** Requests whose answers have not ended yet. */
   open = 0;
   readonly #server: Server;
 
   private constructor() {
     this.#server = createServer((request, response) => {
       void this.#answer(request, response);
-    });
-    this.#server.on("connection", (socket) => {
-      this.open += 1;
-      socket.on("close", () => (this.open -= 1));
     });
   }
 
@@ -68,6 +64,8 @@ export class RunServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.open += 1;
+    response.on("close", () => (this.open -= 1));
     let body = "";
     for await (const chunk of request.setEncoding("utf8")) body += String(chunk);
     const url = new URL(request.url ?? "", "http://here");
