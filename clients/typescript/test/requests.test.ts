@@ -189,8 +189,11 @@ test("lists go on over all pages, as far as they are read", async () => {
 });
 
 test("every other call has its method and path", async () => {
-  server.answering = ({ method }, response) =>
-    method === "DELETE" ? (response.writeHead(204).end(), true) : json(response, {});
+  server.answering = ({ method }, response) => {
+    if (method !== "DELETE") return json(response, {});
+    response.writeHead(204).end();
+    return true;
+  };
   await client.runs.cancel("r/1");
   await client.runs.get("r");
   await client.runs.streamTicket("a", "r");
@@ -198,7 +201,7 @@ test("every other call has its method and path", async () => {
   await client.sessions.get("s");
   await client.sessions.runs("s");
   await client.sessions.messages("s");
-  expect(await client.sessions.delete("s")).toBeUndefined();
+  await client.sessions.delete("s");
   await client.agents.list({ includeInactive: true });
   await client.agents.get("a");
   await client.approvals.get("p");

@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import type { ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import {
   Agentrun,
@@ -8,24 +7,11 @@ import {
   ConflictError,
   ConnectionFailedError,
   NotFoundError,
-  RunCancelledError,
-  RunFailedError,
-  RunPausedError,
   StreamLostError,
   UnavailableError,
 } from "../src/index.js";
-import {
-  CONTINUED,
-  frameOf,
-  framesAfter,
-  PAUSE,
-  PAUSED_AT,
-  RECORDED,
-  RUN_ID,
-  SESSION_ID,
-  TEXT,
-} from "./recording.js";
-import { cursorOf, json, problem, RunServer, streamHead, write } from "./server.js";
+import { frameOf, framesAfter, RECORDED, RUN_ID, SESSION_ID, TEXT } from "./recording.js";
+import { cursorOf, problem, RunServer, streamHead, write } from "./server.js";
 
 let server: RunServer;
 
@@ -39,20 +25,6 @@ afterAll(() => server.stop());
 
 function clientWith(options: Partial<AgentrunOptions> = {}): Agentrun {
   return new Agentrun({ baseUrl: server.url, token: "t", retryDelayMs: 0, ...options });
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
-}
-
-/** Answer every stream with these frames, and leave it open. */
-function leaveOpen(...frames: Uint8Array[]): void {
-  server.answering = async (asked, response) => {
-    if (!asked.path.endsWith("/stream")) return false;
-    streamHead(response);
-    for (const frame of frames) await write(response, frame);
-    return true;
-  };
 }
 
 test("a run is started with its key, its policy and what was asked for", async () => {
@@ -219,190 +191,6 @@ test("a token that has expired is asked for once more", async () => {
     AuthenticationError,
   );
   expect(server.asked.length).toBe(before + 1);
-});
-
-test("an abort closes the connection at once, and the run goes on", async () => {
-  leaveOpen(frameOf(RECORDED[0] ?? expect.fail()));
-  const abort = new AbortController();
-  const stream = clientWith().runs.stream("analyst", "Hi", { signal: abort.signal });
-  const reading = stream.text().catch((error: unknown) => error);
-  await until(() => stream.lastEventId === 1);
-  abort.abort(new Error("enough"));
-  expect(await reading).toMatchObject({ message: "enough" });
-  await until(() => server.open === 0);
-  expect(server.asked.length).toBe(1);
-  await expect(stream.text()).rejects.toThrow("enough");
-});
-
-test("an abort ends a wait between two tries", async () => {
-  server.answering = (_, response) => {
-    response.destroy();
-    return true;
-  };
-  const abort = new AbortController();
-  const client = clientWith({ retryDelayMs: 600_000, maxRetryDelayMs: 600_000 });
-  const waits: number[] = [];
-  const stream = client.runs.stream("analyst", "Hi", {
-    signal: abort.signal,
-    onReattach: ({ delayMs }) => waits.push(delayMs),
-  });
-  const reading = stream.text().catch((error: unknown) => error);
-  const asking = client.runs.get("r", { signal: abort.signal }).catch((error: unknown) => error);
-  await until(() => waits.length === 1 && server.asked.length === 2);
-  abort.abort();
-  expect(await reading).toMatchObject({ name: "AbortError" });
-  expect(await asking).toMatchObject({ name: "AbortError" });
-  expect(waits[0]).toBeGreaterThanOrEqual(300_000);
-});
-
-test.each(["in mid-stream", "before the run is known"])(
-  "an abort %s cancels the run if that is wanted",
-  async (when) => {
-    let answer: (() => void) | undefined;
-    server.answering = async (asked, response) => {
-      if (asked.path === `/api/v1/runs/${RUN_ID}/cancel`) {
-        response.writeHead(204).end();
-        return true;
-      }
-      if (when !== "in mid-stream") await new Promise<void>((resolve) => (answer = resolve));
-      streamHead(response);
-      await write(response, frameOf(RECORDED[0] ?? expect.fail()));
-      return true;
-    };
-    const abort = new AbortController();
-    const stream = clientWith().runs.stream("analyst", "Hi", {
-      signal: abort.signal,
-      cancelOnAbort: true,
-    });
-    const reading = stream.text().catch((error: unknown) => error);
-    await until(() => stream.lastEventId === 1 || answer !== undefined);
-    abort.abort();
-    answer?.();
-    expect(await reading).toMatchObject({ name: "AbortError" });
-    expect(server.askedFor("/cancel").length).toBe(1);
-    await until(() => server.open === 0);
-  },
-);
-
-test("an abort with a refused start ends, though there is no run to cancel", async () => {
-  const abort = new AbortController();
-  server.answering = (_, response) => {
-    abort.abort();
-    return problem(response, 429, "too-many-runs", {}, { "Retry-After": "3600" });
-  };
-  const stream = clientWith().runs.stream("analyst", "Hi", {
-    signal: abort.signal,
-    cancelOnAbort: true,
-  });
-  await expect(stream.text()).rejects.toMatchObject({ name: "AbortError" });
-  expect(server.asked.length).toBe(1);
-});
-
-test("a loop that is left early closes the connection, and another one reads on", async () => {
-  leaveOpen(...framesAfter(RECORDED, 0).slice(0, 6));
-  const stream = clientWith().runs.stream("analyst", "Hi");
-  for await (const event of stream) if (event.event === "TOOL_START") break;
-  await until(() => server.open === 0);
-  expect(stream.lastEventId).toBe(4);
-  server.answering = undefined;
-  const ids: number[] = [];
-  for await (const { id } of stream) ids.push(id);
-  expect(ids).toEqual(RECORDED.map(({ id }) => id).filter((id) => id > 4));
-  expect(stream.textSoFar).toBe(TEXT);
-  expect(server.keys.size).toBe(1);
-});
-
-test("two loops cannot read one stream", async () => {
-  leaveOpen(frameOf(RECORDED[0] ?? expect.fail()));
-  const stream = clientWith().runs.stream("analyst", "Hi");
-  const events = stream[Symbol.asyncIterator]();
-  await events.next();
-  await expect(stream.text()).rejects.toThrow("Another loop");
-  await events.return();
-  await until(() => server.open === 0);
-});
-
-test("cancel stops the run that is being read", async () => {
-  let open: ServerResponse | undefined;
-  server.answering = async (asked, response) => {
-    if (asked.path.endsWith("/cancel")) {
-      response.writeHead(204).end();
-      open?.end(frameOf({ id: 2, event: "CANCELLED", data: "On request." }));
-      return true;
-    }
-    open = response;
-    streamHead(response);
-    await write(response, frameOf(RECORDED[0] ?? expect.fail()));
-    return true;
-  };
-  const stream = clientWith().runs.stream("analyst", "Hi");
-  const reading = stream.text().catch((error: unknown) => error);
-  await stream.cancel();
-  const error = await reading;
-  expect(error).toBeInstanceOf(RunCancelledError);
-  expect(error).toMatchObject({ message: "On request.", runId: RUN_ID });
-});
-
-test("a pause ends a run's own stream, and stands in the middle of a replay", async () => {
-  server.events = CONTINUED.slice(0, PAUSED_AT);
-  const paused = clientWith().runs.stream("analyst", "Hi");
-  const error = await paused.text().catch((caught: unknown) => caught);
-  expect(error).toBeInstanceOf(RunPausedError);
-  expect(error).toMatchObject({ requiredAction: PAUSE });
-  expect(server.asked.length).toBe(1);
-
-  // It still waits: nothing follows.
-  const { status, text } = await clientWith().runs.attach("analyst", RUN_ID).result();
-  expect([status, text]).toEqual(["PAUSED", "I will order. "]);
-  expect(server.asked.slice(1).map(({ headers }) => headers["last-event-id"])).toEqual([
-    undefined,
-    "4",
-  ]);
-
-  server.events = CONTINUED;
-  const replayed = await clientWith().runs.attach("analyst", RUN_ID).result();
-  expect(replayed).toMatchObject({
-    status: "COMPLETED",
-    text: "I will order. Ordered.",
-    requiredAction: undefined,
-    followups: ["?"],
-    metrics: { inputTokens: 9 },
-    tools: [
-      { id: "c1", toolInput: { shares: 5 }, toolOutput: "done", isError: false },
-      { id: "c2", toolInput: { shares: 10 }, toolOutput: "Not now.", isError: true },
-    ],
-  });
-});
-
-test("a replay that breaks off at a pause that was decided goes on after it", async () => {
-  server.events = CONTINUED;
-  server.answering = async (_, response, number) => {
-    if (number > 1) return false;
-    streamHead(response);
-    response.end(Buffer.concat(framesAfter(CONTINUED.slice(0, PAUSED_AT), 0)));
-    return Promise.resolve(true);
-  };
-  const { status } = await clientWith().runs.attach("analyst", RUN_ID).result();
-  expect([status, server.asked.length]).toEqual(["COMPLETED", 2]);
-});
-
-test("attaching after the end gives what the run's record says", async () => {
-  server.answering = (asked, response) =>
-    asked.path === `/api/v1/runs/${RUN_ID}` &&
-    json(response, { id: RUN_ID, sessionId: SESSION_ID, status: "FAILED", errorMessage: "No." });
-  const after = RECORDED.at(-1)?.id ?? 0;
-  const stream = clientWith().runs.attach("analyst", RUN_ID, { after });
-  const error = await stream.text().catch((caught: unknown) => caught);
-  expect(error).toBeInstanceOf(RunFailedError);
-  expect(error).toMatchObject({ message: "No.", runId: RUN_ID });
-});
-
-test("a stream that begins in the middle still gives the whole answer", async () => {
-  server.answering = (asked, response) =>
-    asked.path === `/api/v1/runs/${RUN_ID}` &&
-    json(response, { id: RUN_ID, status: "COMPLETED", output: TEXT });
-  const stream = clientWith().runs.attach("analyst", RUN_ID, { after: 1_000_013 });
-  expect([await stream.text(), stream.textSoFar]).toEqual([TEXT, "日本語 391.👩‍🚀".slice(4)]);
 });
 
 test("a frame of 5 MiB arrives whole", async () => {
