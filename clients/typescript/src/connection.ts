@@ -1,0 +1,85 @@
+import { createParser, type ParseError } from "eventsource-parser";
+import { AgentrunError, ConnectionFailedError } from "./errors.js";
+
+/** A Server-Sent Event with its id. */
+export interface Frame {
+  readonly id: number;
+  readonly data: string;
+}
+
+/** An answer whose events can be read. */
+export interface Connection {
+  readonly runId?: string | undefined;
+  readonly sessionId?: string | undefined;
+  /** Whether events that have been sent before are sent again. */
+  readonly isReplay: boolean;
+  /** Yield the frames as they come, those of a chunk together. */
+  frames(onRetry: (ms: number) => void): AsyncGenerator<Frame[], void>;
+}
+
+/** Four times what the API's largest texts come to; a parser without a limit takes all memory. */
+const LONGEST_FRAME = 2 ** 26;
+
+/**
+ * Read a response's events.
+ *
+ * @param abort Ends the request; called after `silenceMs` without a byte.
+ * @throws ConnectionFailedError The connection was lost, or fell silent.
+ */
+export async function* readFrames(
+  response: Response,
+  controller: AbortController,
+  silenceMs: number,
+  onRetry: (ms: number) => void,
+): AsyncGenerator<Frame[], void> {
+  let frames: Frame[] = [];
+  const parser = createParser({
+    maxBufferSize: LONGEST_FRAME,
+    onRetry,
+    onError: throwIfTooLong,
+    onEvent: ({ id, data }) => {
+      if (id && Number.isSafeInteger(Number(id))) frames.push({ id: Number(id), data });
+    },
+  });
+  // One decoder for all chunks: a character may begin in one and end in the next.
+  const decoder = new TextDecoder();
+  const reader = response.body?.getReader();
+  try {
+    for (;;) {
+      const read = reader?.read();
+      const next = read && (await orSilence(read, controller, silenceMs));
+      // What the parser still holds is half an event: it is not handed on.
+      if (!next || next.done) return;
+      parser.feed(decoder.decode(next.value, { stream: true }));
+      if (frames.length === 0) continue;
+      yield frames;
+      frames = [];
+    }
+  } finally {
+    reader?.cancel().catch(() => undefined);
+  }
+}
+
+/** Wait for an answer or a chunk; after `silenceMs` end the request. */
+export async function orSilence<T>(
+  promise: Promise<T>,
+  controller: AbortController,
+  silenceMs: number,
+): Promise<T> {
+  const timer = setTimeout(() => {
+    controller.abort(new ConnectionFailedError(`Nothing came for ${String(silenceMs)} ms.`));
+  }, silenceMs);
+  try {
+    return await promise;
+  } catch (cause) {
+    controller.signal.throwIfAborted();
+    if (cause instanceof AgentrunError) throw cause;
+    throw new ConnectionFailedError("The connection was lost.", { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function throwIfTooLong(error: ParseError): void {
+  if (error.type === "max-buffer-size-exceeded") throw new AgentrunError(error.message);
+}

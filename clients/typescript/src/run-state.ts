@@ -1,0 +1,105 @@
+import { Answer } from "./answer.js";
+import type { RunEvent } from "./events.js";
+import type { AgentRun, Metrics, RequiredAction, RunResult, RunStatus } from "./models.js";
+import type { Position } from "./source.js";
+
+/** Where a stream begins. */
+export interface Beginning {
+  readonly agentId: string;
+  readonly runId?: string | undefined;
+  /** The id of the last event that is known already. */
+  readonly after?: number | undefined;
+  /** Whether what the run has said before is missing here; default: whether `after` is given. */
+  readonly isPart?: boolean;
+}
+
+/** What a stream has learnt of its run so far. */
+export class RunState implements Position {
+  readonly answer = new Answer();
+  readonly agentId: string;
+  /** Whether what the run has said before this stream is missing. */
+  readonly isPart: boolean;
+  runId: string | undefined;
+  sessionId: string | undefined;
+  lastEventId: number;
+  status: RunStatus = "RUNNING";
+  /** Called once the run's id is known. */
+  onIdentified: (() => void) | undefined;
+  #requiredAction: RequiredAction | undefined;
+  #followups: readonly string[] = [];
+  #metrics: Metrics | undefined;
+  #error: string | undefined;
+
+  constructor({ agentId, runId, after = 0, isPart = after > 0 }: Beginning) {
+    this.agentId = agentId;
+    this.runId = runId;
+    this.lastEventId = after;
+    this.isPart = isPart;
+  }
+
+  identify(runId: string | undefined, sessionId: string | undefined): void {
+    this.runId ??= runId;
+    this.sessionId ??= sessionId;
+    if (this.runId !== undefined) this.onIdentified?.();
+  }
+
+  /** Take the next event into account. */
+  apply(event: RunEvent): void {
+    this.lastEventId = event.id;
+    this.answer.apply(event);
+    switch (event.event) {
+      case "START":
+        this.identify(event.runId, event.sessionId);
+        this.status = "RUNNING";
+        this.#requiredAction = undefined;
+        break;
+      case "METRICS":
+        this.#metrics = event.metrics;
+        break;
+      case "STOP":
+        this.status = "COMPLETED";
+        this.#followups = event.followups ?? [];
+        break;
+      case "ERROR":
+        this.status = "FAILED";
+        this.#error = event.message;
+        break;
+      case "CANCELLED":
+        this.status = "CANCELLED";
+        this.#requiredAction = undefined;
+        this.#error = event.reason;
+        break;
+      case "PAUSED":
+        this.status = "PAUSED";
+        this.#requiredAction = event.requiredAction;
+        break;
+    }
+  }
+
+  /** Sum up; `run` is the run's record, where that has been asked for. */
+  result(runId: string, run: AgentRun | undefined): RunResult {
+    return {
+      runId,
+      sessionId: this.sessionId ?? run?.sessionId ?? "",
+      agentId: this.agentId,
+      status: run?.status ?? this.status,
+      text: run?.output ?? this.answer.text,
+      reasoning: this.answer.reasoning,
+      tools: this.answer.tools.flatMap((tool) =>
+        tool.state === "running"
+          ? []
+          : {
+              id: tool.callId,
+              toolName: tool.name,
+              toolInput: tool.arguments,
+              toolOutput: tool.error ?? tool.result ?? null,
+              isError: tool.state === "failed",
+            },
+      ),
+      followups: run?.followups ?? this.#followups,
+      metrics: this.#metrics,
+      requiredAction: run ? run.requiredAction : this.#requiredAction,
+      error: this.#error ?? run?.errorMessage,
+    };
+  }
+}

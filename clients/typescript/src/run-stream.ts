@@ -1,0 +1,174 @@
+import type { ToolActivity } from "./answer.js";
+import { AgentrunError, RunCancelledError, RunFailedError, RunPausedError } from "./errors.js";
+import type { RunEvent } from "./events.js";
+import { follow, type Reattachment } from "./follow.js";
+import type { AgentRun, RunResult } from "./models.js";
+import { type Beginning, RunState } from "./run-state.js";
+import type { Source } from "./source.js";
+import type { Transport } from "./transport.js";
+import { linkedTo } from "./waiting.js";
+
+export interface StreamOptions {
+  /** Ends everything at once, also a wait between two tries; the run goes on. */
+  signal?: AbortSignal | undefined;
+  /** Whether an abort also cancels the run; it then waits until that is answered. */
+  cancelOnAbort?: boolean | undefined;
+  /** Told whenever a connection broke and another one will be made. */
+  onReattach?: ((next: Reattachment) => void) | undefined;
+}
+
+/** What a stream needs of the API besides its events. */
+export interface RunRecords {
+  get(runId: string, options?: { signal?: AbortSignal | undefined }): Promise<AgentRun>;
+  cancel(runId: string): Promise<void>;
+}
+
+/**
+ * The events of a run, over as many connections as it takes.
+ *
+ * Nothing is sent until it is read: by `for await`, `text()` or `result()`. Leaving a loop early
+ * closes the connection, and the run goes on; another loop reads on after the last event.
+ */
+export class RunStream implements AsyncIterable<RunEvent> {
+  readonly #source: Source;
+  readonly #transport: Transport;
+  readonly #records: RunRecords;
+  readonly #options: StreamOptions;
+  readonly #state: RunState;
+  #hasEnded = false;
+  /** While somebody reads: settled once the run's id is known, or nobody reads any more. */
+  #reading: Promise<void> | undefined;
+
+  /** Streams are made by `client.runs`. */
+  constructor(
+    source: Source,
+    transport: Transport,
+    records: RunRecords,
+    beginning: Beginning,
+    options: StreamOptions,
+  ) {
+    this.#source = source;
+    this.#transport = transport;
+    this.#records = records;
+    this.#options = options;
+    this.#state = new RunState(beginning);
+  }
+
+  /** The run's id, once it is known: at the first event, at the latest. */
+  get runId(): string | undefined {
+    return this.#state.runId;
+  }
+
+  /** The id of the run's conversation, likewise. */
+  get sessionId(): string | undefined {
+    return this.#state.sessionId;
+  }
+
+  /** The id of the last event that was read; attach after it to read on elsewhere. */
+  get lastEventId(): number {
+    return this.#state.lastEventId;
+  }
+
+  /** What this stream has read of the answer, without what a STEP_RESET took back. */
+  get textSoFar(): string {
+    return this.#state.answer.text;
+  }
+
+  /** What this stream has read of the model's reasoning, likewise. */
+  get reasoningSoFar(): string {
+    return this.#state.answer.reasoning;
+  }
+
+  /** The tools that this stream has seen, likewise. */
+  get toolsSoFar(): ToolActivity[] {
+    return this.#state.answer.tools;
+  }
+
+  /**
+   * Read the events, each once and in order.
+   *
+   * @throws StreamLostError The stream broke, and every attempt to re-attach failed.
+   * @throws AgentrunError The API refused, or another loop is reading.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<RunEvent, void> {
+    if (this.#hasEnded) return;
+    if (this.#reading) throw new AgentrunError("Another loop is reading this stream.");
+    const { signal, cancelOnAbort, onReattach } = this.#options;
+    signal?.throwIfAborted();
+    const followed = linkedTo(signal);
+    const { promise, resolve } = deferred();
+    this.#reading = promise;
+    this.#state.onIdentified = resolve;
+    let cancelled: Promise<void> | undefined;
+    const cancel = (): void => {
+      cancelled = this.cancel();
+      // Awaited below, unless nobody reads on.
+      cancelled.catch(() => undefined);
+    };
+    if (cancelOnAbort) signal?.addEventListener("abort", cancel);
+    try {
+      yield* follow(this.#state, this.#source, this.#transport, followed.controller, onReattach);
+      this.#hasEnded = true;
+    } catch (error) {
+      resolve();
+      await cancelled;
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+      followed.release();
+      followed.controller.abort();
+      resolve();
+      this.#reading = undefined;
+    }
+  }
+
+  /**
+   * Read to the end.
+   *
+   * @returns The whole answer.
+   * @throws RunFailedError, RunCancelledError, RunPausedError The run has not completed.
+   */
+  async text(): Promise<string> {
+    const { runId, status, text, error, requiredAction } = await this.result();
+    if (status === "FAILED") throw new RunFailedError(error ?? "The run failed.", runId);
+    if (status === "CANCELLED") throw new RunCancelledError(error ?? "Cancelled.", runId);
+    if (status === "PAUSED") throw new RunPausedError(runId, requiredAction);
+    return text;
+  }
+
+  /**
+   * Read to the end, however the run ends.
+   *
+   * @returns What it has come to. If this stream began in the middle of the run, `text` is still
+   *   the whole answer of a run that has ended; `reasoning` and `tools` are what was read here.
+   */
+  async result(): Promise<RunResult> {
+    const events = this[Symbol.asyncIterator]();
+    while (!(await events.next()).done);
+    const { runId, status, isPart } = this.#state;
+    if (runId === undefined) throw new AgentrunError("There is no run.");
+    // Nothing followed the last event: only the record says how the run has ended.
+    const isOpen = status === "RUNNING";
+    const { signal } = this.#options;
+    const run = isPart || isOpen ? await this.#records.get(runId, { signal }) : undefined;
+    return this.#state.result(runId, run);
+  }
+
+  /**
+   * Cancel the run; the stream then ends with CANCELLED, or as the run ended in the meantime.
+   *
+   * Before the run's id is known this waits for it. A stream that nobody has begun to read has no
+   * run to cancel.
+   */
+  async cancel(): Promise<void> {
+    if (this.#state.runId === undefined) await this.#reading;
+    const { runId } = this.#state;
+    if (runId !== undefined) await this.#records.cancel(runId);
+  }
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
+}

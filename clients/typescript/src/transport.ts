@@ -1,0 +1,207 @@
+import { ApiError, ConnectionFailedError, errorOf, type Problem } from "./errors.js";
+import { backoffMs, linkedTo, pause } from "./waiting.js";
+
+/** A bearer token, or what returns one: called for every request, and once more after a 401. */
+export type Token = string | (() => string | Promise<string>);
+
+export interface AgentrunOptions {
+  /** The base URL of the REST API, with its stage if it has one. */
+  baseUrl: string;
+  token: Token;
+  /** The Function URL, for what it serves: streams, `create`, `resume`. Default: `baseUrl`. */
+  streamUrl?: string;
+  /** Used instead of the global `fetch`. */
+  fetch?: typeof fetch;
+  /** How often a stream is attached to again in a row without a new event; default 10. */
+  maxReattaches?: number;
+  /** How often any other request is sent again; default 3. */
+  maxRetries?: number;
+  /** How long one request may take, but for streams and `create`; default 60 000. */
+  timeoutMs?: number;
+  /** How long a stream may be silent; default 30 000. The server sends a ping every 10 s. */
+  silenceMs?: number;
+  /** What to wait before the first retry; default: what the stream's `retry` says, else 1 000. */
+  retryDelayMs?: number;
+  /** What to wait at most between retries, unless the server asks for more; default 10 000. */
+  maxRetryDelayMs?: number;
+}
+
+/** What every call takes. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+}
+
+export interface Request {
+  readonly method: "GET" | "POST" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly headers?: Readonly<Record<string, string | undefined>>;
+  readonly body?: unknown;
+  /** Whether to ask the Function URL. */
+  readonly direct?: boolean;
+  /** Whether a second request has no second effect; so it is for all but two kinds of POST. */
+  readonly repeatable?: boolean;
+  /** Default: the client's. */
+  readonly timeoutMs?: number;
+}
+
+const DEFAULTS = {
+  maxReattaches: 10,
+  maxRetries: 3,
+  timeoutMs: 60_000,
+  silenceMs: 30_000,
+  maxRetryDelayMs: 10_000,
+};
+const FIRST_DELAY_MS = 1_000;
+
+/** Whether the same request may succeed if it is sent again. */
+export function isTransient(error: unknown): boolean {
+  return (
+    error instanceof ConnectionFailedError ||
+    (error instanceof ApiError && [429, 500, 502, 503, 504].includes(error.status))
+  );
+}
+
+/** Sends requests with a token, and turns refusals into errors. */
+export class Transport {
+  readonly settings: AgentrunOptions & typeof DEFAULTS;
+  readonly #fetch: typeof fetch;
+
+  constructor(options: AgentrunOptions) {
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    this.settings = { ...DEFAULTS, ...(Object.fromEntries(given) as unknown as AgentrunOptions) };
+    // Called as a method of something else, a browser's fetch refuses.
+    this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
+  }
+
+  /**
+   * Send one request; ask for the token again after a 401.
+   *
+   * @returns The answer, with a status of success; its body is not read yet.
+   * @throws AgentrunError The request was refused, or not answered.
+   */
+  async send(request: Request, signal?: AbortSignal): Promise<Response> {
+    const { token } = this.settings;
+    for (let isFresh = typeof token === "string"; ; isFresh = true) {
+      const held = typeof token === "string" ? token : await token();
+      const response = await this.#fetch(this.url(request), {
+        method: request.method,
+        headers: headersOf(request, held),
+        ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
+        ...(signal && { signal }),
+      }).catch((cause: unknown) => {
+        signal?.throwIfAborted();
+        throw new ConnectionFailedError(`No answer from ${this.url(request)}`, { cause });
+      });
+      if (response.ok) return response;
+      const problem = await problemOf(response);
+      if (response.status !== 401 || isFresh) throw errorOf(problem);
+    }
+  }
+
+  /**
+   * Send a request, again if that may help, and read its answer as JSON.
+   *
+   * @throws AgentrunError What the last try led to.
+   */
+  async json<T>(request: Request, signal?: AbortSignal): Promise<T> {
+    for (let failures = 0; ; ) {
+      try {
+        return await this.#once<T>(request, signal);
+      } catch (error) {
+        // A run that is still being waited for has not failed.
+        if (!(error instanceof ApiError && error.status === 503 && error.runId)) failures += 1;
+        const isOver = failures > this.settings.maxRetries || !mayRepeat(request, error);
+        if (isOver || !isTransient(error)) throw error;
+        await pause(this.delayMs(Math.max(failures, 1), error), signal);
+      }
+    }
+  }
+
+  /** Read something. */
+  get<T>(path: string, options: CallOptions = {}, query?: Request["query"]): Promise<T> {
+    return this.json({ method: "GET", path, ...(query && { query }) }, options.signal);
+  }
+
+  /** How long to wait after a failure. */
+  delayMs(failures: number, error: unknown, askedMs = FIRST_DELAY_MS): number {
+    const { retryDelayMs = askedMs, maxRetryDelayMs } = this.settings;
+    const least = (error instanceof ApiError ? error.retryAfterMs : undefined) ?? 0;
+    return Math.max(least, backoffMs(failures, retryDelayMs, maxRetryDelayMs));
+  }
+
+  /** The whole URL of a request. */
+  url({ path, query = {}, direct }: Request): string {
+    const { baseUrl, streamUrl } = this.settings;
+    const base = direct === true ? (streamUrl ?? baseUrl) : baseUrl;
+    const asked = new URLSearchParams();
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) asked.set(name, String(value));
+    const search = String(asked);
+    return base.replace(/\/+$/, "") + path + (search && `?${search}`);
+  }
+
+  async #once<T>(request: Request, signal: AbortSignal | undefined): Promise<T> {
+    const { timeoutMs = this.settings.timeoutMs } = request;
+    const own = linkedTo(signal);
+    // A timer takes 32 bits of milliseconds.
+    const timer = setTimeout(
+      () => {
+        own.controller.abort(new ConnectionFailedError(`No answer in ${String(timeoutMs)} ms.`));
+      },
+      Math.min(timeoutMs, 2 ** 31 - 1),
+    );
+    try {
+      const response = await this.send(request, own.controller.signal);
+      if (response.status === 204) return undefined as T;
+      return await readJson<T>(response, own.controller.signal);
+    } finally {
+      clearTimeout(timer);
+      own.release();
+    }
+  }
+}
+
+/** Write a path; what is filled in is encoded. */
+export function pathTo(parts: TemplateStringsArray, ...ids: string[]): string {
+  return String.raw({ raw: parts }, ...ids.map(encodeURIComponent));
+}
+
+/** Whether a request may be sent again although the last may have had its effect. */
+function mayRepeat({ method, repeatable = method !== "POST" }: Request, error: unknown): boolean {
+  const isRefusal = error instanceof ApiError && [429, 503].includes(error.status);
+  return repeatable || isRefusal;
+}
+
+async function readJson<T>(response: Response, signal: AbortSignal): Promise<T> {
+  try {
+    return (await response.json()) as T;
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw new ConnectionFailedError("The answer broke off.", { cause });
+  }
+}
+
+function headersOf({ headers = {}, body }: Request, token: string): Record<string, string> {
+  const found: Record<string, string> = { Authorization: `Bearer ${token}` };
+  if (body !== undefined) found["Content-Type"] = "application/json";
+  for (const [name, value] of Object.entries(headers))
+    if (value !== undefined) found[name] = value;
+  return found;
+}
+
+/** Read a refusal, whatever answered: a function, API Gateway, or a proxy in between. */
+async function problemOf(response: Response): Promise<Problem> {
+  const { status, statusText } = response;
+  const text = await response.text().catch(() => "");
+  const after = response.headers.get("Retry-After");
+  const seconds = Number(after ?? NaN);
+  const retryAfterMs = after && !Number.isNaN(seconds) ? seconds * 1000 : undefined;
+  let said: Partial<Problem> = {};
+  try {
+    said = JSON.parse(text) as Partial<Problem>;
+  } catch {
+    // Not JSON: the words of a proxy.
+  }
+  return { title: statusText || text.slice(0, 200), ...said, status, retryAfterMs };
+}

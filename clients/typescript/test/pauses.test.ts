@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { Agentrun, type AgentrunOptions, RunFailedError, RunPausedError } from "../src/index.js";
+import {
+  CONTINUED,
+  framesAfter,
+  PAUSE,
+  PAUSED_AT,
+  RECORDED,
+  RUN_ID,
+  SESSION_ID,
+  TEXT,
+} from "./recording.js";
+import { json, RunServer, streamHead } from "./server.js";
+
+let server: RunServer;
+
+beforeAll(async () => {
+  server = await RunServer.start();
+});
+beforeEach(() => {
+  server.reset();
+});
+afterAll(() => server.stop());
+
+function clientWith(options: Partial<AgentrunOptions> = {}): Agentrun {
+  return new Agentrun({ baseUrl: server.url, token: "t", retryDelayMs: 0, ...options });
+}
+
+test("a pause ends a run's own stream, and stands in the middle of a replay", async () => {
+  server.events = CONTINUED.slice(0, PAUSED_AT);
+  const paused = clientWith().runs.stream("analyst", "Hi");
+  const error = await paused.text().catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(RunPausedError);
+  expect(error).toMatchObject({ requiredAction: PAUSE });
+  expect(server.asked.length).toBe(1);
+
+  // It still waits: nothing follows.
+  const { status, text } = await clientWith().runs.attach("analyst", RUN_ID).result();
+  expect([status, text]).toEqual(["PAUSED", "I will order. "]);
+  expect(server.asked.slice(1).map(({ headers }) => headers["last-event-id"])).toEqual([
+    undefined,
+    "4",
+  ]);
+
+  server.events = CONTINUED;
+  const replayed = await clientWith().runs.attach("analyst", RUN_ID).result();
+  expect(replayed).toMatchObject({
+    status: "COMPLETED",
+    text: "I will order. Ordered.",
+    requiredAction: undefined,
+    followups: ["?"],
+    metrics: { inputTokens: 9 },
+    tools: [
+      { id: "c1", toolInput: { shares: 5 }, toolOutput: "done", isError: false },
+      { id: "c2", toolInput: { shares: 10 }, toolOutput: "Not now.", isError: true },
+    ],
+  });
+});
+
+test("a replay that breaks off at a pause that was decided goes on after it", async () => {
+  server.events = CONTINUED;
+  server.answering = async (_, response, number) => {
+    if (number > 1) return false;
+    streamHead(response);
+    response.end(Buffer.concat(framesAfter(CONTINUED.slice(0, PAUSED_AT), 0)));
+    return Promise.resolve(true);
+  };
+  const { status } = await clientWith().runs.attach("analyst", RUN_ID).result();
+  expect([status, server.asked.length]).toEqual(["COMPLETED", 2]);
+});
+
+test("attaching after the end gives what the run's record says", async () => {
+  server.answering = (asked, response) =>
+    asked.path === `/api/v1/runs/${RUN_ID}` &&
+    json(response, { id: RUN_ID, sessionId: SESSION_ID, status: "FAILED", errorMessage: "No." });
+  const after = RECORDED.at(-1)?.id ?? 0;
+  const stream = clientWith().runs.attach("analyst", RUN_ID, { after });
+  const error = await stream.text().catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(RunFailedError);
+  expect(error).toMatchObject({ message: "No.", runId: RUN_ID });
+});
+
+test("a stream that begins in the middle still gives the whole answer", async () => {
+  server.answering = (asked, response) =>
+    asked.path === `/api/v1/runs/${RUN_ID}` &&
+    json(response, { id: RUN_ID, status: "COMPLETED", output: TEXT });
+  const stream = clientWith().runs.attach("analyst", RUN_ID, { after: 1_000_013 });
+  expect([await stream.text(), stream.textSoFar]).toEqual([TEXT, "日本語 391.👩‍🚀".slice(4)]);
+});
