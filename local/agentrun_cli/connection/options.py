@@ -71,8 +71,11 @@ def connected(
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> int:
         # Untyped, as Typer gives them; it has read them by the annotations below.
-        where: dict[str, Any] = {name: options.pop(name) for name in _OPTIONS}
-        return command(Connection(Given(**where), os.environ), *arguments, **options)
+        where: dict[str, Any] = {
+            name: options.pop(name, default) for name, (_, default) in _OPTIONS.items()
+        }
+        with Connection(Given(**where), os.environ) as connection, connection.complaining():
+            return command(connection, *arguments, **options)
 
     added = [
         inspect.Parameter(
