@@ -2,13 +2,12 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 LONGEST_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(NamedTuple):
     """
     Waits twice as long each time, less a random part, so that many clients do not come at once.
 
@@ -29,4 +28,4 @@ class Backoff:
 
     def beginning_with(self, first_s: float) -> "Backoff":
         """Return the same with another first wait."""
-        return replace(self, first_s=first_s)
+        return self._replace(first_s=first_s)

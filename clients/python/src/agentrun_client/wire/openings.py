@@ -1,6 +1,5 @@
 """What a stream sends before it has had its first event."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from agentrun_client.events import RunEvent
@@ -33,16 +32,17 @@ class Opening(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class PlainOpening:
     """Sends the same request again until there is an event: its key, or its method, allows that."""
 
-    request: Call[None]
-    run_id: str | None = None
+    def __init__(self, request: Call[object], run_id: str | None = None) -> None:
+        """Take the request, and the run if it is known before the answer."""
+        self.run_id = run_id
+        self._request = request
 
     def call(self) -> Call[object]:
         """Return the request."""
-        return self.request
+        return self._request
 
     def takes(self, answer: Answer) -> bool:  # noqa: ARG002 - the protocol's
         """Leave every answer to the rules for all."""

@@ -1,7 +1,6 @@
 """Pages of lists."""
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from agentrun_client.wire.reading import UnreadableError, read_as, read_json
 
@@ -10,8 +9,7 @@ PAGE_SIZE = 100
 """The most that the API allows: the fewest requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(NamedTuple, Generic[T]):
     """Some items of a list, and where the next ones begin; a page may be empty and not the last."""
 
     items: tuple[T, ...]

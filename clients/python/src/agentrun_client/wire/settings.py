@@ -1,8 +1,7 @@
 """What both clients are told, and what follows from it for each request."""
 
 import re
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 import httpx
@@ -32,8 +31,7 @@ class _Request(TypedDict):
     timeout: httpx.Timeout
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """A client's settings; the token is not among them, so that no text of theirs can show it."""
 
     base_url: str

@@ -1,6 +1,5 @@
 """What a run has said so far, less what was taken back."""
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from agentrun_client.events import (
@@ -32,14 +31,15 @@ STATUS_AFTER: dict[type[TerminalEvent], RunStatus] = {
 }
 
 
-@dataclass(slots=True)
 class _Tool:
-    """A call, whether its START was seen, and what came of it."""
+    """A call and what came of it; `began_at` is 0 if its TOOL_START was not seen."""
 
-    name: str
-    arguments: JsonValue
-    began_at: int
-    end: ToolEnd | ToolError | None = None
+    def __init__(self, name: str, arguments: JsonValue, began_at: int) -> None:
+        """Begin it."""
+        self.name = name
+        self.arguments = arguments
+        self.began_at = began_at
+        self.end: ToolEnd | ToolError | None = None
 
     def as_call(self, call_id: str) -> ToolCall:
         """Return it as a result shows it."""
