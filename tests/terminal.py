@@ -15,7 +15,11 @@ from contextlib import contextmanager
 
 WAIT_S = 30.0
 # Colours, cursor movements, window titles, and what readline says to the terminal.
-_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>]")
+# The last one is the beginning of a sequence whose end has not been read yet.
+_SEQUENCES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>]"
+    r"|\x1b[^@-~]*\Z|\x1b\[[^@-~]*\Z"
+)
 
 
 class Terminal:
@@ -68,7 +72,7 @@ class Terminal:
         """Read some more; False if there is no more."""
         ready, _, _ = select.select([self._descriptor], [], [], max(0.0, within_s))
         if not ready:
-            return True if within_s > 0 and self._process.poll() is None else False
+            return within_s > 0 and self._process.poll() is None
         try:
             piece = os.read(self._descriptor, 65536)
         except OSError:
@@ -92,7 +96,8 @@ def at_terminal(
         stderr=theirs,
         env=dict(environment),
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        # Without a terminal that controls it, Ctrl-C would be no signal.
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
     )
     os.close(theirs)
     try:

@@ -7,21 +7,31 @@ import typer
 from agentrun_cli.commands.json_option import AsDocument, AsLines
 from agentrun_cli.commands.run_options import AgentId
 from agentrun_cli.connection.connection import Connection
-from agentrun_cli.connection.options import connected
+from agentrun_cli.connection.options import connected, only_behind_actions
 from agentrun_cli.errors import ExitStatus
 from agentrun_cli.terminal.documents import print_columns, print_document, print_line
 
 COLUMNS = {"id": 20, "model": 24, "description": 80}
 
-agents = typer.Typer(help="List and show agents.", invoke_without_command=True)
+agents = typer.Typer(invoke_without_command=True)
 
 Inactive = Annotated[bool, typer.Option("--all", help="Those that cannot be run, too.")]
 
 
 @agents.callback()
-def _without_action(context: typer.Context) -> int:
-    """List and show agents."""
-    return list_agents() if context.invoked_subcommand is None else ExitStatus.DONE
+@connected
+def agents_alone(
+    connection: Connection,
+    context: typer.Context,
+    *,
+    inactive: Inactive = False,
+    as_json: AsLines = False,
+) -> int:
+    """List the agents, or show one."""
+    if context.invoked_subcommand is None:
+        return _list(connection, inactive=inactive, as_json=as_json)
+    only_behind_actions(connection, inactive or as_json)
+    return ExitStatus.DONE
 
 
 @agents.command("list")
@@ -30,6 +40,10 @@ def list_agents(
     connection: Connection, *, inactive: Inactive = False, as_json: AsLines = False
 ) -> int:
     """List the agents; also what `agentrun agents` alone does."""
+    return _list(connection, inactive=inactive, as_json=as_json)
+
+
+def _list(connection: Connection, *, inactive: bool, as_json: bool) -> int:
     from agentrun_cli.terminal.wire import as_wire  # noqa: PLC0415
 
     found = [as_wire(agent) for agent in connection.client.agents.list(include_inactive=inactive)]

@@ -6,7 +6,7 @@ import typer
 
 from agentrun_cli.commands.json_option import AsDocument, AsLines
 from agentrun_cli.connection.connection import Connection
-from agentrun_cli.connection.options import connected
+from agentrun_cli.connection.options import connected, only_behind_actions
 from agentrun_cli.errors import ExitStatus
 from agentrun_cli.terminal.complaints import remark
 from agentrun_cli.terminal.documents import as_json as json_text
@@ -17,22 +17,32 @@ if TYPE_CHECKING:
 
 COLUMNS = {"approvalId": 40, "runId": 36, "agentId": 16, "type": 13, "asks": 80}
 
-approvals = typer.Typer(help="List and decide what runs wait for.", invoke_without_command=True)
+approvals = typer.Typer(invoke_without_command=True)
 
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL")]
 Reason = Annotated[str | None, typer.Option(help="What the model is told.")]
 
 
 @approvals.callback()
-def _without_action(context: typer.Context) -> int:
-    """List and decide what runs wait for."""
-    return list_approvals() if context.invoked_subcommand is None else ExitStatus.DONE
+@connected
+def approvals_alone(
+    connection: Connection, context: typer.Context, *, as_json: AsLines = False
+) -> int:
+    """List what runs wait for, or decide it."""
+    if context.invoked_subcommand is None:
+        return _list(connection, as_json=as_json)
+    only_behind_actions(connection, as_json)
+    return ExitStatus.DONE
 
 
 @approvals.command("list")
 @connected
 def list_approvals(connection: Connection, *, as_json: AsLines = False) -> int:
     """List what waits, the oldest first; also what `agentrun approvals` alone does."""
+    return _list(connection, as_json=as_json)
+
+
+def _list(connection: Connection, *, as_json: bool) -> int:
     from agentrun_cli.terminal.wire import as_wire  # noqa: PLC0415
 
     found = connection.client.approvals.pending()

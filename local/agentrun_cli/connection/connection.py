@@ -19,6 +19,11 @@ class Connection:
         self._given = given
         self._environment = environment
 
+    @property
+    def is_told(self) -> bool:
+        """Whether an option says where or as whom."""
+        return self._given != Given(template=self._given.template)
+
     @cached_property
     def target(self) -> Target:
         """

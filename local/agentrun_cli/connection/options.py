@@ -11,6 +11,7 @@ import typer
 
 from agentrun_cli.connection.connection import Connection
 from agentrun_cli.connection.target import Given
+from agentrun_cli.errors import UsageError
 from agentrun_local.commands.options import DEFAULT_TEMPLATE
 
 PANEL = "Where and as whom"
@@ -55,6 +56,21 @@ _OPTIONS = {
     "region": (Region, None),
     "template": (Template, DEFAULT_TEMPLATE),
 }
+
+
+def only_behind_actions(connection: Connection, was_told: bool) -> None:  # noqa: FBT001
+    """
+    Refuse options of a group that stand before its action: they would say nothing.
+
+    Args:
+        connection: The group's own, which nothing uses.
+        was_told: Whether another option of the group was given.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if was_told or connection.is_told:
+        raise UsageError("options come after the action, as in: agentrun agents list --json")
 
 
 def connected(
