@@ -61,6 +61,17 @@ class Terminal:
         """Type text alone; `\\x03` is Ctrl-C, `\\x04` Ctrl-D."""
         os.write(self._descriptor, keys.encode())
 
+    def interrupt(self) -> None:
+        """
+        Press Ctrl-C where a line is read.
+
+        A key that is echoed shows that readline waits for more; a signal before that is seen only
+        at the next key.
+        """
+        self.press("c")
+        self.expect("c")
+        self.press("\x03")
+
     def ended(self) -> int:
         """Read to the program's end, and return its exit status."""
         deadline = time.monotonic() + WAIT_S

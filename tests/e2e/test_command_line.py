@@ -328,9 +328,10 @@ def test_ctrl_c_cancels_an_answer_and_not_the_chat(user: User) -> None:
         terminal.type("Still here")
         terminal.expect(r"Still here\n[\s\S]*Still here\n")
         terminal.expect("> ")
-        terminal.press("\x03")
+        terminal.interrupt()
         terminal.expect("Ctrl-D or /exit leave")
-        terminal.press("\x03")
+        terminal.expect("> ")
+        terminal.interrupt()
         assert terminal.ended() == 130
 
 
@@ -339,7 +340,7 @@ def test_a_chat_takes_up_a_run_that_waits(user: User) -> None:
     command = [*AGENTRUN, "chat", "finance_agent", "--resume", run_id]
     with at_terminal(command, user.environment) as terminal:
         terminal.expect(r"\[l\]ater: ")
-        terminal.press("\x03")
+        terminal.interrupt()
         terminal.expect(f"--resume {run_id}")
         terminal.expect("> ")
         terminal.type("/exit")

@@ -58,7 +58,7 @@ _OPTIONS = {
 }
 
 
-def only_behind_actions(connection: Connection, was_told: bool) -> None:  # noqa: FBT001
+def only_behind_actions(connection: Connection, was_told: bool) -> None:
     """
     Refuse options of a group that stand before its action: they would say nothing.
 
