@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -47,19 +48,20 @@ def make_story(dice: random.Random, run_id: str) -> Story:
 
 @dataclass
 class Network:
-    """A deployment behind a network that spoils at most two answers in a row."""
+    """A deployment behind a network that spoils at most two answers of a run in a row."""
 
     dice: random.Random
     stories: dict[str, Story] = field(default_factory=dict)
     """By the key of the request that has started the run; a run's id is its key."""
-    spoilt: int = 0
+    spoilt: Counter[str] = field(default_factory=Counter)
 
     def respond(self, asked: Asked) -> Reply:
         """Answer a request, or rather not."""
-        self.spoilt += 1
+        key = self._run_of(asked)
+        self.spoilt[key] += 1
         # Enough of them get through for a reader who does not give up.
-        if self.spoilt > 2 or self.dice.random() < 0.4:
-            self.spoilt = 0
+        if self.spoilt[key] > 2 or self.dice.random() < 0.4:
+            self.spoilt[key] = 0
             return self._answer(asked)
         return self.dice.choice([self._lose, self._refuse, self._cut])(asked)
 
