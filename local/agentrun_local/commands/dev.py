@@ -1,6 +1,7 @@
 """`agentrun dev` and `agentrun invoke`: the stack on this machine."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +19,28 @@ from agentrun_local.commands.options import (
 if TYPE_CHECKING:
     from agentrun_local.stack import StackOptions
 
-Port = Annotated[int, typer.Option(min=0, max=65_535, help="REST API; 0: any free port.")]
-UrlPort = Annotated[int, typer.Option(min=0, max=65_535, help="Function URL; 0: any free port.")]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65_535,
+        help="REST API; 0: any free port. Default: 8000, or the next pair of ports that is free.",
+    ),
+]
+UrlPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65_535,
+        help="Function URL; 0: any free port. Default: the port after the REST API's.",
+    ),
+]
+Persist = Annotated[
+    bool,
+    typer.Option(
+        "--persist", help="Keep runs, messages and objects in .agentrun/ for the next start."
+    ),
+]
 DynamoUrl = Annotated[
     str | None,
     typer.Option("--dynamodb-url", help="A running DynamoDB; default: moto's server."),
@@ -43,11 +64,12 @@ EventFile = Annotated[
 
 def dev(
     *,
-    port: Port = 8000,
-    url_port: UrlPort = 8001,
+    port: Port = None,
+    url_port: UrlPort = None,
     model: Model = "demo",
     parameter: Parameters = [],  # noqa: B006 - typer copies it
     env_file: EnvFiles = [],  # noqa: B006
+    persist: Persist = False,
     dynamodb_url: DynamoUrl = None,
     ready_file: ReadyFile = None,
     template: Template = DEFAULT_TEMPLATE,
@@ -58,6 +80,7 @@ def dev(
     from agentrun_local.dev import DevOptions, run_dev  # noqa: PLC0415
 
     stack = _stack_options(template, model, dynamodb_url, given, env_file)
+    stack = replace(stack, persists=persist)
     try:
         asyncio.run(run_dev(stack, DevOptions(port, url_port, ready_file)))
     except (KeyboardInterrupt, asyncio.CancelledError):

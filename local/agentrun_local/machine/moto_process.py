@@ -2,13 +2,17 @@
 moto's DynamoDB, SQS and S3 as a process, with fixes for concurrent writers and for streams.
 
 moto serves each request in its own thread without a lock, so a rollback also undoes what others
-wrote meanwhile. `moto_transactions` has what concerns TransactWriteItems, and `moto_streams` what
-concerns streams of tables.
+wrote meanwhile. `moto_transactions` has what concerns TransactWriteItems, `moto_streams` what
+concerns streams of tables, and `kept_state` what outlives the process.
 """
 
+import io
+import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from moto.moto_server.werkzeug_app import (
@@ -19,6 +23,7 @@ from moto.moto_server.werkzeug_app import (
 from moto.sqs.models import Message, SQSBackend
 from werkzeug.serving import make_server
 
+from agentrun_local.machine.kept_state import KeptState, Request
 from agentrun_local.machine.moto_streams import bound_streams
 from agentrun_local.machine.moto_transactions import copy_what_is_touched
 
@@ -31,16 +36,28 @@ _lock = threading.Lock()
 _receive_message = SQSBackend.receive_message
 
 
-def main() -> None:
-    """Serve on a free port of 127.0.0.1 and print its URL."""
+def main(state: Path | None) -> None:
+    """Serve on a free port of 127.0.0.1, print its URL, and keep everything in `state`."""
     # Assigned by name, because moto looks it up on the class.
     setattr(SQSBackend, "receive_message", _receive_aside)  # noqa: B010
     bound_streams()
     copy_what_is_touched()
-    app = _one_at_a_time(DomainDispatcherApplication(create_backend_app))
+    kept = None if state is None else _kept_in(state)
+    app = _one_at_a_time(DomainDispatcherApplication(create_backend_app), kept)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
     print(f"Running on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
+
+
+def _kept_in(state: Path) -> KeptState:
+    try:
+        return KeptState(state)
+    except sqlite3.OperationalError as error:
+        raise SystemExit(
+            f"{state} is in use by another stack, or cannot be written: {error}"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise SystemExit(f"{state} holds no state; delete it to begin anew: {error}") from error
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -50,12 +67,35 @@ class _QuietHandler(MotoRequestHandler):
         pass
 
 
-def _one_at_a_time(app: _Application) -> _Application:
+def _one_at_a_time(app: _Application, kept: KeptState | None) -> _Application:
     def locked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with _lock:
-            return list(app(environ, start_response))
+            if kept is None:
+                return list(app(environ, start_response))
+            return _kept_answer(app, environ, start_response, kept)
 
     return locked
+
+
+def _kept_answer(
+    app: _Application, environ: dict[str, Any], start_response: Callable[..., Any], kept: KeptState
+) -> list[bytes]:
+    """Answer a request once the file has what it changed; a refused one has changed nothing."""
+    body = b""
+    if "HTTP_X_AMZ_TARGET" in environ:
+        # S3 has none: its bodies come in many encodings, and nobody here reads them.
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        environ["wsgi.input"] = io.BytesIO(body)
+    statuses: list[str] = []
+
+    def noting(status: str, *args: Any) -> Any:
+        statuses.append(status)
+        return start_response(status, *args)
+
+    answer = list(app(environ, noting))
+    if statuses[-1].startswith("2"):
+        kept.after(Request.read(environ, body))
+    return answer
 
 
 def _receive_aside(
@@ -82,4 +122,4 @@ def _receive_aside(
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if sys.argv[1:] else None)
