@@ -10,6 +10,7 @@ from agentrun_cli.commands.profiles import profiles
 from agentrun_cli.commands.runs import runs
 from agentrun_cli.errors import CommandError, ExitStatus
 from agentrun_cli.terminal.complaints import complain
+from agentrun_local.commands.check import check
 from agentrun_local.commands.dev import dev, invoke
 from agentrun_local.commands.doctor import doctor
 from agentrun_local.commands.redrive import redrive
@@ -65,7 +66,7 @@ def application() -> typer.Typer:
     for command in on_this_machine:
         app.command(rich_help_panel=_MACHINE)(command)
     app.add_typer(webhooks, name="webhooks", rich_help_panel=_MACHINE)
-    of_accounts: list[Command] = [doctor, smoke, redrive]
+    of_accounts: list[Command] = [check, doctor, smoke, redrive]
     for command in of_accounts:
         app.command(rich_help_panel=_ACCOUNT)(command)
     return app
