@@ -17,6 +17,7 @@ from agentrun_cli.commands.sessions import sessions
 from agentrun_cli.commands.status import status
 from agentrun_cli.errors import CommandError, ExitStatus
 from agentrun_cli.terminal.complaints import complain
+from agentrun_local.commands.check import check
 from agentrun_local.commands.dev import dev, invoke
 from agentrun_local.commands.doctor import doctor
 from agentrun_local.commands.redrive import redrive
@@ -36,7 +37,7 @@ _COMMANDS: dict[str, list[Command]] = {
     _AGENTS: [chat, run, replay, status],
     _ACCESS: [login, logout],
     _MACHINE: [dev, token, invoke],
-    _ACCOUNT: [doctor, smoke, redrive],
+    _ACCOUNT: [check, doctor, smoke, redrive],
 }
 _GROUPS = {
     "runs": (runs, _AGENTS),
