@@ -5,6 +5,8 @@ import contextlib
 import json
 import signal
 import socket
+import threading
+import webbrowser
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,13 @@ from agentrun_local.console import Console
 from agentrun_local.doors.function_url import FunctionUrlDoor
 from agentrun_local.doors.rest_api import RestApiDoor
 from agentrun_local.doors.web_server import listen_at, serving, url_of
+from agentrun_local.playground.serving import with_playground
 from agentrun_local.reload import reload_on_change
 from agentrun_local.sources.polling import Pollers
 from agentrun_local.stack import RunningStack, StackOptions, running_stack, start_functions
 
 _BANNER = """
+  Playground    {rest_api}/
   REST API      {rest_api}
   Function URL  {function_url}
   DynamoDB      {dynamodb}
@@ -50,6 +54,7 @@ class DevOptions:
     port: int | None
     url_port: int | None
     ready_file: Path | None
+    opens_browser: bool = False
 
 
 async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
@@ -70,7 +75,8 @@ async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
             running_stack(stack_options, console, function_url=function_url)
         )
         await start_functions(stack)
-        await cleanup.enter_async_context(_doors(stack, rest_listener, url_listener, console))
+        listeners = (rest_listener, url_listener)
+        await cleanup.enter_async_context(_doors(stack, stack_options, listeners, console))
         # Before the doors close, so that open streams break off instead of being waited for.
         cleanup.push_async_callback(stack.stop)
         await cleanup.enter_async_context(_pollers(stack, console).polling())
@@ -79,6 +85,10 @@ async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
             pids = stack.supervisor.pids
             cleanup.enter_context(_announced(options.ready_file, {**facts, "pids": pids}))
         print(_BANNER.format(**facts), flush=True)
+        if options.opens_browser:
+            # Some browsers' commands last as long as the browser.
+            url = (f"{facts['rest_api']}/",)
+            threading.Thread(target=webbrowser.open, args=url, daemon=True).start()
         await reload_on_change(stack.pools, stack_options.template, console.source("reload"))
 
 
@@ -99,14 +109,25 @@ def _end_on_signal() -> None:
 
 @contextlib.asynccontextmanager
 async def _doors(
-    stack: RunningStack, rest_listener: socket.socket, url_listener: socket.socket, console: Console
+    stack: RunningStack,
+    options: StackOptions,
+    listeners: tuple[socket.socket, socket.socket],
+    console: Console,
 ) -> AsyncIterator[None]:
+    rest_listener, url_listener = listeners
     async with contextlib.AsyncExitStack() as cleanup:
         if stack.definition.rest_api is not None:
             rest_door = RestApiDoor(
                 stack.definition.rest_api, stack.pools, log=console.source("rest api")
             )
-            await cleanup.enter_async_context(serving(rest_door, rest_listener))
+            door = with_playground(
+                rest_door,
+                stack,
+                options,
+                base_path=stack.definition.rest_api.base_path,
+                function_url=url_of(url_listener),
+            )
+            await cleanup.enter_async_context(serving(door, rest_listener))
         url = stack.definition.function_url
         if url is not None:
             url_door = FunctionUrlDoor(url, stack.pools[url.function], log=console.source("url"))

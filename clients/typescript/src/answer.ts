@@ -1,4 +1,4 @@
-import type { RunEvent } from "./events.js";
+import type { RunEvent, ToolEndEvent, ToolErrorEvent } from "./events.js";
 import type { Json } from "./models.js";
 
 /** A call of a tool, as far as it has come. */
@@ -11,6 +11,8 @@ export interface ToolActivity {
   readonly result?: Json;
   /** Why a tool failed, or its call was rejected. */
   readonly error?: string;
+  /** How long a call took that has ended, by the server's clock. */
+  readonly durationMs?: number;
 }
 
 /** Text that is added to, and cut back to what was there at an earlier event. */
@@ -37,7 +39,7 @@ class Growing {
 export class Answer {
   readonly #text = new Growing();
   readonly #reasoning = new Growing();
-  readonly #tools = new Map<string, { readonly startId: number; tool: ToolActivity }>();
+  readonly #tools = new Map<string, { readonly startId: number; readonly startedAt?: number; tool: ToolActivity }>();
 
   /** The arguments of calls that have waited for a decision: one that is rejected never begins. */
   readonly #asked = new Map<string, Json>();
@@ -67,6 +69,7 @@ export class Answer {
       case "TOOL_START":
         this.#tools.set(event.callId, {
           startId: event.id,
+          startedAt: event.timestamp,
           tool: {
             callId: event.callId,
             name: event.name,
@@ -76,10 +79,10 @@ export class Answer {
         });
         break;
       case "TOOL_END":
-        this.#end(event.id, event, { state: "done", result: event.result });
+        this.#end(event, { state: "done", result: event.result });
         break;
       case "TOOL_ERROR":
-        this.#end(event.id, event, { state: "failed", error: event.error });
+        this.#end(event, { state: "failed", error: event.error });
         break;
       case "PAUSED":
         for (const call of event.requiredAction.approvals) this.#asked.set(call.id, call.arguments);
@@ -94,12 +97,17 @@ export class Answer {
   }
 
   #end(
-    id: number,
-    { callId, name }: { callId: string; name: string },
+    { id, callId, name, timestamp }: ToolEndEvent | ToolErrorEvent,
     end: Pick<ToolActivity, "state" | "result" | "error">,
   ): void {
     const begun = this.#tools.get(callId);
     const before = begun?.tool ?? { callId, name, arguments: this.#asked.get(callId) ?? null };
-    this.#tools.set(callId, { startId: begun?.startId ?? id, tool: { ...before, ...end } });
+    const startedAt = begun?.startedAt;
+    const tool = {
+      ...before,
+      ...end,
+      ...(startedAt !== undefined && { durationMs: Math.max(0, timestamp - startedAt) }),
+    };
+    this.#tools.set(callId, { ...begun, startId: begun?.startId ?? id, tool });
   }
 }

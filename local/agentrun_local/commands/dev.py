@@ -41,6 +41,7 @@ Persist = Annotated[
         "--persist", help="Keep runs, messages and objects in .agentrun/ for the next start."
     ),
 ]
+Open = Annotated[bool, typer.Option("--open", help="Open the playground in the browser.")]
 DynamoUrl = Annotated[
     str | None,
     typer.Option("--dynamodb-url", help="A running DynamoDB; default: moto's server."),
@@ -70,6 +71,7 @@ def dev(
     parameter: Parameters = [],  # noqa: B006 - typer copies it
     env_file: EnvFiles = [],  # noqa: B006
     persist: Persist = False,
+    open_browser: Open = False,
     dynamodb_url: DynamoUrl = None,
     ready_file: ReadyFile = None,
     template: Template = DEFAULT_TEMPLATE,
@@ -82,7 +84,7 @@ def dev(
     stack = _stack_options(template, model, dynamodb_url, given, env_file)
     stack = replace(stack, persists=persist)
     try:
-        asyncio.run(run_dev(stack, DevOptions(port, url_port, ready_file)))
+        asyncio.run(run_dev(stack, DevOptions(port, url_port, ready_file, opens_browser=open_browser)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         # Ctrl-C is the way to end the stack.
         return 0

@@ -20,6 +20,10 @@ export interface ConversationOptions {
   sessionId?: string | undefined;
   /** Where in `sessionStorage` it outlives a reload; null: nowhere. */
   storageKey?: string | null | undefined;
+  /** A run of the conversation that was begun elsewhere, and its message: it is read as well. */
+  run?: { readonly runId: string; readonly message: string } | undefined;
+  /** Whether to ask for follow-up questions. */
+  generateFollowups?: boolean | undefined;
 }
 
 /** What is shown before anything has happened, also on a server. */
@@ -78,7 +82,10 @@ export class Conversation {
   readonly attach = (): (() => void) => {
     const { agent, sessionId = "", storageKey = `agentrun:${agent}:${sessionId}` } = this.#options;
     this.#place = storageKey === null ? undefined : Place.claim(storageKey);
-    if (!this.#wasRestored) this.#restore();
+    if (!this.#wasRestored) {
+      this.#restore();
+      this.#join();
+    }
     this.#wasRestored = true;
     if (this.#turn && !this.#turn.isOver && this.#status !== "failed") void this.#readOn();
     return () => {
@@ -98,6 +105,17 @@ export class Conversation {
     this.#updates.now();
   }
 
+  /** Go on with a run that was begun elsewhere, unless it is here already. */
+  #join(): void {
+    const { run } = this.#options;
+    if (!run || this.#turn || this.#messages.some(({ id }) => id === run.runId)) return;
+    const turn = new Turn({ key: freshKey(), media: [], ...run });
+    const { key: id, message: text, media } = turn;
+    this.#messages = [...this.#messages, { id, role: "user", text, media }];
+    this.#turn = turn;
+    this.#updates.now();
+  }
+
   #send(turn: Turn): void {
     if (this.#turn?.isUnderWay && this.#status !== "failed")
       throw new Error("A run is under way: wait, or stop it.");
@@ -110,7 +128,7 @@ export class Conversation {
 
   /** Read the turn's run, from where it was left; start it if it has not begun. */
   async #readOn(): Promise<void> {
-    const { client, agent } = this.#options;
+    const { client, agent, generateFollowups } = this.#options;
     const turn = this.#turn;
     if (!turn || this.#reader) return;
     const { runId, lastEventId: after, key: idempotencyKey, message, media } = turn;
@@ -120,6 +138,7 @@ export class Conversation {
             ...options,
             idempotencyKey,
             sessionId: this.#sessionId,
+            ...(generateFollowups !== undefined && { generateFollowups }),
             ...(media.length > 0 && { media }),
           })
         : client.runs.attach(agent, runId, { ...options, after }),

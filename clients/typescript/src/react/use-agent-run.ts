@@ -14,8 +14,8 @@ export type UseAgentRunResult = ConversationState & ConversationActions;
  * @param options.client Make it once, outside of components.
  */
 export function useAgentRun(options: UseAgentRunOptions): UseAgentRunResult {
-  const { client, agent, sessionId, storageKey } = options;
-  const asked = { client, agent, sessionId, storageKey };
+  const { client, agent, sessionId, storageKey, run, generateFollowups } = options;
+  const asked = { client, agent, sessionId, storageKey, run, generateFollowups };
   const [held, hold] = useState(() => ({ asked, conversation: new Conversation(asked) }));
   let { conversation } = held;
   if (!isSame(held.asked, asked)) {
@@ -33,6 +33,8 @@ function isSame(one: ConversationOptions, other: ConversationOptions): boolean {
     one.client === other.client &&
     one.agent === other.agent &&
     one.sessionId === other.sessionId &&
-    one.storageKey === other.storageKey
+    one.storageKey === other.storageKey &&
+    one.run?.runId === other.run?.runId &&
+    one.generateFollowups === other.generateFollowups
   );
 }

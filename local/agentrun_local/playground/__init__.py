@@ -1,0 +1,1 @@
+"""The playground: a page to chat with agents, as files, and what serves it locally."""

@@ -1,0 +1,76 @@
+import { Agentrun } from "agentrun-client";
+
+/** What the server of the page says about the API. */
+interface Config {
+  /** The base URL of the REST API; default: the page's own origin and `basePath`. */
+  baseUrl?: string;
+  basePath?: string;
+  streamUrl?: string;
+  /** Only on a developer's machine. */
+  token?: string;
+}
+
+export interface Settings {
+  readonly client: Agentrun;
+  readonly baseUrl: string;
+  /** Whether the server gives tokens; if not, the user enters one. */
+  readonly givesTokens: boolean;
+  readonly token: () => Promise<string>;
+}
+
+const CONFIG = "playground/config.json";
+const KEY = "agentrun:playground:token";
+const EARLY_MS = 5 * 60_000;
+
+/** Read where the API is, and make its client. */
+export async function loadSettings(): Promise<Settings> {
+  const config = await readConfig();
+  const baseUrl = config.baseUrl ?? location.origin + (config.basePath ?? "");
+  const token = config.token === undefined ? enteredToken : givenTokens(config.token);
+  const { streamUrl } = config;
+  const client = new Agentrun({ baseUrl, token, ...(streamUrl && { streamUrl }) });
+  return { client, baseUrl, givesTokens: config.token !== undefined, token };
+}
+
+async function readConfig(): Promise<Config> {
+  const response = await fetch(CONFIG, { cache: "no-store" });
+  if (!response.ok) throw new Error(`The page's settings cannot be read (${String(response.status)}).`);
+  return (await response.json()) as Config;
+}
+
+/** Keep the server's token, and ask for a fresh one before it ends. */
+function givenTokens(first: string): () => Promise<string> {
+  let held = first;
+  let asked: Promise<string> | undefined;
+  return async () => {
+    if (endOf(held) - EARLY_MS > Date.now()) return held;
+    asked ??= readConfig()
+      .then(({ token }) => (held = token ?? held))
+      .catch(() => held)
+      .finally(() => (asked = undefined));
+    return asked;
+  };
+}
+
+/** When a JWT ends, in milliseconds since the epoch. */
+function endOf(token: string): number {
+  try {
+    const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    return (JSON.parse(atob(payload)) as { exp: number }).exp * 1000;
+  } catch {
+    return Infinity;
+  }
+}
+
+function enteredToken(): Promise<string> {
+  return Promise.resolve(sessionStorage.getItem(KEY) ?? "");
+}
+
+/** Use a token that the user has entered, until the tab is closed. */
+export function enterToken(token: string): void {
+  sessionStorage.setItem(KEY, token);
+}
+
+export function hasEnteredToken(): boolean {
+  return sessionStorage.getItem(KEY) !== null;
+}

@@ -1,0 +1,56 @@
+import type { Agentrun, Session } from "agentrun-client";
+import { useState } from "react";
+import { Notice } from "../app/Notice";
+import { hrefOf } from "../app/route";
+
+export function ConversationList(props: {
+  client: Agentrun;
+  sessions: readonly Session[] | undefined;
+  error: Error | undefined;
+  current: string | undefined;
+  onChange: () => void;
+  onOpen: () => void;
+}) {
+  const { client, sessions, error, current, onChange, onOpen } = props;
+  const [failure, setFailure] = useState<Error>();
+  const shown = failure ?? error;
+  const remove = async (session: Session): Promise<void> => {
+    if (!confirm(`Delete “${session.title}” with its runs?`)) return;
+    try {
+      await client.sessions.delete(session.id);
+      setFailure(undefined);
+      sessionStorage.removeItem(`agentrun:${session.agentId}:${session.id}`);
+      if (session.id === current) location.hash = hrefOf("chat", session.agentId);
+      onChange();
+    } catch (cause) {
+      setFailure(cause as Error);
+    }
+  };
+  return (
+    <>
+      {shown && <Notice kind="error">{shown.message}</Notice>}
+      {sessions?.length === 0 && <p className="muted">None yet.</p>}
+      <ul className="conversations">
+        {sessions?.map((session) => (
+          <li key={session.id}>
+            <a
+              href={hrefOf("chat", session.agentId, session.id)}
+              aria-current={session.id === current ? "page" : undefined}
+              onClick={onOpen}
+            >
+              {session.title || "Untitled"}
+            </a>
+            <button
+              type="button"
+              className="quiet"
+              aria-label={`Delete ${session.title}`}
+              onClick={() => void remove(session)}
+            >
+              ×
+            </button>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
