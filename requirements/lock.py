@@ -24,7 +24,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
 }
 # Tools that run in environments of their own, with no part of the project in them.
-GROUPS = ("awscli", "checkov", "docs", "ministack", "pip-audit", "readers", "strands")
+GROUPS = ("awscli", "browser", "checkov", "docs", "ministack", "pip-audit", "readers", "strands")
 
 
 def compile_lock(name: str, output: Path, constraints: Path | None) -> None:

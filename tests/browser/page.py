@@ -1,0 +1,88 @@
+"""The playground as a user works it."""
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.browser.stack import WAIT_S, Stack
+
+
+class Page:
+    """One browser with the playground in it."""
+
+    def __init__(self, driver: Chrome, stack: Stack) -> None:
+        self.driver = driver
+        self.stack = stack
+
+    def open(self, path: str = "") -> None:
+        """Load a page of the playground afresh."""
+        # A change of the fragment alone loads nothing.
+        self.driver.get("about:blank")
+        self.driver.get(f"{self.stack.url}/{path}")
+
+    def open_chat(self, agent: str, session_id: str | None = None) -> str:
+        """Open a conversation; return its id."""
+        session_id = session_id or str(uuid.uuid4())
+        self.open(f"#/chat/{agent}/{session_id}")
+        self.find("#message")
+        return session_id
+
+    def say(self, message: str) -> None:
+        """Send a message."""
+        field = self.find("#message")
+        field.send_keys(message)
+        field.send_keys(Keys.ENTER)
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Look again and again until something is so; return what was found."""
+
+        def look(_: Chrome) -> Any:
+            return condition()
+
+        return WebDriverWait(self.driver, WAIT_S, 0.05).until(look, f"never happened: {what}")
+
+    def find(self, selector: str) -> WebElement:
+        """Wait for an element."""
+        return self.until(lambda: self.all(selector), selector)[0]
+
+    def all(self, selector: str) -> list[WebElement]:
+        """Return all elements that are there now."""
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def button(self, name: str) -> WebElement:
+        """Wait for a button with this very text."""
+        xpath = f"//button[normalize-space()={json.dumps(name)}]"
+        found = self.until(lambda: self.driver.find_elements(By.XPATH, xpath), f"a button {name}")
+        return found[0]
+
+    def press(self, name: str) -> None:
+        """Press a button."""
+        self.button(name).click()
+
+    def script(self, source: str, *arguments: object) -> Any:
+        """Run a script in the page."""
+        return self.driver.execute_script(source, *arguments)
+
+    def answer(self, number: int = -1) -> WebElement:
+        """Return the last answer, or another."""
+        return self.until(lambda: self.all("article.answer"), "an answer")[number]
+
+    def run_id(self) -> str:
+        """Return the id of the last answer's run."""
+        return str(self.answer().get_attribute("data-run-id"))
+
+    def text_of_last(self) -> str:
+        """Return the last answer as it was received, once its run has ended."""
+        self.until(lambda: self.answer().get_attribute("aria-busy") == "false", "an end")
+        return str(self.find("article.answer:last-of-type [data-text]").get_attribute("data-text"))
+
+    def ended_as(self, status: str) -> None:
+        """Wait until the last answer's run has this status, as the page says."""
+        self.until(lambda: self.answer().get_attribute("data-status") == status, status)

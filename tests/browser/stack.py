@@ -1,0 +1,95 @@
+"""The local stack that the browser's pages come from."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 90
+STOP_TIMEOUT_S = 15
+WAIT_S = 30
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running `agentrun dev`; `api` carries the token that the page uses, too."""
+
+    url: str
+    pid: int
+    api: httpx.Client
+
+    def run(self, run_id: str) -> Mapping[str, Any]:
+        """Read a run's record."""
+        record: dict[str, Any] = self.api.get(f"/api/v1/runs/{run_id}").json()
+        return record
+
+    def ended(self, run_id: str) -> Mapping[str, Any]:
+        """Wait for the end of a run; return its record."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            run = self.run(run_id)
+            if run["status"] not in {"QUEUED", "RUNNING"}:
+                return run
+            assert time.monotonic() < deadline, f"still {run['status']}"
+            time.sleep(0.1)
+
+    def kill_executors(self) -> int:
+        """Kill the processes that stream runs; return how many there were."""
+        killed = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                if b"lambda_asgi" in command and self.pid in _ancestors(int(folder.name)):
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    killed += 1
+            except OSError:
+                continue
+        return killed
+
+
+def _ancestors(pid: int) -> Sequence[int]:
+    found = []
+    while pid > 1:
+        found.append(pid)
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+@contextmanager
+def running_stack(scratch: Path) -> Iterator[Stack]:
+    """Run `agentrun dev` on free ports, without caps on runs."""
+    ready, log = scratch / "ready.json", scratch / "dev.log"
+    variables = scratch / "variables.env"
+    variables.write_text("AGENTRUN_DEMO_DELAY_MS=10\n")
+    command = [
+        *(ROOT / ".venv/bin/agentrun", "dev", "--ready-file", ready, "--env-file", variables),
+        *("--port", "0", "--url-port", "0"),
+        *("--parameter", "MaxRunsPerUser=0", "--parameter", "MaxRunsPerTenant=0"),
+    ]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not ready.exists():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        url = json.loads(ready.read_text())["rest_api"]
+        token = httpx.get(f"{url}/playground/config.json").json()["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=url, headers=headers, timeout=WAIT_S) as api:
+            yield Stack(url, process.pid, api)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_TIMEOUT_S)
