@@ -1,5 +1,6 @@
 import "./style/page.css";
 import "./style/chat.css";
+import "./style/runs.css";
 import { createRoot } from "react-dom/client";
 import { App } from "./app/App";
 import { loadSettings } from "./app/settings";

@@ -41,7 +41,7 @@ def test_a_killed_executor_loses_and_doubles_nothing(page: Page) -> None:
 
 def test_a_call_is_approved(page: Page) -> None:
     page.open_chat("finance_agent")
-    page.say("Buy 3 ABC")
+    page.say("Buy 3 MSFT")
     page.press("Approve")
     page.ended_as("COMPLETED")
     assert "done" in page.find("details[data-tool=place_order]").text
@@ -49,7 +49,7 @@ def test_a_call_is_approved(page: Page) -> None:
 
 def test_a_call_is_rejected_with_a_reason(page: Page) -> None:
     page.open_chat("finance_agent")
-    page.say("Buy 3 ABC")
+    page.say("Buy 3 MSFT")
     page.press("Reject")
     page.find(".decide input").send_keys("Too dear.")
     page.press("Reject")
@@ -61,14 +61,14 @@ def test_a_call_is_rejected_with_a_reason(page: Page) -> None:
 
 def test_a_call_is_approved_with_other_arguments(page: Page) -> None:
     page.open_chat("finance_agent")
-    page.say("Buy 3 ABC")
+    page.say("Buy 3 MSFT")
     page.press("Edit")
     field = page.find(".decide textarea")
     field.clear()
     field.send_keys("[1]")
     assert not page.button("Approve with these").is_enabled()
     field.clear()
-    field.send_keys('{"symbol": "ABC", "side": "buy", "shares": 2}')
+    field.send_keys('{"symbol": "MSFT", "side": "buy", "shares": 2}')
     page.press("Approve with these")
     page.ended_as("COMPLETED")
     tool = page.find("details[data-tool=place_order]")

@@ -34,7 +34,7 @@ function Page({ settings: loading }: { settings: Promise<Settings> }) {
   const needsToken = !settings.givesTokens && (error !== undefined || !hasEnteredToken());
   return (
     <div className="page">
-      <a className="skip" href={`${hash || "#/"}`} onClick={toMain}>
+      <a className="skip" href={hash || "#/"} onClick={toMain}>
         Skip to content
       </a>
       <Header route={route} settings={settings} />

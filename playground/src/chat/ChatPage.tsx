@@ -4,6 +4,7 @@ import { Notice } from "../app/Notice";
 import { go, hrefOf, type Route } from "../app/route";
 import { useLoaded } from "../app/use-loaded";
 import { ConversationList } from "./ConversationList";
+import { fresh } from "./history";
 import { OpenConversation } from "./OpenConversation";
 
 const SHOWN = 50;
@@ -94,7 +95,9 @@ export function ChatPage({
 function newChat(agents: readonly Agent[], wanted: string | undefined): string {
   const agent = agents.find(({ id }) => id === wanted) ?? agents[0];
   // A new conversation may have an id of its own choice, so its address holds from the start.
-  return hrefOf("chat", agent?.id ?? "", crypto.randomUUID());
+  const sessionId = crypto.randomUUID();
+  fresh.add(sessionId);
+  return hrefOf("chat", agent?.id ?? "", sessionId);
 }
 
 /** The conversation that this tab had open last. */

@@ -1,7 +1,7 @@
 import type { Agentrun, Session } from "agentrun-client";
 import { useState } from "react";
 import { Notice } from "../app/Notice";
-import { hrefOf } from "../app/route";
+import { go, hrefOf } from "../app/route";
 
 export function ConversationList(props: {
   client: Agentrun;
@@ -20,7 +20,7 @@ export function ConversationList(props: {
       await client.sessions.delete(session.id);
       setFailure(undefined);
       sessionStorage.removeItem(`agentrun:${session.agentId}:${session.id}`);
-      if (session.id === current) location.hash = hrefOf("chat", session.agentId);
+      if (session.id === current) go(hrefOf("chat", session.agentId));
       onChange();
     } catch (cause) {
       setFailure(cause as Error);

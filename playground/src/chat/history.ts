@@ -8,10 +8,14 @@ export interface History {
   readonly run: { readonly runId: string; readonly message: string } | undefined;
 }
 
+/** Conversations that were made up here, and of which the server need not be asked at first. */
+export const fresh = new Set<string>();
+
 const ENDED: ReadonlySet<string> = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
 
 /** Read a conversation; one that is not there yet is empty. */
 export async function loadHistory(client: Agentrun, sessionId: string, signal: AbortSignal): Promise<History> {
+  if (fresh.delete(sessionId)) return { messages: [], run: undefined };
   try {
     const [runs, messages] = await Promise.all([
       client.sessions.runs(sessionId, { signal }),
