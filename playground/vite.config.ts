@@ -13,6 +13,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     // The preload's polyfill would be an inline script, and every browser of the target has it.
     modulePreload: { polyfill: false },
-    manifest: false,
+    rollupOptions: { input: ["index.html", "docs/index.html"] },
+    // The reference's package is a whole application; nothing of the page waits for it.
+    chunkSizeWarningLimit: 2000,
   },
 });

@@ -18,33 +18,36 @@ export interface Settings {
   readonly token: () => Promise<string>;
 }
 
-const CONFIG = "playground/config.json";
 const KEY = "agentrun:playground:token";
 const EARLY_MS = 5 * 60_000;
 
-/** Read where the API is, and make its client. */
-export async function loadSettings(): Promise<Settings> {
-  const config = await readConfig();
+/**
+ * Read where the API is, and make its client.
+ *
+ * @param configUrl Relative to the page.
+ */
+export async function loadSettings(configUrl: string | URL = "playground/config.json"): Promise<Settings> {
+  const config = await readConfig(configUrl);
   const baseUrl = config.baseUrl ?? location.origin + (config.basePath ?? "");
-  const token = config.token === undefined ? enteredToken : givenTokens(config.token);
+  const token = config.token === undefined ? enteredToken : givenTokens(config.token, configUrl);
   const { streamUrl } = config;
   const client = new Agentrun({ baseUrl, token, ...(streamUrl && { streamUrl }) });
   return { client, baseUrl, givesTokens: config.token !== undefined, token };
 }
 
-async function readConfig(): Promise<Config> {
-  const response = await fetch(CONFIG, { cache: "no-store" });
+async function readConfig(url: string | URL): Promise<Config> {
+  const response = await fetch(url, { cache: "no-store" });
   if (!response.ok) throw new Error(`The page's settings cannot be read (${String(response.status)}).`);
   return (await response.json()) as Config;
 }
 
 /** Keep the server's token, and ask for a fresh one before it ends. */
-function givenTokens(first: string): () => Promise<string> {
+function givenTokens(first: string, configUrl: string | URL): () => Promise<string> {
   let held = first;
   let asked: Promise<string> | undefined;
   return async () => {
     if (endOf(held) - EARLY_MS > Date.now()) return held;
-    asked ??= readConfig()
+    asked ??= readConfig(configUrl)
       .then(({ token }) => (held = token ?? held))
       .catch(() => held)
       .finally(() => (asked = undefined));

@@ -1,0 +1,191 @@
+"""Each screen, in light and dark, on a phone, and without a mouse."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.axe import serious_violations
+from tests.browser.page import Page
+
+PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+
+
+@pytest.fixture(scope="module")
+def sessions() -> dict[str, str]:
+    """Return conversations that the tests share, by what is in them."""
+    return {}
+
+
+def _conversation_with_all(page: Page, sessions: dict[str, str]) -> None:
+    """Open a conversation with a tool that has run, and an order that waits."""
+    if "all" in sessions:
+        page.open_chat("finance_agent", sessions["all"])
+    else:
+        sessions["all"] = page.open_chat("finance_agent")
+        page.say("What is the price of MSFT?")
+        page.ended_as("COMPLETED")
+        page.say("Buy 3 MSFT")
+    page.button("Approve")
+
+
+def _show(page: Page, scheme: str) -> None:
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_screen_has_a_serious_violation(
+    page: Page, sessions: dict[str, str], scheme: str
+) -> None:
+    _show(page, scheme)
+    try:
+        _conversation_with_all(page, sessions)
+        for summary in page.all("details summary"):
+            summary.click()
+        assert serious_violations(page) == []
+        page.press("Edit")
+        assert serious_violations(page) == []
+        run_id = page.run_id()
+        page.open("#/runs")
+        page.find("tr[data-run-id]")
+        assert serious_violations(page) == []
+        page.open(f"#/runs/{run_id}")
+        page.find(".timeline li.paused")
+        assert serious_violations(page) == []
+        page.press("Raw frames")
+        page.until(lambda: "PAUSED" in page.find("pre.raw").text, "the frames")
+        assert serious_violations(page) == []
+        page.open("#/approvals")
+        page.button("Approve")
+        assert serious_violations(page) == []
+    finally:
+        _show(page, "")
+
+
+def test_nothing_is_wider_than_a_phone(page: Page, sessions: dict[str, str]) -> None:
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    try:
+        _conversation_with_all(page, sessions)
+        run_id = page.run_id()
+        for path, selector in {
+            "": ".decide",
+            "#/runs": "tr[data-run-id]",
+            f"#/runs/{run_id}": ".timeline li",
+            "#/approvals": ".decide",
+        }.items():
+            if path:
+                page.open(path)
+            page.find(selector)
+            assert page.script("return document.documentElement.scrollWidth") == PHONE["width"]
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_run_is_looked_into(page: Page) -> None:
+    page.open_chat("analyst")
+    page.say("What is 6 * 7?")
+    page.ended_as("COMPLETED")
+    run_id = page.run_id()
+    page.find("article.answer footer a").click()
+    timeline = page.find(".timeline")
+    page.until(lambda: "Completed" in timeline.text, "the end of the timeline")
+    assert "calculate" in timeline.text
+    assert "First delta after" in page.find(".figures").text
+    page.press("Raw frames")
+    frames = page.stack.api.get(f"/api/agents/analyst/runs/{run_id}/stream").text
+    page.until(lambda: page.find("pre.raw").get_attribute("textContent") == frames, "all frames")
+
+
+def test_the_list_follows_a_run_to_its_end(page: Page) -> None:
+    body = {"message": "/emit 60 every 50"}
+    run_id = page.stack.api.post("/api/agents/echo/runs/background", json=body).json()["runId"]
+    page.open("#/runs")
+    row = page.find(f"tr[data-run-id='{run_id}']")
+    assert "COMPLETED" not in row.text
+    page.until(lambda: "COMPLETED" in row.text, "the end of the run")
+
+
+def test_the_inbox_decides(page: Page) -> None:
+    body = {"message": "Buy 1 NVDA"}
+    run_id = page.stack.api.post("/api/agents/finance_agent/runs", json=body).json()["runId"]
+    page.open("#/approvals")
+    pending = f"//article[.//a[@href='#/runs/{run_id}']]"
+    page.until(lambda: page.driver.find_elements("xpath", pending), "the approval")
+    page.driver.find_element("xpath", f"{pending}//button[.='Approve']").click()
+    page.until(lambda: not page.driver.find_elements("xpath", pending), "an empty place")
+    assert page.stack.ended(run_id)["status"] == "COMPLETED"
+
+
+def test_the_keyboard_is_enough(page: Page) -> None:
+    page.open_chat("finance_agent")
+    page.script("document.activeElement.blur()")
+
+    def tab_to(name: str) -> None:
+        for _ in range(40):
+            page.driver.switch_to.active_element.send_keys(Keys.TAB)
+            focused = page.driver.switch_to.active_element
+            if name in (focused.get_attribute("id"), focused.text):
+                return
+        raise AssertionError(f"No way to {name}")
+
+    tab_to("message")
+    page.driver.switch_to.active_element.send_keys("Buy 1 AAPL", Keys.ENTER)
+    page.button("Approve")
+    page.script("document.querySelector('main').focus()")
+    tab_to("Approve")
+    page.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    page.ended_as("COMPLETED")
+
+
+def test_the_theme_can_be_chosen(page: Page) -> None:
+    page.open("#/runs")
+    page.find("header button").click()
+    page.find("header button").click()
+    assert page.script("return document.documentElement.style.colorScheme") == "dark"
+    page.driver.refresh()
+    assert page.find("header button").text.endswith("Dark")
+    page.find("header button").click()
+
+
+def test_the_reference_tries_a_request(page: Page) -> None:
+    page.open("docs")
+    page.find("#operations-tag-Agents, .opblock-tag")
+    operation = "//div[contains(@class,'opblock-get')][.//*[@data-path='/api/agents']]"
+    page.until(lambda: page.driver.find_elements("xpath", operation), "an operation")
+    block = page.driver.find_element("xpath", operation)
+    block.find_element("css selector", ".opblock-summary-control").click()
+    page.press("Try it out")
+    page.press("Execute")
+    page.until(lambda: '"analyst"' in block.text, "an answer")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """Return a red dot."""
+    dot = (
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5E"
+        "rkJggg=="
+    )
+    file = tmp_path / "dot.png"
+    file.write_bytes(base64.b64decode(dot))
+    return file
+
+
+def test_a_picture_goes_with_a_message(page: Page, picture: Path) -> None:
+    page.open_chat("analyst")
+    page.find("input[type=file]").send_keys(str(picture))
+    page.find(".chip img")
+    page.say("What is this?")
+    page.ended_as("COMPLETED")
+    assert "image/png" in page.text_of_last()
+    assert page.find(".question img").is_displayed()
+
+
+def test_a_file_that_the_agent_does_not_take_is_refused(page: Page, tmp_path: Path) -> None:
+    page.open_chat("finance_agent")
+    file = tmp_path / "notes.txt"
+    file.write_text("no picture")
+    page.find("input[type=file]").send_keys(str(file))
+    assert "notes.txt" in page.find(".composer .failure").text
