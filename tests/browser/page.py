@@ -63,8 +63,10 @@ class Page:
         return found[0]
 
     def press(self, name: str) -> None:
-        """Press a button."""
-        self.button(name).click()
+        """Press a button, wherever on the page it is."""
+        button = self.button(name)
+        self.script("arguments[0].scrollIntoView({block: 'center'})", button)
+        button.click()
 
     def script(self, source: str, *arguments: object) -> Any:
         """Run a script in the page."""
