@@ -8,6 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 READERS := tests/readers/node
 TS_CLIENT := clients/typescript
+PLAYGROUND := playground
 
 .PHONY: help
 help: ## Show the targets
@@ -111,7 +112,7 @@ $(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.
 
 # Not in `check`: a minute. It needs a package registry and Node 20; without npm there is nothing to do.
 .PHONY: clients
-clients: setup $(if $(shell command -v npm),clients-typescript) ## Check the clients: types, lint, tests, packages, size
+clients: setup $(if $(shell command -v npm),clients-typescript playground-check) ## Check the clients and the playground: types, lint, tests, packages, size
 
 .PHONY: clients-typescript
 clients-typescript: setup $(TS_CLIENT)/node_modules/.ready
@@ -121,6 +122,35 @@ clients-typescript: setup $(TS_CLIENT)/node_modules/.ready
 # Scripts of packages are not run here, either: esbuild's only looks whether its binary is there.
 $(TS_CLIENT)/node_modules/.ready: $(TS_CLIENT)/package-lock.json $(TS_CLIENT)/package.json
 	@npm ci --prefix $(TS_CLIENT) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
+# Its built files are committed, so that nobody else needs Node.
+.PHONY: playground
+playground: $(PLAYGROUND)/node_modules/.ready $(TS_CLIENT)/dist/index.js ## Build the playground's files after a change of its sources; needs Node 20
+	@npm --prefix $(PLAYGROUND) run --silent build
+
+.PHONY: playground-check
+playground-check: clients-typescript $(PLAYGROUND)/node_modules/.ready
+	@npm --prefix $(PLAYGROUND) run --silent check
+
+$(TS_CLIENT)/dist/index.js: $(wildcard $(TS_CLIENT)/src/*.ts $(TS_CLIENT)/src/react/*.ts) | $(TS_CLIENT)/node_modules/.ready
+	@npm --prefix $(TS_CLIENT) run --silent build
+
+# The client is a link to its folder, and finds its own packages there.
+$(PLAYGROUND)/node_modules/.ready: $(PLAYGROUND)/package-lock.json $(PLAYGROUND)/package.json | $(TS_CLIENT)/node_modules/.ready
+	@npm ci --prefix $(PLAYGROUND) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
+# Not in `check`: a minute and a half. Without Chromium, its driver and npm there is nothing to do.
+CHROMIUM := $(and $(shell command -v chromium),$(shell command -v chromedriver),$(shell command -v npm))
+.PHONY: browser
+browser: setup $(if $(CHROMIUM),browser-tests) ## Try the playground in a real browser; needs chromium, chromium-driver and npm
+	@$(if $(CHROMIUM),,echo "There is no chromium, chromedriver or npm: nothing is tried.")
+
+.PHONY: browser-tests
+browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready
+	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(ARGS)
+
+.venv/browser/.ready: requirements/browser.txt | .venv/.ready
+	@$(call environment,browser,$(BIN)/python) && touch $@
 
 # The token goes by the environment: arguments can be seen by everybody on this machine.
 .PHONY: smoke
@@ -179,4 +209,4 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
+	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site

@@ -1,6 +1,4 @@
-import "swagger-ui-dist/swagger-ui.css";
 import "./docs.css";
-import SwaggerUIBundle from "swagger-ui-dist/swagger-ui-es-bundle.js";
 import { loadSettings, type Settings } from "../app/settings";
 
 interface OpenApi {

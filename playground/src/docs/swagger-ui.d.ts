@@ -1,9 +1,10 @@
-declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
+/** What swagger-ui-bundle.js defines; only what is used. */
+declare namespace SwaggerUI {
   interface Request {
     url: string;
     headers: Record<string, string>;
   }
-  interface SwaggerUI {
+  interface Ui {
     preauthorizeApiKey(scheme: string, key: string): void;
   }
   interface Options {
@@ -16,5 +17,6 @@ declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
     requestInterceptor?: (request: Request) => Request | Promise<Request>;
     onComplete?: () => void;
   }
-  export default function SwaggerUIBundle(options: Options): SwaggerUI;
 }
+
+declare function SwaggerUIBundle(options: SwaggerUI.Options): SwaggerUI.Ui;
