@@ -11,7 +11,7 @@ const done = arguments[arguments.length - 1];
 axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => done(
   violations
     .filter(({impact}) => impact === "serious" || impact === "critical")
-    .flatMap(({id, nodes}) => nodes.map(({html, failureSummary}) => `${id}: ${html} ${failureSummary}`))
+    .flatMap(({id, nodes}) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
 ), (error) => done([String(error)]));
 """
 

@@ -50,16 +50,20 @@ class Page:
 
     def find(self, selector: str) -> WebElement:
         """Wait for an element."""
-        return self.until(lambda: self.all(selector), selector)[0]
+        found: list[WebElement] = self.until(lambda: self.all(selector), selector)
+        return found[0]
 
     def all(self, selector: str) -> list[WebElement]:
         """Return all elements that are there now."""
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+        found: list[WebElement] = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return found
 
     def button(self, name: str) -> WebElement:
         """Wait for a button with this very text."""
         xpath = f"//button[normalize-space()={json.dumps(name)}]"
-        found = self.until(lambda: self.driver.find_elements(By.XPATH, xpath), f"a button {name}")
+        found: list[WebElement] = self.until(
+            lambda: self.driver.find_elements(By.XPATH, xpath), f"a button {name}"
+        )
         return found[0]
 
     def press(self, name: str) -> None:
@@ -74,7 +78,8 @@ class Page:
 
     def answer(self, number: int = -1) -> WebElement:
         """Return the last answer, or another."""
-        return self.until(lambda: self.all("article.answer"), "an answer")[number]
+        found: list[WebElement] = self.until(lambda: self.all("article.answer"), "an answer")
+        return found[number]
 
     def run_id(self) -> str:
         """Return the id of the last answer's run."""

@@ -70,7 +70,7 @@ def running_stack(scratch: Path) -> Iterator[Stack]:
     ready, log = scratch / "ready.json", scratch / "dev.log"
     variables = scratch / "variables.env"
     variables.write_text("AGENTRUN_DEMO_DELAY_MS=10\n")
-    command = [
+    command: list[str | Path] = [
         *(ROOT / ".venv/bin/agentrun", "dev", "--ready-file", ready, "--env-file", variables),
         *("--port", "0", "--url-port", "0"),
         *("--parameter", "MaxRunsPerUser=0", "--parameter", "MaxRunsPerTenant=0"),

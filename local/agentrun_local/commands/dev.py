@@ -83,8 +83,9 @@ def dev(
 
     stack = _stack_options(template, model, dynamodb_url, given, env_file)
     stack = replace(stack, persists=persist)
+    options = DevOptions(port, url_port, ready_file, opens_browser=open_browser)
     try:
-        asyncio.run(run_dev(stack, DevOptions(port, url_port, ready_file, opens_browser=open_browser)))
+        asyncio.run(run_dev(stack, options))
     except (KeyboardInterrupt, asyncio.CancelledError):
         # Ctrl-C is the way to end the stack.
         return 0
