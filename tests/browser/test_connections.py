@@ -33,25 +33,29 @@ def test_two_tabs_show_the_same_run(page: Page) -> None:
     assert page.answer(0).find_element("css selector", "[data-text]").text.strip() == output.strip()
 
 
+def _set_offline(page: Page, *, is_offline: bool) -> None:
+    conditions = {"offline": is_offline, "latency": 0}
+    conditions |= {"downloadThroughput": 10_000_000, "uploadThroughput": 10_000_000}
+    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+
+
 def test_a_network_that_comes_back_loses_and_doubles_nothing(page: Page) -> None:
     page.open_chat("echo")
+    page.driver.execute_cdp_cmd("Network.enable", {})
+    # Only connections that were opened under such conditions are cut by others.
+    _set_offline(page, is_offline=False)
     page.say("/emit 80 every 60")
     page.until(lambda: "10" in page.answer().text, "a part of the answer")
     _set_offline(page, is_offline=True)
     try:
         assert "offline" in page.find(".notice.warning").text
+        page.until(lambda: "broke" in page.find(".working").text, "a cut")
     finally:
         _set_offline(page, is_offline=False)
     page.ended_as("COMPLETED")
+    page.driver.execute_cdp_cmd("Network.disable", {})
     assert page.text_of_last() == page.stack.run(page.run_id())["output"]
     assert page.all(".notice") == []
-
-
-def _set_offline(page: Page, *, is_offline: bool) -> None:
-    # It cuts new connections only; the stream that is open is cut by killing what serves it.
-    conditions = {"offline": is_offline, "latency": 0}
-    conditions |= {"downloadThroughput": -1, "uploadThroughput": -1}
-    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
 
 
 def test_a_conversation_is_opened_and_deleted(page: Page) -> None:

@@ -39,7 +39,7 @@ export const AnswerView = memo(function AnswerView({
       {answer.status === "FAILED" && <p className="failure">Failed: {answer.error}</p>}
       {!isLive && (
         <footer>
-          <CopyButton text={answer.text} />
+          {answer.text && <CopyButton text={answer.text} />}
           <a href={hrefOf("runs", answer.id)}>Inspect</a>
           <span className="muted">{answer.metrics && figures(answer.metrics)}</span>
         </footer>
