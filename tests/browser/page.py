@@ -88,7 +88,8 @@ class Page:
     def text_of_last(self) -> str:
         """Return the last answer as it was received, once its run has ended."""
         self.until(lambda: self.answer().get_attribute("aria-busy") == "false", "an end")
-        return str(self.find("article.answer:last-of-type [data-text]").get_attribute("data-text"))
+        text = self.answer().find_element(By.CSS_SELECTOR, "[data-text]")
+        return str(text.get_attribute("data-text"))
 
     def ended_as(self, status: str) -> None:
         """Wait until the last answer's run has this status, as the page says."""

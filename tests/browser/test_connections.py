@@ -33,28 +33,32 @@ def test_two_tabs_show_the_same_run(page: Page) -> None:
     assert page.answer(0).find_element("css selector", "[data-text]").text.strip() == output.strip()
 
 
-def _set_offline(page: Page, *, is_offline: bool) -> None:
-    conditions = {"offline": is_offline, "latency": 0}
-    conditions |= {"downloadThroughput": 10_000_000, "uploadThroughput": 10_000_000}
-    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
-
-
-def test_a_network_that_comes_back_loses_and_doubles_nothing(page: Page) -> None:
-    page.open_chat("echo")
+@contextmanager
+def _no_network(page: Page) -> Iterator[None]:
+    conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    command = "Network.emulateNetworkConditions"
     page.driver.execute_cdp_cmd("Network.enable", {})
-    # Only connections that were opened under such conditions are cut by others.
-    _set_offline(page, is_offline=False)
-    page.say("/emit 80 every 60")
-    page.until(lambda: "10" in page.answer().text, "a part of the answer")
-    _set_offline(page, is_offline=True)
+    page.driver.execute_cdp_cmd(command, {"offline": True, **conditions})
     try:
-        assert "offline" in page.find(".notice.warning").text
-        page.until(lambda: "broke" in page.find(".working").text, "a cut")
+        yield
     finally:
-        _set_offline(page, is_offline=False)
+        page.driver.execute_cdp_cmd(command, {"offline": False, **conditions})
+        page.driver.execute_cdp_cmd("Network.disable", {})
+
+
+def test_what_is_said_without_a_network_is_answered_once_there_is_one(page: Page) -> None:
+    session_id = page.open_chat("echo")
+    page.say("One")
     page.ended_as("COMPLETED")
-    page.driver.execute_cdp_cmd("Network.disable", {})
-    assert page.text_of_last() == page.stack.run(page.run_id())["output"]
+    with _no_network(page):
+        assert "offline" in page.find(".notice.warning").text
+        page.say("/emit 20 every 20")
+        page.until(lambda: "broke" in page.find(".working").text, "a vain attempt")
+    page.until(lambda: len(page.all("article.answer")) == 2, "a second answer")
+    page.ended_as("COMPLETED")
+    runs = page.stack.api.get(f"/api/sessions/{session_id}/runs").json()
+    assert [run["input"] for run in runs] == ["One", "/emit 20 every 20"]
+    assert page.text_of_last() == runs[1]["output"]
     assert page.all(".notice") == []
 
 

@@ -29,7 +29,7 @@ export const AnswerView = memo(function AnswerView({
         <ToolCallView key={tool.callId} tool={tool} />
       ))}
       {text && (
-        <div className="markdown" data-text={isLive ? undefined : text}>
+        <div className="markdown" data-text={isLive ? undefined : answer.text}>
           <Suspense fallback={<div className="said">{text}</div>}>
             <Markdown text={text} />
           </Suspense>
