@@ -114,7 +114,6 @@ $(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.
 .PHONY: clients
 clients: setup $(if $(shell command -v npm),clients-typescript playground-check) ## Check the clients and the playground: types, lint, tests, packages, size
 
-.PHONY: clients-typescript
 clients-typescript: setup $(TS_CLIENT)/node_modules/.ready
 	@npm --prefix $(TS_CLIENT) run --silent check
 	@$(BIN)/python -m pytest tests/clients/typescript $(ARGS)
@@ -128,7 +127,7 @@ $(TS_CLIENT)/node_modules/.ready: $(TS_CLIENT)/package-lock.json $(TS_CLIENT)/pa
 playground: $(PLAYGROUND)/node_modules/.ready $(TS_CLIENT)/dist/index.js ## Build the playground's files after a change of its sources; needs Node 20
 	@npm --prefix $(PLAYGROUND) run --silent build
 
-.PHONY: playground-check
+.PHONY: playground-check browser-tests clients-typescript
 playground-check: clients-typescript $(PLAYGROUND)/node_modules/.ready
 	@npm --prefix $(PLAYGROUND) run --silent check
 
@@ -145,7 +144,6 @@ CHROMIUM := $(and $(shell command -v chromium),$(shell command -v chromedriver),
 browser: setup $(if $(CHROMIUM),browser-tests) ## Try the playground in a real browser; needs chromium, chromium-driver and npm
 	@$(if $(CHROMIUM),,echo "There is no chromium, chromedriver or npm: nothing is tried.")
 
-.PHONY: browser-tests
 browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready
 	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(ARGS)
 

@@ -1,8 +1,10 @@
 """The built page's files, as they are served."""
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
@@ -29,6 +31,11 @@ class Asset:
     content_type: str
     cache_control: str
     etag: str
+
+    @cached_property
+    def gzipped(self) -> bytes:
+        """The content as most browsers ask for it; made once it is asked for."""
+        return gzip.compress(self.content, mtime=0)
 
 
 def read_assets(folder: Path = STATIC) -> Mapping[str, Asset]:

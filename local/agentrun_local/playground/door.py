@@ -82,11 +82,20 @@ class PlaygroundDoor:
         return path in self._assets or path in _REDIRECTS or path == CONFIG_PATH
 
     async def _file(self, send: Send, request: HttpRequest, asset: Asset) -> None:
-        caching = (("cache-control", asset.cache_control), ("etag", asset.etag))
-        if request.header("if-none-match") == asset.etag:
-            await self._answer(send, request, 304, asset.content_type, b"", caching)
+        headers = (
+            ("cache-control", asset.cache_control),
+            # Weak, as it is the same for both encodings (RFC 9110, 8.8.1).
+            ("etag", f"W/{asset.etag}"),
+            ("vary", "accept-encoding"),
+        )
+        if (request.header("if-none-match") or "").removeprefix("W/") == asset.etag:
+            await self._answer(send, request, 304, asset.content_type, b"", headers)
             return
-        await self._answer(send, request, 200, asset.content_type, asset.content, caching)
+        content = asset.content
+        if "gzip" in (request.header("accept-encoding") or ""):
+            content = asset.gzipped
+            headers = (*headers, ("content-encoding", "gzip"))
+        await self._answer(send, request, 200, asset.content_type, content, headers)
 
     async def _answer(
         self,

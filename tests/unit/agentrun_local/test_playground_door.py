@@ -56,6 +56,15 @@ async def test_the_page_is_asked_for_again_and_its_assets_never(folder: Path) ->
     assert (again.status_code, again.text) == (304, "")
 
 
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip, br", "gzip"), ("identity", None)])
+async def test_a_file_is_compressed_for_those_that_take_it(
+    folder: Path, accepted: str, encoding: str | None
+) -> None:
+    page = await _ask(_door(folder), "/", **{"accept-encoding": accepted})
+    assert (page.text, page.headers.get("content-encoding")) == ("the page", encoding)
+    assert page.headers["vary"] == "accept-encoding"
+
+
 async def test_the_policy_allows_no_inline_script_and_no_other_origin(folder: Path) -> None:
     policy = (await _ask(_door(folder), "/")).headers["content-security-policy"]
     assert "unsafe" not in policy
