@@ -4,7 +4,12 @@ import { createRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { Agentrun } from "../src/index.js";
-import { useAgentRun, type UseAgentRunOptions, type UseAgentRunResult } from "../src/react/index.js";
+import {
+  type AssistantMessage,
+  useAgentRun,
+  type UseAgentRunOptions,
+  type UseAgentRunResult,
+} from "../src/react/index.js";
 import { LiveRuns } from "./live.js";
 import { until } from "./page.js";
 import { PAUSE } from "./recording.js";
@@ -320,4 +325,36 @@ test("a run that fails says why, one that cannot be read is read on when asked t
 test("it renders on a server, where there is no storage", () => {
   const Component = (): string => useAgentRun({ client, agent: "analyst" }).status;
   expect(renderToString(<Component />)).toBe("idle");
+});
+
+test("a run that was begun elsewhere is read from its start, once", async () => {
+  const first = await shown({ storageKey: null });
+  await sent(first, "Hi");
+  const { last } = runs;
+  last.say("CONTENT_DELTA", "Hel");
+  const options = { sessionId: "session-1", run: { runId: last.id, message: "Hi" } };
+  const second = await shown(options);
+  await until(() => second.shown[1] === "assistant: Hel");
+  last.say("CONTENT_DELTA", "lo.");
+  last.say("STOP", {});
+  await until(() => second.is("idle"));
+  expect(second.shown).toEqual(["user: Hi", "assistant: Hello."]);
+  expect(runs.all.length).toBe(1);
+  second.root.unmount();
+  // What is kept of it already is not read again.
+  const third = await shown(options);
+  await until(() => third.now.messages.length > 0);
+  expect([third.shown, third.now.status]).toEqual([second.shown, "idle"]);
+});
+
+test("follow-ups are asked for, and a tool's call says how long it took", async () => {
+  const chat = await shown({ generateFollowups: true });
+  await sent(chat, "Hi");
+  expect(runs.last.body["generateFollowups"]).toBe(true);
+  runs.last.say("TOOL_START", { id: "c1", name: "look", arguments: {} });
+  runs.last.say("TOOL_END", { id: "c1", name: "look", result: 1 });
+  runs.last.say("STOP", {});
+  await until(() => chat.is("idle"));
+  const { tools } = chat.now.messages[1] as AssistantMessage;
+  expect(tools[0]?.durationMs).toBeGreaterThanOrEqual(0);
 });
