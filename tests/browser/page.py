@@ -2,7 +2,8 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from selenium.webdriver import Chrome
@@ -33,6 +34,17 @@ class Page:
         self.open(f"#/chat/{agent}/{session_id}")
         self.find("#message")
         return session_id
+
+    @contextmanager
+    def second_tab(self) -> Iterator[None]:
+        """Work in another tab until the end of the block."""
+        first = self.driver.current_window_handle
+        self.driver.switch_to.new_window("tab")
+        try:
+            yield
+        finally:
+            self.driver.close()
+            self.driver.switch_to.window(first)
 
     def say(self, message: str) -> None:
         """Send a message."""

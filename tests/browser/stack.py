@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
+LAYER = Path(__file__).parent / "layer"
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 15
 WAIT_S = 30
@@ -64,15 +66,26 @@ def _ancestors(pid: int) -> Sequence[int]:
     return found
 
 
+def _project_with_a_careful_agent(project: Path) -> Path:
+    """Copy what a stack runs, and add an agent and its tool."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for folder in ("functions", "layers"):
+        shutil.copytree(ROOT / folder, project / folder, ignore=ignored)
+    shutil.copytree(LAYER, project / "layers/agents", ignore=ignored, dirs_exist_ok=True)
+    shutil.copy(ROOT / "template.yaml", project)
+    return project
+
+
 @contextmanager
 def running_stack(scratch: Path) -> Iterator[Stack]:
     """Run `agentrun dev` on free ports, without caps on runs."""
+    project = _project_with_a_careful_agent(scratch / "project")
     ready, log = scratch / "ready.json", scratch / "dev.log"
     variables = scratch / "variables.env"
     variables.write_text("AGENTRUN_DEMO_DELAY_MS=10\n")
     command: list[str | Path] = [
         *(ROOT / ".venv/bin/agentrun", "dev", "--ready-file", ready, "--env-file", variables),
-        *("--port", "0", "--url-port", "0"),
+        *("--template", project / "template.yaml", "--port", "0", "--url-port", "0"),
         *("--parameter", "MaxRunsPerUser=0", "--parameter", "MaxRunsPerTenant=0"),
     ]
     with log.open("w") as output:

@@ -28,17 +28,6 @@ def test_a_reload_in_mid_run_loses_and_doubles_nothing(page: Page) -> None:
     assert len(page.all("article.answer")) == 1
 
 
-def test_a_killed_executor_loses_and_doubles_nothing(page: Page) -> None:
-    page.open_chat("echo")
-    page.say("/emit 80 every 40")
-    page.until(lambda: "20" in page.answer().text, "a part of the answer")
-    assert page.stack.kill_executors() > 0
-    page.ended_as("COMPLETED")
-    run = page.stack.run(page.run_id())
-    assert run["attempt"] == 2
-    assert page.text_of_last() == run["output"]
-
-
 def test_a_call_is_approved(page: Page) -> None:
     page.open_chat("finance_agent")
     page.say("Buy 3 MSFT")

@@ -6,22 +6,11 @@ from contextlib import contextmanager
 from tests.browser.page import Page
 
 
-@contextmanager
-def _second_tab(page: Page) -> Iterator[None]:
-    first = page.driver.current_window_handle
-    page.driver.switch_to.new_window("tab")
-    try:
-        yield
-    finally:
-        page.driver.close()
-        page.driver.switch_to.window(first)
-
-
 def test_two_tabs_show_the_same_run(page: Page) -> None:
     session_id = page.open_chat("echo")
     page.say("/emit 60 every 60")
     page.until(lambda: "10" in page.answer().text, "a part of the answer")
-    with _second_tab(page):
+    with page.second_tab():
         page.open_chat("echo", session_id)
         page.ended_as("COMPLETED")
         output = page.stack.run(page.run_id())["output"]
