@@ -82,7 +82,7 @@ class PlaygroundDoor:
         return path in self._assets or path in _REDIRECTS or path == CONFIG_PATH
 
     async def _file(self, send: Send, request: HttpRequest, asset: Asset) -> None:
-        headers = (
+        headers: tuple[tuple[str, str], ...] = (
             ("cache-control", asset.cache_control),
             # Weak, as it is the same for both encodings (RFC 9110, 8.8.1).
             ("etag", f"W/{asset.etag}"),
