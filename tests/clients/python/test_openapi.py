@@ -119,7 +119,8 @@ def fits(hint: Any, schema: dict[str, Any]) -> bool:  # noqa: PLR0911 - one for 
         name = schema["$ref"].rpartition("/")[2]
         if name in LITERALS:
             return bool(literal_of(hint) == LITERALS[name])
-        return name == "JsonValue" or bool(MODELS.get(name, SENT.get(name)) in parts_of(hint))
+        model = MODELS.get(name, SENT.get(name))
+        return name == "JsonValue" or any(part is model for part in parts_of(hint))
     if "anyOf" in schema:
         return all(fits(hint, each) for each in schema["anyOf"])
     if "enum" in schema:
