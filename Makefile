@@ -8,6 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 READERS := tests/readers/node
 TS_CLIENT := clients/typescript
+CLIENTS := tests/clients/node
 
 .PHONY: help
 help: ## Show the targets
@@ -109,18 +110,25 @@ readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node
 $(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.json
 	@npm ci --prefix $(READERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
-# Not in `check`: a minute. It needs a package registry and Node 20; without npm there is nothing to do.
+# Not in `check`: a minute. They need a package registry and Node; without npm there is nothing to do.
 .PHONY: clients
-clients: setup $(if $(shell command -v npm),clients-typescript) ## Check the clients: types, lint, tests, packages, size
+clients: setup $(if $(shell command -v npm),clients-typescript clients-python) ## Check the clients as their users' own tools do: types, lint, tests, packages, size
 
 .PHONY: clients-typescript
 clients-typescript: setup $(TS_CLIENT)/node_modules/.ready
 	@npm --prefix $(TS_CLIENT) run --silent check
 	@$(BIN)/python -m pytest tests/clients/typescript $(ARGS)
 
+.PHONY: clients-python
+clients-python: setup $(CLIENTS)/node_modules/.ready
+	@$(CLIENTS)/node_modules/.bin/pyright --project tests/clients/python/pyrightconfig.json
+
 # Scripts of packages are not run here, either: esbuild's only looks whether its binary is there.
 $(TS_CLIENT)/node_modules/.ready: $(TS_CLIENT)/package-lock.json $(TS_CLIENT)/package.json
 	@npm ci --prefix $(TS_CLIENT) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
+$(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json $(CLIENTS)/package.json
+	@npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 # The token goes by the environment: arguments can be seen by everybody on this machine.
 .PHONY: smoke
@@ -179,4 +187,4 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
+	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site

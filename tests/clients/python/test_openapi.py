@@ -119,11 +119,12 @@ def fits(hint: Any, schema: dict[str, Any]) -> bool:  # noqa: PLR0911 - one for 
         name = schema["$ref"].rpartition("/")[2]
         if name in LITERALS:
             return bool(literal_of(hint) == LITERALS[name])
-        return name == "JsonValue" or MODELS.get(name, SENT.get(name)) in parts_of(hint)
+        model = MODELS.get(name, SENT.get(name))
+        return name == "JsonValue" or any(part is model for part in parts_of(hint))
     if "anyOf" in schema:
         return all(fits(hint, each) for each in schema["anyOf"])
     if "enum" in schema:
-        return list(get_args(literal_of(hint))) == schema["enum"]
+        return get_args(literal_of(hint)) == tuple(schema["enum"])
     match schema["type"]:
         case "array":
             (item,) = (get_args(part)[0] for part in parts_of(hint) if get_args(part))

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def whole(told: Sequence[Told]) -> Reply:
 
 
 @contextmanager
-def answering(*replies: Reply, **options: int) -> Iterator[tuple[StandIn, Client, InstantClock]]:
+def answering(*replies: Reply, **options: Any) -> Iterator[tuple[StandIn, Client, InstantClock]]:
     """Answer with these, the last one for ever."""
     left = itertools.chain(replies, itertools.repeat(replies[-1]))
     clock = InstantClock()
