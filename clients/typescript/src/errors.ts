@@ -47,25 +47,21 @@ export interface Problem {
 /** The API refused a request. Decide by the class, `status` or `type`; `detail` is for people. */
 export class ApiError extends AgentrunError implements Problem {
   override name = "ApiError";
-  readonly status: number;
-  readonly type: string | undefined;
-  readonly title: string | undefined;
-  readonly detail: string | undefined;
+  declare readonly status: number;
+  declare readonly type: string | undefined;
+  declare readonly title: string | undefined;
+  declare readonly detail: string | undefined;
   /** The fields at fault. */
   readonly invalidParams: readonly InvalidParam[];
-  readonly runId: string | undefined;
-  readonly retryAfterMs: number | undefined;
+  declare readonly runId: string | undefined;
+  declare readonly retryAfterMs: number | undefined;
 
   constructor(problem: Problem) {
-    const { status, type, title, detail, invalidParams, runId, retryAfterMs } = problem;
+    const { status, type, title, detail, invalidParams = [], runId, retryAfterMs } = problem;
     super(`${String(status)}: ${detail ?? title ?? "no problem document"}`);
-    this.status = status;
-    this.type = type;
-    this.title = title;
-    this.detail = detail;
-    this.invalidParams = invalidParams ?? [];
-    this.runId = runId;
-    this.retryAfterMs = retryAfterMs;
+    // Not whatever else an answer may have: a gateway's has a message.
+    Object.assign(this, { status, type, title, detail, runId, retryAfterMs });
+    this.invalidParams = invalidParams;
   }
 }
 

@@ -240,8 +240,11 @@ function startRequest(agent: string, message: string, form: string, asked: Start
   };
 }
 
-/** Make an Idempotency-Key. `crypto.randomUUID` is there only where a page was loaded by https, or from this machine. */
+/** Make an Idempotency-Key. `crypto.randomUUID` is there only where a page was loaded by https. */
 export function freshKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  // Node 18 has it behind a flag.
+  const { crypto } = globalThis as { crypto?: Crypto };
+  const random = (): number => Math.random() * 2 ** 32;
+  const words = crypto?.getRandomValues(new Uint32Array(4)) ?? Uint32Array.from([1, 2, 3, 4], random);
+  return words.join("-");
 }
