@@ -23,7 +23,8 @@ def environment(home: Path) -> dict[str, str]:
     file.put(Profile("live", LIVE, f"{LIVE}/url", token_command="echo of-live"))
     file.put(Profile("staging", STAGING))
     store = LoginStore(state_folder(variables), "staging")
-    store.write(Login(STAGING, "i", "c", "t", "of-staging", None, None))
+    with store.locked():
+        store.write(Login(STAGING, "i", "c", "t", "of-staging", None, None))
     return variables
 
 

@@ -146,6 +146,11 @@ def test_a_reset_reaches_back_over_a_tool_that_had_not_ended() -> None:
     assert "ms" not in printed
 
 
+def test_a_tool_alone_can_be_void() -> None:
+    events = [START, ToolStart(2, 0, "c1", "find", {}), StepReset(3, 0, 1, 2, "EXECUTOR_LOST")]
+    assert "is void" in shown(events)
+
+
 def test_a_tool_that_ended_before_a_reset_stays() -> None:
     events = [
         START,
