@@ -23,7 +23,7 @@ from tests.clients.python.recorded import (
     Told,
     stream,
 )
-from tests.clients.python.stand_in import Asked, Reply, StandIn, serving
+from tests.clients.python.stand_in import Asked, End, Reply, StandIn, serving
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = LOST_AND_TAKEN_OVER_TEXT
@@ -46,7 +46,7 @@ class Cutter:
             return reply
         self.is_cut = True
         body = b"".join(reply.pieces)[: self.cut_at]
-        end = "lost" if self.cut_at % 2 else "whole"
+        end: End = "lost" if self.cut_at % 2 else "whole"
         return replace(reply, pieces=[body] if body else [], end=end)
 
 

@@ -1,6 +1,7 @@
 """A text that comes in fragments, some of which may be taken back."""
 
 from bisect import bisect_right
+from itertools import pairwise
 
 
 class Fragments:
@@ -34,8 +35,7 @@ class Fragments:
         return self._joined
 
     def split_at(self, starts: list[int]) -> tuple[str, ...]:
-        """Return the text in pieces that begin with the fragments of these events."""
+        """Return the text in pieces that begin with these events; what was taken back has none."""
         places = [bisect_right(self._ids, event_id - 1) for event_id in starts]
-        ends = [*places[1:], len(self._texts)]
-        pieces = ("".join(self._texts[a:b]) for a, b in zip(places, ends, strict=False))
-        return tuple(piece for piece in pieces if piece)
+        pairs = pairwise([*places, len(self._texts)])
+        return tuple("".join(self._texts[begin:end]) for begin, end in pairs if begin < end)
