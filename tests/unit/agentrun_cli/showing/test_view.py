@@ -147,7 +147,11 @@ def test_a_reset_reaches_back_over_a_tool_that_had_not_ended() -> None:
 
 
 def test_a_tool_alone_can_be_void() -> None:
-    events = [START, ToolStart(2, 0, "c1", "find", {}), StepReset(3, 0, 1, 2, "EXECUTOR_LOST")]
+    events: list[RunEvent] = [
+        START,
+        ToolStart(2, 0, "c1", "find", {}),
+        StepReset(3, 0, 1, 2, "EXECUTOR_LOST"),
+    ]
     assert "is void" in shown(events)
 
 
