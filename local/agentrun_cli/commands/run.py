@@ -1,5 +1,6 @@
 """`agentrun run`: one message, one answer."""
 
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from agentrun_cli.running.decisions import Decider
     from agentrun_client import StartOptions
 
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 MessageText = Annotated[
     str, typer.Argument(metavar="MESSAGE", help="What is asked; `-` reads it from standard input.")
 ]
@@ -83,6 +85,8 @@ def run(
     as_json: AsDocument = False,
 ) -> int:
     """Run an agent once: its answer on standard output, the rest on standard error."""
+    if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+        raise UsageError("--idempotency-key takes 1 to 255 visible ASCII characters")
     overrides = Overrides(model, system, temperature, max_tokens, max_cost, max_total_tokens)
     options: StartOptions = {
         "session_id": session,

@@ -127,6 +127,7 @@ def test_a_login_does_not_follow_its_profile_to_another_deployment(
         ({"base_url": "api.example"}, "is no base URL"),
         ({"base_url": "https://user:pass@api.example"}, "is no base URL"),
         ({"base_url": "https://api.example/?a=b"}, "is no base URL"),
+        ({"base_url": "https://api.example/#a"}, "is no base URL"),
         ({"profile": "none"}, "there is no profile 'none'"),
     ],
 )

@@ -217,6 +217,7 @@ def test_long_results_are_cut_and_say_so() -> None:
     assert readable("\n".join(str(number) for number in range(30))).splitlines()[-1] == (
         f"… {30 - MOST_LINES} more lines"
     )
+    assert readable("x" * 201) == "x" * 200 + "…"
     assert readable('{"a": 1}') == '{"a": 1}'
     assert readable("17") == "17"
     assert readable({"a": "x" * 60}).startswith('{\n  "a"')
