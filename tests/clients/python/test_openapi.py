@@ -124,7 +124,7 @@ def fits(hint: Any, schema: dict[str, Any]) -> bool:  # noqa: PLR0911 - one for 
     if "anyOf" in schema:
         return all(fits(hint, each) for each in schema["anyOf"])
     if "enum" in schema:
-        return list(get_args(literal_of(hint))) == schema["enum"]
+        return get_args(literal_of(hint)) == tuple(schema["enum"])
     match schema["type"]:
         case "array":
             (item,) = (get_args(part)[0] for part in parts_of(hint) if get_args(part))

@@ -120,7 +120,9 @@ def _metrics(event_id: int, timestamp: int, said: str) -> Metrics:
 def _stop(event_id: int, timestamp: int, said: str) -> Stop:
     told = _object(said)
     followups = told.get("followups")
-    suggested = tuple(map(str, followups)) if isinstance(followups, list) else None
+    suggested = None
+    if isinstance(followups, list):
+        suggested = tuple(map(str, cast("list[object]", followups)))
     return Stop(event_id, timestamp, str(told.get("runId", "")), suggested)
 
 
