@@ -10,6 +10,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from agentrun_cli.connection.connection import Connection
+from agentrun_cli.connection.profiles import profile_names
 from agentrun_cli.connection.target import Given
 from agentrun_cli.errors import UsageError
 from agentrun_local.commands.options import DEFAULT_TEMPLATE
@@ -17,10 +18,13 @@ from agentrun_local.commands.options import DEFAULT_TEMPLATE
 PANEL = "Where and as whom"
 P = ParamSpec("P")
 
+
 ProfileName = Annotated[
     str | None,
     typer.Option(
-        help="A profile; default: $AGENTRUN_PROFILE, or the one in use.", rich_help_panel=PANEL
+        help="A profile; default: $AGENTRUN_PROFILE, or the one in use.",
+        rich_help_panel=PANEL,
+        autocompletion=profile_names,
     ),
 ]
 BaseUrl = Annotated[
