@@ -13,12 +13,14 @@ import boto3
 from moto import mock_aws
 
 from agentrun.adapters.dynamo.connection.light_client import lighten
+from agentrun_local.machine.moto_transactions import copy_what_is_touched
 from tests.server_process import ServerDiedError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TABLE = "runs"
+copy_what_is_touched()
 _LISTENING = re.compile(r"Running on (http://\S+)")
 
 

@@ -2,20 +2,15 @@
 moto's DynamoDB, SQS and S3 as a process, with fixes for concurrent writers and for streams.
 
 moto serves each request in its own thread without a lock, so a rollback also undoes what others
-wrote meanwhile; and it copies the whole table for each part of a TransactWriteItems, which takes
-0.1 s per thousand items. `moto_streams` has what concerns streams of tables.
+wrote meanwhile. `moto_transactions` has what concerns TransactWriteItems, and `moto_streams` what
+concerns streams of tables.
 """
 
-import contextvars
-import copy
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from moto.dynamodb.models import DynamoDBBackend
-from moto.dynamodb.models.dynamo_type import DynamoType
-from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -24,7 +19,8 @@ from moto.moto_server.werkzeug_app import (
 from moto.sqs.models import Message, SQSBackend
 from werkzeug.serving import make_server
 
-from agentrun_local.machine.moto_streams import bound_streams, undo_records
+from agentrun_local.machine.moto_streams import bound_streams
+from agentrun_local.machine.moto_transactions import copy_what_is_touched
 
 _Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -32,18 +28,15 @@ _LOOK_AGAIN_AFTER_S = 0.05
 
 _lock = threading.Lock()
 """Whoever has it is the one request that is served."""
-_parts: contextvars.ContextVar[list[dict[str, Any]]] = contextvars.ContextVar("parts")
-_transact_write_items = DynamoDBBackend.transact_write_items
 _receive_message = SQSBackend.receive_message
 
 
 def main() -> None:
     """Serve on a free port of 127.0.0.1 and print its URL."""
-    # Assigned by name, because moto looks them up on the classes.
-    setattr(DynamoDBBackend, "transact_write_items", _noting_parts)  # noqa: B010
-    setattr(Table, "__deepcopy__", _copy_for_rollback)  # noqa: B010
+    # Assigned by name, because moto looks it up on the class.
     setattr(SQSBackend, "receive_message", _receive_aside)  # noqa: B010
     bound_streams()
+    copy_what_is_touched()
     app = _one_at_a_time(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
     print(f"Running on http://127.0.0.1:{server.server_port}", flush=True)
@@ -86,30 +79,6 @@ def _receive_aside(
             time.sleep(_LOOK_AGAIN_AFTER_S)
         finally:
             _lock.acquire()
-
-
-def _noting_parts(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
-    token = _parts.set(transact_items)
-    try:
-        with undo_records(backend):
-            _transact_write_items(backend, transact_items)
-    finally:
-        _parts.reset(token)
-
-
-def _copy_for_rollback(table: Table, memo: dict[int, Any]) -> Table:
-    """Copy only the partitions that the transaction touches; the others do not change."""
-    duplicate = copy.copy(table)
-    duplicate.items = copy.copy(table.items)
-    for part in _parts.get():
-        operation = next(iter(part.values()))
-        key = operation.get("Key") or operation.get("Item") or {}
-        if operation.get("TableName") != table.name or table.hash_key_attr not in key:
-            continue
-        partition = DynamoType(key[table.hash_key_attr])
-        if partition in table.items:
-            duplicate.items[partition] = copy.deepcopy(table.items[partition], memo)
-    return duplicate
 
 
 if __name__ == "__main__":
