@@ -4,6 +4,8 @@ SHELL := /bin/bash
 # The Lambda runtime is 3.13; the laptop may have any Python from 3.11 on.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where images set it, every process would compile its modules anew, and pytest rewrite all tests.
+unexport PYTHONDONTWRITEBYTECODE
 READERS := tests/readers/node
 
 .PHONY: help
@@ -32,9 +34,9 @@ doctor: setup ## Look for what would make a deployment fail, with your AWS crede
 	@$(BIN)/agentrun doctor $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests, fast ones first; offline
-	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+test: setup ## Run the tests; offline
+	@# Four at a time on two cores: half of them wait for leases and processes, not for the CPU.
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Not in `check`: hours; the tests play fewer.
 .PHONY: schedules

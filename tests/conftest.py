@@ -13,6 +13,7 @@ from botocore.loaders import Loader
 from hypothesis import settings
 
 from agentrun.adapters.dynamo.connection import light_client
+from tests.order import in_order
 from tests.tables import dynamodb_server, mocked_table
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ settings.load_profile("agentrun")
 
 class OutsideNetworkError(Exception):
     """A test tried to leave the machine."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests into the order in which workers take them, file by file."""
+    items[:] = in_order(items)
 
 
 def pytest_collection_finish() -> None:
