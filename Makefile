@@ -15,13 +15,14 @@ help: ## Show the targets
 .PHONY: setup
 setup: .venv/.ready ## Create .venv with everything that is pinned in requirements/dev.txt
 
-# The lock names every package with its hashes, so --no-deps: pip has nothing left to resolve.
+# The lock names every package with its hashes, so --no-deps: pip has nothing left to resolve. What is
+# imported is compiled then, which is a third of all.
 .venv/.ready: requirements/dev.txt pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "agentrun needs Python 3.11 or newer; try: make setup PYTHON=python3.13"; exit 1; }
 	@echo "Setting up .venv (once, a minute or two) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable clients/python --editable .
 	@touch $@
 
