@@ -35,7 +35,7 @@ TENANTS = st.one_of(
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=256),
 )
 IDS = st.from_regex(ID_PATTERN, fullmatch=True)
-thorough = settings(max_examples=2000, deadline=None)
+thorough = settings(max_examples=500, deadline=None)
 
 
 def keys_of(tenant: str, name: str, user: str) -> list[str]:
