@@ -195,6 +195,15 @@ def test_the_python_reader_of_the_api_page_reads_a_run(stack: LocalStack) -> Non
     assert printed(stack, sys.executable, "-", program) == "17 * 23 = 391"
 
 
+def test_the_python_examples_of_the_clients_page_run_in_their_order(stack: LocalStack) -> None:
+    blocks = blocks_of(ROOT / "docs/clients.md", "python")
+    token = f"import os\nos.environ['AGENTRUN_TOKEN'] = {stack.token()!r}\n"
+    said = printed(stack, sys.executable, "-", token + "\n".join(block.text for block in blocks))
+    for told in ("17 * 23 = 391", "18 * 23 = 414", "COMPLETED 19 * 23 = 437", "Bought 1 AMZN"):
+        assert told in said
+    assert "404 There is no agent 'nobody'." in said
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js to run it with")
 def test_the_javascript_reader_of_the_api_page_reads_a_run(stack: LocalStack) -> None:
     reader, call = (block.text for block in blocks_of(ROOT / "docs/api.md", "javascript"))
