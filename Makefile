@@ -114,12 +114,11 @@ $(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.
 .PHONY: clients
 clients: setup $(if $(shell command -v npm),clients-typescript clients-python) ## Check the clients as their users' own tools do: types, lint, tests, packages, size
 
-.PHONY: clients-typescript
+.PHONY: clients-typescript clients-python
 clients-typescript: setup $(TS_CLIENT)/node_modules/.ready
 	@npm --prefix $(TS_CLIENT) run --silent check
 	@$(BIN)/python -m pytest tests/clients/typescript $(ARGS)
 
-.PHONY: clients-python
 clients-python: setup $(CLIENTS)/node_modules/.ready
 	@$(CLIENTS)/node_modules/.bin/pyright --project tests/clients/python/pyrightconfig.json
 

@@ -97,13 +97,14 @@ def typed(script: str, stack: LocalStack) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
+@pytest.mark.timeout(240)
 @each_page
 def test_the_commands_of_a_page_can_be_typed_in_its_order(page: Path, stack: LocalStack) -> None:
     commands = [
