@@ -47,6 +47,8 @@ RUN_ID=$(curl -s -o /dev/null -D - "$BASE_URL/api/agents/echo/runs/stream" \\
   -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
   -d '{"message": "/emit 40"}' | tr -d '\\r' | sed -n 's/^x-run-id: //p')
 """,
+    # The command line has a variable for what the page's text takes as its default.
+    "docs/clients.md": "export AGENTRUN_BASE_URL=http://127.0.0.1:8000\n",
     "docs/command-line.md": """
 export AGENTRUN_BASE_URL=http://127.0.0.1:8000
 export XDG_CONFIG_HOME=$(mktemp -d) XDG_STATE_HOME=$(mktemp -d)
