@@ -283,6 +283,25 @@ def test_a_failed_run_is_not_started_again() -> None:
     assert len(asked_by(start, answer(failed, 502), answer(RUN)).asked) == 1
 
 
+def test_a_run_that_outlasts_its_answer_is_waited_for_longer_than_a_host_that_is_away() -> None:
+    goes_on = {"type": "urn:problem-type:unavailable", "detail": "It goes on.", "runId": "r"}
+
+    def create(client: Client) -> None:
+        with pytest.raises((UnavailableError, ConnectionFailedError)):
+            client.runs.create(AGENT, "hello")
+
+    for reply, requests in (
+        (answer(goes_on, 503), 11),
+        (Reply(504), 11),
+        (SILENT, 11),
+        (Reply(503), 4),
+        (Reply(502), 4),
+    ):
+        server = asked_by(create, reply)
+        assert len(server.asked) == requests
+        assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
+
+
 def test_an_answer_may_take_as_long_as_a_gateway_waits() -> None:
     settings = settings_of(
         "https://a.example", None, max_retries=3, max_reattaches=10, can_renew_token=False
