@@ -4,8 +4,11 @@ SHELL := /bin/bash
 # The Lambda runtime is 3.13; the laptop may have any Python from 3.11 on.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where images set it, every process would compile its modules anew, and pytest rewrite all tests.
+unexport PYTHONDONTWRITEBYTECODE
 READERS := tests/readers/node
 TS_CLIENT := clients/typescript
+CLIENTS := tests/clients/node
 
 .PHONY: help
 help: ## Show the targets
@@ -14,13 +17,14 @@ help: ## Show the targets
 .PHONY: setup
 setup: .venv/.ready ## Create .venv with everything that is pinned in requirements/dev.txt
 
-# The lock names every package with its hashes, so --no-deps: pip has nothing left to resolve.
+# The lock names every package with its hashes, so --no-deps: pip has nothing left to resolve. What is
+# imported is compiled then, which is a third of all.
 .venv/.ready: requirements/dev.txt pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "agentrun needs Python 3.11 or newer; try: make setup PYTHON=python3.13"; exit 1; }
 	@echo "Setting up .venv (once, a minute or two) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable clients/python --editable .
 	@touch $@
 
@@ -33,9 +37,9 @@ doctor: setup ## Look for what would make a deployment fail, with your AWS crede
 	@$(BIN)/agentrun doctor $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests, fast ones first; offline
-	@# Three at a time on two cores: the slow ones wait for leases and processes, not for the CPU.
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+test: setup ## Run the tests; offline
+	@# Four at a time on two cores: half of them wait for leases and processes, not for the CPU.
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Not in `check`: hours; the tests play fewer.
 .PHONY: schedules
@@ -66,7 +70,11 @@ lint: setup
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers functions local
 
 .PHONY: check
-check: lint $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, audit and docs; TESTED=1 skips the tests
+check: lint project-check $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, audit and docs; TESTED=1 skips the tests
+
+.PHONY: project-check
+project-check: setup ## Find what is wrong with agents, tools and parameters before they are built
+	@$(BIN)/agentrun check --strict
 
 .PHONY: template-check
 template-check: setup
@@ -92,7 +100,7 @@ environment = $(BIN)/uv venv --quiet --clear --python $(2) .venv/$(1) \
 # Not in `check`: a minute. It needs two package registries; without Node or a JDK, the tests of
 # their readers are skipped.
 .PHONY: readers
-readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node_modules/.ready) ## Try the recipes of docs/clients.md with the real packages
+readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node_modules/.ready) ## Try the recipes of docs/readers.md with the real packages
 	@$(BIN)/python -m pytest tests/readers $(ARGS)
 
 .venv/readers/.ready: requirements/readers.txt | .venv/.ready
@@ -102,18 +110,25 @@ readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node
 $(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.json
 	@npm ci --prefix $(READERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
-# Not in `check`: a minute. It needs a package registry and Node 20; without npm there is nothing to do.
+# Not in `check`: a minute. They need a package registry and Node; without npm there is nothing to do.
 .PHONY: clients
-clients: setup $(if $(shell command -v npm),clients-typescript) ## Check the clients: types, lint, tests, packages, size
+clients: setup $(if $(shell command -v npm),clients-typescript clients-python) ## Check the clients as their users' own tools do: types, lint, tests, packages, size
 
 .PHONY: clients-typescript
 clients-typescript: setup $(TS_CLIENT)/node_modules/.ready
 	@npm --prefix $(TS_CLIENT) run --silent check
 	@$(BIN)/python -m pytest tests/clients/typescript $(ARGS)
 
+.PHONY: clients-python
+clients-python: setup $(CLIENTS)/node_modules/.ready
+	@$(CLIENTS)/node_modules/.bin/pyright --project tests/clients/python/pyrightconfig.json
+
 # Scripts of packages are not run here, either: esbuild's only looks whether its binary is there.
 $(TS_CLIENT)/node_modules/.ready: $(TS_CLIENT)/package-lock.json $(TS_CLIENT)/package.json
 	@npm ci --prefix $(TS_CLIENT) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
+$(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json $(CLIENTS)/package.json
+	@npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 # The token goes by the environment: arguments can be seen by everybody on this machine.
 .PHONY: smoke
@@ -145,7 +160,7 @@ lock-check: setup
 	@$(BIN)/python requirements/lock.py --check
 
 .PHONY: build
-build: setup ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
+build: setup project-check ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
 	@SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 
 # Not in `check`: it needs an environment of its own. The notice is Material's, of its successor.
@@ -172,4 +187,4 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
+	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site

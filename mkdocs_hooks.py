@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent
-PAGES = ("*.md", "docs/**/*.md", "events/README.md", "findings/README.md")
+PAGES = ("*.md", "clients/*/README.md", "docs/**/*.md", "events/README.md", "findings/README.md")
 DECISIONS = "docs/adr/[0-9]*.md"
 SPECIFICATION = "docs/openapi.json"
 REFERENCE = "reference.json"
@@ -23,10 +23,18 @@ REFERENCE = "reference.json"
 HISTORY = ("CHANGELOG.md", "docs/adr/")
 """Pages about the past, which the search shows after the others."""
 STYLE = "assets/site.css"
+WAYS = "curl|Python|TypeScript|Command line"
+"""Labels of the parts of a section that show the same task; on the site each is a tab."""
 
 # Keep the button that copies the page, and hide the menu's links to other hosts.
 _RULES = ".api-page-actions details { display: none }\n"
 _PARAMETER = re.compile(r'(?<=<div class="api-parameter__description">).*?(?=</div>)', re.DOTALL)
+# Code is taken whole: in it, a line may begin with `#`.
+_PART = re.compile(
+    rf"^\*\*(?P<way>{WAYS})\*\*\n"
+    rf"(?P<rest>(?:^```.*?^```\n|^(?!\*\*(?:{WAYS})\*\*$|\#{{1,6}} )[^\n]*\n)*)",
+    re.DOTALL | re.MULTILINE,
+)
 _LINK_OR_CODE = re.compile(
     r"^```.*?^```$|`[^`\n]+`|\[(?P<text>[^\]]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)",
     re.DOTALL | re.MULTILINE,
@@ -67,12 +75,27 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """Return a page's text with links to code that work on the site."""
     if page.file.src_uri.startswith(HISTORY):
         page.meta["search"] = {"boost": 0.3}
-    return without_links_to_code(markdown, page.file.src_uri, files.src_uris, config.repo_url)
+    text = without_links_to_code(markdown, page.file.src_uri, files.src_uris, config.repo_url)
+    return with_tabs(text)
 
 
 def on_page_content(html: str, **_: object) -> str:
     """Return a page with code spans in descriptions of parameters, which are not Markdown."""
     return _PARAMETER.sub(lambda text: re.sub(r"`(.+?)`", r"<code>\1</code>", text[0]), html)
+
+
+def with_tabs(markdown: str) -> str:
+    """
+    Turn parts that begin with the label of a way, such as `**curl**`, into tabs side by side.
+
+    A part ends at the next label or heading. On the forge, the parts stand one below the other.
+    """
+
+    def tab(found: re.Match[str]) -> str:
+        lines = "\n".join(f"    {line}".rstrip() for line in found["rest"].strip("\n").split("\n"))
+        return f'=== "{found["way"]}"\n\n{lines}\n\n'
+
+    return _PART.sub(tab, markdown.rstrip("\n") + "\n")
 
 
 def without_links_to_code(

@@ -1,13 +1,19 @@
 """Shared by all tests: no AWS account, no network outside this machine."""
 
+import gc
 import logging
 import socket
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
+from botocore.loaders import Loader
 from hypothesis import settings
 
+from agentrun.adapters.dynamo.connection import light_client
+from tests.order import in_order
 from tests.tables import dynamodb_server, mocked_table
 
 if TYPE_CHECKING:
@@ -30,6 +36,28 @@ settings.load_profile("agentrun")
 
 class OutsideNetworkError(Exception):
     """A test tried to leave the machine."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests into the order in which workers take them, file by file."""
+    items[:] = in_order(items)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported: it would go through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_reading_of_botocores_files() -> Iterator[None]:
+    """Let the sessions of all tests share what they read: a client costs a test 0.1 s else."""
+    plain = Loader(file_loader=light_client._PlainFiles())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        patch.setattr(light_client, "Loader", lambda **_: plain)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 
 import boto3
 from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.table import Table
 
 from agentrun.adapters.dynamo.connection.light_client import lighten
+from agentrun_local.machine.moto_transactions import copy_what_is_touched
 from tests.server_process import ServerDiedError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TABLE = "runs"
+copy_what_is_touched()
 _LISTENING = re.compile(r"Running on (http://\S+)")
 
 
@@ -57,6 +62,11 @@ def create_table(client: "DynamoDBClient", name: str = TABLE) -> None:
             }
         ],
     )
+
+
+def stored_table(name: str = TABLE) -> Table:
+    """Return a table of this process as moto keeps it, to look at or to put back."""
+    return dynamodb_backends[DEFAULT_ACCOUNT_ID]["eu-west-1"].tables[name]
 
 
 @contextmanager

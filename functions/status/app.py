@@ -24,6 +24,7 @@ from agentrun.adapters.dynamo.event_log import DynamoEventLog
 from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.run_list import DynamoRunList
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.stream_tickets import DynamoStreamTickets
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.s3.objects import S3LargeObjects
 from agentrun.adapters.sqs.client import sqs_client
@@ -105,7 +106,8 @@ async def get_openapi(_caller: Caller) -> Response:
 
 
 api.include_router(agent_routes(authenticate, catalog))
-api.include_router(status_routes(authenticate, ports))
+tickets = DynamoStreamTickets(table)
+api.include_router(status_routes(authenticate, ports, tickets, stream_url=settings.stream_url))
 api.include_router(run_list_routes(authenticate, runs=DynamoRunList(table), ports=ports))
 api.include_router(
     session_routes(authenticate, conversations=conversations, transcript=transcript, ports=ports)

@@ -15,6 +15,7 @@ from agentrun.adapters.dynamo.journal import DynamoRunJournal
 from agentrun.adapters.dynamo.quotas.reader_quota import DynamoReaderQuota
 from agentrun.adapters.dynamo.quotas.run_quota import DynamoRunQuota
 from agentrun.adapters.dynamo.run_store import DynamoRunStore
+from agentrun.adapters.dynamo.stream_tickets import DynamoStreamTickets
 from agentrun.adapters.dynamo.table import Table
 from agentrun.adapters.s3.objects import S3LargeObjects
 from agentrun.adapters.sqs.client import sqs_client
@@ -101,9 +102,8 @@ launcher = RunLauncher(
     ports,
     LauncherSettings(on_ended=count_ended_run, prepare=engine.prepare, engine_ready=engine.ready),
 )
-routes = RunRoutes(
-    launcher, runs, by_bearer_token(verifier_from(settings)), ping_after_s=settings.ping_after_s
-)
+by_token, tickets = by_bearer_token(verifier_from(settings)), DynamoStreamTickets(table)
+routes = RunRoutes(launcher, runs, by_token, tickets, ping_after_s=settings.ping_after_s)
 
 # Starlette, not FastAPI, saves 240 ms of every cold start (docs/adr/0008).
 api = Starlette(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 _WIDTH = 10
+_ENDED = ("RunsCompleted", "RunsFailed", "RunsCancelled", "RunsPaused", "RunsLost")
 _COLOURS = (36, 35, 33, 32, 34, 96)
 # Fields of every JSON log line of Powertools and Lambda; on a terminal they only hide the rest.
 _NOISE = frozenset(
@@ -76,9 +77,24 @@ def readable(line: str) -> str:
 
 
 def _metrics(record: dict[str, Any]) -> str:
+    if "runId" in record:
+        return _ended_run(record)
     names = [
         metric["Name"]
         for directive in record["_aws"].get("CloudWatchMetrics", [])
         for metric in directive.get("Metrics", [])
     ]
     return "metrics " + " ".join(f"{name}={record.get(name)}" for name in names)
+
+
+def _ended_run(record: dict[str, Any]) -> str:
+    """Tell how a run ended, from the metrics that its function wrote."""
+    ended_as = next((name[4:].lower() for name in record if name.startswith(_ENDED)), "ended")
+    facts = [f"run {record['runId']} of {record.get('agent')} {ended_as}"]
+    if "totalTokens" in record:
+        facts.append(f"{record['totalTokens']} tokens")
+    if duration := record.get("RunDuration"):
+        # EMF has a list of values for each metric.
+        milliseconds = duration[0] if isinstance(duration, list) else duration
+        facts.append(f"{milliseconds / 1000:.1f} s")
+    return ", ".join(facts)

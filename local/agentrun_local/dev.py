@@ -12,7 +12,7 @@ from pathlib import Path
 from agentrun_local.console import Console
 from agentrun_local.doors.function_url import FunctionUrlDoor
 from agentrun_local.doors.rest_api import RestApiDoor
-from agentrun_local.doors.web_server import listen, serving, url_of
+from agentrun_local.doors.web_server import listen_at, serving, url_of
 from agentrun_local.reload import reload_on_change
 from agentrun_local.sources.polling import Pollers
 from agentrun_local.stack import RunningStack, StackOptions, running_stack, start_functions
@@ -41,10 +41,14 @@ More tokens: agentrun token --help. Ctrl-C ends everything.
 
 @dataclass(frozen=True)
 class DevOptions:
-    """The command's options besides those of the stack; port 0 is any free port."""
+    """
+    The command's options besides those of the stack.
 
-    port: int
-    url_port: int
+    Port 0 is any free port; without ports, the first pair that is free is taken.
+    """
+
+    port: int | None
+    url_port: int | None
     ready_file: Path | None
 
 
@@ -58,9 +62,13 @@ async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
     _end_on_signal()
     console = Console()
     async with contextlib.AsyncExitStack() as cleanup:
-        rest_listener = cleanup.enter_context(listen(options.port))
-        url_listener = cleanup.enter_context(listen(options.url_port))
-        stack = await cleanup.enter_async_context(running_stack(stack_options, console))
+        rest_listener, url_listener = listen_at(options.port, options.url_port)
+        cleanup.enter_context(rest_listener)
+        cleanup.enter_context(url_listener)
+        function_url = url_of(url_listener)
+        stack = await cleanup.enter_async_context(
+            running_stack(stack_options, console, function_url=function_url)
+        )
         await start_functions(stack)
         await cleanup.enter_async_context(_doors(stack, rest_listener, url_listener, console))
         # Before the doors close, so that open streams break off instead of being waited for.

@@ -18,7 +18,7 @@ from agentrun_local.machine.identity import AUDIENCE, CLAIMS, ISSUER, DevIdentit
 from agentrun_local.machine.queues_and_buckets import create_buckets, create_queues
 from agentrun_local.machine.variables import model_environment
 from agentrun_local.machine.webhook_secret import WEBHOOK_SECRET_ARN, webhook_variables
-from agentrun_local.template.cloudformation import REGION, declared_parameters
+from agentrun_local.template.cloudformation import FUNCTION_URL, REGION, declared_parameters
 from agentrun_local.template.resources import Stack, read_stack
 
 
@@ -28,7 +28,8 @@ class StackOptions:
     What the developer chooses.
 
     `parameters` replace those that the stack sets itself. `variables` are added to every function's
-    environment, and replace the template's; they may be secret.
+    environment, and replace the template's; they may be secret. `persists` keeps what moto
+    holds for the next start.
     """
 
     template: Path
@@ -36,11 +37,17 @@ class StackOptions:
     dynamodb_url: str | None
     parameters: Mapping[str, str]
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    persists: bool = False
 
     @property
     def state_folder(self) -> Path:
         """Where the dev key pair lives, beside the template."""
         return self.template.resolve().parent / ".agentrun"
+
+    @property
+    def state(self) -> Path | None:
+        """The file that keeps runs, messages and objects for the next start, if one is to."""
+        return self.state_folder / "state.sqlite3" if self.persists else None
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,16 @@ class RunningStack:
 
 
 @asynccontextmanager
-async def running_stack(options: StackOptions, console: Console) -> AsyncIterator[RunningStack]:
+async def running_stack(
+    options: StackOptions, console: Console, *, function_url: str = FUNCTION_URL
+) -> AsyncIterator[RunningStack]:
     """
     Run DynamoDB and prepare the functions; everything ends with the context.
+
+    Args:
+        options: What the developer chooses.
+        console: Where all of them write their logs.
+        function_url: The base URL at which the Function URL is served, if it is.
 
     Raises:
         LocalStackError: The template is broken, DynamoDB does not answer, or the model has no
@@ -80,14 +94,18 @@ async def running_stack(options: StackOptions, console: Console) -> AsyncIterato
         starting = asyncio.ensure_future(_dynamodb(options, supervisor, console))
         try:
             definition = await asyncio.to_thread(
-                read_stack, options.template, stack_parameters(options, identity)
+                read_stack,
+                options.template,
+                stack_parameters(options, identity),
+                function_url=function_url,
             )
         finally:
             await asyncio.wait((starting,))
         url = starting.result()
         queues_url = url
         if options.dynamodb_url and (definition.queues or definition.buckets):
-            queues_url = await start_moto_server(supervisor, console.source("queues"))
+            log = console.source("queues")
+            queues_url = await start_moto_server(supervisor, log, state=options.state)
         extra = await asyncio.to_thread(_prepare, options, definition, url, queues_url)
         pools = {
             name: FunctionPool(
@@ -147,7 +165,9 @@ async def start_functions(stack: RunningStack) -> None:
 
 
 async def _dynamodb(options: StackOptions, supervisor: ProcessSupervisor, console: Console) -> str:
-    return options.dynamodb_url or await start_moto_server(supervisor, console.source("dynamodb"))
+    if options.dynamodb_url:
+        return options.dynamodb_url
+    return await start_moto_server(supervisor, console.source("dynamodb"), state=options.state)
 
 
 def stack_parameters(options: StackOptions, identity: DevIdentity) -> dict[str, str]:

@@ -220,6 +220,10 @@ BROKEN = [
         when(is_stream, lambda right: right.without("x-accel-buffering", "x-session-id")),
         "without x-accel-buffering, x-session-id",
     ),
+    Broken(
+        "ticket", URL, when(to("GET", "?ticket="), answered(401)), "opened the stream: answered"
+    ),
+    Broken("ticket", URL, when(with_status(401), answered(200)), "opened it again: answered 200"),
     *_at_both("204-ends", when(with_status(204), endless), "serves no further request"),
     *_at_both("204-ends", when(with_status(204), answered(200)), "answered 200, not 204"),
     *_at_both("head-ends", when(to("HEAD"), endless), "serves no further request"),

@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "AGENTRUN_ORG_CLAIM": "org",
     "AGENTRUN_CORS_ORIGINS": "https://app.example",
     "AGENTRUN_DEMO_DELAY_MS": "0",
+    "AGENTRUN_STREAM_URL": "https://h3xq7zexampleurlid0000000000abcd.lambda-url.eu-west-1.on.aws/",
     "POWERTOOLS_SERVICE_NAME": "test",
 }
 Bearer = Callable[..., dict[str, str]]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import botocore.retries.quota
 import botocore.retries.standard
@@ -138,6 +138,13 @@ class Caller:
 
     def attach(self, run_id: str, cursor: int = 0) -> Exchange:
         return self._stream("GET", f"{RUNS}/{run_id}/stream", {"Last-Event-ID": str(cursor)})
+
+    async def attach_by_ticket(self, run_id: str) -> Exchange:
+        """Attach by a new ticket, as a browser does at the Function URL."""
+        issued = await self._status("POST", f"{RUNS}/{run_id}/stream-ticket").complete()
+        url = urlsplit(issued.json["url"])
+        scope = {"aws.event": {"version": "2.0"}}
+        return begin(self.app.stream.app, "GET", f"{url.path}?{url.query}", {}, b"", **scope)
 
     def _stream(
         self, method: str, path: str, headers: dict[str, str], body: bytes = b"", **scope: Any

@@ -52,6 +52,7 @@ class Record:
 
     calls: set[Call] = field(default_factory=set)
     attributes: dict[str, set[str]] = field(default_factory=dict)
+    of_tickets: set[str] = field(default_factory=set)
     returned: set[str] = field(default_factory=set)
 
     def of(self, module: ModuleType) -> "Record":
@@ -82,7 +83,10 @@ class Record:
 
     def _note_one(self, action: str, resource: str, params: dict[str, Any]) -> None:
         self.calls.add((action, resource))
-        self.attributes.setdefault(action, set()).update(self._named(params))
+        if str(params.get("Item", {}).get("pk", {}).get("S", "")).startswith(iam.TICKETS):
+            self.of_tickets |= self._named(params)
+        else:
+            self.attributes.setdefault(action, set()).update(self._named(params))
         self.returned.add(params.get("ReturnValues", "NONE"))
 
     def _named(self, params: dict[str, Any]) -> set[str]:
@@ -184,12 +188,13 @@ def everything_else(ana: Gateway, run_id: str, session: str) -> None:
         f"{RUNS}/{waiting.id}": "DELETE",
         f"{RUNS}/{alone.id}": "DELETE",
         f"/api/v1/runs/{waiting.id}/cancel": "POST",
+        f"{RUNS}/{run_id}/stream-ticket": "POST",
     }
     for path, method in requests.items():
         bare, _, query = path.partition("?")
         asked = {"runIds": [query.removeprefix("runIds=")]} if query else {}
         status, body = ana.send(method, bare, **asked)
-        assert status in {200, 204}, (path, body)
+        assert status in {200, 201, 204}, (path, body)
     assert ana.send("DELETE", f"/api/sessions/{session}")[0] == 204
 
 
@@ -233,4 +238,5 @@ def test_the_status_functions_writes_name_what_they_may(records: dict[str, Recor
     assert record.attributes["dynamodb:BatchWriteItem"] < iam.ERASED_BY
     assert record.attributes["dynamodb:PutItem"] == iam.ERASED_BY
     assert record.attributes["dynamodb:DeleteItem"] == iam.DELETED_BY
+    assert record.of_tickets == iam.TICKET
     assert record.returned == {"NONE", "UPDATED_NEW"}

@@ -127,6 +127,7 @@ ENDPOINTS: dict[str, Request] = {
     "run status": lambda d, c, t: d.status(c, "GET", f"{FINANCE}/{t.run}/status"),
     "batch": lambda d, c, t: d.status(c, "GET", f"{FINANCE}/status?runIds={t.run}"),
     "attach": lambda d, c, t: d.stream(c, "GET", f"{FINANCE}/{t.run}/stream"),
+    "ticket": lambda d, c, t: d.status(c, "POST", f"{FINANCE}/{t.run}/stream-ticket"),
     "cancel": lambda d, c, t: d.status(c, "DELETE", f"{FINANCE}/{t.run}"),
     "continue": lambda d, c, t: d.stream(
         c, "POST", f"{FINANCE}/{t.run}/continue", {"action": "REJECT"}
@@ -153,6 +154,7 @@ CHANGING = {
     "run in session",
 }
 ALLOWED = {
+    "ticket": "201",
     "cancel": "204",
     "cancel of any agent": "204",
     "delete session": "204",

@@ -22,6 +22,7 @@ from agentrun.telemetry import logger as powertools
 from lambda_asgi.logs import configure_logging
 from tests.contract.test_token_verifier import token
 from tests.integration.conftest import AppModule, event_file
+from tests.integration.front_doors import FunctionUrl
 from tests.integration.gateway import Gateway
 
 RUNS = "/api/agents/analyst/runs"
@@ -144,6 +145,25 @@ def be_refused(client: TestClient, authorizer: ModuleType) -> list[str]:
     return bad
 
 
+def come_with_tickets(functions: Functions, gateway: Gateway, run: str) -> list[str]:
+    """Open a stream with tickets, in vain and not, and as browsers come again; return them."""
+    client = TestClient(FunctionUrl(functions.stream.app), raise_server_exceptions=False)
+    tickets = []
+    for _ in range(2):
+        status, issued = gateway.send("POST", f"{run}/stream-ticket")
+        assert status == 201
+        tickets.append(issued["ticket"])
+        opened = [client.get(f"{run}/stream?ticket={tickets[-1]}") for _ in range(2)]
+        assert [answer.status_code for answer in opened] == [200, 401]
+    query = f"?ticket={tickets[0]}"
+    for where in (f"{run}/stream-ticket", "/nothing", "/api/agents/nobody/runs/none/stream"):
+        assert client.get(f"{where}{query}").status_code in {401, 404}
+        assert client.post(f"{where}{query}", json={}).status_code in {404, 405}
+    again = {"Last-Event-ID": "no number"}
+    assert client.get(f"{run}/stream{query}", headers=again).status_code == 400
+    return tickets
+
+
 def look_back(gateway: Gateway, run_id: str, session: str) -> None:
     """Read all that was said, and delete it."""
     _, run = gateway.get(f"{RUNS}/{run_id}", q=[PRIVATE["query"]])
@@ -161,13 +181,15 @@ def test_a_conversation_leaves_no_word_of_it_in_the_logs(
     run_id = talk(functions.client, bearer, session)
     refused = be_refused(functions.client, functions.authorizer)
     reader = Gateway(functions.status.handler, scope="runs:read runs:write")
+    tickets = come_with_tickets(functions, reader, f"{RUNS}/{run_id}")
     look_back(reader, run_id, session)
 
     printed = capfd.readouterr()
     logged = f"{functions.log.getvalue()}{printed.out}{printed.err}"
-    for line in ("token refused", "run failed: ", "RunsCompleted", "RunsPaused"):
+    for line in ("token refused", "ticket refused", "run failed: ", "RunsCompleted", "RunsPaused"):
         assert line in logged
     said = PRIVATE | {f"token {n}": text for n, text in enumerate([bearer, *refused])}
+    said |= {f"ticket {n}": text for n, text in enumerate(tickets)}
     assert {what for what, text in said.items() if text in logged} == set()
     signatures = {text.rpartition(".")[2] for text in (bearer, *refused)}
     assert [text for text in signatures if text in logged] == []

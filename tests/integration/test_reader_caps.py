@@ -52,6 +52,7 @@ async def test_readers_beyond_the_cap_are_refused_until_one_has_left(app: Faulty
     assert readers[1].headers["idempotent-replayed"] == "true"
     assert len(places(caller)) == CAP
     await refused(caller.attach(run_id))
+    await refused(await caller.attach_by_ticket(run_id))
     await refused(caller.start())
     assert (await caller.poll(run_id).complete()).json["status"] == "RUNNING"
     engine.gate.set()
@@ -60,6 +61,20 @@ async def test_readers_beyond_the_cap_are_refused_until_one_has_left(app: Faulty
     assert places(caller) == []
     for _ in range(CAP + 1):
         assert (await caller.attach(run_id).complete()).events[-1] == "STOP"
+
+
+async def test_a_reader_with_a_ticket_holds_a_place_like_any_other(app: FaultyApp) -> None:
+    engine = Recital()
+    caller = app.caller(engine)
+    live = await reading(caller.start())
+    run_id = live.headers["x-run-id"]
+    readers = [await reading(await caller.attach_by_ticket(run_id)) for _ in range(CAP)]
+    assert len(places(caller)) == CAP
+    await refused(caller.attach(run_id))
+    engine.gate.set()
+    for exchange in (live, *readers):
+        assert (await exchange.complete()).events[-1] == "STOP"
+    assert places(caller) == []
 
 
 async def test_a_run_that_has_ended_is_replayed_without_a_write(app: FaultyApp) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -244,6 +245,33 @@ def test_an_attach_to_what_has_been_read_is_204_and_a_byte(stream: rie.Invoke) -
     event["headers"]["last-event-id"] = "0"
     prelude, body = streamed(stream(event))
     assert (prelude["statusCode"], frames(body)[-1]["event"]) == (200, "STOP")
+
+
+def test_a_ticket_opens_the_stream_of_a_run_at_the_function_url(
+    stream: rie.Invoke, status: rie.Invoke
+) -> None:
+    prelude, body = streamed(stream(event_file("stream-run.json")))
+    asking, opening = (
+        event_file("issue-stream-ticket.json"),
+        event_file("attach-run-by-ticket.json"),
+    )
+    run_id, owner = prelude["headers"]["x-run-id"], {"userId": "ana", "orgId": "acme"}
+    asking["path"] = asking["path"].replace(run_of(asking), run_id)
+    asking["requestContext"]["authorizer"] |= owner
+    code, ticket = answered(status(asking))
+    assert code == 201
+    url = urlsplit(ticket["url"])
+    assert is_refused(stream(opening))
+    opening |= {"rawPath": url.path, "rawQueryString": url.query}
+    opening["requestContext"]["http"]["path"] = url.path
+    prelude, again = streamed(stream(opening))
+    assert (prelude["statusCode"], again) == (200, body)
+    assert prelude["headers"]["access-control-allow-origin"] == "https://app.example"
+    assert is_refused(stream(opening))
+
+
+def is_refused(payload: bytes) -> bool:
+    return bool(streamed(payload)[0]["statusCode"] == 401)
 
 
 def test_without_a_token_nothing_is_run(stream: rie.Invoke) -> None:

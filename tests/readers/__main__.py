@@ -1,4 +1,4 @@
-"""Print the tables of docs/clients.md, measured here and now."""
+"""Print the tables of docs/readers.md, measured here and now."""
 
 import tempfile
 from pathlib import Path

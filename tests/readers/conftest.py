@@ -24,7 +24,13 @@ def readers_stack(scratch: Path) -> Iterator[LocalStack]:
 
 
 @pytest.fixture(scope="session")
-def observations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observations]:
-    """Put every reader into every situation, once."""
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """Yield the stack that all readers read from."""
     with readers_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield observe_all(stack)
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def observations(stack: LocalStack) -> Observations:
+    """Put every reader into every situation, once."""
+    return observe_all(stack)

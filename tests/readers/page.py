@@ -1,11 +1,11 @@
-"""docs/clients.md: its recipes, which are the files that the tests run, and its tables."""
+"""docs/readers.md: its recipes, which are the files that the tests run, and its tables."""
 
 import re
 from collections.abc import Mapping, Sequence
 
 from tests.readers.roster import READERS, ROOT, Reader
 
-PAGE = ROOT / "docs/clients.md"
+PAGE = ROOT / "docs/readers.md"
 RECIPE = re.compile(
     r"^<!-- (tests/readers/\S+) -->\n```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE
 )

@@ -1,4 +1,4 @@
-"""The readers that are tried: real packages, each with its recipe of docs/clients.md."""
+"""The readers that are tried: real packages, each with its recipe of docs/readers.md."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What was observed, as the two tables of docs/clients.md."""
+"""What was observed, as the two tables of docs/readers.md."""
 
 from collections.abc import Iterable, Sequence
 

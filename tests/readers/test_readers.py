@@ -1,4 +1,4 @@
-"""Real packages read runs from the real stack, with the recipes of docs/clients.md."""
+"""Real packages read runs from the real stack, with the recipes of docs/readers.md."""
 
 from collections.abc import Callable
 

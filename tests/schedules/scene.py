@@ -12,8 +12,6 @@ from typing import Any, Literal, Protocol
 import boto3
 from botocore.config import Config
 from moto import mock_aws
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.dynamodb.models import dynamodb_backends
 
 from agentrun.adapters.dynamo.conversation_store import DynamoConversationStore
 from agentrun.adapters.dynamo.event_log import DynamoEventLog
@@ -44,7 +42,7 @@ from tests.schedules.instant import InPlace
 from tests.schedules.stage import Stage
 from tests.schedules.stepped import SteppedPort, SteppedRequests
 from tests.schedules.touches import EVERYTHING, Touches
-from tests.tables import TABLE, create_table
+from tests.tables import TABLE, create_table, stored_table
 
 PACE = RecordingPace()
 RETENTION = timedelta(hours=24)
@@ -138,7 +136,7 @@ class DynamoStores:
 
     def fresh(self, current: Callable[[], Stage | None]) -> tuple[Any, Any, Any, Any]:
         self._current = current
-        self._table().items.clear()
+        stored_table().items.clear()
         table = Table(self.client, TABLE)
         log = DynamoEventLog(table, longest_pause=RETENTION)
         journal = DynamoRunJournal(table, longest_pause=RETENTION)
@@ -147,14 +145,11 @@ class DynamoStores:
     def remembered(self, name: str, build: Callable[[], None]) -> None:
         if name not in self._memories:
             build()
-            self._memories[name] = copy.deepcopy(self._table().items)
-        self._table().items = copy.deepcopy(self._memories[name])
+            self._memories[name] = copy.deepcopy(stored_table().items)
+        stored_table().items = copy.deepcopy(self._memories[name])
 
     def _stage(self) -> Stage | None:
         return self._current()
-
-    def _table(self) -> Any:
-        return dynamodb_backends[DEFAULT_ACCOUNT_ID]["eu-west-1"].tables[TABLE]
 
     def steps_are_calls(self) -> bool:
         return False
@@ -164,7 +159,7 @@ class DynamoStores:
 
     def expire(self, now_s: float) -> None:
         """Delete what has outlived its `ttl`."""
-        for partition in self._table().items.values():
+        for partition in stored_table().items.values():
             for key, item in list(partition.items()):
                 ttl = item.attrs.get("ttl")
                 if ttl is not None and float(ttl.value) < now_s:

@@ -19,6 +19,7 @@ from agentrun.service.starting.slots import RunSlots
 from agentrun.service.starting.start_run import LaunchPorts
 from agentrun.service.worker import RunWorker
 from tests.fakes.in_memory_readers import InMemoryReaderQuota
+from tests.fakes.in_memory_tickets import InMemoryStreamTickets
 from tests.rig import AnyWebhook, NoPrices
 from tests.simulation.agents.directory import OneAgent
 from tests.simulation.agents.player import ScriptPlayer
@@ -83,9 +84,11 @@ class ExecutingProcess(Process):
         )
         self.on_stop = self.launcher.stop
         self.worker = RunWorker(self.launcher, ports)
+        tickets = InMemoryStreamTickets()
+        routes = RunRoutes(self.launcher, runs, _caller_of, tickets, ping_after_s=10.0)
         self.app = KeptInvocations(
             Starlette(
-                routes=RunRoutes(self.launcher, runs, _caller_of, ping_after_s=10.0).routes(),
+                routes=routes.routes(),
                 exception_handlers={kind: _at_once(handler) for kind, handler in HANDLERS.items()},
             )
         )

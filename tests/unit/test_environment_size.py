@@ -26,6 +26,11 @@ LONGEST_NAMES = {
     ),
 }
 """What `Ref` returns."""
+LONGEST_ATTRIBUTES = {
+    # "Creating and managing Lambda function URLs": an id of 32 characters.
+    ("StreamFunctionUrl", "FunctionUrl"): (f"https://{'u' * 32}.lambda-url.ap-southeast-2.on.aws/"),
+}
+"""What `Fn::GetAtt` returns."""
 LONGEST_NUMBER = 20
 """Digits of a number that has no maximum."""
 COSTLY = ('"', "\\", "\n", "🙂", "é", "x")
@@ -104,6 +109,8 @@ def environment(function: str, *, has_jwks: bool) -> dict[str, str]:
                 return ""
             case {"Ref": name}:
                 return costliest(name, parameters[name])
+            case {"Fn::GetAtt": [name, attribute]}:
+                return LONGEST_ATTRIBUTES[name, attribute]
             case {"Fn::If": [condition, then, otherwise]}:
                 return resolved(then if condition == "HasJwks" and has_jwks else otherwise)
         raise AssertionError(value)

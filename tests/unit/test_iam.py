@@ -26,10 +26,11 @@ MODELS = "arn:${AWS::Partition}:bedrock:*::foundation-model/*"
 PROFILES = "arn:${AWS::Partition}:bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*"
 OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-profile")
 # Which attributes of the table a write may name, and what it may ask for in return. There is no
-# `dynamodb:LeadingKeys`, which would keep tenants apart: it compares with what the role's session
+# `dynamodb:LeadingKeys` that would keep tenants apart: it compares with what the role's session
 # says, and a function has one session for all its callers. A session for each would be a call of
 # STS in front of every request; that tenants are kept apart is proved by test_isolation.py.
 SHAPE = frozenset({"dynamodb:Attributes", "dynamodb:ReturnValues"})
+OF_TICKETS = SHAPE | {"dynamodb:LeadingKeys"}
 BY_TABLE = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:dynamodb:tableName"})
 BY_SQS = "kms:ViaService"
 BY_BUCKET = frozenset({"kms:ViaService", "kms:EncryptionContext:aws:s3:arn"})
@@ -73,7 +74,7 @@ JUSTIFIED = (
     stream("dynamodb:Query", TABLE, "a run's events and long texts; a session's runs"),
     stream("dynamodb:Query", INDEX, "the sessions in which a reader's request may have begun"),
     stream("dynamodb:PutItem", TABLE, "a run, its request and claim; segments; long outputs"),
-    stream("dynamodb:UpdateItem", TABLE, "heartbeats, the end; a session's lock; quotas"),
+    stream("dynamodb:UpdateItem", TABLE, "heartbeats, the end; a session's lock; quotas; tickets"),
     stream("dynamodb:ConditionCheckItem", TABLE, "that the run before in the session is not alive"),
     stream(CALL, MODELS, "an agent's file names the model; a cross-region profile needs it in all"),
     stream(CALL, PROFILES, "an agent's file may name a profile, AWS's own"),
@@ -96,6 +97,7 @@ JUSTIFIED = (
     status("dynamodb:DeleteItem", TABLE, "a session, unless it is used anew; a header", *SHAPE),
     status("dynamodb:BatchWriteItem", TABLE, "what runs have left: deletes, or marks it", *SHAPE),
     status("dynamodb:PutItem", TABLE, "marks where a deleted run's executor would go on", *SHAPE),
+    status("dynamodb:PutItem", TABLE, "a ticket for a stream", *OF_TICKETS),
     status("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
     status("sqs:SendMessage", QUEUE, "asks for an executor where one was lost"),
     status("s3:ListBucket", BUCKET, "what an erased run has left"),
@@ -174,6 +176,9 @@ LIFE_CYCLE = {
 }
 DELETED_BY = {"pk", "sk", "deleting"}
 ERASED_BY = {"pk", "sk", "ttl", "executor"}
+TICKET = {"pk", "sk", "ttl", "tenant", "userId", "roles", "agentId", "runId", "expiresAt"}
+TICKETS = "TICKET#"
+"""What the keys of tickets begin with, and no others: those have a tenant's `ORG#`."""
 
 
 def as_list(value: Any) -> list[Any]:
@@ -215,8 +220,12 @@ def granted() -> set[tuple[str, str, str, frozenset[str]]]:
 
 
 def statement_with(action: str) -> dict[str, Any]:
-    """Return the one statement of the status function that allows an action."""
-    (found,) = (s for s in statements("StatusFunction") if action in as_list(s["Action"]))
+    """Return the one statement of the status function that allows an action, but on tickets."""
+    (found,) = (
+        said
+        for said in statements("StatusFunction")
+        if action in as_list(said["Action"]) and said["Sid"] != "IssueTickets"
+    )
     return found
 
 
@@ -301,6 +310,23 @@ def test_what_deletes_and_erases_puts_no_more_than_a_key_that_expires() -> None:
         assert attributes_of(action) == attributes
         returned = statement_with(action)["Condition"]["StringEqualsIfExists"]
         assert returned == {"dynamodb:ReturnValues": "NONE"}
+
+
+def test_the_status_function_puts_tickets_and_nothing_else_in_their_shape() -> None:
+    (said,) = (s for s in statements("StatusFunction") if s["Sid"] == "IssueTickets")
+    assert said["Action"] == "dynamodb:PutItem"
+    assert said["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{TICKETS}*"},
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": said_of_ticket(said)},
+        "StringEqualsIfExists": {"dynamodb:ReturnValues": "NONE"},
+    }
+    assert set(said_of_ticket(said)) == TICKET
+
+
+def said_of_ticket(statement: dict[str, Any]) -> list[str]:
+    named = statement["Condition"]["ForAllValues:StringEquals"]
+    attributes: list[str] = named["dynamodb:Attributes"]
+    return attributes
 
 
 def added_by(condition: str, function: str) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ EVENTS: list[tuple[int, RunEvent]] = [
     (GAP + 15, Stop(run_id="r")),
 ]
 ANSWER = "Looking. It is 42."
-PAGES = ("docs/api.md", "docs/clients.md")
+PAGES = ("docs/api.md", "docs/readers.md")
 each_page = pytest.mark.parametrize("page", PAGES)
 
 

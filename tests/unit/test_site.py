@@ -2,7 +2,7 @@
 
 import pytest
 
-from mkdocs_hooks import on_page_content, without_links_to_code
+from mkdocs_hooks import on_page_content, with_tabs, without_links_to_code
 
 SITE = {"README.md", "docs/api.md", "docs/openapi.json"}
 FORGE = "https://forge.example/agentrun/"
@@ -37,3 +37,54 @@ def test_code_in_the_description_of_a_parameter_is_code() -> None:
     begin, end = '<div class="api-parameter__description">', "</div>"
     html = on_page_content(f"<p>`a`</p>{begin}One of `a`, `b`.{end}")
     assert html == f"<p>`a`</p>{begin}One of <code>a</code>, <code>b</code>.{end}"
+
+
+def test_the_ways_of_a_task_become_tabs_and_code_keeps_its_comments() -> None:
+    page = """# Title
+
+Text.
+
+**curl**
+
+```bash
+# A comment is no heading.
+curl
+```
+
+More of it.
+
+**Python**
+
+```python
+print()
+```
+
+## Next
+
+**Bold** text."""
+    assert (
+        with_tabs(page)
+        == """# Title
+
+Text.
+
+=== "curl"
+
+    ```bash
+    # A comment is no heading.
+    curl
+    ```
+
+    More of it.
+
+=== "Python"
+
+    ```python
+    print()
+    ```
+
+## Next
+
+**Bold** text.
+"""
+    )

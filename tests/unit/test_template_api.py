@@ -17,7 +17,7 @@ from tests.translated_template import ROOT, of_type, openapi, operations, proper
 SECURED = SECURITY_HEADERS | {"Content-Security-Policy": "default-src; frame-ancestors"}
 STREAMED = (("/api/agents/{agentId}/runs/stream", "post"), ("/api/agents/{agentId}/runs", "post"))
 EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
-NO_REST_EVENTS = {"authorizer", "run-ended", "run-message", "stream-run"}
+NO_REST_EVENTS = {"attach-run-by-ticket", "authorizer", "run-ended", "run-message", "stream-run"}
 REST_EVENTS = [name for name in EVENTS if name not in NO_REST_EVENTS]
 # API Gateway's response types (source: "Gateway response types" in its developer guide), each with
 # the status and the problem type that clients rely on.
@@ -236,6 +236,22 @@ def test_the_function_url_streams_what_the_rest_api_routes_to_the_same_function(
     assert "Cors" not in url
     path = event("stream-run")["rawPath"]
     assert path.replace("docs_assistant", "{agentId}") in {path for path, _ in STREAMED}
+
+
+def test_nothing_of_a_query_is_logged_or_traced() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage")
+    said = json.loads(stage["AccessLogSetting"]["Fn::If"][1]["Format"])
+    named = set(re.findall(r"\$context\.([\w.]+)", json.dumps(said)))
+    assert named == {
+        *("extendedRequestId", "requestTime", "httpMethod", "resourcePath", "status"),
+        *("responseLatency", "responseLength", "identity.sourceIp"),
+        *("authorizer.orgId", "authorizer.userId", "error.responseType"),
+    }
+    # Execution logs and traces have the whole URL, a ticket in it too.
+    (methods,) = stage["MethodSettings"]
+    assert not {"LoggingLevel", "DataTraceEnabled"} & set(methods)
+    assert "TracingEnabled" not in stage
+    assert [each for each in of_type("AWS::Lambda::Function") if "TracingConfig" in each] == []
 
 
 def test_the_access_log_is_json() -> None:

@@ -42,6 +42,8 @@ class Settings(BaseModel):
     role_claims: tuple[str, ...] = ("roles",)
     admin_role: str = "admin"
     base_path: str = ""
+    stream_url: str = ""
+    """The Function URL, without a slash at its end; only who issues tickets for it is told."""
     cors_origins: tuple[str, ...] = ()
     cors_allow_headers: tuple[str, ...] = ()
     ping_after_s: float = Field(default=10, ge=0.1, le=10)
@@ -83,6 +85,8 @@ class Settings(BaseModel):
             found["jwks"] = json.loads(found["jwks"])
         if "base_path" in found:
             found["base_path"] = f"/{found['base_path'].strip('/')}".rstrip("/")
+        if "stream_url" in found:
+            found["stream_url"] = found["stream_url"].rstrip("/")
         if environment.get("LAMBDA_TASK_ROOT") == _LAMBDAS_TASK_ROOT:
             found.pop("webhook_loopback", None)
         return cls.model_validate(found)

@@ -73,4 +73,8 @@ def count_ended_run(run: AgentRun, outcome: Outcome | None) -> None:
     if outcome is not None and outcome.metrics.duration_ms is not None:
         duration_ms = outcome.metrics.duration_ms
         metrics.add_metric(name="RunDuration", unit=MetricUnit.Milliseconds, value=duration_ms)
+    # Beside the metrics, not one of their dimensions: to find the run in the log.
+    metrics.add_metadata(key="runId", value=run.id)
+    if outcome is not None and outcome.metrics.total_tokens is not None:
+        metrics.add_metadata(key="totalTokens", value=outcome.metrics.total_tokens)
     metrics.flush_metrics()

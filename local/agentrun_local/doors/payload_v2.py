@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 
 from agentrun_local.doors.http_messages import HttpRequest
 from agentrun_local.functions.invocation import to_event
+from agentrun_local.template.cloudformation import URL_ID
 
-URL_ID = "localfunctionurl"
 _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript")
 
 

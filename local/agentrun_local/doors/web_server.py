@@ -12,6 +12,9 @@ import uvicorn
 from agentrun_local.doors.http_messages import Receive, Scope, Send, StreamBrokenError
 from agentrun_local.errors import LocalStackError
 
+FIRST_PORT = 8000
+PORT_STEP = 10
+PAIRS = 10
 _GRACE_S = 1
 Door = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -34,6 +37,36 @@ def listen(port: int) -> socket.socket:
     # which `create_server` leaves at 0: an answer's body would wait 40 ms for its head's ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def listen_at(port: int | None, url_port: int | None) -> tuple[socket.socket, socket.socket]:
+    """
+    Take the two doors' ports: the chosen ones, or the first pair that is free.
+
+    Pairs are 8000 and 8001, 8010 and 8011 and so on, so that stacks side by side do not mix.
+
+    Raises:
+        LocalStackError: A chosen port is taken, or all pairs are.
+    """
+    if port is not None or url_port is not None:
+        first = FIRST_PORT if port is None else port
+        # 0 is any free port, and so is the one after it.
+        second = (first and first + 1) if url_port is None else url_port
+        return _both(first, second)
+    last = FIRST_PORT + PORT_STEP * (PAIRS - 1)
+    for candidate in range(FIRST_PORT, last, PORT_STEP):
+        with contextlib.suppress(LocalStackError):
+            return _both(candidate, candidate + 1)
+    return _both(last, last + 1)
+
+
+def _both(port: int, url_port: int) -> tuple[socket.socket, socket.socket]:
+    rest_api = listen(port)
+    try:
+        return rest_api, listen(url_port)
+    except LocalStackError:
+        rest_api.close()
+        raise
 
 
 def url_of(listener: socket.socket) -> str:

@@ -23,9 +23,16 @@ _LISTENING = re.compile(r"Running on (http://\S+)")
 _START_TIMEOUT_S = 60
 
 
-async def start_moto_server(supervisor: ProcessSupervisor, log: Callable[[str], None]) -> str:
+async def start_moto_server(
+    supervisor: ProcessSupervisor, log: Callable[[str], None], *, state: Path | None = None
+) -> str:
     """
     Start moto's server on a free port, in a process of its own, and return its URL.
+
+    Args:
+        supervisor: Ends it.
+        log: Is told what it prints.
+        state: A file that outlives it and has what it holds; without one, it forgets everything.
 
     Raises:
         LocalStackError: It ended, or did not start within a minute.
@@ -42,7 +49,10 @@ async def start_moto_server(supervisor: ProcessSupervisor, log: Callable[[str], 
             output.append(line)
 
     child = await supervisor.spawn(
-        [sys.executable, "-m", "agentrun_local.machine.moto_process"],
+        [
+            *(sys.executable, "-m", "agentrun_local.machine.moto_process"),
+            *([] if state is None else [str(state)]),
+        ],
         cwd=Path.cwd(),
         environment={"PATH": str(Path(sys.executable).parent), "PYTHONUNBUFFERED": "1"},
         log=follow,

@@ -1,5 +1,7 @@
 """Checks of access: health, tokens, CORS, header names."""
 
+from urllib.parse import urlsplit
+
 from agentrun_local.smoke.outcome import Outcome, fails, holds, not_tried
 from agentrun_local.smoke.target import Answer, Door, Target
 
@@ -40,6 +42,24 @@ def refused_token(target: Target, door: Door) -> Outcome:
         if answer.problem != "unauthorized":
             return fails(f"{what}: 401, but not with the API's problem", _NOT_OUR_REFUSAL)
     return holds("401 unauthorized, without a token and with a bad one")
+
+
+def ticket(target: Target, door: Door) -> Outcome:
+    """Open the stream of an ended run with a ticket, then try the same ticket again."""
+    if Door.REST not in target.doors:
+        return not_tried("only the REST API issues tickets")
+    stream = target.stream_of(target.ended_run().run_id)
+    issued = target.ask(Door.REST, "POST", f"{stream}-ticket")
+    said = issued.json()
+    if issued.status != 201 or not isinstance(said, dict):
+        return fails(f"asked for one: answered {issued.summary}, not 201")
+    opened = f"{stream}?{urlsplit(str(said.get('url'))).query}"
+    first, second = (target.ask(door, "GET", opened, token=NO_TOKEN) for _ in range(2))
+    if first.status != 200:
+        return fails(f"opened the stream: answered {first.summary}, not 200")
+    if second.status != 401:
+        return fails(f"opened it again: answered {second.summary}, not 401")
+    return holds("it opened one stream, and no second")
 
 
 def accepted_token(target: Target, door: Door) -> Outcome:

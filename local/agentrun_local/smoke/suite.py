@@ -17,6 +17,7 @@ from agentrun_local.smoke.target import Door, RefusedError, Target
 
 _BOTH = (Door.REST, Door.URL)
 _REST = (Door.REST,)
+_URL = (Door.URL,)
 
 _SEE_LOG = "See the function's log, /agentrun/STACK/stream or /agentrun/STACK/status."
 _BUFFERED = (
@@ -67,6 +68,13 @@ CHECKS = (
         "Something in front drops or renames the header: let it pass all of them.",
         _BOTH,
         access_checks.header_names,
+    ),
+    Check(
+        "ticket",
+        "Check that what is in front passes the query on, and caches nothing; see the logs of both "
+        "functions for a table that denies access.",
+        _URL,
+        access_checks.ticket,
     ),
     Check("204 ends", _NO_END, _BOTH, ending_checks.no_content_ends),
     Check("HEAD ends", _NO_END, _BOTH, ending_checks.head_ends),

@@ -1,8 +1,10 @@
 """The template as CloudFormation gets it: SAM translated, parameters and intrinsics resolved."""
 
+import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ from agentrun_local.template.parameters import check_values, is_list
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK_NAME = "agentrun"
+URL_ID = "localfunctionurl"
+"""The id of the Function URL, which is a part of its host on AWS."""
+FUNCTION_URL = f"https://{URL_ID}.lambda-url.{REGION}.on.aws"
+"""The base URL of a Function URL that nobody serves."""
 
 # The translator accepts only code that is already in S3, so the key names the folder.
 _LOCAL_BUCKET = "s3://local/"
@@ -46,13 +52,16 @@ class Resource:
     properties: dict[str, Any]
 
 
-def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resource]:
+def load_resources(
+    path: Path, parameters: Mapping[str, str], *, function_url: str = FUNCTION_URL
+) -> dict[str, Resource]:
     """
     Read a SAM template with AWS's own translator.
 
     Args:
         path: The template; `CodeUri` and `ContentUri` in it must be local folders.
         parameters: Values that replace the parameters' defaults; unknown names are an error.
+        function_url: The base URL at which the Function URL is served.
 
     Returns:
         The resources by logical id, without those whose condition is false.
@@ -60,15 +69,18 @@ def load_resources(path: Path, parameters: Mapping[str, str]) -> dict[str, Resou
     Raises:
         TemplateError: The file is missing or is not a valid SAM template.
     """
-    document = _parse(path)
-    declared = document.get("Parameters", {})
+    text = _read(path)
+    declared = _parse(path, text).get("Parameters", {})
     if unknown := sorted(set(parameters) - set(declared)):
         raise TemplateError(f"{path.name} has no parameter {', '.join(unknown)}.")
     check_values(declared, parameters)
-    return _resolve(_translate(document, path), _parameter_values(declared, parameters))
+    values = _parameter_values(declared, parameters)
+    return _resolve(_translate(path, text), values, function_url)
 
 
-def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Resource]:
+def _resolve(
+    template: dict[str, Any], values: dict[str, Any], function_url: str
+) -> dict[str, Resource]:
     resources: dict[str, Any] = template["Resources"]
     references = {name: _reference(name, resource) for name, resource in resources.items()}
 
@@ -82,6 +94,9 @@ def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Reso
                 return f"{_arn(kind, references[name])}/stream/local"
             case "QueueName":
                 return queue_name(references[name])
+            case "FunctionUrl":
+                # AWS's ends in a slash, too.
+                return f"{function_url}/"
         # It belongs to something that is not here.
         return f"{name}.{wanted}"
 
@@ -102,18 +117,18 @@ def _resolve(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Reso
 
 def declared_parameters(path: Path) -> frozenset[str]:
     """Return the names of the template's parameters."""
-    return frozenset(_parse(path).get("Parameters", {}))
+    return frozenset(_parse(path, _read(path)).get("Parameters", {}))
 
 
 def parameter_definitions(path: Path) -> Mapping[str, Mapping[str, Any]]:
     """Return the template's section `Parameters`, by the parameters' names."""
-    definitions: dict[str, dict[str, Any]] = _parse(path).get("Parameters", {})
+    definitions: dict[str, dict[str, Any]] = _parse(path, _read(path)).get("Parameters", {})
     return definitions
 
 
 def parameter_value(path: Path, given: Mapping[str, str], name: str) -> str:
     """Return a parameter's value; empty if the template does not declare it."""
-    declared = _parse(path).get("Parameters", {})
+    declared = _parse(path, _read(path)).get("Parameters", {})
     return str(given.get(name, declared.get(name, {}).get("Default", "")))
 
 
@@ -122,11 +137,17 @@ def function_arn(name: str) -> str:
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> str:
     try:
-        document = yaml_parse(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise TemplateError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    """Return the template, which nobody may change."""
+    try:
+        document = _parsed(text)
     except yaml.YAMLError as error:
         raise TemplateError(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict) or "Resources" not in document:
@@ -134,21 +155,34 @@ def _parse(path: Path) -> dict[str, Any]:
     return document
 
 
-def _translate(document: dict[str, Any], path: Path) -> dict[str, Any]:
+def _translate(path: Path, text: str) -> dict[str, Any]:
+    """Return the template without SAM's resources; nobody may change it."""
+    try:
+        return _translated(text)
+    except InvalidDocumentException as error:
+        causes = "; ".join(cause.message for cause in error.causes)
+        raise TemplateError(f"{path.name} is not a valid SAM template: {causes}") from error
+
+
+# A start reads the template several times, and each time would take 0.2 s.
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> Any:
+    return yaml_parse(text)
+
+
+@lru_cache(maxsize=2)
+def _translated(text: str) -> dict[str, Any]:
+    document = copy.deepcopy(_parsed(text))
     for resource in document["Resources"].values():
         properties = resource.get("Properties", {})
         for key in ("CodeUri", "ContentUri"):
             if isinstance(properties.get(key), str):
                 properties[key] = _LOCAL_BUCKET + properties[key]
-    try:
-        translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
-        # IAM is not part of the local stack: no managed policy needs to be looked up.
-        translated: dict[str, Any] = translator.translate(
-            document, parameter_values={}, get_managed_policy_map=dict
-        )
-    except InvalidDocumentException as error:
-        causes = "; ".join(cause.message for cause in error.causes)
-        raise TemplateError(f"{path.name} is not a valid SAM template: {causes}") from error
+    translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
+    # IAM is not part of the local stack: no managed policy needs to be looked up.
+    translated: dict[str, Any] = translator.translate(
+        document, parameter_values={}, get_managed_policy_map=dict
+    )
     return translated
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from agentrun_local.doors.rest_definition import RestApi, read_rest_api
 from agentrun_local.errors import TemplateError
 from agentrun_local.template.cloudformation import (
+    FUNCTION_URL,
     Resource,
     load_resources,
     parameter_value,
@@ -120,14 +121,21 @@ class Stack:
     event_sources: tuple[EventSource, ...] = ()
 
 
-def read_stack(path: Path, parameters: Mapping[str, str]) -> Stack:
+def read_stack(
+    path: Path, parameters: Mapping[str, str], *, function_url: str = FUNCTION_URL
+) -> Stack:
     """
     Read the template, except for what the local stack does not need (IAM, logs, alarms).
+
+    Args:
+        path: The template.
+        parameters: Values that replace the parameters' defaults.
+        function_url: The base URL at which the Function URL is served.
 
     Raises:
         TemplateError: The template is missing or broken, or lacks something that Lambda requires.
     """
-    resources = load_resources(path, parameters)
+    resources = load_resources(path, parameters, function_url=function_url)
     root = path.resolve().parent
 
     def of_type(type_name: str) -> list[tuple[str, Resource]]:

@@ -3,7 +3,12 @@
 import io
 import json
 
+import pytest
+
+from agentrun.domain.endings import Outcome
+from agentrun.telemetry import count_ended_run
 from agentrun_local.console import Console, readable
+from tests.runs import a_run, completed, failed, paused
 
 
 def test_every_line_has_its_source_in_front() -> None:
@@ -37,6 +42,27 @@ def test_metrics_are_names_and_values() -> None:
         "Ms": 12.5,
     }
     assert readable(json.dumps(record)) == "metrics Runs=1 Ms=12.5"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (completed(), "completed, 7 tokens"),
+        (failed(), "failed, 0.0 s"),
+        (paused(), "paused, 3 tokens"),
+        (None, "lost"),
+    ],
+)
+def test_the_end_of_a_run_names_agent_run_tokens_and_duration(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Outcome | None,
+    told: str,
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "stream")
+    run = a_run(agent_id="echo")
+    count_ended_run(run, outcome)
+    assert readable(capsys.readouterr().out.strip()) == f"run {run.id} of echo {told}"
 
 
 def test_anything_else_is_left_alone() -> None:

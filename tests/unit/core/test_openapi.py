@@ -54,9 +54,13 @@ def test_it_has_every_route_of_the_template_and_no_other() -> None:
     assert {(path, method) for path, method, _ in OPERATIONS} == set(routes())
 
 
-def test_only_health_needs_no_token() -> None:
-    free = [operation["operationId"] for *_, operation in OPERATIONS if "security" in operation]
-    assert free == ["health"]
+def test_only_health_needs_no_token_and_only_a_stream_takes_a_ticket() -> None:
+    own = {
+        operation["operationId"]: operation["security"]
+        for *_, operation in OPERATIONS
+        if "security" in operation
+    }
+    assert own == {"health": [], "attachToRun": [{"bearer": []}, {"ticket": []}]}
     assert openapi_document()["security"] == [{"bearer": []}]
 
 

@@ -22,6 +22,7 @@ from agentrun.domain.value import iso_milliseconds
 from agentrun.http import answer_size
 from agentrun.http.sse import PendingCall, paused_object, pending_call
 from agentrun.service.reading.result import RunResult
+from agentrun.service.reading.tickets import IssuedTicket
 
 Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 SameAsId = Annotated[str, Field(description="The same as `id`.")]
@@ -40,6 +41,19 @@ class QueuedBody(TypedDict):
     sessionId: Annotated[str, Field(description="The conversation.")]
     status: Annotated[
         RunStatus, Field(description="`QUEUED`, unless the run had been started before.")
+    ]
+
+
+class TicketBody(TypedDict):
+    """What a browser's own EventSource opens one run's stream with."""
+
+    ticket: Annotated[str, Field(description="For one connection, and those that come after it.")]
+    expiresAt: Annotated[
+        Timestamp, Field(description="Until when the stream can be opened for the first time.")
+    ]
+    url: Annotated[
+        str,
+        Field(description="`new EventSource(url)`.", json_schema_extra={"format": "uri"}),
     ]
 
 
@@ -154,6 +168,17 @@ def buffered_answer(body: Mapping[str, Any] | Sequence[Any]) -> Response:
         AnswerTooLargeError: It does not fit into Lambda's 6 MB.
     """
     return Response(answer_size.whole(body), media_type="application/json")
+
+
+def ticket_answer(issued: IssuedTicket, *, stream_url: str) -> Response:
+    """Answer 201 with a ticket, and the URL below `stream_url` that has it."""
+    stream = f"{stream_url}/api/agents/{issued.agent_id}/runs/{issued.run_id}/stream"
+    body = TicketBody(
+        ticket=issued.secret,
+        expiresAt=iso_milliseconds(issued.expires_at),
+        url=f"{stream}?ticket={issued.secret}",
+    )
+    return json_answer(body, status_code=201)
 
 
 def run_answer(run: AgentRun) -> Response:

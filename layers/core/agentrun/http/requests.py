@@ -12,7 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from agentrun.domain.conversations import SessionPolicy
-from agentrun.domain.errors import InvalidRequestError, PayloadTooLargeError
+from agentrun.domain.errors import (
+    InvalidRequestError,
+    PayloadTooLargeError,
+    UnauthenticatedError,
+)
 from agentrun.domain.ports import Clock
 from agentrun.http.problems import invalid_request
 from agentrun.service.starting.start_run import Idempotency, Reader
@@ -37,6 +41,32 @@ def cursor_of(request: Request) -> int:
     header, query = _only(request, "Last-Event-ID"), request.query_params.get("lastEventId")
     given = [_event_id(text) for text in (header, query) if text]
     return given[0] if given else 0
+
+
+def ticket_of(request: Request) -> str | None:
+    """
+    Read the ticket with which a browser's own EventSource comes, which can send no header.
+
+    A request that has an `Authorization` header is judged by that alone, and the REST API lets none
+    through without one.
+
+    Returns:
+        The ticket, whatever it is; None if it does not count.
+
+    Raises:
+        UnauthenticatedError: There are several.
+    """
+    if not came_by_function_url(request) or "authorization" in request.headers:
+        return None
+    tickets = request.query_params.getlist("ticket")
+    if len(tickets) > 1:
+        raise UnauthenticatedError("several tickets")
+    return tickets[0] if tickets else None
+
+
+def comes_again(request: Request) -> bool:
+    """Tell whether an EventSource has lost its connection: only then does it send this header."""
+    return bool(request.headers.get("Last-Event-ID"))
 
 
 def reader_of(request: Request, body: JsonValue) -> Reader:

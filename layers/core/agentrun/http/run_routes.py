@@ -1,6 +1,7 @@
 """The routes that execute and follow runs, and what they answer."""
 
 import asyncio
+import logging
 from datetime import timedelta
 
 from starlette.exceptions import HTTPException
@@ -9,13 +10,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agentrun.domain.approvals import ContinueRequest, ResolveRequest
-from agentrun.domain.errors import AgentrunError, RunGoesOnError
+from agentrun.domain.errors import AgentrunError, RunGoesOnError, UnauthenticatedError
+from agentrun.domain.ports import StreamTickets
 from agentrun.domain.requests import RunRequest
 from agentrun.domain.runs import AgentRun
 from agentrun.http.authentication import Authentication
 from agentrun.http.bodies import QueuedBody, json_answer, result_body, run_body
 from agentrun.http.requests import (
     came_by_function_url,
+    comes_again,
     cursor_of,
     deadline_of,
     idempotency_of,
@@ -23,6 +26,7 @@ from agentrun.http.requests import (
     read_json,
     reader_of,
     session_policy_of,
+    ticket_of,
     validated,
     wants_stream,
 )
@@ -32,12 +36,15 @@ from agentrun.service.launcher import RunLauncher
 from agentrun.service.ports import RunPorts, in_thread
 from agentrun.service.reading.follow import RunFollower, attach, whole_run
 from agentrun.service.reading.result import RunStream, collect_result
+from agentrun.service.reading.tickets import TicketInUse, redeem_ticket
 from agentrun.service.starting.continue_run import paused_run, run_to_approve
 from agentrun.service.starting.start_run import StartedRun
 
 RUNS = "/api/agents/{agent_id}/runs"
 TO_ANSWER = timedelta(seconds=2)
 """How long before its process ends a request that waits for a run is answered."""
+
+log = logging.getLogger(__name__)
 
 
 class RunRoutes:
@@ -53,12 +60,14 @@ class RunRoutes:
         launcher: RunLauncher,
         ports: RunPorts,
         caller_of: Authentication,
+        tickets: StreamTickets,
         *,
         ping_after_s: float,
     ) -> None:
         self.launcher = launcher
         self.ports = ports
         self._caller_of = caller_of
+        self._tickets = tickets
         self.ping_after_s = ping_after_s
 
     def routes(self) -> list[Route]:
@@ -141,15 +150,37 @@ class RunRoutes:
 
     async def _attach(self, request: Request) -> Response:
         """Replay a run's events after a cursor, then follow it to its end."""
-        caller = await self._caller_of(request)
+        ticket = await self._redeemed(request)
+        caller = ticket.caller if ticket else await self._caller_of(request)
         run, cursor = request.path_params, cursor_of(request)
         follower = await attach(
             caller, run["agent_id"], run["run_id"], cursor=cursor, ports=self.ports
         )
         if follower is None:
             return Response(status_code=204)
+        if ticket:
+            follower.read_within(ticket)
         deadline = deadline_of(request, self.ports.clock)
         return self._streamed(await self.launcher.admit(follower, deadline=deadline))
+
+    async def _redeemed(self, request: Request) -> TicketInUse | None:
+        """Redeem the ticket with which a request comes instead of a token, if it does."""
+        run = request.path_params
+        try:
+            secret = ticket_of(request)
+            if secret is None:
+                return None
+            return await redeem_ticket(
+                secret,
+                run["agent_id"],
+                run["run_id"],
+                comes_again=comes_again(request),
+                tickets=self._tickets,
+                ports=self.ports,
+            )
+        except UnauthenticatedError as error:
+            log.info("ticket refused", extra={"reason": error.reason})
+            raise
 
     async def _continue(self, request: Request) -> Response:
         """Decide a paused run's approvals, go on, and answer or stream what happens."""

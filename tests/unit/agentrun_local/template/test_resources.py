@@ -88,6 +88,16 @@ def test_intrinsic_functions_are_resolved(tmp_path: Path, value: str, expected: 
     assert resolved(tmp_path, value) == expected
 
 
+def test_a_function_url_is_the_one_that_is_served(tmp_path: Path) -> None:
+    url = "!GetAtt Thing.FunctionUrl"
+    assert resolved(tmp_path, url).endswith(".lambda-url.eu-west-1.on.aws/")
+    served = {"function_url": "http://127.0.0.1:4711"}
+    found = load_resources(tmp_path / "template.yaml", {}, **served)
+    assert found["Thing"].properties["Value"] == "http://127.0.0.1:4711/"
+    status = read_stack(ROOT / "template.yaml", GIVEN, **served).functions["StatusFunction"]
+    assert status.environment["AGENTRUN_STREAM_URL"] == "http://127.0.0.1:4711/"
+
+
 def test_a_given_parameter_wins_over_the_default(tmp_path: Path) -> None:
     assert resolved(tmp_path, "!If [IsLive, !Ref Stage, no]", Stage="live") == "live"
     assert "LiveOnly" in load_resources(tmp_path / "template.yaml", {"Stage": "live"})

@@ -1,5 +1,6 @@
 """Whatever an executor writes late for a deleted run, nothing is left that does not expire."""
 
+import copy
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -21,7 +22,7 @@ from agentrun.domain.steps import Answered, Step
 from agentrun.domain.turns import Checkpoint
 from tests.fakes.in_memory_objects import InMemoryLargeObjects
 from tests.runs import AT, EXECUTOR, SESSION, a_request, a_run, completed, deltas, paused
-from tests.tables import TABLE, client_of, create_table
+from tests.tables import TABLE, client_of, stored_table
 from tests.unit.core.adapters.written_turns import items, letters
 
 if TYPE_CHECKING:
@@ -85,12 +86,12 @@ class ErasureRig:
         self.now = AT + MINUTE
         self.conversations = DynamoConversationStore(Table(deleting, TABLE), now=lambda: self.now)
         self.events: Any = deleting.meta.events
+        self.store.start(a_run(), a_request())
+        self._started = copy.deepcopy(stored_table().items)
 
     def begin(self, *ends: Outcome) -> None:
         """Start afresh with a run whose executor has these ends to write."""
-        self.client.delete_table(TableName=TABLE)
-        create_table(self.client)
-        self.store.start(a_run(), a_request())
+        stored_table().items = copy.deepcopy(self._started)
         self.writer.begin(ends)
 
     def delete(self) -> None:

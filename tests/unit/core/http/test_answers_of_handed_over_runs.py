@@ -13,6 +13,7 @@ from agentrun.domain.events import ContentDelta
 from agentrun.domain.principal import Principal
 from agentrun.http.problems import HANDLERS
 from agentrun.http.run_routes import RunRoutes
+from tests.fakes.in_memory_tickets import InMemoryStreamTickets
 from tests.rig import ANA
 from tests.unit.core.service.lost_rig import LostRig
 
@@ -34,7 +35,7 @@ async def _ana(_request: Request) -> Principal:
 
 
 def client_of(rig: LostRig, *, lasts_s: float) -> httpx.AsyncClient:
-    routes = RunRoutes(rig.first, rig.runs, _ana, ping_after_s=10)
+    routes = RunRoutes(rig.first, rig.runs, _ana, InMemoryStreamTickets(), ping_after_s=10)
     api = Starlette(routes=routes.routes(), exception_handlers=HANDLERS)
 
     async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:

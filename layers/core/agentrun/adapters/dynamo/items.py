@@ -56,6 +56,9 @@ class Attribute:
     FINGERPRINT, RUN_ID = "fingerprint", "runId"
     # Of a segment of events.
     FIRST, EVENTS, SUPERSEDING = "first", "events", "superseding"
+    # Of a ticket.
+    TENANT, ROLES, EXPIRES_AT = "tenant", "roles", "expiresAt"
+    USED_AT, USED_BY = "usedAt", "usedBy"
     # Of quotas.
     READERS, RUNS, TOKENS = "readers", "runs", "tokens"
     # What attributes begin with that are named after users, minutes and days.
@@ -72,7 +75,7 @@ MAX_KEY_BYTES = 2048
 MOST_ITEM_BYTES = 256 * 1024
 """What is larger lies in the bucket, if there is one: each KB of an item is a write unit."""
 _HEADER, _REQUEST, _SESSION, _CLAIM = "RUN", "REQ", "META", "IDEM"
-_QUOTA, _READERS, _TOKENS = "QUOTA", "READERS", "TOKENS"
+_QUOTA, _READERS, _TOKENS, _TICKET = "QUOTA", "READERS", "TOKENS", "TICKET"
 _CHUNK_PREFIXES = {"output": "OUT", "messages": "MSG", "checkpoint": "CKPT"}
 CHUNKED_TEXTS = tuple(_CHUNK_PREFIXES)
 """The texts that an execution may leave in chunks."""
@@ -266,6 +269,15 @@ def tokens_key(tenant: str, day: str) -> Item:
 def readers_key(tenant: str, user: str) -> Item:
     """Return the primary key of the places of a user's readers."""
     return key_at(tenant_key(tenant, _READERS, user), _READERS)
+
+
+def ticket_key(digest: str) -> Item:
+    """
+    Return the primary key of a ticket: the only one that does not begin with a tenant.
+
+    Whoever comes with a ticket has nothing else; the tenant is in the item.
+    """
+    return key_at(f"{_TICKET}#{digest}", _TICKET)
 
 
 def count_of_chunks(text: str) -> str:

@@ -18,6 +18,7 @@ from agentrun.domain.ports.run_list import RunList
 from agentrun.domain.ports.run_queue import HeldMessage, RunQueue
 from agentrun.domain.ports.run_quota import RunQuota
 from agentrun.domain.ports.run_store import RunStore
+from agentrun.domain.ports.stream_tickets import StreamTickets
 from agentrun.domain.ports.webhooks import WebhookGuard
 from agentrun.domain.turns import AgentTask
 
@@ -38,6 +39,7 @@ __all__ = [
     "RunQueue",
     "RunQuota",
     "RunStore",
+    "StreamTickets",
     "TokenVerifier",
     "TurnHost",
     "VerifiedToken",

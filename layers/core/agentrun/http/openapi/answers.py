@@ -10,7 +10,7 @@ from agentrun.http.problems import STATUSES
 # When each type of problem is answered.
 _REFUSALS = {
     "invalid-request": "A rule of the API is broken.",
-    "unauthorized": "No token, or one that does not verify.",
+    "unauthorized": "No token, or one that does not verify; or a ticket that does not hold.",
     "forbidden": "The token lacks a scope, or is for another organisation or user.",
     "resource-not-found": "Nothing there that the caller may see.",
     "method-not-allowed": "The Function URL's answer to other methods; the REST API says 404.",

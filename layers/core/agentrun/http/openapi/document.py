@@ -60,7 +60,7 @@ def openapi_document() -> Json:
             for path, operations in sorted(operations().items())
         },
         "components": {
-            "securitySchemes": {"bearer": _bearer()},
+            "securitySchemes": {"bearer": _bearer(), "ticket": _ticket()},
             "parameters": parameters(),
             "responses": refusals(),
             "schemas": schemas(),
@@ -81,6 +81,16 @@ def _bearer() -> Json:
         "bearerFormat": "JWT",
         "description": "Signed with RS256, ES256 or EdDSA; `sub` is the user, the organisation's "
         "claim the tenant, `scope` and `roles` what they may do.",
+    }
+
+
+def _ticket() -> Json:
+    return {
+        "type": "apiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "As `issueStreamTicket` has given it, at the Function URL alone, for one "
+        "run and a request without `Authorization`.",
     }
 
 

@@ -29,6 +29,7 @@ def operations() -> dict[str, Json]:
         RUNS: {"post": _run_once()},
         f"{RUNS}/background": {"post": _run_in_background()},
         f"{_RUN}/stream": {"get": _attach()},
+        f"{_RUN}/stream-ticket": {"post": _issue_ticket()},
         f"{_RUN}/continue": {"post": _continue()},
         "/api/v1/approvals/{approvalId}/resolve": {"post": _resolve()},
         **_agents(),
@@ -92,18 +93,32 @@ def _run_in_background() -> Json:
 
 
 def _attach() -> Json:
-    return _operation(
+    attach = _operation(
         "runs",
         "attachToRun",
         "Replay a run's events after a cursor, then follow it",
         f"{_READ} Any number of readers may attach. A run that has lost what executed it is taken "
-        "over by the first that does.",
+        "over by the first that does. The Function URL takes a ticket instead of a token.",
         parameters=("agentId", "runId", "lastEventIdHeader", "lastEventIdQuery"),
         answers={
             "200": stream_answer("The events after the cursor.", replays=False),
             "204": {"description": "The run has ended, and nothing comes after the cursor."},
         },
         refusals=(405,),
+    )
+    return {**attach, "security": [{"bearer": []}, {"ticket": []}]}
+
+
+def _issue_ticket() -> Json:
+    issued = json_answer("The ticket.", ref("StreamTicket"), examples()["streamTicket"])
+    return _operation(
+        "runs",
+        "issueStreamTicket",
+        "Issue a ticket for one run's stream",
+        f"{_READ} For a browser's own `EventSource`, which can send no token: it opens the stream "
+        "once, within a minute, and again when it has lost its connection. REST API only.",
+        parameters=("agentId", "runId"),
+        answers={"201": issued},
     )
 
 

@@ -23,6 +23,7 @@ from agentrun.http.bodies import (
     RunPageBody,
     SessionPageBody,
     SessionWithMessages,
+    TicketBody,
 )
 from agentrun.http.problems import Problem
 from agentrun.http.sse import RequiredAction
@@ -58,6 +59,7 @@ _ANSWERS = (
     RunResult,
     SessionPageBody,
     SessionWithMessages,
+    TicketBody,
 )
 _REF = "#/components/schemas/{model}"
 # Names in the document that are not the classes' own.
@@ -72,6 +74,7 @@ _NAMES = {event.__name__: name for event, name in EVENT_DATA.items()} | {
     "RunResult": "RunResponse",
     "SessionBody": "Session",
     "SessionPageBody": "SessionPage",
+    "TicketBody": "StreamTicket",
 }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from datetime import timedelta
 
 from agentrun.domain.endings import can_go_on, lease_has_lapsed
@@ -46,6 +46,7 @@ class RunFollower:
         self._ports = ports
         self._first: Sequence[RecordedEvent] | None = None
         self._leave: Callable[[], Awaitable[None]] | None = None
+        self._within: AbstractAsyncContextManager[None] | None = None
         self._take_over: TakeOver | None = None
 
     @property
@@ -60,6 +61,10 @@ class RunFollower:
     def when_left(self, leave: Callable[[], Awaitable[None]]) -> None:
         """Call `leave` once, when the events have been read to the end or the reader gives up."""
         self._leave = leave
+
+    def read_within(self, context: AbstractAsyncContextManager[None]) -> None:
+        """Enter `context` when the reading begins, and leave it when it ends, however it ends."""
+        self._within = context
 
     @property
     def has_nothing_left(self) -> bool:
@@ -86,8 +91,11 @@ class RunFollower:
         is not available.
         """
         try:
-            async with aclosing(self._followed(idle_s=idle_s)) as batches:
-                async for batch in batches:
+            async with AsyncExitStack() as around:
+                if self._within is not None:
+                    await around.enter_async_context(self._within)
+                followed = self._followed(idle_s=idle_s)
+                async for batch in await around.enter_async_context(aclosing(followed)):
                     yield batch
         except RunNotFoundError:
             # No terminal event: a reader that attaches again learns that the run is not found.
