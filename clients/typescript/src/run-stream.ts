@@ -126,7 +126,7 @@ export class RunStream implements AsyncIterable<RunEvent> {
     const { runId, status, text, error, requiredAction } = await this.result();
     if (status === "FAILED") throw new RunFailedError(error ?? "The run failed.", runId);
     if (status === "CANCELLED") throw new RunCancelledError(error ?? "Cancelled.", runId);
-    if (status === "PAUSED") throw new RunPausedError(runId, requiredAction);
+    if (requiredAction) throw new RunPausedError(runId, requiredAction);
     return text;
   }
 
