@@ -149,9 +149,9 @@ export class RunFailedError extends AgentrunError {
 /** The run ended CANCELLED; `message` is the reason. */
 export class RunCancelledError extends AgentrunError {
   override name = "RunCancelledError";
-  readonly runId: string | undefined;
+  readonly runId: string;
 
-  constructor(message: string, runId: string | undefined) {
+  constructor(message: string, runId: string) {
     super(message);
     this.runId = runId;
   }
@@ -160,11 +160,11 @@ export class RunCancelledError extends AgentrunError {
 /** The run waits for a decision: `client.runs.resume()`. */
 export class RunPausedError extends AgentrunError {
   override name = "RunPausedError";
-  readonly runId: string | undefined;
-  readonly requiredAction: RequiredAction | undefined;
+  readonly runId: string;
+  readonly requiredAction: RequiredAction;
 
-  constructor(runId: string | undefined, requiredAction: RequiredAction | undefined) {
-    super(`The run waits for a decision: ${requiredAction?.type ?? "unknown"}.`);
+  constructor(runId: string, requiredAction: RequiredAction) {
+    super(`The run waits for a decision: ${requiredAction.type}.`);
     this.runId = runId;
     this.requiredAction = requiredAction;
   }

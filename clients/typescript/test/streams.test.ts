@@ -87,6 +87,7 @@ test("events are typed, and what was void is not in the result", async () => {
     status: "COMPLETED",
     tools: [
       { id: "c1", toolName: "calculate", toolInput: { x: "17*23" }, toolOutput: 391 },
+      { id: "c4", toolName: "order", toolInput: {}, toolOutput: "kept", isError: false },
       { id: "c3", toolName: "look", toolInput: {}, toolOutput: "dark", isError: true },
     ],
     metrics: { inputTokens: 50, outputTokens: 6, model: "demo" },
