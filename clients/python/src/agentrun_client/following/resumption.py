@@ -5,11 +5,11 @@ from http import HTTPStatus
 
 from agentrun_client.errors import AgentrunError, ConnectionFailedError, StreamLostError
 from agentrun_client.events import Cancelled, Failed, Paused, RunEvent, Start, Stop
+from agentrun_client.following.decoding import decode_event
+from agentrun_client.following.openings import Opening
 from agentrun_client.wire import run_calls
 from agentrun_client.wire.answer import Answer, error_of, unreadable
 from agentrun_client.wire.call import Call
-from agentrun_client.wire.decoding import decode_event
-from agentrun_client.wire.openings import Opening
 from agentrun_client.wire.reading import UnreadableError
 from agentrun_client.wire.tries import Tries
 
