@@ -179,6 +179,15 @@ def test_a_live_stream_ends_with_a_pause_even_if_nobody_closes_it() -> None:
     assert len(server.asked) == 1
 
 
+def test_a_replay_that_pauses_ends_though_nothing_is_said_when_asked_what_follows() -> None:
+    told = PAUSED_AND_CONTINUED[:4]
+    nothing = Reply(200, HEAD, [b": ping\n"])
+    with answering(whole(told), nothing, max_reattaches=2) as (server, client, clock):
+        assert client.runs.attach(AGENT, RUN_ID).result().status == "PAUSED"
+    assert len(server.asked) == 4
+    assert len(clock.slept) == 2
+
+
 class ImpatientClient(httpx.Client):
     """Waits for a tenth of a second where it is told to wait for 30."""
 

@@ -58,6 +58,7 @@ class Resumption:
         self._was_opened = False
         self._is_replay = False
         self._asks_whether_paused = False
+        self._has_asked_whether_paused = False
         self._gap: tuple[int, int] | None = None
 
     def next_call(self) -> Call[object]:
@@ -72,6 +73,7 @@ class Resumption:
         self.session_id = headers.get("x-session-id", self.session_id)
         # Only what was said before can have a PAUSED in its middle.
         self._is_replay = call.method == "GET" or headers.get("idempotent-replayed") == "true"
+        self._has_asked_whether_paused = self._asks_whether_paused
         self.hangs_up = False
         if not self._was_opened:
             self._was_opened = True
@@ -130,7 +132,7 @@ class Resumption:
         """Take that the stream is at its end, or was hung up."""
         if self.is_over:
             return
-        if self._asks_whether_paused:
+        if self._asks_whether_paused and not self._has_asked_whether_paused:
             self.delay_s = 0.0
             return
         self._again_after(ConnectionFailedError("The stream ended before the run did."))
