@@ -83,7 +83,7 @@ class Resumption:
     def take(self, event_id: str, data: str, retry_ms: int | None) -> RunEvent | None:
         """Take a frame, and return its event if the caller has not had it."""
         if retry_ms is not None:
-            self._tries.backoff = self._tries.backoff.beginning_with(retry_ms / 1000)
+            self._tries.backoff = self._tries.backoff.beginning_with(max(0, retry_ms) / 1000)
         if not data:
             return None
         try:
