@@ -20,11 +20,12 @@ from agentrun_client import (
     RunFailedError,
     RunOptions,
     UnavailableError,
+    Verdict,
     Webhook,
     approve,
     reject,
 )
-from agentrun_client.wire import run_calls
+from agentrun_client.wire import other_calls, run_calls
 from agentrun_client.wire.settings import settings_of
 from tests.clients.python.instant import InstantClock
 from tests.clients.python.recorded import AGENT, LOST_AND_TAKEN_OVER, RUN_ID, RecordedRun
@@ -131,6 +132,13 @@ def test_a_decision_is_as_described(decisions: Any, budget: Any, body: Any) -> N
     sent = json.loads(run_calls.resume(AGENT, RUN_ID, decisions, budget).body or b"")
     assert sent == body
     schema("ContinueRequest").validate(sent)
+
+
+@pytest.mark.parametrize("verdict", [approve(), reject(), reject("No.")])
+def test_a_decision_by_its_approval_is_as_described(verdict: Verdict) -> None:
+    body = json.loads(other_calls.resolve_approval("p", verdict).body or b"")
+    schema("ResolveRequest").validate(body)
+    assert body["decision"] == {"APPROVE": "APPROVED", "REJECT": "REJECTED"}[verdict.action]
 
 
 def test_every_call_has_a_path_of_the_description() -> None:
