@@ -260,3 +260,14 @@ test("a frame that is spoiled is asked for again", async () => {
   };
   expect(await clientWith().runs.stream("analyst", "Hi").text()).toBe(TEXT);
 });
+
+test("a frame that would take all memory is given up", async () => {
+  server.answering = async (_, response) => {
+    streamHead(response);
+    const chunk = Buffer.alloc(2 ** 23, "x");
+    for (let sent = 0; sent <= 2 ** 26; sent += chunk.length) await write(response, chunk);
+    return true;
+  };
+  await expect(clientWith().runs.stream("analyst", "Hi").text()).rejects.toThrow("max buffer size");
+  expect(server.asked.length).toBe(1);
+});

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.clients.typescript.conftest import PACKAGE, Driver, finished, output_of
+from tests.clients.typescript.conftest import PACKAGE, Driver, finished, found, output_of
 from tests.e2e.conftest import wait_until
 from tests.endurance.stack import AGENT
 
@@ -74,6 +74,23 @@ def test_the_quickstart_runs(driver: Driver) -> None:
     assert quickstart is not None
     (driver.folder / "quickstart.mjs").write_text(quickstart[1])
     assert output_of(driver.start("quickstart.mjs")) == "17 * 23 = 391\n"
+
+
+def test_the_types_need_neither_a_browsers_nor_reacts(driver: Driver) -> None:
+    lines = (
+        'import { Agentrun, type RunResult } from "agentrun-client";',
+        'const client = new Agentrun({ baseUrl: "", token: "" });',
+        'export const result: Promise<RunResult> = client.runs.create("analyst", "Hi");',
+    )
+    (driver.folder / "typed.ts").write_text("\n".join(lines))
+    modules = PACKAGE / "node_modules"
+    options = ("--noEmit", "--strict", "--target", "es2022", "--lib", "es2022", "--types", "node")
+    command = (found("node"), modules / "typescript/bin/tsc", *options, "--module", "nodenext")
+    roots = ("--typeRoots", modules / "@types", "typed.ts")
+    checked = subprocess.run(
+        [*command, *roots], cwd=driver.folder, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout) == (0, "")
 
 
 def test_the_package_holds_what_it_needs_and_no_more(driver: Driver) -> None:
