@@ -1,6 +1,7 @@
 """Refusals become typed errors, whatever the answer looks like; none of them tells the token."""
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -180,6 +181,19 @@ def test_no_error_tells_the_token(fails: Callable[[Asked], Reply]) -> None:
             client.runs.stream(AGENT, "hello").text()
     for error in (caught.value, streamed.value):
         assert SECRET not in everything_about(error)
+
+
+def test_no_log_tells_the_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with (
+        serving(lambda _: Reply(401)) as server,
+        Client(server.url, SECRET) as client,
+        pytest.raises(AgentrunError),
+    ):
+        client.runs.stream(AGENT, "hello").text()
+    assert server.asked[0].headers["authorization"] == f"Bearer {SECRET}"
+    assert caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("token", [f"{SECRET}\n", f"{SECRET} x", f"{SECRET}ü", ""])

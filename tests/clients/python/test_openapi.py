@@ -9,8 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from agentrun_client import events
+from agentrun_client import InvalidParam, Problem, events
 from agentrun_client.models import actions, agents, approvals, requests, runs, sessions
+from agentrun_client.wire.decoding import decode_event
 from agentrun_client.wire.reading import read_as, wire_name
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -111,6 +112,24 @@ def test_what_may_be_absent_has_a_default(name: str, model: Any) -> None:
 @pytest.mark.parametrize(("name", "literal"), LITERALS.items())
 def test_a_set_of_names_is_the_schemas(name: str, literal: Any) -> None:
     assert list(get_args(literal)) == SCHEMAS[name]["enum"]
+
+
+def test_every_event_is_decoded_to_a_type_of_its_own() -> None:
+    said = '{{"event":"{}","data":"{{\\"toEventId\\":1}}","timestamp":1}}'
+    names = SCHEMAS["AgentStreamEvent"]["discriminator"]["mapping"]
+    decoded = [decode_event(1, said.format(name)) for name in names]
+    assert [event.event for event in decoded] == list(names)
+    known = {*map(type, decoded), events.UnknownEvent}
+    assert known == set(get_args(events.RunEvent))
+
+
+def test_a_problem_is_known_with_all_its_fields() -> None:
+    known = {wire_name(field.name) for field in fields(Problem)}
+    # The request's own path says nothing new, and `Retry-After` is a header.
+    assert set(SCHEMAS["Problem"]["properties"]) - {"instance"} == known - {"retryAfter"}
+    assert {wire_name(field.name) for field in fields(InvalidParam)} == set(
+        SCHEMAS["InvalidParam"]["properties"]
+    )
 
 
 def fits(hint: Any, schema: dict[str, Any]) -> bool:  # noqa: PLR0911 - one for each kind

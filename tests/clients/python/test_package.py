@@ -36,14 +36,14 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(built: Path) -> None:
     assert names == {path.relative_to(SOURCE.parent).as_posix() for path in sources}
 
 
-def test_the_wheel_needs_httpx_and_httpx_sse_alone(built: Path) -> None:
+def test_the_wheel_needs_httpx_and_what_comes_with_it_alone(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
         told = Parser().parsestr(archive.read(metadata).decode())
     assert told["Version"] == agentrun_client.__version__
     assert told["Requires-Python"] == ">=3.11"
-    assert told.get_all("Requires-Dist") == ["httpx-sse>=0.4.3", "httpx>=0.28"]
+    assert told.get_all("Requires-Dist") == ["anyio>=4.4", "httpx-sse>=0.4.3", "httpx>=0.28"]
 
 
 def test_the_wheel_is_used_without_the_project(built: Path, tmp_path: Path) -> None:

@@ -20,11 +20,12 @@ from agentrun_client import (
     RunFailedError,
     RunOptions,
     UnavailableError,
+    Verdict,
     Webhook,
     approve,
     reject,
 )
-from agentrun_client.wire import run_calls
+from agentrun_client.wire import other_calls, run_calls
 from agentrun_client.wire.settings import settings_of
 from tests.clients.python.instant import InstantClock
 from tests.clients.python.recorded import AGENT, LOST_AND_TAKEN_OVER, RUN_ID, RecordedRun
@@ -131,6 +132,13 @@ def test_a_decision_is_as_described(decisions: Any, budget: Any, body: Any) -> N
     sent = json.loads(run_calls.resume(AGENT, RUN_ID, decisions, budget).body or b"")
     assert sent == body
     schema("ContinueRequest").validate(sent)
+
+
+@pytest.mark.parametrize("verdict", [approve(), reject(), reject("No.")])
+def test_a_decision_by_its_approval_is_as_described(verdict: Verdict) -> None:
+    body = json.loads(other_calls.resolve_approval("p", verdict).body or b"")
+    schema("ResolveRequest").validate(body)
+    assert body["decision"] == {"APPROVE": "APPROVED", "REJECT": "REJECTED"}[verdict.action]
 
 
 def test_every_call_has_a_path_of_the_description() -> None:
@@ -281,6 +289,25 @@ def test_a_failed_run_is_not_started_again() -> None:
             client.runs.create(AGENT, "hello")
 
     assert len(asked_by(start, answer(failed, 502), answer(RUN)).asked) == 1
+
+
+def test_a_run_that_outlasts_its_answer_is_waited_for_longer_than_a_host_that_is_away() -> None:
+    goes_on = {"type": "urn:problem-type:unavailable", "detail": "It goes on.", "runId": "r"}
+
+    def create(client: Client) -> None:
+        with pytest.raises((UnavailableError, ConnectionFailedError)):
+            client.runs.create(AGENT, "hello")
+
+    for reply, requests in (
+        (answer(goes_on, 503), 11),
+        (Reply(504), 11),
+        (SILENT, 11),
+        (Reply(503), 4),
+        (Reply(502), 4),
+    ):
+        server = asked_by(create, reply)
+        assert len(server.asked) == requests
+        assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
 
 
 def test_an_answer_may_take_as_long_as_a_gateway_waits() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from agentrun_client import (
@@ -176,6 +177,23 @@ def test_a_live_stream_ends_with_a_pause_even_if_nobody_closes_it() -> None:
         client.runs.stream(AGENT, "hello").text()
     assert caught.value.required_action.approvals[0].tool_name == "buy"
     assert len(server.asked) == 1
+
+
+class ImpatientClient(httpx.Client):
+    """Waits for a tenth of a second where it is told to wait for 30."""
+
+    def build_request(self, *args: Any, **options: Any) -> httpx.Request:
+        assert options["timeout"].read == 30
+        options["timeout"] = httpx.Timeout(5, read=0.1)
+        return super().build_request(*args, **options)
+
+
+def test_a_stream_that_falls_silent_is_attached_to_again() -> None:
+    silent = Reply(200, HEAD, [stream(BEGUN)], end="held")
+    with ImpatientClient() as impatient, answering(
+        silent, whole(ENDED[2:]), http_client=impatient
+    ) as (_, client, _clock):  # fmt: skip
+        assert client.runs.stream(AGENT, "hello").text() == "a"
 
 
 def test_a_replay_that_pauses_ends_once_nothing_follows() -> None:

@@ -50,7 +50,7 @@ class AsyncTransport:
         Raises:
             AgentrunError: The API has refused it, or there was no answer.
         """
-        tries = self.settings.tries_of(call)
+        tries = self.settings.tries()
         while True:
             try:
                 async with self.open(call) as response:

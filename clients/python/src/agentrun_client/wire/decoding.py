@@ -41,8 +41,8 @@ def decode_event(event_id: int, data: str) -> RunEvent:
     """
     try:
         frame = _loads(data)
-        name, said, timestamp = frame["event"], frame["data"], frame["timestamp"]
-    except (ValueError, TypeError, KeyError) as error:
+        name, said, timestamp = frame["event"], frame["data"], frame.get("timestamp", 0)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableError("the frame is no event") from error
     if type(name) is not str or type(said) is not str:
         raise UnreadableError("the frame is no event")

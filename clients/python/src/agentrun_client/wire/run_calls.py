@@ -73,7 +73,7 @@ def create(agent: str, message: str, options: StartOptions) -> Call[RunResult]:
         headers=_start_headers(options),
         door="stream",
         silence_s=ANSWER_S,
-        limit=TRIES_OF_AN_ANSWER,
+        patience=TRIES_OF_AN_ANSWER,
     )
 
 
