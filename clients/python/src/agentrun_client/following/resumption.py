@@ -21,6 +21,9 @@ Ids then go on 1 000 000 after the last one that was stored, and a reader may ha
 """
 _ENDS = (Stop, Failed, Cancelled)
 
+LEAST_MS = 100
+"""A server that asks for no wait at all would have all tries within one."""
+
 
 class Resumption:
     """
@@ -83,7 +86,7 @@ class Resumption:
     def take(self, event_id: str, data: str, retry_ms: int | None) -> RunEvent | None:
         """Take a frame, and return its event if the caller has not had it."""
         if retry_ms is not None:
-            self._tries.backoff = self._tries.backoff.beginning_with(max(0, retry_ms) / 1000)
+            self._tries.backoff = self._tries.backoff.beginning_with(max(LEAST_MS, retry_ms) / 1000)
         if not data:
             return None
         try:
