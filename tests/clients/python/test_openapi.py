@@ -31,6 +31,7 @@ MODELS: dict[str, Any] = {
     "RunResponse": runs.RunResult,
     "Session": sessions.Session,
     "SessionWithMessages": sessions.Session,
+    "StreamTicket": runs.StreamTicket,
     "ToolCall": runs.ToolCall,
 }
 SENT: dict[str, Any] = {
