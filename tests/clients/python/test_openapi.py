@@ -10,8 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from agentrun_client import InvalidParam, Problem, events
+from agentrun_client.following.decoding import decode_event
 from agentrun_client.models import actions, agents, approvals, requests, runs, sessions
-from agentrun_client.wire.decoding import decode_event
 from agentrun_client.wire.reading import read_as, wire_name
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -91,6 +91,14 @@ def test_waits_double_from_what_the_server_asks_for_up_to_ten_seconds() -> None:
         assert longest / 2 <= slept <= longest
 
 
+@pytest.mark.parametrize(("retry", "longest"), [("-5", 0), ("99999999", 10), ("soon", 1)])
+def test_an_odd_wait_is_not_taken_at_its_word(retry: str, longest: int) -> None:
+    odd = Reply(200, HEAD, [f"retry: {retry}\n".encode() + frame(BEGUN[0])], end="lost")
+    with answering(odd, whole(ENDED[1:])) as (_, client, clock):
+        assert client.runs.stream(AGENT, "hello").text() == "a"
+    assert longest / 2 <= sum(clock.slept) <= longest
+
+
 def test_waits_differ_between_clients() -> None:
     assert len({Backoff(1).delay_s(1) for _ in range(10)}) > 1
 
@@ -177,6 +185,15 @@ def test_a_live_stream_ends_with_a_pause_even_if_nobody_closes_it() -> None:
         client.runs.stream(AGENT, "hello").text()
     assert caught.value.required_action.approvals[0].tool_name == "buy"
     assert len(server.asked) == 1
+
+
+def test_a_replay_that_pauses_ends_though_nothing_is_said_when_asked_what_follows() -> None:
+    told = PAUSED_AND_CONTINUED[:4]
+    nothing = Reply(200, HEAD, [b": ping\n"])
+    with answering(whole(told), nothing, max_reattaches=2) as (server, client, clock):
+        assert client.runs.attach(AGENT, RUN_ID).result().status == "PAUSED"
+    assert len(server.asked) == 4
+    assert len(clock.slept) == 2
 
 
 class ImpatientClient(httpx.Client):

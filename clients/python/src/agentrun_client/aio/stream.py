@@ -1,5 +1,6 @@
 """A run as it happens."""
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
@@ -11,12 +12,15 @@ from httpx_sse import EventSource
 from agentrun_client.aio.transport import AsyncTransport
 from agentrun_client.errors import AgentrunError, StreamLostError
 from agentrun_client.events import RunEvent
+from agentrun_client.following.endings import answer_of, is_stream
+from agentrun_client.following.resumption import Resumption
+from agentrun_client.following.transcript import Transcript
 from agentrun_client.models.runs import RunResult
 from agentrun_client.wire.answer import Answer
-from agentrun_client.wire.endings import answer_of, is_stream
-from agentrun_client.wire.resumption import Resumption
 from agentrun_client.wire.settings import connection_failed, was_sent
-from agentrun_client.wire.transcript import Transcript
+
+CLEANING_UP_S = 10.0
+"""How long a cancelled task may be kept from its end by a run that is to be cancelled."""
 
 
 class AsyncRunStream:
@@ -135,8 +139,10 @@ class AsyncRunStream:
         """Close the connection, and cancel the run if that was asked for and it has not ended."""
         import anyio  # noqa: PLC0415 - it takes 30 ms, and httpx imports it as late
 
-        # A scope that was cancelled would cancel what is awaited here, too.
-        with anyio.CancelScope(shield=True):
+        # A scope that was cancelled would cancel what is awaited here, too, were it not shielded.
+        is_left_early = exc is not None
+        deadline = anyio.current_time() + CLEANING_UP_S if is_left_early else math.inf
+        with anyio.CancelScope(shield=is_left_early, deadline=deadline):
             await self.aclose()
             if self._cancel is None or self.run_id is None or self._has_ended:
                 return

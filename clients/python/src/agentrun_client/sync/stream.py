@@ -9,13 +9,13 @@ from httpx_sse import EventSource
 
 from agentrun_client.errors import AgentrunError, StreamLostError
 from agentrun_client.events import RunEvent
+from agentrun_client.following.endings import answer_of, is_stream
+from agentrun_client.following.resumption import Resumption
+from agentrun_client.following.transcript import Transcript
 from agentrun_client.models.runs import RunResult
 from agentrun_client.sync.transport import Transport
 from agentrun_client.wire.answer import Answer
-from agentrun_client.wire.endings import answer_of, is_stream
-from agentrun_client.wire.resumption import Resumption
 from agentrun_client.wire.settings import connection_failed, was_sent
-from agentrun_client.wire.transcript import Transcript
 
 
 class RunStream:

@@ -41,7 +41,7 @@ class SystemClock:
 
 
 class AsyncSystemClock:
-    """The machine's time, under asyncio or trio."""
+    """The machine's time."""
 
     def now_s(self) -> float:
         """Return the time since the machine has started, or so."""
