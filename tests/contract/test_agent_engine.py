@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,11 +25,13 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
+from tests.fakes import own_agents
 from tests.fakes.engine_outputs import EngineOutput, let_begin, outputs_of
 from tests.fakes.scripted_engine import Item, ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
+ENGINES = ("scripted", "pydantic_ai", "python")
 METRICS = Metrics(total_tokens=7, model="demo")
 ORDER = {"symbol": "AMZN", "side": "buy", "shares": 2}
 
@@ -73,45 +76,62 @@ def pydantic_ai_case(message: str, agent: str = "echo") -> Case:
     return Case(engine, CATALOG.agent(agent), message)
 
 
+def python_case(folder: Path, message: str, agent: str = "echo") -> Case:
+    """Return the same for an agent that was made in Python."""
+    catalog = own_agents.catalog_of(folder, agent)
+    engine = PydanticAiEngine(catalog, lambda _: demo_model(delay_s=0))
+    return Case(engine, catalog.agent(agent), message)
+
+
 def scripted_case(*script: Item, resumed: list[Item] | None = None) -> Case:
     return Case(ScriptedEngine(script, resumed=resumed), CATALOG.agent("echo"))
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def answering(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def answering(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Two  words\r\n")
+    if request.param == "python":
+        return python_case(tmp_path, "Two  words\r\n")
     return scripted_case(ContentDelta(text="Two  "), ContentDelta(text="words\r\n"), METRICS)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def thinking(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def thinking(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/think Hm, well")
+    if request.param == "python":
+        return python_case(tmp_path, "/think Hm, well")
     return scripted_case(ReasoningDelta(text="Hm, well"), ContentDelta(text="Hm, well"), METRICS)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def failing(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def failing(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/fail")
+    if request.param == "python":
+        return python_case(tmp_path, "/fail")
     error = EngineError("The model has failed.", error_type="MODEL_ERROR")
     return scripted_case(ContentDelta(text="This "), METRICS, error)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def endless(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Answers with one delta, and then nothing more for a minute."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/emit 2 every 60000")
+    if request.param == "python":
+        return python_case(tmp_path, "/emit 2 every 60000")
     return scripted_case(ContentDelta(text="1 "), asyncio.Event(), METRICS)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def calling(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def calling(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Calls one tool after another's result, so that the model answers twice."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("What is 17 * 23?", "analyst")
+    if request.param == "python":
+        return python_case(tmp_path, "What is 17 * 23?", "analyst")
     return scripted_case(
         METRICS,
         ToolStart(id="1", name="calculate", arguments={"expression": "17 * 23"}),
@@ -125,11 +145,13 @@ def calling(request: pytest.FixtureRequest) -> Case:
 PENDING = PendingApproval(id="call-1", tool="place_order", tool_name="place_order", arguments=ORDER)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def pausing(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def pausing(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Waits for the approval of one order; the script's continuation is that of an approved one."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    if request.param == "python":
+        return python_case(tmp_path, "Buy 2 shares of AMZN", "finance_agent")
     return scripted_case(
         METRICS,
         TurnPaused(pending=(PENDING,), state="{}"),
@@ -143,10 +165,12 @@ def pausing(request: pytest.FixtureRequest) -> Case:
     )
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def rejected(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def rejected(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    if request.param == "python":
+        return python_case(tmp_path, "Buy 2 shares of AMZN", "finance_agent")
     return scripted_case(
         METRICS,
         TurnPaused(pending=(PENDING,), state="{}"),
@@ -158,18 +182,22 @@ def rejected(request: pytest.FixtureRequest) -> Case:
     )
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def changed(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def changed(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Cannot go on after its pause."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    if request.param == "python":
+        return python_case(tmp_path, "Buy 2 shares of AMZN", "finance_agent")
     return scripted_case(METRICS, resumed=[CannotResumeError("The agent has changed.")])
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def suggesting(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def suggesting(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("What is 17 * 23?", "analyst")
+    if request.param == "python":
+        return python_case(tmp_path, "What is 17 * 23?", "analyst")
     return scripted_case(METRICS, TurnEnded(followups=("One?", "Two?", "Three?")))
 
 

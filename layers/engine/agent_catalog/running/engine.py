@@ -26,22 +26,20 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRun
 from pydantic_ai.settings import ModelSettings
-from pydantic_ai.usage import RunUsage, UsageLimits
+from pydantic_ai.usage import RunUsage
 
-from agent_catalog.agent_file import Limits
 from agent_catalog.binding.gates import HeldCalls
 from agent_catalog.binding.tool import argument_faults
 from agent_catalog.catalog import AgentCatalog
-from agent_catalog.json_form import whole_text
 from agent_catalog.models.factory import ModelPool, create_model
 from agent_catalog.models.guarded import CheckedModel
 from agent_catalog.models.sendable import call_ids
-from agent_catalog.running.build import BuiltAgent, Output, build_agent
+from agent_catalog.running.build import BuiltAgent, Output, build_agent, not_blank, not_set_up
 from agent_catalog.running.errors import engine_error, shown_error
 from agent_catalog.running.events import ToolTranslator, metrics
 from agent_catalog.running.followups import Exchange, suggest_followups
 from agent_catalog.running.history import for_later_turns, to_messages, tool_results, user_prompt
-from agent_catalog.running.pauses import Spent, pause
+from agent_catalog.running.pauses import Spent, pause, remaining_limits
 from agent_catalog.running.progress import Progress, check_all_calls, progress_of
 from agent_catalog.running.steps import acting_calls, answered, joined, returned
 from agent_catalog.running.tapped import BudgetSpentError, TappedModel
@@ -164,8 +162,9 @@ class EngineRun:
         self._model = models(model_id)
         self._usage = RunUsage()
         self._figures = metrics(self._usage, model_id)
+        self._needing_approval = {t.name for t in task.agent.tools if t.requires_approval}
         self._tools = ToolTranslator(
-            needing_approval={tool.name for tool in task.agent.tools if tool.requires_approval},
+            needing_approval=self._needing_approval,
             approved=progress.approved if progress else (),
             settled=progress.settled if progress else (),
             started=_still_running(progress, task.started),
@@ -245,8 +244,8 @@ class EngineRun:
     def _acting(
         self, calls: Sequence[ToolCallPart], approved: Collection[str] = ()
     ) -> tuple[str, ...]:
-        has_others = bool(self._built.file.capabilities)
-        return acting_calls(calls, self._task.agent, has_others=has_others, approved=approved)
+        others = self._built.has_others
+        return acting_calls(calls, self._task.agent, has_others=others, approved=approved)
 
     async def _take(self, event: AgentStreamEvent) -> None:
         translated = self._tools.translate(event)
@@ -260,8 +259,10 @@ class EngineRun:
         task, progress, file = self._task, self._progress, self._built.file
         so_far = progress.messages if progress else []
         limits = remaining_limits(file.limits, self._spent)
-        return self._built.agent.iter(
-            None if progress else user_prompt(task),
+        return self._built.iterate(
+            self._session(),
+            instructions=not_blank(task.options.system_prompt),
+            user_prompt=None if progress else user_prompt(task),
             message_history=[
                 *to_messages(task.history, file.history, context_window=self._model.context_window),
                 *so_far,
@@ -276,13 +277,9 @@ class EngineRun:
                 earlier_ids=lambda: call_ids(self._graph.all_messages()),
                 say_figures=self._say_figures,
             ),
-            # Set per run, since a request may replace them; the agent itself has none.
-            instructions=_instructions(task.options.system_prompt)
-            or _instructions(file.instructions),
             model_settings=_settings(task.options),
             usage_limits=limits,
             usage=self._usage,
-            deps=self._session(),
             capabilities=[HeldCalls(progress.held)] if progress and progress.held else [],
         )
 
@@ -330,10 +327,18 @@ class EngineRun:
         messages = self._messages(run)
         output = run.result.output
         if isinstance(output, DeferredToolRequests):
+            self._check_named(output)
             return pause(messages, self._spent_now(), pending=output.approvals)
         return TurnEnded(
             messages=for_later_turns(messages), followups=await self._followups(messages)
         )
+
+    def _check_named(self, requests: DeferredToolRequests) -> None:
+        """Refuse approvals that only the agent's code asks for: the start of the call is told."""
+        for call in requests.approvals:
+            name = call.tool_name
+            if name not in self._needing_approval:
+                raise not_set_up(f"'{name}' needs an approval that its file does not name")
 
     async def _followups(self, messages: list[ModelMessage]) -> tuple[str, ...] | None:
         if not self._task.generate_followups or not await self._may_suggest():
@@ -367,11 +372,6 @@ def _still_running(progress: Progress | None, started: Collection[str]) -> dict[
     return {call.tool_call_id: call.tool_name for call in calls if call.tool_call_id in started}
 
 
-def _instructions(text: str | None) -> str | None:
-    # Bedrock refuses blank instructions.
-    return whole_text(text) if text and text.strip() else None
-
-
 def _settings(options: RunOptions) -> ModelSettings:
     settings = ModelSettings()
     if options.temperature is not None:
@@ -379,17 +379,3 @@ def _settings(options: RunOptions) -> ModelSettings:
     if options.max_tokens is not None:
         settings["max_tokens"] = options.max_tokens
     return settings
-
-
-def remaining_limits(limits: Limits, spent: Spent) -> UsageLimits:
-    """Return what the limits leave of a turn that goes on; the budget is its host's affair."""
-    return UsageLimits(
-        request_limit=limits.request_limit - spent.requests,
-        tool_calls_limit=_minus(limits.tool_calls_limit, spent.tool_calls),
-        input_tokens_limit=_minus(limits.input_tokens_limit, spent.input_tokens),
-        output_tokens_limit=_minus(limits.output_tokens_limit, spent.output_tokens),
-    )
-
-
-def _minus(limit: int | None, spent: int) -> int | None:
-    return None if limit is None else limit - spent

@@ -1,0 +1,88 @@
+"""Which fields of an agent's file go with an agent that the file does not describe itself."""
+
+from agent_catalog.agent_file import AgentFile
+from agent_catalog.file_faults import FileFaultError
+from agent_catalog.tool_names import ToolReferenceError, place_of_object
+from agentrun.domain.agents import AgentTool, Replay
+
+_OF_A_FILE = ("instructions", "tools", "mcp", "capabilities", "retries", "tool_timeout")
+_OF_TOOLS = ("approval", "replay")
+_OF_MODELS = ("model", "models")
+_NOT_WITH: dict[str, tuple[str, ...]] = {
+    "agent": _OF_A_FILE,
+    "endpoint": (*_OF_A_FILE[1:], *_OF_TOOLS, *_OF_MODELS),
+}
+"""Without `agent` or the like, all of an agent's fields may be set."""
+
+SETTINGS_OF_ENDPOINTS = frozenset(
+    (
+        *("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"),
+        *("stop_sequences", "extra_body"),
+    )
+)
+"""The settings of a model that are passed on to an endpoint."""
+# The catalogue is read without importing the object.
+_DESCRIPTION = "A tool of the agent's own; its code describes it to the model."
+
+
+def kind_of(file: AgentFile) -> str | None:
+    """Return the field that stands in place of instructions and tools; None if none does."""
+    return next((kind for kind in _NOT_WITH if getattr(file, kind) is not None), None)
+
+
+def check_kind(file: AgentFile) -> None:
+    """Raise FileFaultError if fields do not go together, or a reference leads nowhere."""
+    kind = kind_of(file)
+    if file.deps is not None and kind != "agent":
+        raise FileFaultError(("deps",), "goes only with 'agent'")
+    if kind is None:
+        return
+    for other in (*_NOT_WITH, *_NOT_WITH[kind]):
+        if other != kind and other in file.model_fields_set:
+            raise FileFaultError((other,), f"does not go with '{kind}'; {_REASONS[kind]}")
+    if kind == "endpoint":
+        for setting in file.model_settings:
+            if setting not in SETTINGS_OF_ENDPOINTS:
+                known = ", ".join(sorted(SETTINGS_OF_ENDPOINTS))
+                reason = f"is not passed on to an endpoint; passed on are {known}"
+                raise FileFaultError(("model_settings", setting), reason)
+        return
+    for field in (kind, "deps"):
+        _check_reference(field, getattr(file, field))
+
+
+def _check_reference(field: str, reference: str | None) -> None:
+    try:
+        if reference is not None:
+            place_of_object(reference)
+    except ToolReferenceError as error:
+        raise FileFaultError((field,), str(error)) from error
+
+
+_REASONS = {
+    "agent": "set it where the agent is made, in Python",
+    "endpoint": "it is up to the service behind it",
+}
+
+
+def attempts_of(file: AgentFile) -> int:
+    """
+    Return how often a run is executed whose executors are lost.
+
+    What a service has done for a lost executor nobody knows, so by default it is not asked again.
+    """
+    asked_once = file.endpoint is not None and "max_attempts" not in file.model_fields_set
+    return 1 if asked_once else file.max_attempts
+
+
+def named_tools(file: AgentFile) -> tuple[AgentTool, ...]:
+    """Return the tools of an object that the file names, without importing it."""
+    return tuple(
+        AgentTool(
+            name=name,
+            description=_DESCRIPTION,
+            requires_approval=name in file.approval,
+            replay=file.replay.get(name, Replay.NEVER),
+        )
+        for name in dict.fromkeys((*file.approval, *file.replay))
+    )
