@@ -1,7 +1,7 @@
 """What every `AgentEngine` has to keep."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,18 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
+from tests.bedrock import Hold, Reasoning, StreamException, Text
+from tests.bedrock.answers import Step
 from tests.fakes import own_agents
 from tests.fakes.engine_outputs import EngineOutput, let_begin, outputs_of
 from tests.fakes.scripted_engine import Item, ScriptedEngine
+from tests.openai_compatible import ChatReply, OpenAiCompatibleServer, openai_compatible_server
 
 pytestmark = pytest.mark.anyio
 
 ENGINES = ("scripted", "pydantic_ai", "python")
+ALL = (*ENGINES, "endpoint")
+"""An endpoint calls no tools of ours."""
 METRICS = Metrics(total_tokens=7, model="demo")
 ORDER = {"symbol": "AMZN", "side": "buy", "shares": 2}
 
@@ -83,43 +88,67 @@ def python_case(folder: Path, message: str, agent: str = "echo") -> Case:
     return Case(engine, catalog.agent(agent), message)
 
 
+@pytest.fixture
+def chat_server() -> Iterator[OpenAiCompatibleServer]:
+    with openai_compatible_server() as server:
+        yield server
+
+
+def endpoint_case(request: pytest.FixtureRequest, folder: Path, *steps: Step) -> Case:
+    """Return a case whose agent is a service of chat completions that says these steps."""
+    server: OpenAiCompatibleServer = request.getfixturevalue("chat_server")
+    server.always(ChatReply(*steps))
+    endpoint = f"endpoint: {{openai: '{server.url}/v1', model: helper}}\n"
+    (folder / "remote.yaml").write_text(f"name: R\ndescription: Elsewhere.\n{endpoint}")
+    catalog = load_catalog("demo", folder)
+    return Case(PydanticAiEngine(catalog), catalog.agent("remote"))
+
+
 def scripted_case(*script: Item, resumed: list[Item] | None = None) -> Case:
     return Case(ScriptedEngine(script, resumed=resumed), CATALOG.agent("echo"))
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ALL)
 def answering(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Two  words\r\n")
+    if request.param == "endpoint":
+        return endpoint_case(request, tmp_path, Text("Two  ", "words\r\n"))
     if request.param == "python":
         return python_case(tmp_path, "Two  words\r\n")
     return scripted_case(ContentDelta(text="Two  "), ContentDelta(text="words\r\n"), METRICS)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ALL)
 def thinking(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/think Hm, well")
+    if request.param == "endpoint":
+        return endpoint_case(request, tmp_path, Reasoning("Hm, ", "well"), Text("Hm, well"))
     if request.param == "python":
         return python_case(tmp_path, "/think Hm, well")
     return scripted_case(ReasoningDelta(text="Hm, well"), ContentDelta(text="Hm, well"), METRICS)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ALL)
 def failing(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/fail")
+    if request.param == "endpoint":
+        return endpoint_case(request, tmp_path, Text("This "), StreamException("server_error"))
     if request.param == "python":
         return python_case(tmp_path, "/fail")
     error = EngineError("The model has failed.", error_type="MODEL_ERROR")
     return scripted_case(ContentDelta(text="This "), METRICS, error)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ALL)
 def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Answers with one delta, and then nothing more for a minute."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/emit 2 every 60000")
+    if request.param == "endpoint":
+        return endpoint_case(request, tmp_path, Text("1 "), Hold())
     if request.param == "python":
         return python_case(tmp_path, "/emit 2 every 60000")
     return scripted_case(ContentDelta(text="1 "), asyncio.Event(), METRICS)

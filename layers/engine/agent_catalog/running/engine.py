@@ -28,6 +28,7 @@ from pydantic_ai.run import AgentRun
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 
+from agent_catalog.agent_file import AgentFile
 from agent_catalog.binding.gates import HeldCalls
 from agent_catalog.binding.tool import argument_faults
 from agent_catalog.catalog import AgentCatalog
@@ -42,7 +43,7 @@ from agent_catalog.running.history import for_later_turns, to_messages, tool_res
 from agent_catalog.running.pauses import Spent, pause, remaining_limits
 from agent_catalog.running.progress import Progress, check_all_calls, progress_of
 from agent_catalog.running.steps import acting_calls, answered, joined, returned
-from agent_catalog.running.tapped import BudgetSpentError, TappedModel
+from agent_catalog.running.tapped import ASKED_AGAIN, BudgetSpentError, TappedModel
 from agent_catalog.toolkit import Session, ToolResults
 from agentrun.domain.errors import (
     AgentrunError,
@@ -90,7 +91,7 @@ class PydanticAiEngine:
         model_id = task.options.model or task.agent.model
         try:
             built = self._agent(task.agent.id)
-            models = await self._models.for_run(model_id, built.file.followup_model)
+            models = await self._models_of(built.file, model_id, task.agent.id)
             run = EngineRun(task, built, model_id, models, host)
         except CannotResumeError:
             raise
@@ -101,6 +102,18 @@ class PydanticAiEngine:
             host.say(Metrics(model=model_id))
             raise engine_error(error) from error
         return await run.play()
+
+    async def _models_of(
+        self, file: AgentFile, model_id: str, agent_id: str
+    ) -> Callable[[str], Model]:
+        if file.endpoint is None:
+            return await self._models.for_run(model_id, file.followup_model)
+        # Imported here: few agents are other services.
+        from agent_catalog.foreign.chat import endpoint_model  # noqa: PLC0415
+
+        endpoint = await endpoint_model(agent_id, file.endpoint)
+        others = await self._models.for_run(file.followup_model)
+        return lambda wanted: endpoint if wanted == model_id else others(wanted)
 
     def build_agents(self) -> None:
         """
@@ -273,6 +286,7 @@ class EngineRun:
                 self._host,
                 usage=self._usage,
                 limits=limits,
+                asked_again=0 if file.endpoint and task.agent.max_attempts == 1 else ASKED_AGAIN,
                 # A model may rewrite ids on their way out (Mistral's have nine characters).
                 earlier_ids=lambda: call_ids(self._graph.all_messages()),
                 say_figures=self._say_figures,
@@ -343,6 +357,9 @@ class EngineRun:
     async def _followups(self, messages: list[ModelMessage]) -> tuple[str, ...] | None:
         if not self._task.generate_followups or not await self._may_suggest():
             return None
+        if self._built.file.endpoint and not self._built.file.followup_model:
+            # A service that acts is not asked for more than the user has asked for.
+            return ()
         texts = [message.text or "" for message in messages if isinstance(message, ModelResponse)]
         exchange = Exchange(
             question=self._task.message,
