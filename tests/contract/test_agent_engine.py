@@ -27,7 +27,7 @@ from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
 from tests.bedrock import Hold, Reasoning, StreamException, Text
 from tests.bedrock.answers import Step
-from tests.fakes import own_agents
+from tests.fakes import own_agents, own_graphs
 from tests.fakes.engine_outputs import EngineOutput, let_begin, outputs_of
 from tests.fakes.scripted_engine import Item, ScriptedEngine
 from tests.openai_compatible import ChatReply, OpenAiCompatibleServer, openai_compatible_server
@@ -37,6 +37,8 @@ pytestmark = pytest.mark.anyio
 ENGINES = ("scripted", "pydantic_ai", "python")
 ALL = (*ENGINES, "endpoint")
 """An endpoint calls no tools of ours."""
+WITH_GRAPHS = (*ENGINES, "graph")
+"""A graph asks for approvals, and fails, in ways of its own; tests of it say how."""
 METRICS = Metrics(total_tokens=7, model="demo")
 ORDER = {"symbol": "AMZN", "side": "buy", "shares": 2}
 
@@ -104,6 +106,12 @@ def endpoint_case(request: pytest.FixtureRequest, folder: Path, *steps: Step) ->
     return Case(PydanticAiEngine(catalog), catalog.agent("remote"))
 
 
+def graph_case(folder: Path, message: str, graph: str = "echo") -> Case:
+    catalog = own_graphs.catalog_of(folder, graph, "followup_model: demo\n")
+    engine = PydanticAiEngine(catalog, lambda _: demo_model(delay_s=0))
+    return Case(engine, catalog.agent(graph), message)
+
+
 def scripted_case(*script: Item, resumed: list[Item] | None = None) -> Case:
     return Case(ScriptedEngine(script, resumed=resumed), CATALOG.agent("echo"))
 
@@ -119,12 +127,14 @@ def answering(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return scripted_case(ContentDelta(text="Two  "), ContentDelta(text="words\r\n"), METRICS)
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=(*ALL, "graph"))
 def thinking(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/think Hm, well")
     if request.param == "endpoint":
         return endpoint_case(request, tmp_path, Reasoning("Hm, ", "well"), Text("Hm, well"))
+    if request.param == "graph":
+        return graph_case(tmp_path, "/think Hm, well")
     if request.param == "python":
         return python_case(tmp_path, "/think Hm, well")
     return scripted_case(ReasoningDelta(text="Hm, well"), ContentDelta(text="Hm, well"), METRICS)
@@ -142,23 +152,27 @@ def failing(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return scripted_case(ContentDelta(text="This "), METRICS, error)
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=(*ALL, "graph"))
 def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Answers with one delta, and then nothing more for a minute."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/emit 2 every 60000")
     if request.param == "endpoint":
         return endpoint_case(request, tmp_path, Text("1 "), Hold())
+    if request.param == "graph":
+        return graph_case(tmp_path, "/wait")
     if request.param == "python":
         return python_case(tmp_path, "/emit 2 every 60000")
     return scripted_case(ContentDelta(text="1 "), asyncio.Event(), METRICS)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=WITH_GRAPHS)
 def calling(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Calls one tool after another's result, so that the model answers twice."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("What is 17 * 23?", "analyst")
+    if request.param == "graph":
+        return graph_case(tmp_path, '/call add {"left": 17, "right": 23}', "analyst")
     if request.param == "python":
         return python_case(tmp_path, "What is 17 * 23?", "analyst")
     return scripted_case(
@@ -211,20 +225,24 @@ def rejected(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     )
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=WITH_GRAPHS)
 def changed(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Cannot go on after its pause."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    if request.param == "graph":
+        return graph_case(tmp_path, "go", "refunds")
     if request.param == "python":
         return python_case(tmp_path, "Buy 2 shares of AMZN", "finance_agent")
     return scripted_case(METRICS, resumed=[CannotResumeError("The agent has changed.")])
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=WITH_GRAPHS)
 def suggesting(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("What is 17 * 23?", "analyst")
+    if request.param == "graph":
+        return graph_case(tmp_path, "What is 17 * 23?")
     if request.param == "python":
         return python_case(tmp_path, "What is 17 * 23?", "analyst")
     return scripted_case(METRICS, TurnEnded(followups=("One?", "Two?", "Three?")))

@@ -110,4 +110,5 @@ class AgentFile(_Closed):
 
     agent: str | None = None
     deps: str | None = None
+    graph: str | None = None
     endpoint: Endpoint | None = None

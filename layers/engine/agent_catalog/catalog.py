@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agent_catalog.agent_file import MODEL_ID_PATTERN, AgentFile, Limits
 from agent_catalog.agent_yaml import YamlFile, YamlFileError
 from agent_catalog.file_faults import FileFaultError, invalid_fields
-from agent_catalog.foreign.rules import attempts_of, check_kind, named_tools
+from agent_catalog.foreign.rules import attempts_of, check_kind, model_of, named_tools
 from agent_catalog.tool_names import ToolReferenceError, describe_tool
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.errors import AgentNotFoundError
@@ -160,7 +160,7 @@ def _load_definition(path: Path, folder: Path, default_model: str) -> AgentDefin
         tools = _tools(file) if file.agent is None else named_tools(file)
     except FileFaultError as fault:
         raise CatalogError(fault.told(path.name, source)) from fault
-    model = file.endpoint.model_id if file.endpoint else file.model or default_model
+    model = model_of(file, default_model)
     agent = Agent(
         id=path.stem,
         name=file.name,

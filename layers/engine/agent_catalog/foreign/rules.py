@@ -8,8 +8,10 @@ from agentrun.domain.agents import AgentTool, Replay
 _OF_A_FILE = ("instructions", "tools", "mcp", "capabilities", "retries", "tool_timeout")
 _OF_TOOLS = ("approval", "replay")
 _OF_MODELS = ("model", "models")
+_OF_REQUESTS = ("model_settings", "media", "allow_system_prompt")
 _NOT_WITH: dict[str, tuple[str, ...]] = {
     "agent": _OF_A_FILE,
+    "graph": (*_OF_A_FILE, *_OF_TOOLS, *_OF_MODELS, *_OF_REQUESTS),
     "endpoint": (*_OF_A_FILE[1:], *_OF_TOOLS, *_OF_MODELS),
 }
 """Without `agent` or the like, all of an agent's fields may be set."""
@@ -60,6 +62,7 @@ def _check_reference(field: str, reference: str | None) -> None:
 
 
 _REASONS = {
+    "graph": "it is up to the graph's own code",
     "agent": "set it where the agent is made, in Python",
     "endpoint": "it is up to the service behind it",
 }
@@ -69,10 +72,18 @@ def attempts_of(file: AgentFile) -> int:
     """
     Return how often a run is executed whose executors are lost.
 
-    What a service has done for a lost executor nobody knows, so by default it is not asked again.
+    What a service or a node of a graph has done for a lost executor nobody knows, so by default it
+    is not asked again.
     """
-    asked_once = file.endpoint is not None and "max_attempts" not in file.model_fields_set
-    return 1 if asked_once else file.max_attempts
+    is_told = "max_attempts" in file.model_fields_set
+    return 1 if kind_of(file) in ("graph", "endpoint") and not is_told else file.max_attempts
+
+
+def model_of(file: AgentFile, default_model: str) -> str:
+    """Return what callers see as the agent's model."""
+    if file.graph is not None:
+        return "graph"
+    return file.endpoint.model_id if file.endpoint else file.model or default_model
 
 
 def named_tools(file: AgentFile) -> tuple[AgentTool, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_ai import Agent as AiAgent
 from pydantic_ai import DeferredToolRequests, RunContext, Tool
@@ -17,6 +17,9 @@ from agent_catalog.json_form import whole_text
 from agent_catalog.tool_names import split_reference
 from agent_catalog.toolkit import Session
 from agentrun.domain.errors import EngineError
+
+if TYPE_CHECKING:
+    from agent_catalog.foreign.graph import BuiltGraph
 
 Output = str | DeferredToolRequests
 
@@ -57,7 +60,7 @@ def not_blank(text: str | None) -> str | None:
     return whole_text(text) if text and text.strip() else None
 
 
-def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
+def build_agent(agent_id: str, file: AgentFile) -> "BuiltAgent | BuiltGraph":
     """
     Import an agent's tools and build it; each run is given its instructions and model.
 
@@ -69,6 +72,10 @@ def build_agent(agent_id: str, file: AgentFile) -> BuiltAgent:
         from agent_catalog.foreign.ai_agent import import_agent  # noqa: PLC0415
 
         return import_agent(agent_id, file)
+    if file.graph is not None:
+        from agent_catalog.foreign.graph import import_graph  # noqa: PLC0415
+
+        return import_graph(agent_id, file)
     names = [split_reference(reference)[1] for reference in file.tools]
     tools = {
         name: bind_tool(
