@@ -28,6 +28,8 @@ from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
 from tests.bedrock import Hold, Reasoning, StreamException, Text
 from tests.bedrock.answers import Step
 from tests.fakes import own_agents, own_graphs
+from tests.fakes.a2a_server import A2aServer, Events, a2a_server, artifact, status
+from tests.fakes.a2a_server import task as a2a_task
 from tests.fakes.engine_outputs import EngineOutput, let_begin, outputs_of
 from tests.fakes.scripted_engine import Item, ScriptedEngine
 from tests.openai_compatible import ChatReply, OpenAiCompatibleServer, openai_compatible_server
@@ -106,6 +108,22 @@ def endpoint_case(request: pytest.FixtureRequest, folder: Path, *steps: Step) ->
     return Case(PydanticAiEngine(catalog), catalog.agent("remote"))
 
 
+@pytest.fixture
+def remote_agent() -> Iterator[A2aServer]:
+    with a2a_server() as server:
+        yield server
+
+
+def a2a_case(request: pytest.FixtureRequest, folder: Path, *steps: Any) -> Case:
+    """Return a case whose agent speaks the Agent2Agent protocol, and sends these events."""
+    server: A2aServer = request.getfixturevalue("remote_agent")
+    server.always(Events({"task": a2a_task()}, *steps))
+    endpoint = f"endpoint: {{a2a: '{server.url}'}}\n"
+    (folder / "remote.yaml").write_text(f"name: R\ndescription: Elsewhere.\n{endpoint}")
+    catalog = load_catalog("demo", folder)
+    return Case(PydanticAiEngine(catalog), catalog.agent("remote"))
+
+
 def graph_case(folder: Path, message: str, graph: str = "echo") -> Case:
     catalog = own_graphs.catalog_of(folder, graph, "followup_model: demo\n")
     engine = PydanticAiEngine(catalog, lambda _: demo_model(delay_s=0))
@@ -127,7 +145,7 @@ def answering(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return scripted_case(ContentDelta(text="Two  "), ContentDelta(text="words\r\n"), METRICS)
 
 
-@pytest.fixture(params=(*ALL, "graph"))
+@pytest.fixture(params=(*ALL, "graph", "a2a"))
 def thinking(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/think Hm, well")
@@ -135,6 +153,14 @@ def thinking(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
         return endpoint_case(request, tmp_path, Reasoning("Hm, ", "well"), Text("Hm, well"))
     if request.param == "graph":
         return graph_case(tmp_path, "/think Hm, well")
+    if request.param == "a2a":
+        return a2a_case(
+            request,
+            tmp_path,
+            status("WORKING", "Hm, well"),
+            artifact("Hm, well"),
+            status("COMPLETED"),
+        )
     if request.param == "python":
         return python_case(tmp_path, "/think Hm, well")
     return scripted_case(ReasoningDelta(text="Hm, well"), ContentDelta(text="Hm, well"), METRICS)
@@ -152,7 +178,7 @@ def failing(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return scripted_case(ContentDelta(text="This "), METRICS, error)
 
 
-@pytest.fixture(params=(*ALL, "graph"))
+@pytest.fixture(params=(*ALL, "graph", "a2a"))
 def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Answers with one delta, and then nothing more for a minute."""
     if request.param == "pydantic_ai":
@@ -161,6 +187,8 @@ def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
         return endpoint_case(request, tmp_path, Text("1 "), Hold())
     if request.param == "graph":
         return graph_case(tmp_path, "/wait")
+    if request.param == "a2a":
+        return a2a_case(request, tmp_path, artifact("1 "), Hold())
     if request.param == "python":
         return python_case(tmp_path, "/emit 2 every 60000")
     return scripted_case(ContentDelta(text="1 "), asyncio.Event(), METRICS)

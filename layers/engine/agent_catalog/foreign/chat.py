@@ -56,16 +56,20 @@ async def endpoint_model(agent_id: str, endpoint: Endpoint) -> Model:
     Raises:
         EngineError: Its key is not there.
     """
+    model = ChatModel(endpoint, await headers_of(agent_id, endpoint))
+    return CheckedModel(GuardedModel(model, idle_timeout_s=idle_timeout_s()))
+
+
+async def headers_of(agent_id: str, endpoint: Endpoint) -> Mapping[str, str]:
+    """Return the headers with the key; EngineError if it is not there."""
     try:
-        headers = endpoint.headers(await secret_variables())
+        return endpoint.headers(await secret_variables())
     except (HeaderValueError, SecretsUnavailableError) as error:
         _log.warning("The endpoint of the agent '%s' is not set up: %s", agent_id, error)
         raise EngineError(
             "The key of the agent's endpoint is missing, or cannot be read at the moment.",
             error_type="MODEL_ERROR",
         ) from error
-    model = ChatModel(endpoint, headers)
-    return CheckedModel(GuardedModel(model, idle_timeout_s=idle_timeout_s()))
 
 
 class ChatModel(Model):
@@ -79,7 +83,7 @@ class ChatModel(Model):
         # Otherwise pydantic-ai explains to the agent how it would be told of changed instructions.
         super().__init__(profile=ModelProfile(supports_inline_system_prompts=True))
         self._url = f"{str(endpoint.openai).rstrip('/')}/chat/completions"
-        self._name = endpoint.model
+        self._name = str(endpoint.model)
         self._headers = dict(headers)
 
     @property

@@ -39,7 +39,9 @@ def check_kind(file: AgentFile) -> None:
         raise FileFaultError(("deps",), "goes only with 'agent'")
     if kind is None:
         return
-    for other in (*_NOT_WITH, *_NOT_WITH[kind]):
+    a2a = file.endpoint is not None and file.endpoint.a2a is not None
+    more = ("instructions", "model_settings", "allow_system_prompt") if a2a else ()
+    for other in (*_NOT_WITH, *_NOT_WITH[kind], *more):
         if other != kind and other in file.model_fields_set:
             raise FileFaultError((other,), f"does not go with '{kind}'; {_REASONS[kind]}")
     if kind == "endpoint":
@@ -75,8 +77,10 @@ def attempts_of(file: AgentFile) -> int:
     What a service or a node of a graph has done for a lost executor nobody knows, so by default it
     is not asked again.
     """
-    is_told = "max_attempts" in file.model_fields_set
-    return 1 if kind_of(file) in ("graph", "endpoint") and not is_told else file.max_attempts
+    if "max_attempts" in file.model_fields_set:
+        return file.max_attempts
+    asked_again = file.endpoint is not None and not file.endpoint.outlives_executors
+    return 1 if file.graph is not None or asked_again else file.max_attempts
 
 
 def model_of(file: AgentFile, default_model: str) -> str:

@@ -79,16 +79,21 @@ class PydanticAiEngine:
     async def _prepared(
         self, task: AgentTask, built: "BuiltAgent | BuiltGraph", model_id: str, host: TurnHost
     ) -> Callable[[], Awaitable[TurnEnding]]:
-        if isinstance(built, BuiltAgent):
-            models = await self._models_of(built.file, model_id, task.agent.id)
+        file = built.file
+        if isinstance(built, BuiltAgent) and not (file.endpoint and file.endpoint.a2a):
+            models = await self._models_of(file, model_id, task.agent.id)
             return EngineRun(task, built, model_id, models, host).play
-        # Imported here: it needs a package that only users of graphs have.
+        others = await self._models.for_run(file.followup_model)
+        model = partial(others, file.followup_model) if file.followup_model else None
+        suggest = partial(suggested, task, model, host)
+        # Imported here: few agents are graphs, which need a package of the user's, or services.
+        if isinstance(built, BuiltAgent):
+            from agent_catalog.foreign.a2a import a2a_run  # noqa: PLC0415
+
+            return partial((await a2a_run(task, file, host)).play, suggest)
         from agent_catalog.foreign.graph import GraphRun  # noqa: PLC0415
 
-        suggesting = built.file.followup_model
-        models = await self._models.for_run(suggesting)
-        model = partial(models, suggesting) if suggesting else None
-        return partial(GraphRun(task, built, host).play, partial(suggested, task, model, host))
+        return partial(GraphRun(task, built, host).play, suggest)
 
     async def _models_of(
         self, file: AgentFile, model_id: str, agent_id: str

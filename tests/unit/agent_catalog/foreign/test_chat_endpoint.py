@@ -287,7 +287,7 @@ async def test_one_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "fault"),
     [
-        ("endpoint: {model: m}", r"sample\.yaml:3: endpoint\.openai: is missing"),
+        ("endpoint: {model: m}", r"sample\.yaml:3: endpoint: must have exactly one of"),
         ("endpoint: {openai: 'http://a.example', model: m}", "must be https, or http on this"),
         ("endpoint: {openai: 'https://a.example', model: m, key: K}", "endpoint.key: there is no"),
         ("endpoint: {openai: 'https://a.example', model: m, secret: x y}", "endpoint.secret: "),
