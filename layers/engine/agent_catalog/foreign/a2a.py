@@ -111,7 +111,6 @@ class A2aRun:
                 " sent it was lost. It is not sent again."
             )
         else:
-            self._say_figures()
             if not await self._host.before_model():
                 return TurnPaused(type=PauseType.BUDGET, state="{}")
             await self._host.keep(Began(acting=("message",)))
