@@ -1,5 +1,6 @@
 """The engine that runs agents with pydantic-ai."""
 
+import asyncio
 from collections.abc import (
     Awaitable,
     Callable,
@@ -65,7 +66,8 @@ class PydanticAiEngine:
         """
         model_id = task.options.model or task.agent.model
         try:
-            play = await self._prepared(task, self._agent(task.agent.id), model_id, host)
+            built = await self._built(task.agent.id)
+            play = await self._prepared(task, built, model_id, host)
         except CannotResumeError:
             raise
         except EngineError:
@@ -132,6 +134,12 @@ class PydanticAiEngine:
         """
         found = self._agent(agent_id).tools.get(tool)
         return argument_faults(found, arguments) if found else ()
+
+    async def _built(self, agent_id: str) -> "BuiltAgent | BuiltGraph":
+        if agent_id not in self._agents and self._catalog.definition(agent_id).file.graph:
+            # Importing langgraph takes a second, in which the events of other runs go out.
+            return await asyncio.to_thread(self._agent, agent_id)
+        return self._agent(agent_id)
 
     def _agent(self, agent_id: str) -> "BuiltAgent | BuiltGraph":
         if agent_id not in self._agents:
