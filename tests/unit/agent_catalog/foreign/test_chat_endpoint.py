@@ -237,14 +237,19 @@ async def test_another_model_may_suggest_them(
 
 
 async def answered_by(folder: Path, status: int, kind: str, body: bytes) -> Any:
+    asked: list[str] = []
+
     def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
         handler.rfile.read(int(handler.headers["content-length"]))
-        send(handler, status, body, **{"Content-Type": kind, "Location": "http://127.0.0.1:1/"})
+        send(handler, status, body, **{"Content-Type": kind, "Location": "/elsewhere"})
 
     with served(answering(answer)) as url:
         agent = f"{HEAD}endpoint: {{openai: '{url}/v1', model: helper}}\n"
         async with Runner(folder, "demo", agent=agent) as runner:
-            return await runner.run()
+            run = await runner.run()
+    assert asked == ["/v1/chat/completions"]
+    return run
 
 
 async def test_an_answer_that_is_not_streamed_is_taken_too(tmp_path: Path) -> None:

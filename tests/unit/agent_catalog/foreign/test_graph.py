@@ -1,6 +1,8 @@
 """Graphs of LangGraph as agents."""
 
 import json
+import zlib
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -326,6 +328,24 @@ async def test_a_spent_budget_pauses_between_two_steps(tmp_path: Path, answers: 
     assert len(own_graphs.effects) == len(answers) - 1
     await rig.decide(paused)
     assert own_graphs.effects == ["one", "two", "three"]
+
+
+async def test_what_was_decided_is_done_although_the_budget_is_spent(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, "refunds")
+    asked = await rig.run("order 7")
+    paused = await rig.decide(asked, yes(asked), may_ask=lambda: False)
+    assert isinstance(paused, TurnPaused)
+    assert paused.type is PauseType.BUDGET
+    assert own_graphs.effects == ["refund"]
+    await rig.decide(paused)
+    assert own_graphs.effects == ["refund", "after"]
+
+
+async def test_a_finished_subgraph_leaves_nothing_in_the_state(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, "nested")
+    await rig.turn('/call add {"left": 1, "right": 2}')
+    kept = json.loads(rig.history[0].messages or "")[-1]["provider_details"]["langgraph"]
+    assert list(json.loads(zlib.decompress(b64decode(kept)))) == [""]
 
 
 async def test_limits_hold_over_a_loss(tmp_path: Path) -> None:
