@@ -49,6 +49,10 @@ LEFT_OUT = (
     # For type checkers; some packages of tools do read their own.
     "logfire_api/**/*.pyi",
     "*/testsuite",
+    # For engines of workflows, which run agents in workers of their own.
+    "pydantic_ai/durable_exec/dbos",
+    "pydantic_ai/durable_exec/prefect",
+    "pydantic_ai/durable_exec/temporal",
     "*.dist-info/RECORD",
     "*.dist-info/INSTALLER",
     "*.dist-info/REQUESTED",
