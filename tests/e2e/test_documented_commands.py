@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
-from agentrun_local.cli import _parser
+from agentrun_local.cli import application
 from tests.documented import PAGES, ROOT, SHELL, blocks_of, documented_commands, program_of
 from tests.e2e.conftest import LocalStack, running_stack
 
@@ -130,8 +131,12 @@ def test_a_block_of_commands_says_that_it_is_one() -> None:
 def test_the_documented_options_of_agentrun_exist() -> None:
     calls = list(_calls_by_make())
     assert {call[0] for call in calls} == {"dev", "doctor"}
+    group = typer.main.get_group(application())
+    context = group.make_context("agentrun", [], resilient_parsing=True)
     for arguments in calls:
-        assert _parser().parse_args(arguments).command is not None
+        command = group.get_command(context, arguments[0])
+        assert command is not None
+        command.make_context(arguments[0], arguments[1:], parent=context)
 
 
 def _calls_by_make() -> Iterator[list[str]]:

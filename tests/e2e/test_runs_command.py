@@ -65,7 +65,7 @@ def test_runs_are_listed_shown_and_stopped(
     assert [run["id"] for run in listed] == [second, first]
     assert organisation.command("list", "--limit", "1") == 0
     head, line = capsys.readouterr().out.splitlines()
-    assert head.split() == ["id", "status", "agentId", "userId", "createdAt"]
+    assert head.split() == ["id", "status", "agentId", "userId", "createdAt", "input"]
     assert line.split()[:4] == [second, "RUNNING", "echo", "bob"]
     assert line.endswith(LONG)
     assert organisation.command("get", first) == 0
@@ -121,23 +121,24 @@ def test_stopping_all_gives_up_in_time(organisation: Organisation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "status", "said"),
     [
-        (("stop",), "takes the ids of runs, or --all"),
-        (("stop", "--all", "run-1"), "takes the ids of runs, or --all"),
-        (("get", "no-such-run"), "404 There is no run 'no-such-run'."),
-        (("list", "--token", "wrong"), "the list of runs: 401"),
-        (("list", "--base-url", "http://127.0.0.1:1"), "no connection"),
-        (("list", "--base-url", "nothing"), "is no base URL"),
+        (("stop",), 2, "takes the ids of runs, or --all"),
+        (("stop", "--all", "run-1"), 2, "takes the ids of runs, or --all"),
+        (("get", "no-such-run"), 1, "404 There is no run 'no-such-run'."),
+        (("list", "--token", "wrong"), 1, "the list of runs: 401"),
+        (("list", "--base-url", "http://127.0.0.1:1"), 1, "no connection"),
+        (("list", "--base-url", "nothing"), 2, "is no base URL"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
     organisation: Organisation,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
+    status: int,
     said: str,
 ) -> None:
-    assert organisation.command(*arguments) == 1
+    assert organisation.command(*arguments) == status
     told = capsys.readouterr().err
     assert said in told
     assert told.startswith("agentrun: ")

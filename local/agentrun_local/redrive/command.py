@@ -1,7 +1,7 @@
 """`agentrun redrive`: finds the queue, moves its dead letters and prints them."""
 
-import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,31 @@ from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.queues_and_buckets import local_client
 from agentrun_local.machine.webhook_secret import WEBHOOK_SECRET_ARN
 from agentrun_local.redrive.dead_letters import DeadLetters, NoDeadLettersError
-from agentrun_local.redrive.options import QUEUES
 from agentrun_local.template.cloudformation import REGION, declared_parameters, load_resources
+
+QUEUES = {"runs": "RunQueue", "webhooks": "WebhookQueue"}
+"""The queues' names in the template."""
+
+
+@dataclass(frozen=True)
+class RedriveOptions:
+    """Which letters, and where the queue is: in a `stack`, or at the `queues_url`."""
+
+    queue: str
+    dry_run: bool
+    at_most: int | None
+    stack: str | None
+    queues_url: str | None
+    region: str | None
+    profile: str | None
+    template: Path
 
 
 class RedriveError(LocalStackError):
     """The command cannot find the queue, or may not use it."""
 
 
-def run_redrive(options: argparse.Namespace) -> int:
+def run_redrive(options: RedriveOptions) -> int:
     """
     Move the dead letters of a queue back, and print each.
 
@@ -54,21 +70,21 @@ def _move(letters: DeadLetters, at_most: int, *, dry_run: bool) -> int:
     return len(read)
 
 
-def _deployed(options: argparse.Namespace) -> tuple[Any, str]:
+def _deployed(options: RedriveOptions) -> tuple[Any, str]:
     session = boto3.Session(profile_name=options.profile, region_name=options.region)
     found = session.client("cloudformation").describe_stack_resource(
-        StackName=options.stack, LogicalResourceId=QUEUES[options.queue]
+        StackName=str(options.stack), LogicalResourceId=QUEUES[options.queue]
     )
     return session.client("sqs"), str(found["StackResourceDetail"]["PhysicalResourceId"])
 
 
-def _local(options: argparse.Namespace) -> tuple[Any, str]:
-    template: Path = options.template
+def _local(options: RedriveOptions) -> tuple[Any, str]:
+    template = options.template
     queues = load_resources(template, _placeholders(template))
     queue = queues.get(QUEUES[options.queue])
     if queue is None:
         raise RedriveError(f"{template.name} has no {QUEUES[options.queue]}")
-    client = local_client("sqs", options.queues_url, region=options.region or REGION)
+    client = local_client("sqs", str(options.queues_url), region=options.region or REGION)
     return client, queue.reference
 
 

@@ -1,15 +1,15 @@
 """`agentrun smoke`: options, where the stack is, and the exit status."""
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from agentrun_cli.connection.urls import is_base_url, is_loopback
+from agentrun_local.commands.options import state_folder
 from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.identity import Caller, DevIdentity
-from agentrun_local.smoke.record_checks import MOST_AT_LIMIT
 from agentrun_local.smoke.report import Report, all_hold
 from agentrun_local.smoke.suite import CHECKS, Row, slug, try_all
 from agentrun_local.smoke.target import Door, Target
@@ -19,39 +19,30 @@ LOCAL_DOORS = {Door.REST: "http://127.0.0.1:8000", Door.URL: "http://127.0.0.1:8
 _OUTPUTS = {Door.REST: "RestApiBaseUrl", Door.URL: "FunctionUrlBase"}
 
 
+@dataclass(frozen=True)
+class SmokeOptions:
+    """Where the stack is, who asks, and what to check."""
+
+    template: Path
+    base_url: str | None = None
+    function_url: str | None = None
+    stack: str | None = None
+    region: str | None = None
+    token: str | None = field(default=None, repr=False)
+    agent: str | None = None
+    model_agent: str | None = None
+    origin: str | None = None
+    long: bool = False
+    at_limit: int = 0
+    skip: Sequence[str] = ()
+    json: bool = False
+
+
 class SmokeError(LocalStackError):
     """The command cannot begin: no stack, no token, no such check."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options: where the stack is, who asks, and what to check."""
-    parser.add_argument("--base-url", help="REST API; default: the local stack's")
-    parser.add_argument("--function-url", help="Function URL; default: the local stack's")
-    parser.add_argument("--stack", help="a CloudFormation stack whose outputs have both URLs")
-    parser.add_argument("--region", help="the stack's; default: your AWS settings'")
-    parser.add_argument("--token", help=f"default: ${TOKEN_VARIABLE}, or the local stack's own")
-    parser.add_argument("--agent", help="agent of most checks; default: echo, on the demo model")
-    parser.add_argument("--model-agent", help="default: the first one not on the demo model")
-    parser.add_argument("--origin", help="a web origin that CorsOrigins names")
-    parser.add_argument("--long", action="store_true", help="hold a stream for 6 minutes a door")
-    parser.add_argument(
-        "--at-limit",
-        type=_places,
-        default=0,
-        metavar="N",
-        help="take N places of the stream function, its StreamConcurrency, and ask for a status",
-    )
-    parser.add_argument(
-        "--skip",
-        action="append",
-        default=[],
-        metavar="CHECK[@DOOR]",
-        help="leave a check out, at both doors or one (rest, url); may be given several times",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-
-
-def run_smoke(options: argparse.Namespace) -> int:
+def run_smoke(options: SmokeOptions) -> int:
     """
     Check a stack, print the report, and return the exit status: 1 if something fails.
 
@@ -62,7 +53,7 @@ def run_smoke(options: argparse.Namespace) -> int:
     doors = _doors(options)
     target = Target(
         doors=doors,
-        token=caller_token(options, doors),
+        token=caller_token(options.token, options.template, doors),
         agent=options.agent,
         model_agent=options.model_agent,
         origin=options.origin,
@@ -108,7 +99,7 @@ def stack_doors(name: str, region: str | None) -> dict[Door, str]:
     return {door: told[output] for door, output in _OUTPUTS.items()}
 
 
-def _doors(options: argparse.Namespace) -> dict[Door, str]:
+def _doors(options: SmokeOptions) -> dict[Door, str]:
     given = {Door.REST: options.base_url, Door.URL: options.function_url}
     named = {door: url.rstrip("/") for door, url in given.items() if url}
     for url in named.values():
@@ -123,37 +114,25 @@ def _doors(options: argparse.Namespace) -> dict[Door, str]:
     return named
 
 
-def is_base_url(url: str) -> bool:
-    """Tell whether requests can be sent to a URL with a path behind it."""
-    try:
-        parts = urlsplit(url)
-        # Reading the port raises if it is not a number; the encoding, if the host is not a name.
-        is_there = bool((parts.hostname or "").encode("idna")) and parts.port != 0
-    except ValueError:
-        return False
-    return is_there and parts.scheme in {"http", "https"} and not parts.query
-
-
 def caller_token(
-    options: argparse.Namespace, doors: dict[Door, str], local: Caller | None = None
+    given: str | None, template: Path, doors: dict[Door, str], local: Caller | None = None
 ) -> str:
     """
     Return the token that the options or the environment have; to the local stack, a fresh one.
 
     Args:
-        options: With `token` and `template`.
+        given: The token of the options.
+        template: The local stack's.
         doors: Which URLs it is for.
         local: Who asks the local stack.
 
     Raises:
         SmokeError: There is none.
     """
-    given = options.token or os.environ.get(TOKEN_VARIABLE, "")
-    if given:
-        return str(given).strip()
-    if all(urlsplit(url).hostname in {"127.0.0.1", "localhost"} for url in doors.values()):
-        template: Path = options.template
-        return DevIdentity(template.resolve().parent / ".agentrun").token(local)
+    if found := given or os.environ.get(TOKEN_VARIABLE, ""):
+        return found.strip()
+    if all(is_loopback(url) for url in doors.values()):
+        return DevIdentity(state_folder(template)).token(local)
     raise SmokeError(f"a token is needed: put it into {TOKEN_VARIABLE}, or give --token")
 
 
@@ -168,10 +147,3 @@ def _skipped(named: Sequence[str]) -> set[tuple[str, Door]]:
             )
         skipped |= {(check, at) for at in ([Door(door)] if door else known[check].doors)}
     return skipped
-
-
-def _places(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= MOST_AT_LIMIT:
-        raise argparse.ArgumentTypeError(f"{number} is not between 1 and {MOST_AT_LIMIT}")
-    return number

@@ -9,8 +9,6 @@ from agentrun_local.smoke.run_stream import RunStream, content
 from agentrun_local.smoke.stream_checks import cancel
 from agentrun_local.smoke.target import Door, RefusedError, Target
 
-MOST_AT_LIMIT = 40
-
 
 def replayed(target: Target, door: Door) -> Outcome:
     """Replay an ended run: all of it, then its second half."""

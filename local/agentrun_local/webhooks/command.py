@@ -1,21 +1,33 @@
 """`agentrun webhooks listen`: what is printed, and the exit status."""
 
-import argparse
 import sys
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentrun.domain.webhooks import WebhookSecret, WebhookSecretError
+from agentrun_local.commands.options import state_folder
 from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.webhook_secret import webhook_secret
 from agentrun_local.webhooks.receiver import Arrival, receiver
+
+
+@dataclass(frozen=True)
+class ListenOptions:
+    """Where to listen, whose webhooks, and for how many."""
+
+    port: int
+    secret: str | None = field(repr=False)
+    count: int | None
+    json: bool
+    template: Path
 
 
 class ListenError(LocalStackError):
     """The command cannot begin: the port is taken, or the secret has the wrong form."""
 
 
-def run_listen(options: argparse.Namespace) -> int:
+def run_listen(options: ListenOptions) -> int:
     """
     Print and verify webhooks, and return the exit status: 1 if one of them did not verify.
 
@@ -42,8 +54,8 @@ def run_listen(options: argparse.Namespace) -> int:
     return 1 if counted.has_fault else 0
 
 
-def _secret(options: argparse.Namespace) -> WebhookSecret:
-    folder: Path = options.template.resolve().parent / ".agentrun"
+def _secret(options: ListenOptions) -> WebhookSecret:
+    folder = state_folder(options.template)
     try:
         return WebhookSecret.read(options.secret or webhook_secret(folder))
     except WebhookSecretError as error:

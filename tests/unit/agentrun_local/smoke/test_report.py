@@ -1,6 +1,5 @@
 """What `agentrun smoke` says: nothing secret, a remedy for every failure, and what is missing."""
 
-import argparse
 import json
 import re
 from datetime import UTC, datetime
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from agentrun_local.cli import main
-from agentrun_local.smoke.command import add_options
 from agentrun_local.smoke.model_checks import REMEDIES
 from agentrun_local.smoke.outcome import Outcome, fails, holds, not_tried
 from agentrun_local.smoke.report import Report, all_hold
@@ -120,8 +118,5 @@ def test_the_command_says_what_it_is_missing(
 def test_the_places_that_are_taken_are_bounded(
     places: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--at-limit", places])
-    assert "is not between 1 and 40" in capsys.readouterr().err
+    assert main(["smoke", "--at-limit", places]) == 2
+    assert "'--at-limit'" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""The commands: options, what is asked of the API, and what is printed."""

@@ -1,0 +1,1 @@
+"""Where a command's requests go, and as whom: options, variables, profiles and tokens."""
