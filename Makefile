@@ -81,7 +81,7 @@ rehearse: setup .venv/ministack/.ready .venv/awscli/.ready ## Build the artefact
 # The stand-in runs the built functions itself, so it needs the runtime's Python. Without one there
 # is nothing to rehearse, and the tests say so.
 .venv/ministack/.ready: requirements/ministack.txt | .venv/.ready
-	@python="$$($(BIN)/python -c 'from layers.build import runtime_python; print(runtime_python() or "")')"; \
+	@python="$$($(BIN)/python -c 'from agentrun_project.build import runtime_python; print(runtime_python() or "")')"; \
 		test -z "$$python" || { $(call environment,ministack,$$python) && touch $@; }
 
 # An environment of its own for a tool that pins what the project does not: its name, its Python.
@@ -149,7 +149,7 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 # Without the runtime's Python the functions are measured on this one, and the table says so.
 .venv/bench/.ready: requirements/bench.txt | .venv/.ready
-	@python="$$($(BIN)/python -c 'from layers.build import runtime_python; print(runtime_python() or "")')"; \
+	@python="$$($(BIN)/python -c 'from agentrun_project.build import runtime_python; print(runtime_python() or "")')"; \
 		test -z "$$python" || { $(call environment,bench,$$python) && touch $@; }
 
 .venv/strands/.ready: requirements/strands.txt | .venv/bench/.ready

@@ -12,15 +12,18 @@ from agentrun_cli.errors import CommandError, ExitStatus
 from agentrun_cli.terminal.complaints import complain
 from agentrun_local.commands.dev import dev, invoke
 from agentrun_local.commands.doctor import doctor
+from agentrun_local.commands.project import init
 from agentrun_local.commands.redrive import redrive
 from agentrun_local.commands.smoke import smoke
 from agentrun_local.commands.token import token
 from agentrun_local.commands.webhooks import webhooks
 from agentrun_local.errors import LocalStackError
+from agentrun_project.errors import ProjectError
 
 _AGENTS = "Agents and their runs"
 _ACCESS = "Where and as whom"
 _MACHINE = "This machine"
+_PROJECT = "A project of your own"
 _ACCOUNT = "Deployments"
 
 Command = Callable[..., int]
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         complain(str(error))
         return error.exit_status
-    except LocalStackError as error:
+    except (LocalStackError, ProjectError) as error:
         complain(str(error))
         return 1
     except (KeyboardInterrupt, typer.Abort):
@@ -65,6 +68,7 @@ def application() -> typer.Typer:
     for command in on_this_machine:
         app.command(rich_help_panel=_MACHINE)(command)
     app.add_typer(webhooks, name="webhooks", rich_help_panel=_MACHINE)
+    app.command(rich_help_panel=_PROJECT)(init)
     of_accounts: list[Command] = [doctor, smoke, redrive]
     for command in of_accounts:
         app.command(rich_help_panel=_ACCOUNT)(command)

@@ -11,7 +11,7 @@ import typer
 
 from agentrun_cli.connection.connection import Connection
 from agentrun_cli.connection.target import Given
-from agentrun_local.commands.options import DEFAULT_TEMPLATE
+from agentrun_local.commands.options import DEFAULT_TEMPLATE, found_template
 
 PANEL = "Where and as whom"
 P = ParamSpec("P")
@@ -45,7 +45,12 @@ Region = Annotated[
 ]
 Template = Annotated[
     Path,
-    typer.Option(help="The local stack's template.", show_default=False, rich_help_panel=PANEL),
+    typer.Option(
+        help="The local stack's template.",
+        show_default=False,
+        callback=found_template,
+        rich_help_panel=PANEL,
+    ),
 ]
 _OPTIONS = {
     "profile": (ProfileName, None),

@@ -1,7 +1,5 @@
 """`agentrun doctor`: runs every check and prints the findings."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 from agentrun_local.doctor.account import Account
@@ -20,9 +18,7 @@ from agentrun_local.doctor.limits import concurrency, logging_role
 from agentrun_local.doctor.models import check_models
 from agentrun_local.errors import TemplateError
 from agentrun_local.template.parameters import check_values
-
-_BUILD = "layers/build.py"
-_ASK = "from layers.build import runtime_python; print(runtime_python() or '')"
+from agentrun_project.build import runtime_python
 
 
 def run_doctor(options: DoctorOptions) -> int:
@@ -49,7 +45,7 @@ def _findings(account: Account, deployment: Deployment) -> Iterator[Finding]:
     yield concurrency(account, deployment)
     yield logging_role(account, deployment)
     yield from check_issuer(deployment, is_online=account.is_reached)
-    yield _python(deployment)
+    yield _python()
 
 
 def _parameters(deployment: Deployment) -> Finding:
@@ -70,18 +66,10 @@ def _parameters(deployment: Deployment) -> Finding:
     return ok(check, f"{len(given)} given, as the template allows them")
 
 
-def _python(deployment: Deployment) -> Finding:
-    """Ask the build which interpreter it would use to compile the sources."""
+def _python() -> Finding:
+    """Look for the interpreter that the build compiles the sources with."""
     check = "Python 3.13"
-    root = deployment.template.parent
-    if not (root / _BUILD).is_file():
-        return not_looked_at(check, f"there is no {_BUILD} beside the template")
-    asked = subprocess.run(
-        [sys.executable, "-c", _ASK], check=False, capture_output=True, text=True, cwd=root
-    )
-    if asked.returncode:
-        return not_looked_at(check, f"{_BUILD} could not be asked: exit status {asked.returncode}")
-    if found := asked.stdout.strip():
+    if found := runtime_python():
         return ok(check, f"{found} compiles the sources")
     return warning(
         check,

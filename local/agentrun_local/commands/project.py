@@ -1,0 +1,19 @@
+"""`agentrun init`, `upgrade` and `deploy`: a project of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")]
+Name = Annotated[
+    str | None, typer.Option(help="The project's and its stacks' name; default: the folder's.")
+]
+
+
+def init(folder: Folder, *, name: Name = None) -> int:
+    """Make a project of your own: agents, tools, tests, a template, and a workflow for CI."""
+    from agentrun_project.creating import create_project  # noqa: PLC0415
+
+    print(create_project(folder, name))
+    return 0
