@@ -1,4 +1,4 @@
-"""Adds to the wheel what a project is made and built from, and a checkout has outside of packages."""
+"""Add to the wheel what projects are built from, and a checkout has outside of its packages."""
 
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,8 @@
 """
 For tests of agents: conversations on the demo model, without a network.
 
-The demo model follows fixed rules, whatever model an agent's file names: `/call TOOL {"…": …}` calls
-a tool. So a test is fast, costs nothing and always ends in the same way.
+The demo model follows fixed rules, whatever model an agent's file names: `/call TOOL {"a": 1}`
+calls a tool. So a test is fast, costs nothing and always ends in the same way.
 """
 
 import asyncio

@@ -19,7 +19,7 @@ _PACKAGE = Path(__file__).resolve().parent
 _SHIPPED = _PACKAGE / "files"
 IS_INSTALLED = _SHIPPED.is_dir()
 ROOT = _SHIPPED if IS_INSTALLED else _PACKAGE.parents[1]
-"""What has `functions`, `layers`, `requirements` and the template: a checkout, or in a wheel a folder."""
+"""The folder of functions, layers, locks and the template: a checkout, or a part of the wheel."""
 LAYERS = ROOT / "layers"
 LOCKS = ROOT / "requirements"
 # What each layer contains besides its requirements: packages, and other files.
@@ -35,7 +35,7 @@ BESIDE = {
     "engine": ("core",),
     "agents": ("core", "engine"),
     "streaming": ("core",),
-    "providers": ("core", "engine", "agents"),
+    "providers": ("core", "engine"),
 }
 # The runtime is Amazon Linux 2023 with glibc 2.34, which runs wheels up to manylinux_2_34.
 PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
@@ -121,7 +121,7 @@ def install(lock: str, target: Path, platform: str) -> None:
             *("--only-binary", ":all:", "--require-hashes", "--no-deps", "--link-mode", "copy"),
             *("--target", str(target), "--requirements", str(requirements)),
         ]
-        subprocess.run(command, check=True)  # noqa: S603 - fixed arguments
+        subprocess.run(command, check=True)
 
 
 def prune(target: Path) -> None:
@@ -179,7 +179,7 @@ def compile_sources(root: Path, deployed_at: str) -> None:
         *("-s", str(root), "-p", deployed_at, str(root)),
     ]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    subprocess.run(command, check=True, env=environment)  # noqa: S603 - fixed arguments
+    subprocess.run(command, check=True, env=environment)
 
 
 def runtime_python() -> str | None:
@@ -196,7 +196,7 @@ def runtime_python() -> str | None:
 def _version(python: str) -> tuple[int, ...] | None:
     """Return an interpreter's minor version; None if it does not start, as an unset pyenv shim."""
     command = [python, "-c", "import sys; print(*sys.version_info[:2])"]
-    answer = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
     return tuple(map(int, answer.stdout.split())) if answer.returncode == 0 else None
 
 
@@ -240,7 +240,7 @@ def _lock_of(layer: str, project: Path | None) -> str:
 
 
 def part_of(layer: str, part: str) -> Path:
-    """Return where a part of a layer is: in the layer's folder, or installed beside this package."""
+    """Return where a part of a layer is: in its folder, or installed beside this package."""
     in_its_folder = LAYERS / layer / part
     return in_its_folder if in_its_folder.exists() else _PACKAGE.parent / part
 

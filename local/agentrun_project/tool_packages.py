@@ -52,12 +52,14 @@ def locked(project: Path) -> str:
     """
     asked, lock = project / REQUIREMENTS, project / LOCK
     text = asked.read_text(encoding="utf-8") if asked.is_file() else ""
-    beside = _constraints(BESIDE["agents"])
-    head = _HEAD + hashlib.sha256(f"{text}\0{beside}".encode()).hexdigest()
+    pins = framework_pins()
+    head = _HEAD + hashlib.sha256(f"{text}\0{pins}".encode()).hexdigest()
     found = lock.read_text(encoding="utf-8") if lock.is_file() else ""
     if not found.startswith(head):
-        found = f"{head}\n{_resolved(text, beside, found)}"
+        found = f"{head}\n{_resolved(text, pins, found)}"
         lock.write_text(found, encoding="utf-8")
+    # The other layers are not always attached, so what they have as well is of the same version.
+    beside = _constraints(BESIDE["agents"])
     brought = {name_of(pin) for pin in beside.splitlines() if _is_installed(pin)}
     return "".join(block for block in blocks_of(found) if name_of(block) not in brought)
 
