@@ -10,6 +10,9 @@ Name = Annotated[
     str | None, typer.Option(help="The project's and its stacks' name; default: the folder's.")
 ]
 
+Project = Annotated[Path, typer.Option(help="The project's folder.", show_default="this one")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if there is anything.")]
+
 
 def init(folder: Folder, *, name: Name = None) -> int:
     """Make a project of your own: agents, tools, tests, a template, and a workflow for CI."""
@@ -17,3 +20,10 @@ def init(folder: Folder, *, name: Name = None) -> int:
 
     print(create_project(folder, name))
     return 0
+
+
+def upgrade(*, check: Check = False, project: Project = Path()) -> int:
+    """Bring a project's template and settings up to the installed framework, keeping your edits."""
+    from agentrun_project.upgrading import run_upgrade  # noqa: PLC0415
+
+    return run_upgrade(project, check=check)
