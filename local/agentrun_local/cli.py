@@ -12,7 +12,7 @@ from agentrun_cli.errors import CommandError, ExitStatus
 from agentrun_cli.terminal.complaints import complain
 from agentrun_local.commands.dev import dev, invoke
 from agentrun_local.commands.doctor import doctor
-from agentrun_local.commands.project import init, upgrade
+from agentrun_local.commands.project import deploy, init, upgrade
 from agentrun_local.commands.redrive import redrive
 from agentrun_local.commands.smoke import smoke
 from agentrun_local.commands.token import token
@@ -68,7 +68,7 @@ def application() -> typer.Typer:
     for command in on_this_machine:
         app.command(rich_help_panel=_MACHINE)(command)
     app.add_typer(webhooks, name="webhooks", rich_help_panel=_MACHINE)
-    of_a_project: list[Command] = [init, upgrade]
+    of_a_project: list[Command] = [init, upgrade, deploy]
     for command in of_a_project:
         app.command(rich_help_panel=_PROJECT)(command)
     of_accounts: list[Command] = [doctor, smoke, redrive]
