@@ -21,7 +21,7 @@ class Uv:
         self.pins = f"humanize==4.17.0{HASH}"
         self.complaint = ""
         self.calls: list[str] = []
-        monkeypatch.setattr(tool_packages.subprocess, "run", self)
+        monkeypatch.setattr(subprocess, "run", self)
 
     def __call__(self, command: list[str], *, cwd: Path, **_: Any) -> Any:
         self.calls.append((cwd / "requirements.txt").read_text(encoding="utf-8"))
