@@ -136,14 +136,10 @@ def journey(
     journey.writes(OWN_FILES)
     journey.types(f"make setup PYTHON={sys.executable}")
     yield journey
-    with request.getfixturevalue("capsys_disabled")():
+    # What pytest's `capsys` uses itself, which fixtures of a module cannot have.
+    capture: Any = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
         print("\n" + "\n".join(journey.transcript))  # noqa: T201 - what the test is run for
-
-
-@pytest.fixture(scope="module")
-def capsys_disabled(request: pytest.FixtureRequest) -> Any:
-    """Let a fixture of the module print what its tests have come to."""
-    return request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
 
 
 def test_the_stack_answers_on_this_machine_with_the_tool_and_its_package(journey: Journey) -> None:
