@@ -65,7 +65,11 @@ lint: setup
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers functions local
 
 .PHONY: check
-check: lint $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, audit and docs; TESTED=1 skips the tests
+check: lint project-check $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, audit and docs; TESTED=1 skips the tests
+
+.PHONY: project-check
+project-check: setup ## Find what is wrong with agents, tools and parameters before they are built
+	@$(BIN)/agentrun check --strict
 
 .PHONY: template-check
 template-check: setup
@@ -131,7 +135,7 @@ lock-check: setup
 	@$(BIN)/python requirements/lock.py --check
 
 .PHONY: build
-build: setup ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
+build: setup project-check ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
 	@SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 
 # Not in `check`: it needs an environment of its own. The notice is Material's, of its successor.

@@ -10,6 +10,7 @@ from agentrun_cli.commands.profiles import profiles
 from agentrun_cli.commands.runs import runs
 from agentrun_cli.errors import CommandError, ExitStatus
 from agentrun_cli.terminal.complaints import complain
+from agentrun_local.commands.check import check
 from agentrun_local.commands.dev import dev, invoke
 from agentrun_local.commands.doctor import doctor
 from agentrun_local.commands.project import deploy, init, upgrade
@@ -68,7 +69,7 @@ def application() -> typer.Typer:
     for command in on_this_machine:
         app.command(rich_help_panel=_MACHINE)(command)
     app.add_typer(webhooks, name="webhooks", rich_help_panel=_MACHINE)
-    of_a_project: list[Command] = [init, upgrade, deploy]
+    of_a_project: list[Command] = [init, check, upgrade, deploy]
     for command in of_a_project:
         app.command(rich_help_panel=_PROJECT)(command)
     of_accounts: list[Command] = [doctor, smoke, redrive]

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agentrun_local.check.command import CheckOptions, run_check
 from agentrun_local.deploy.answers import answers_file, read_answers, write_parameters
 from agentrun_local.deploy.questions import Ask, logging_answer, missing_answers, warn_of_issuer
 from agentrun_local.doctor.account import Account, NotLookedAtError, NotThereError
 from agentrun_local.doctor.deployment import Deployment, DoctorOptions, read_deployment
 from agentrun_local.errors import LocalStackError
 from agentrun_local.template.parameters import check_values
+from agentrun_project.build import LOCKS
 
 _SHOWN = {"RestApiBaseUrl": "REST API", "FunctionUrlBase": "Function URL"}
 
@@ -43,7 +45,7 @@ def run_deploy(options: DeployOptions, ask: Ask | None, run: Run | None = None) 
         run: Runs a command; by default as a process of its own, in this terminal.
 
     Returns:
-        The exit status: that of the first step that failed.
+        The exit status: that of the first step that failed, of which the first is `agentrun check`.
 
     Raises:
         LocalStackError: A file is missing or broken, or a parameter is.
@@ -52,6 +54,10 @@ def run_deploy(options: DeployOptions, ask: Ask | None, run: Run | None = None) 
     deployment = _deployment(options, ask)
     if not deployment.stack_name:
         raise LocalStackError("samconfig.toml names no stack; [default.deploy.parameters] does.")
+    if not options.is_built and run_check(
+        CheckOptions(options.template, LOCKS, options.config_env)
+    ):
+        return 1
     for step in _steps(options, deployment):
         status = run(step, options.template.parent, _environment(deployment))
         if status:

@@ -1,6 +1,7 @@
 """`agentrun doctor`: runs every check and prints the findings."""
 
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 
 from agentrun_local.doctor.account import Account
 from agentrun_local.doctor.deployment import Deployment, DoctorOptions, read_deployment
@@ -16,6 +17,8 @@ from agentrun_local.doctor.findings import (
 from agentrun_local.doctor.issuer import check_issuer
 from agentrun_local.doctor.limits import concurrency, logging_role
 from agentrun_local.doctor.models import check_models
+from agentrun_local.doctor.secrets import check_secrets
+from agentrun_local.doctor.token import check_token
 from agentrun_local.errors import TemplateError
 from agentrun_local.template.parameters import check_values
 from agentrun_project.build import runtime_python
@@ -45,6 +48,9 @@ def _findings(account: Account, deployment: Deployment) -> Iterator[Finding]:
     yield concurrency(account, deployment)
     yield logging_role(account, deployment)
     yield from check_issuer(deployment, is_online=account.is_reached)
+    yield check_token(deployment)
+    yield from check_secrets(account, deployment)
+    yield _sam()
     yield _python()
 
 
@@ -64,6 +70,14 @@ def _parameters(deployment: Deployment) -> Finding:
             "Give it here with --parameter NAME=VALUE; sam deploy --guided asks for it.",
         )
     return ok(check, f"{len(given)} given, as the template allows them")
+
+
+def _sam() -> Finding:
+    check = "SAM CLI"
+    try:
+        return ok(check, f"{version('aws-sam-cli')}, of this environment")
+    except PackageNotFoundError:
+        return problem(check, "is not installed here", "pip install aws-sam-cli")
 
 
 def _python() -> Finding:

@@ -118,4 +118,4 @@ def test_the_workflow_runs_targets_that_the_makefile_has(project: Path) -> None:
         "make build",
     ]
     for step in steps[:3]:
-        assert f"\n{step.removeprefix('make ')}: setup" in makefile
+        assert f"\n.PHONY: {step.removeprefix('make ')}\n" in makefile

@@ -1,0 +1,1 @@
+"""`agentrun check` on projects that are broken."""
