@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import tools
 from agent_catalog import load_catalog
 from agentrun_local.cli import main
 from agentrun_local.template.cloudformation import load_resources
@@ -97,9 +98,7 @@ def test_the_translated_template_names_the_build_folder_everywhere(project: Path
 def test_the_agents_are_valid_and_the_events_name_one(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(project))
-    # The checkout's own package of that name is imported already.
-    monkeypatch.setattr("tools.__path__", [str(project / "tools")])
+    monkeypatch.setattr(tools, "__path__", [str(project / "tools")])
     agents = {agent.id: agent for agent in load_catalog("demo", project / "agents").agents()}
     assert set(agents) == {"echo", "helpdesk"}
     assert [tool.requires_approval for tool in agents["helpdesk"].tools] == [True]
