@@ -1,13 +1,26 @@
 """Several stacks in one account: one sets the role for access logs, the others leave it alone."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentrun_project.creating import create_project
 from tests.contract.test_token_verifier import token
-from tests.deploy.artefacts import Artefacts
-from tests.deploy.rehearsal import PYTHON, DeployedStack, deploy, issuer, ministack
+from tests.deploy.artefacts import ARCHITECTURE, Artefacts
+from tests.deploy.rehearsal import (
+    PYTHON,
+    REGION,
+    ROOT_USER,
+    DeployedStack,
+    deploy,
+    issuer,
+    ministack,
+)
 
 pytestmark = [
     pytest.mark.timeout(400),
@@ -29,10 +42,50 @@ class Account:
         self.stacks: dict[str, DeployedStack] = {}
         self.role_after: dict[str, str | None] = {}
         for value, name in STACKS.items():
-            changes = {"ApiGatewayLogging": value} | (RESERVING if value == "existing" else {})
-            stack = deploy(built, endpoint, issuer_url, scratch, name=name, **changes)
+            if value == "create":
+                stack, self.said = deploy_by_agentrun(built, endpoint, issuer_url, scratch)
+            else:
+                changes = {"ApiGatewayLogging": value} | (RESERVING if value == "existing" else {})
+                stack = deploy(built, endpoint, issuer_url, scratch, name=name, **changes)
             self.stacks[value] = stack
             self.role_after[value] = role_of_the_account(stack)
+
+
+def deploy_by_agentrun(
+    built: Artefacts, endpoint: str, issuer_url: str, scratch: Path
+) -> tuple[DeployedStack, str]:
+    """Deploy the first stack by `agentrun deploy`, which finds out that the account has no role."""
+    project = scratch / "first"
+    create_project(project, STACKS["create"])
+    (project / ".aws-sam").symlink_to(built.project / ".aws-sam")
+    given = {
+        "Issuer": issuer_url,
+        "Audience": "agentrun",
+        "OrgClaim": "org",
+        "Model": "demo",
+        "OtherProviders": "true",
+        "Architecture": ARCHITECTURE,
+    }
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "agentrun_local.cli", "deploy", "--no-build"),
+            *(w for name, value in given.items() for w in ("--parameter", f"{name}={value}")),
+        ],
+        cwd=project,
+        env={
+            **os.environ,
+            **ROOT_USER,
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_DEFAULT_REGION": REGION,
+            "HOME": str(scratch),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return DeployedStack(endpoint, project, scratch / "agentrun.yaml"), done.stdout
 
 
 def role_of_the_account(stack: DeployedStack) -> str | None:
@@ -52,6 +105,13 @@ def account(built: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Itera
     scratch = tmp_path_factory.mktemp("account")
     with issuer() as issuer_url, ministack(scratch) as endpoint:
         yield Account(built, endpoint, issuer_url, scratch)
+
+
+def test_agentrun_deploy_says_where_the_stack_is_and_chooses_the_role(account: Account) -> None:
+    outputs = account.stacks["create"].outputs()
+    assert f"REST API      {outputs['RestApiBaseUrl']}" in account.said
+    assert f"Function URL  {outputs['FunctionUrlBase']}" in account.said
+    assert "this stack sets one" in account.said
 
 
 @pytest.mark.parametrize("value", STACKS)
