@@ -138,6 +138,10 @@ lock-check: setup
 build: setup project-check ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
 	@SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 
+.PHONY: deploy
+deploy: setup ## Check, build and deploy; ARGS="--config-env prod" for another stack of samconfig.toml
+	@$(BIN)/agentrun deploy $(ARGS)
+
 # Not in `check`: it needs an environment of its own. The notice is Material's, of its successor.
 .PHONY: docs
 docs: setup .venv/docs/.ready ## Build the docs into site/ and fail on a broken link; ARGS=serve serves them

@@ -1,7 +1,12 @@
-"""A project in an empty folder, from the wheels alone: made, run, tested, built, upgraded."""
+"""
+docs/start.md, typed as it stands there, from the framework's wheels alone.
+
+A project in an empty folder is made, run, extended, tested, built, and upgraded.
+"""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,181 +15,200 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from tests.deploy.artefacts import ARCHITECTURE, ROOT, Artefacts, invoke
+from tests.deploy.artefacts import ARCHITECTURE, Artefacts, invoke
 from tests.deploy.test_added_tool import asked
+from tests.documented import ROOT, SHELL, Block, blocks_of
 from tests.e2e.conftest import wait_until
+from tests.server_process import free_port
 
 pytestmark = pytest.mark.timeout(400)
 
-OWN_FILES = {
-    "requirements.txt": "humanize>=4\n",
-    "tools/sizes.py": '''\
-"""Sizes as people say them."""
-
-import humanize
-
-
-def tell_size(size_bytes: int) -> str:
-    """
-    Tell a size as people do.
-
-    Args:
-        size_bytes: How many bytes.
-    """
-    return str(humanize.naturalsize(size_bytes))
-''',
-    "agents/sizes.yaml": (
-        "name: Sizes\ndescription: Tells sizes.\ntools: ['tools.sizes:tell_size']\n"
-    ),
-    "tests/test_sizes.py": '''\
-"""The agent of sizes."""
-
-from agentrun_local.testing import Talk
-
-
-def test_a_size_is_told_as_people_do() -> None:
-    talk = Talk("sizes")
-    talk.say('/call tell_size {"size_bytes": 1500000}')
-    assert talk.results == ["1.5 MB"]
-''',
+PAGE = ROOT / "docs/start.md"
+NAMED = re.compile(
+    r"`(?P<path>[\w/]+\.(?:py|yaml|txt))`[^`\n]*:\n\n```(?:python|yaml|text)\n(?P<text>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
+FILES = {match["path"]: match["text"] for match in NAMED.finditer(PAGE.read_text(encoding="utf-8"))}
+BLOCKS = blocks_of(PAGE, SHELL)
+ELSEWHERE = {
+    "make deploy": "needs AWS: tests/unit/agentrun_local/deploy, and test_second_stack.py here",
+    "make smoke": "needs a deployment: test_ministack.py here runs the same command",
 }
 CALL = '/call tell_size {"size_bytes": 1500000}'
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "VIRTUAL_ENV", "ARGS")
-"""Variables of the rehearsal's own make and environment, which a user does not have."""
+"""Variables of the rehearsal's own make and environment, which a reader does not have."""
 
 
-class Journey:
-    """What a user types, one command after the other, with what it took and said."""
+class Reader:
+    """Types what the page shows, block by block; keeps what it took and what it said."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.project = home / "shop"
         self.transcript: list[str] = []
+        self.typed: set[str] = set()
+        self.places = {"/tmp/ticket.txt": str(home / "ticket.txt")}  # noqa: S108 - as it is shown
         kept = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
-        # The framework's two wheels are files; everything else comes from the registry.
         self.environment = kept | {
+            # The framework's two wheels are files; everything else comes from the registry.
             "UV_FIND_LINKS": str(home / "wheels"),
             "ARCH": ARCHITECTURE,
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PYTHON": sys.executable,
+            "PATH": f"{os.environ['PATH']}{os.pathsep}{Path(sys.executable).parent}",
         }
 
-    def types(self, command: str, folder: Path | None = None, *, status: int = 0) -> str:
-        """Run a command in the project's folder, or another; return what it said."""
+    def types(self, block: Block, *, given: str = "", status: int = 0) -> str:
+        """Type a block of the page, and return what it says."""
+        self.typed.add(block.text)
+        return self.runs(block.text, given=given, status=status)
+
+    def runs(self, script: str, *, given: str = "", status: int = 0) -> str:
+        """Run a script in the project's folder; return what it says."""
         begun = time.monotonic()
+        shown = script
+        for place, real in self.places.items():
+            script = script.replace(place, real)
         done = subprocess.run(
-            ["/bin/bash", "-c", command],
-            cwd=folder or self.project,
+            ["/bin/bash", "-ec", given + script],
+            cwd=self.project if self.project.exists() else self.home,
             env=self.environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        self._note(command, begun, done.stdout)
-        assert done.returncode == status, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        self.notes(shown, begun, done.stdout)
+        assert done.returncode == status, f"{script}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
-    def writes(self, files: dict[str, str]) -> None:
-        for name, text in files.items():
-            (self.project / name).write_text(text, encoding="utf-8")
-            self.transcript.append(f"          # writes {name}")
+    def notes(self, script: str, begun: float, said: str = "") -> None:
+        first, *rest = script.strip().splitlines()
+        self.transcript.append(f"{time.monotonic() - begun:7.1f} s $ {first}")
+        self.transcript += [f"            {line}" for line in rest]
+        self.transcript += [f"          | {line[:110]}" for line in said.split("\n")[-4:] if line]
 
     @contextmanager
-    def dev(self) -> Iterator[dict[str, Any]]:
-        """Run `make dev`; yields the addresses and a token."""
-        begun = time.monotonic()
-        ready = self.home / "ready.json"
-        command = f'make dev ARGS="--port 0 --url-port 0 --ready-file {ready}"'
+    def dev(self) -> Iterator[None]:
+        """Run `make dev` on free ports for as long as the context lasts."""
+        begun, ready = time.monotonic(), self.home / "ready.json"
         log = self.home / "dev.log"
         with log.open("wb") as output:
             dev = subprocess.Popen(
-                ["/bin/bash", "-c", f"exec {command}"],
+                ["/usr/bin/env", "make", "dev", f"ARGS=--port 0 --url-port 0 --ready-file {ready}"],
                 cwd=self.project,
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
-            wait_until(lambda: ready.exists() or dev.poll() is not None, "the stack", within_s=120)
+            is_up_or_over = lambda: ready.exists() or dev.poll() is not None  # noqa: E731
+            wait_until(is_up_or_over, "the stack", within_s=240)
             assert ready.exists(), log.read_text()
-            self._note(command, begun, "")
-            yield json.loads(ready.read_text())
+            self.notes("make dev", begun)
+            self.places["http://127.0.0.1:8000"] = json.loads(ready.read_text())["rest_api"]
+            yield
         finally:
             dev.terminate()
             dev.wait(timeout=30)
 
-    def _note(self, command: str, begun: float, said: str) -> None:
-        self.transcript.append(f"{time.monotonic() - begun:7.1f} s $ {command}")
-        self.transcript += [f"          {line}" for line in said.splitlines()[-3:]]
-
 
 @pytest.fixture(scope="module")
-def journey(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Journey]:
+def reader(
+    runtime: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Reader]:
+    assert runtime
     home = tmp_path_factory.mktemp("home")
     for source in (ROOT, ROOT / "clients/python"):
         list(WheelBuilder(str(source)).build(directory=str(home / "wheels"), versions=["standard"]))
-    journey = Journey(home)
-    journey.types(f"{sys.executable} -m uv venv --quiet --python {sys.executable} env", home)
-    install = f"{sys.executable} -m uv pip install --quiet --python env/bin/python"
-    journey.types(f"{install} 'agentrun-serverless[project]'", home)
-    journey.types("env/bin/agentrun init shop", home)
-    journey.writes(OWN_FILES)
-    journey.types(f"make setup PYTHON={sys.executable}")
-    yield journey
+    reader = Reader(home)
+    make, *_ = BLOCKS
+    reader.typed.add(make.text)
+    init, *_, dev = make.commands
+    assert dev == "make dev"
+    reader.runs(init)
+    with reader.dev():
+        yield reader
     # What pytest's `capsys` uses itself, which fixtures of a module cannot have.
     capture: Any = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        print("\n" + "\n".join(journey.transcript))  # noqa: T201 - what the test is run for
+        print("\n" + "\n".join(reader.transcript))  # noqa: T201 - what the test is run for
 
 
-def test_the_stack_answers_on_this_machine_with_the_tool_and_its_package(journey: Journey) -> None:
-    with journey.dev() as stack, httpx.Client(timeout=60) as client:
-        answer = client.post(
-            f"{stack['rest_api']}/api/agents/sizes/runs",
-            headers={"Authorization": f"Bearer {stack['token']}"},
-            json={"message": CALL},
-        )
-    assert answer.status_code == 200, answer.text
-    assert "1.5 MB" in answer.json()["content"]
+def block_with(text: str) -> Block:
+    (found,) = (block for block in BLOCKS if text in block.text)
+    return found
 
 
-def test_the_tests_pass(journey: Journey) -> None:
-    assert "4 passed" in journey.types("make test")
+def test_a_call_waits_for_its_approval_and_runs_then(reader: Reader) -> None:
+    said = reader.types(block_with("open_ticket"))
+    assert said.count('"event":"PAUSED"') == 1
+    assert "TOOL_END" not in said
+    given = "TOKEN=$(.venv/bin/agentrun token)\n"
+    said = reader.types(block_with("APPROVE"), given=given)
+    assert '\\"ticket\\":\\"T-' in said
+    assert '"event":"STOP"' in said
+
+
+def test_the_tests_of_the_project_pass_with_the_tool_and_its_package(reader: Reader) -> None:
+    assert len(FILES) == 4
+    for name, text in FILES.items():
+        (reader.project / name).write_text(text, encoding="utf-8")
+        reader.transcript.append(f"          # writes {name}")
+    said = reader.types(block_with("make test"))
+    assert "4 passed" in said
+    assert "Nothing found." in said
+
+
+def test_the_running_stack_has_seen_the_new_agent_and_tells_a_webhook(reader: Reader) -> None:
+    port = free_port()
+    reader.places |= {":8004/": f":{port}/", "--count 1": f"--count 1 --port {port}"}
+    given = "TOKEN=$(.venv/bin/agentrun token)\n"
+    said = reader.types(block_with("webhooks listen"), given=given)
+    assert '"status":"QUEUED"' in said
+    assert "run.completed" in said
+    assert "1.5 MB" in said
 
 
 def test_what_is_built_answers_on_the_runtimes_python(
-    journey: Journey, runtime: str, environment: dict[str, str]
+    reader: Reader, runtime: str, environment: dict[str, str]
 ) -> None:
-    journey.types('make build ARGS="StreamFunction"')
-    built = Artefacts(journey.project)
-    answer = invoke(runtime, built, "StreamFunction", asked("sizes", CALL), environment)
-    assert answer["answer"]["statusCode"] == 200
-    assert "1.5 MB" in answer["answer"]["body"]
-    assert '"event":"STOP"' in answer["answer"]["body"]
+    block = block_with("make build")
+    reader.typed.add(block.text)
+    # The one function whose event is tried, with its layers; all others are built in the same way.
+    reader.runs('make build ARGS="StreamFunction"')
+    built = Artefacts(reader.project)
+    answer = invoke(runtime, built, "StreamFunction", asked("sizes", CALL), environment)["answer"]
+    assert answer["statusCode"] == 200
+    assert "1.5 MB" in answer["body"]
+    assert '"event":"STOP"' in answer["body"]
     # Nothing of the project but its agents and tools, and no package that another layer has.
     layer = built.folder("AgentsLayer") / "python"
     names = {path.name.partition("-")[0] for path in layer.iterdir()}
     assert names == {"agents", "humanize", "tools"}
+    assert "humanize==" in (reader.project / "requirements.lock").read_text(encoding="utf-8")
 
 
-def test_an_upgrade_brings_what_is_new_and_keeps_what_was_edited(journey: Journey) -> None:
-    template = journey.project / "template.yaml"
+def test_an_upgrade_brings_what_is_new_and_keeps_what_was_edited(reader: Reader) -> None:
+    template = reader.project / "template.yaml"
     text = template.read_text(encoding="utf-8")
     template.write_text(text.replace("Default: 1024", "Default: 2048"), encoding="utf-8")
-    assert "Nothing to do" in journey.types(".venv/bin/agentrun upgrade --check")
-    (shipped,) = journey.project.glob(".venv/lib/*/site-packages/agentrun_project/files/*.yaml")
+    (shipped,) = reader.project.glob(".venv/lib/*/site-packages/agentrun_project/files/*.yaml")
     newer = shipped.read_text(encoding="utf-8").replace("MaxValue: 400", "MaxValue: 300")
     # Not in place: uv's cache has the same file.
     shipped.unlink()
     shipped.write_text(newer, encoding="utf-8")
-    journey.types(".venv/bin/agentrun upgrade --check", status=1)
-    assert "+    MaxValue: 300" in journey.types(".venv/bin/agentrun upgrade")
+    reader.runs(".venv/bin/agentrun upgrade --check", status=1)
+    assert "+    MaxValue: 300" in reader.types(block_with("agentrun upgrade"))
     upgraded = template.read_text(encoding="utf-8")
     assert upgraded.count("MaxValue: 300") == newer.count("MaxValue: 300") > 0
     assert "Default: 2048" in upgraded
-    assert "Nothing to do" in journey.types(".venv/bin/agentrun upgrade")
+    assert "Nothing to do" in reader.runs(".venv/bin/agentrun upgrade --check")
+
+
+def test_everything_on_the_page_is_typed_here_or_elsewhere(reader: Reader) -> None:
+    """The last one in this file: the others do the typing."""
+    left = [block.text for block in BLOCKS if block.text not in reader.typed]
+    assert [text for text in left if not text.startswith(tuple(ELSEWHERE))] == []
+    assert all(any(text.startswith(command) for text in left) for command in ELSEWHERE)
