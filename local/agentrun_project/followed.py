@@ -12,7 +12,7 @@ _FOLDER = ".framework"
 _FACTS = f"{_FOLDER}/project.json"
 _BASE = f"{_FOLDER}/base"
 # So that nothing takes these copies for what they are copies of.
-_SUFFIX = ".orig"
+_SUFFIX = ".base"
 
 
 @dataclass(frozen=True)

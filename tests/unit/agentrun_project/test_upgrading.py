@@ -126,7 +126,7 @@ def test_a_deleted_file_stays_deleted_and_a_new_one_comes(
     project: Path, framework: Framework, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "Makefile").unlink()
-    base = project / ".framework/base/samconfig.toml.orig"
+    base = project / ".framework/base/samconfig.toml.base"
     base.unlink()
     settings = (project / "samconfig.toml").read_text(encoding="utf-8")
     (project / "samconfig.toml").unlink()
