@@ -171,6 +171,14 @@ def test_the_running_stack_has_seen_the_new_agent_and_tells_a_webhook(reader: Re
     assert "1.5 MB" in said
 
 
+def test_the_doctor_finds_the_agents_and_the_tools_of_the_project(reader: Reader) -> None:
+    # Nobody's credentials, and so no call of AWS.
+    nobody = "env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY HOME=/nonexistent"
+    said = reader.runs(f"{nobody} .venv/bin/agentrun doctor")
+    assert "models: bedrock:" in said
+    assert "cannot be run" not in said
+
+
 def test_what_is_built_answers_on_the_runtimes_python(
     reader: Reader, runtime: str, environment: dict[str, str]
 ) -> None:
