@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READERS := tests/readers/node
+CLIENTS := tests/clients/node
 
 .PHONY: help
 help: ## Show the targets
@@ -105,6 +106,15 @@ readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node
 $(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.json
 	@npm ci --prefix $(READERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
+# Not in `check`: it needs the package registry, and Node.
+.PHONY: clients
+clients: setup $(CLIENTS)/node_modules/.ready ## Check the clients as their users' own tools do
+	@$(CLIENTS)/node_modules/.bin/pyright --project tests/clients/python/pyrightconfig.json
+
+# A script of a package has nothing to do here, so none is run.
+$(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json $(CLIENTS)/package.json
+	@npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
 # The token goes by the environment: arguments can be seen by everybody on this machine.
 .PHONY: smoke
 smoke: export AGENTRUN_TOKEN := $(or $(TOKEN),$(AGENTRUN_TOKEN))
@@ -166,4 +176,4 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
+	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site

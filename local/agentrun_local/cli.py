@@ -5,9 +5,16 @@ from collections.abc import Callable, Sequence
 
 import typer
 
+from agentrun_cli.commands.agents import agents
+from agentrun_cli.commands.approvals import approvals
+from agentrun_cli.commands.chat import chat
 from agentrun_cli.commands.login import login, logout
 from agentrun_cli.commands.profiles import profiles
+from agentrun_cli.commands.replay import replay
+from agentrun_cli.commands.run import run
 from agentrun_cli.commands.runs import runs
+from agentrun_cli.commands.sessions import sessions
+from agentrun_cli.commands.status import status
 from agentrun_cli.errors import CommandError, ExitStatus
 from agentrun_cli.terminal.complaints import complain
 from agentrun_local.commands.check import check
@@ -29,6 +36,21 @@ _ACCOUNT = "Deployments"
 
 Command = Callable[..., int]
 """Returns the exit status; Typer reads the options off its signature."""
+_COMMANDS: dict[str, list[Command]] = {
+    _AGENTS: [chat, run, replay, status],
+    _ACCESS: [login, logout],
+    _MACHINE: [dev, token, invoke],
+    _PROJECT: [init, check, upgrade, deploy],
+    _ACCOUNT: [doctor, smoke, redrive],
+}
+_GROUPS = {
+    "runs": (runs, _AGENTS),
+    "sessions": (sessions, _AGENTS),
+    "agents": (agents, _AGENTS),
+    "approvals": (approvals, _AGENTS),
+    "profiles": (profiles, _ACCESS),
+    "webhooks": (webhooks, _MACHINE),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,20 +83,11 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.add_typer(runs, name="runs", rich_help_panel=_AGENTS)
-    app.command(rich_help_panel=_ACCESS)(login)
-    app.command(rich_help_panel=_ACCESS)(logout)
-    app.add_typer(profiles, name="profiles", rich_help_panel=_ACCESS)
-    on_this_machine: list[Command] = [dev, token, invoke]
-    for command in on_this_machine:
-        app.command(rich_help_panel=_MACHINE)(command)
-    app.add_typer(webhooks, name="webhooks", rich_help_panel=_MACHINE)
-    of_a_project: list[Command] = [init, check, upgrade, deploy]
-    for command in of_a_project:
-        app.command(rich_help_panel=_PROJECT)(command)
-    of_accounts: list[Command] = [doctor, smoke, redrive]
-    for command in of_accounts:
-        app.command(rich_help_panel=_ACCOUNT)(command)
+    for panel, commands in _COMMANDS.items():
+        for command in commands:
+            app.command(rich_help_panel=panel)(command)
+    for name, (group, panel) in _GROUPS.items():
+        app.add_typer(group, name=name, rich_help_panel=panel)
     return app
 
 

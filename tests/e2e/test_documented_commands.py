@@ -17,7 +17,7 @@ from tests.e2e.conftest import LocalStack, running_stack
 REST_API, FUNCTION_URL = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
 QUEUES = "http://127.0.0.1:PORT"
 
-VARIABLES = "variables.env"
+WRITTEN = ("variables.env", "answer.txt")
 EVENT = "/tmp/event.json"  # noqa: S108 - where docs/local.md writes it
 
 RUN_ELSEWHERE = {
@@ -27,8 +27,13 @@ RUN_ELSEWHERE = {
     ".venv/bin/python": "measurements, which take minutes",
 }
 """By its program, who runs a command that needs AWS, Docker or many minutes."""
-OF_A_DEPLOYMENT = ".venv/bin/agentrun redrive --stack "
-"""tests/deploy/test_ministack.py runs it, and test_redrive.py the same for a local stack."""
+OF_A_DEPLOYMENT = (
+    # tests/deploy/test_ministack.py runs it, and test_redrive.py the same for a local stack.
+    ".venv/bin/agentrun redrive --stack ",
+    # It needs an issuer; tests/unit/agentrun_cli/login has one.
+    ".venv/bin/agentrun login ",
+)
+"""Commands that are run elsewhere, where there is what they need."""
 
 BEFORE = """
 set -eu
@@ -41,6 +46,10 @@ TOKEN=$(.venv/bin/agentrun token)
 RUN_ID=$(curl -s -o /dev/null -D - "$BASE_URL/api/agents/echo/runs/stream" \\
   -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
   -d '{"message": "/emit 40"}' | tr -d '\\r' | sed -n 's/^x-run-id: //p')
+""",
+    "docs/command-line.md": """
+export AGENTRUN_BASE_URL=http://127.0.0.1:8000
+export XDG_CONFIG_HOME=$(mktemp -d) XDG_STATE_HOME=$(mktemp -d)
 """,
     "docs/deploy.md": """
 REST_API_BASE_URL=http://127.0.0.1:8000
@@ -83,7 +92,8 @@ def typed(script: str, stack: LocalStack) -> str:
     script = script.replace(REST_API, stack.rest_api).replace(FUNCTION_URL, stack.function_url)
     script = script.replace(QUEUES, stack.queues)
     # What the reader keeps in the project's folder stays as it is.
-    script = script.replace(VARIABLES, str(stack.log.with_name(VARIABLES)))
+    for file in WRITTEN:
+        script = script.replace(file, str(stack.log.with_name(file)))
     done = subprocess.run(
         ["/bin/bash", "-c", script],
         cwd=ROOT,

@@ -8,8 +8,6 @@ from uuid import uuid4
 import pytest
 
 from agentrun_local.cli import main
-from agentrun_local.runs.remote import RemoteRuns
-from agentrun_local.runs.stopping import stop_all
 from tests.e2e.conftest import LocalStack, wait_until
 
 LONG = "/emit 600 every 100"
@@ -81,7 +79,7 @@ def test_everything_under_way_is_stopped_page_by_page(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agentrun_local.runs.remote.PAGE", 1)
+    monkeypatch.setattr("agentrun_client.sync.runs.PAGE_SIZE", 1)
     running = [organisation.begin(user) for user in ("ana", "ana", "bob")]
     paused = organisation.begin("bob", "Buy 1 share of AMZN", "finance_agent")
     wait_until(lambda: organisation.status(paused) == "PAUSED", "paused")
@@ -110,24 +108,14 @@ def test_who_is_no_admin_stops_their_own_runs(
     assert organisation.command("stop", other) == 0
 
 
-def test_stopping_all_gives_up_in_time(organisation: Organisation) -> None:
-    run_id = organisation.begin("ana")
-    told: list[str] = []
-    times = iter([0.0, 0.0, 99.0])
-    runs = RemoteRuns(organisation.stack.rest_api, organisation.token())
-    stopped = stop_all(runs, within_s=10, tell=told.append, clock=lambda: next(times))
-    assert (stopped.left, stopped.ended, stopped.is_done) == ({run_id}, set(), False)
-    assert told == [f"stopping {run_id}, RUNNING, of ana"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
         (("stop",), 2, "takes the ids of runs, or --all"),
         (("stop", "--all", "run-1"), 2, "takes the ids of runs, or --all"),
-        (("get", "no-such-run"), 1, "404 There is no run 'no-such-run'."),
-        (("list", "--token", "wrong"), 1, "the list of runs: 401"),
-        (("list", "--base-url", "http://127.0.0.1:1"), 1, "no connection"),
+        (("get", "no-such-run"), 5, "404 There is no run 'no-such-run'."),
+        (("list", "--token", "wrong"), 5, "401"),
+        (("list", "--base-url", "http://127.0.0.1:1"), 6, "does not answer"),
         (("list", "--base-url", "nothing"), 2, "is no base URL"),
     ],
 )

@@ -6,11 +6,16 @@ from typing import Annotated
 import typer
 
 from agentrun_cli.connection.folders import config_file, state_folder
-from agentrun_cli.connection.profiles import NAME, SETTINGS, Profile, ProfileFile
+from agentrun_cli.connection.profiles import NAME, SETTINGS, Profile, ProfileFile, profile_names
 from agentrun_cli.connection.urls import base_url_of
 from agentrun_cli.errors import ExitStatus, UsageError
 from agentrun_cli.terminal.complaints import remark
-from agentrun_cli.terminal.documents import print_columns, print_document, print_line
+from agentrun_cli.terminal.documents import (
+    camel_case,
+    print_columns,
+    print_document,
+    print_line,
+)
 
 LOCAL = "local"
 """The local stack, where no profile has this name."""
@@ -18,7 +23,7 @@ COLUMNS = {"in use": 6, "name": 16, "baseUrl": 60}
 
 profiles = typer.Typer(help="Name deployments, and choose the one in use.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME")]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=profile_names)]
 BaseUrl = Annotated[str | None, typer.Option(help="REST API.")]
 StreamUrl = Annotated[
     str | None, typer.Option(help="Function URL, for streams; default: the REST API.")
@@ -56,7 +61,7 @@ def show(name: Name, *, as_json: AsJson = False) -> int:
     profile = _file().named(name)
     settings = {"name": name, **profile.settings()}
     if as_json:
-        print_document({_camel_case(key): value for key, value in settings.items()})
+        print_document({camel_case(key): value for key, value in settings.items()})
         return ExitStatus.DONE
     print_columns({"setting": 14, "value": 200}, _rows(settings))
     return ExitStatus.DONE
@@ -145,8 +150,3 @@ def _file() -> ProfileFile:
 def _rows(settings: dict[str, str]) -> list[dict[str, str]]:
     named = [(key, settings[key]) for key in ("name", *SETTINGS) if key in settings]
     return [{"setting": key, "value": value} for key, value in named]
-
-
-def _camel_case(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)

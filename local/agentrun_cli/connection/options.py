@@ -10,16 +10,21 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from agentrun_cli.connection.connection import Connection
+from agentrun_cli.connection.profiles import profile_names
 from agentrun_cli.connection.target import Given
+from agentrun_cli.errors import UsageError
 from agentrun_local.commands.options import DEFAULT_TEMPLATE, found_template
 
 PANEL = "Where and as whom"
 P = ParamSpec("P")
 
+
 ProfileName = Annotated[
     str | None,
     typer.Option(
-        help="A profile; default: $AGENTRUN_PROFILE, or the one in use.", rich_help_panel=PANEL
+        help="A profile; default: $AGENTRUN_PROFILE, or the one in use.",
+        rich_help_panel=PANEL,
+        autocompletion=profile_names,
     ),
 ]
 BaseUrl = Annotated[
@@ -62,6 +67,21 @@ _OPTIONS = {
 }
 
 
+def only_behind_actions(connection: Connection, was_told: bool) -> None:
+    """
+    Refuse options of a group that stand before its action: they would say nothing.
+
+    Args:
+        connection: The group's own, which nothing uses.
+        was_told: Whether another option of the group was given.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if was_told or connection.is_told:
+        raise UsageError("options come after the action, as in: agentrun agents list --json")
+
+
 def connected(
     command: Callable[Concatenate[Connection, P], int],
 ) -> Callable[..., int]:
@@ -76,8 +96,11 @@ def connected(
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> int:
         # Untyped, as Typer gives them; it has read them by the annotations below.
-        where: dict[str, Any] = {name: options.pop(name) for name in _OPTIONS}
-        return command(Connection(Given(**where), os.environ), *arguments, **options)
+        where: dict[str, Any] = {
+            name: options.pop(name, default) for name, (_, default) in _OPTIONS.items()
+        }
+        with Connection(Given(**where), os.environ) as connection, connection.complaining():
+            return command(connection, *arguments, **options)
 
     added = [
         inspect.Parameter(

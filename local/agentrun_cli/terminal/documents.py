@@ -62,3 +62,9 @@ def as_json(value: object, *, indent: int | None = None) -> str:
     """Return JSON that can be shown."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def camel_case(name: str) -> str:
+    """Return a name as JSON has it."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

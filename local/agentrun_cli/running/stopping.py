@@ -1,13 +1,28 @@
 """Stop runs: those that are named, or all that have not ended."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from agentrun_local.runs.remote import RefusedError, RemoteRuns
+from agentrun_client import ApiError, Run, RunStatus
 
+ACTIVE: tuple[RunStatus, ...] = ("QUEUED", "PAUSED", "RUNNING")
+"""In the order in which to stop them: what waits might begin while the others end."""
 LOOK_AGAIN_EVERY_S = 1.0
 """An executor sees within 3 s that its run is to end."""
+
+
+class Runs(Protocol):
+    """What is needed of the client's runs."""
+
+    def list(self, *, status: RunStatus | None = None) -> Iterator[Run]:
+        """Iterate over all runs of a status that the caller sees."""
+        ...
+
+    def cancel(self, run_id: str) -> None:
+        """Ask for a run's end."""
+        ...
 
 
 @dataclass
@@ -23,13 +38,20 @@ class Stopped:
         """Whether every run has ended."""
         return not self.left and not self.refused
 
+    def told(self) -> str:
+        """Say it in lines."""
+        lines = [f"not stopped: {reason}" for reason in self.refused.values()]
+        lines += [f"not ended yet: {run_id}" for run_id in sorted(self.left)]
+        count = len(self.ended)
+        return "\n".join([*lines, f"stopped {count} run{'' if count == 1 else 's'}"])
 
-def stop_named(runs: RemoteRuns, run_ids: Sequence[str]) -> Stopped:
+
+def stop_named(runs: Runs, run_ids: Sequence[str]) -> Stopped:
     """
     Ask for the end of these runs, and do not wait for it.
 
     Raises:
-        LocalStackError: The stack does not answer.
+        AgentrunError: The deployment does not answer.
     """
     stopped = Stopped()
     for run_id in dict.fromkeys(run_ids):
@@ -39,7 +61,7 @@ def stop_named(runs: RemoteRuns, run_ids: Sequence[str]) -> Stopped:
 
 
 def stop_all(
-    runs: RemoteRuns,
+    runs: Runs,
     *,
     within_s: float,
     tell: Callable[[str], None],
@@ -52,27 +74,25 @@ def stop_all(
     Runs that begin meanwhile are stopped, too. Each is asked once.
 
     Args:
-        runs: The stack's.
+        runs: The deployment's.
         within_s: How long to go on.
         tell: Is told what is done.
         clock: Returns seconds that only go forward.
         sleep: Waits between two looks.
 
     Raises:
-        RefusedError: The stack does not list runs.
-        LocalStackError: The stack does not answer.
+        AgentrunError: The deployment does not list runs, or does not answer.
     """
     stopped, asked = Stopped(), set[str]()
     give_up_at = clock() + within_s
     while True:
         stopped.left = set()
-        for run in runs.active():
-            run_id = str(run["id"])
-            stopped.left.add(run_id)
-            if run_id not in asked:
-                asked.add(run_id)
-                tell(f"stopping {run_id}, {run['status']}, of {run.get('userId')}")
-                _asked_to_end(runs, run_id, stopped)
+        for run in (run for status in ACTIVE for run in runs.list(status=status)):
+            stopped.left.add(run.id)
+            if run.id not in asked:
+                asked.add(run.id)
+                tell(f"stopping {run.id}, {run.status}, of {run.user_id}")
+                _asked_to_end(runs, run.id, stopped)
             if clock() >= give_up_at:
                 break
         stopped.left -= stopped.refused.keys()
@@ -82,10 +102,10 @@ def stop_all(
         sleep(LOOK_AGAIN_EVERY_S)
 
 
-def _asked_to_end(runs: RemoteRuns, run_id: str, stopped: Stopped) -> bool:
+def _asked_to_end(runs: Runs, run_id: str, stopped: Stopped) -> bool:
     try:
         runs.cancel(run_id)
-    except RefusedError as error:
-        stopped.refused[run_id] = str(error)
+    except ApiError as error:
+        stopped.refused[run_id] = f"the run '{run_id}': {error.status} {error.detail}".rstrip()
         return False
     return True

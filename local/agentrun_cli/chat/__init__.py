@@ -1,0 +1,1 @@
+"""`agentrun chat`: a conversation at the terminal."""

@@ -1,1 +1,0 @@
-"""`agentrun runs`: list, show and stop the runs of a stack."""
