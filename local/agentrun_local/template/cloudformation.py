@@ -125,6 +125,10 @@ def function_arn(name: str) -> str:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         document = yaml_parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TemplateError(
+            f"Cannot read {path}: there is no such file. agentrun init DIR makes a project with one."
+        ) from error
     except OSError as error:
         raise TemplateError(f"Cannot read {path}: {error.strerror}.") from error
     except yaml.YAMLError as error:
