@@ -127,7 +127,7 @@ def _parse(path: Path) -> dict[str, Any]:
         document = yaml_parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise TemplateError(
-            f"Cannot read {path}: there is no such file. agentrun init DIR makes a project with one."
+            f"Cannot read {path}: no such file. agentrun init DIR makes a project that has one."
         ) from error
     except OSError as error:
         raise TemplateError(f"Cannot read {path}: {error.strerror}.") from error
