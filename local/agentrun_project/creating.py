@@ -42,7 +42,8 @@ def create_project(folder: Path, name: str | None = None) -> str:
         remember(folder, name, followed)
     except OSError as error:
         raise ProjectError(f"Cannot write {error.filename}: {error.strerror}.") from error
-    return f"cd {shlex.quote(str(folder))}\nmake dev"
+    is_here = folder.resolve() == Path.cwd()
+    return "make dev\nmake test" if is_here else f"cd {shlex.quote(str(folder))}\nmake dev"
 
 
 def _fitting(name: str) -> str:

@@ -33,6 +33,14 @@ def test_it_says_what_to_type_next(tmp_path: Path, capsys: pytest.CaptureFixture
     assert 'stack_name = "shop"' in settings
 
 
+def test_in_the_folder_itself_there_is_nowhere_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", ".", "--name", "shop"]) == 0
+    assert capsys.readouterr().out == "make dev\nmake test\n"
+
+
 def test_the_projects_name_is_the_folders_made_to_fit(project: Path) -> None:
     named = (project / "pyproject.toml").read_text(encoding="utf-8")
     assert 'name = "shop-2"' in named
