@@ -22,7 +22,7 @@ FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFu
 BUILT = (*FUNCTIONS, "WebhookFunction")
 """The last one is deployed only where there is a secret that signs."""
 SOURCES = (
-    *("functions", "layers", "local/agentrun_project", "requirements", "docs"),
+    *("clients/python", "functions", "layers", "local/agentrun_project", "requirements", "docs"),
     *("README.md", "CHANGELOG.md", "template.yaml", "samconfig.toml", "pyproject.toml"),
 )
 
