@@ -15,12 +15,12 @@ from tests.deploy.artefacts import ARCHITECTURE, Artefacts
 from tests.deploy.rehearsal import (
     PYTHON,
     REGION,
-    ROOT_USER,
     DeployedStack,
     deploy,
     issuer,
     ministack,
 )
+from tests.documented import ROOT, blocks_of
 
 pytestmark = [
     pytest.mark.timeout(400),
@@ -54,10 +54,16 @@ class Account:
 def deploy_by_agentrun(
     built: Artefacts, endpoint: str, issuer_url: str, scratch: Path
 ) -> tuple[DeployedStack, str]:
-    """Deploy the first stack by `agentrun deploy`, which finds out that the account has no role."""
+    """
+    Deploy the first stack by `agentrun deploy`, with the documented rights and no others.
+
+    It finds out that the account has no role for access logs.
+    """
     project = scratch / "first"
     create_project(project, STACKS["create"])
     (project / ".aws-sam").symlink_to(built.project / ".aws-sam")
+    stack = DeployedStack(endpoint, project, scratch / "agentrun.yaml")
+    rights = deployer(stack)
     given = {
         "Issuer": issuer_url,
         "Audience": "agentrun",
@@ -66,26 +72,50 @@ def deploy_by_agentrun(
         "OtherProviders": "true",
         "Architecture": ARCHITECTURE,
     }
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "agentrun_local.cli", "deploy", "--no-build"),
-            *(w for name, value in given.items() for w in ("--parameter", f"{name}={value}")),
-        ],
-        cwd=project,
-        env={
-            **os.environ,
-            **ROOT_USER,
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_DEFAULT_REGION": REGION,
-            "HOME": str(scratch),
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [
+        *(sys.executable, "-m", "agentrun_local.cli", "deploy", "--no-build"),
+        *(w for name, value in given.items() for w in ("--parameter", f"{name}={value}")),
+    ]
+    environment = {
+        **os.environ,
+        **rights,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "HOME": str(scratch),
+    }
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, check=False
+        )
+
+    # It makes SAM's bucket, whose policy wants TLS, which nothing here has.
+    first = run()
+    assert "with an explicit deny in a resource-based policy" in first.stderr
+    s3 = stack.client("s3")
+    for bucket in s3.list_buckets()["Buckets"]:
+        s3.delete_bucket_policy(Bucket=bucket["Name"])
+    done = run()
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return DeployedStack(endpoint, project, scratch / "agentrun.yaml"), done.stdout
+    return stack, first.stdout + done.stdout
+
+
+def deployer(stack: DeployedStack) -> dict[str, str]:
+    """Make a user with the policy of docs/deploy.md; return the variables to be that user."""
+    (policy,) = (
+        block.text for block in blocks_of(ROOT / "docs/deploy.md", "json") if '"Sid"' in block.text
+    )
+    account = stack.client("sts").get_caller_identity()["Account"]
+    iam = stack.client("iam")
+    iam.create_user(UserName="deployer")
+    document = policy.replace("ACCOUNT_ID", account)
+    made = iam.create_policy(PolicyName="deployer", PolicyDocument=document)["Policy"]
+    iam.attach_user_policy(UserName="deployer", PolicyArn=made["Arn"])
+    key = iam.create_access_key(UserName="deployer")["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
 
 
 def role_of_the_account(stack: DeployedStack) -> str | None:

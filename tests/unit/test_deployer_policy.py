@@ -59,6 +59,7 @@ UNUSED = {
 """By the reason, what the handlers of the resource types may do but not for this template."""
 BY_SAM = (
     *("cloudformation:*", "s3:PutObject", "s3:PutBucketVersioning", "s3:PutBucketTagging"),
+    "s3:DeleteObject",
     # To see whether a role for access logs is there, and whether a first deployment may go on.
     "apigateway:GET",
 )
