@@ -90,7 +90,7 @@ rehearse: setup .venv/ministack/.ready .venv/awscli/.ready ## Build the artefact
 # The stand-in runs the built functions itself, so it needs the runtime's Python. Without one there
 # is nothing to rehearse, and the tests say so.
 .venv/ministack/.ready: requirements/ministack.txt | .venv/.ready
-	@python="$$($(BIN)/python -c 'from layers.build import runtime_python; print(runtime_python() or "")')"; \
+	@python="$$($(BIN)/python -c 'from agentrun_project.build import runtime_python; print(runtime_python() or "")')"; \
 		test -z "$$python" || { $(call environment,ministack,$$python) && touch $@; }
 
 # An environment of its own for a tool that pins what the project does not: its name, its Python.
@@ -162,6 +162,10 @@ lock-check: setup
 build: setup project-check ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
 	@SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 
+.PHONY: deploy
+deploy: setup ## Check, build and deploy; ARGS="--config-env prod" for another stack of samconfig.toml
+	@$(BIN)/agentrun deploy $(ARGS)
+
 # Not in `check`: it needs an environment of its own. The notice is Material's, of its successor.
 .PHONY: docs
 docs: setup .venv/docs/.ready ## Build the docs into site/ and fail on a broken link; ARGS=serve serves them
@@ -177,7 +181,7 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 # Without the runtime's Python the functions are measured on this one, and the table says so.
 .venv/bench/.ready: requirements/bench.txt | .venv/.ready
-	@python="$$($(BIN)/python -c 'from layers.build import runtime_python; print(runtime_python() or "")')"; \
+	@python="$$($(BIN)/python -c 'from agentrun_project.build import runtime_python; print(runtime_python() or "")')"; \
 		test -z "$$python" || { $(call environment,bench,$$python) && touch $@; }
 
 .venv/strands/.ready: requirements/strands.txt | .venv/bench/.ready

@@ -61,7 +61,9 @@ TOKEN=$(.venv/bin/agentrun token)
 }
 """What a page's text says that its reader has by then."""
 
-SHELL_PAGES = [page for page in PAGES if blocks_of(page, SHELL)]
+OF_A_PROJECT = ROOT / "docs/start.md"
+"""Its commands are for another folder: tests/deploy/test_init.py types them."""
+SHELL_PAGES = [page for page in PAGES if blocks_of(page, SHELL) and page != OF_A_PROJECT]
 
 
 def name_of(page: Path) -> str:

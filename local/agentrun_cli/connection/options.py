@@ -13,7 +13,7 @@ from agentrun_cli.connection.connection import Connection
 from agentrun_cli.connection.profiles import profile_names
 from agentrun_cli.connection.target import Given
 from agentrun_cli.errors import UsageError
-from agentrun_local.commands.options import DEFAULT_TEMPLATE
+from agentrun_local.commands.options import DEFAULT_TEMPLATE, found_template
 
 PANEL = "Where and as whom"
 P = ParamSpec("P")
@@ -50,7 +50,12 @@ Region = Annotated[
 ]
 Template = Annotated[
     Path,
-    typer.Option(help="The local stack's template.", show_default=False, rich_help_panel=PANEL),
+    typer.Option(
+        help="The local stack's template.",
+        show_default=False,
+        callback=found_template,
+        rich_help_panel=PANEL,
+    ),
 ]
 _OPTIONS = {
     "profile": (ProfileName, None),
