@@ -8,6 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 READERS := tests/readers/node
 TS_CLIENT := clients/typescript
+CLIENTS := tests/clients/node
 PLAYGROUND := playground
 
 .PHONY: help
@@ -90,7 +91,7 @@ rehearse: setup .venv/ministack/.ready .venv/awscli/.ready ## Build the artefact
 # The stand-in runs the built functions itself, so it needs the runtime's Python. Without one there
 # is nothing to rehearse, and the tests say so.
 .venv/ministack/.ready: requirements/ministack.txt | .venv/.ready
-	@python="$$($(BIN)/python -c 'from layers.build import runtime_python; print(runtime_python() or "")')"; \
+	@python="$$($(BIN)/python -c 'from agentrun_project.build import runtime_python; print(runtime_python() or "")')"; \
 		test -z "$$python" || { $(call environment,ministack,$$python) && touch $@; }
 
 # An environment of its own for a tool that pins what the project does not: its name, its Python.
@@ -110,24 +111,30 @@ readers: setup .venv/readers/.ready $(if $(shell command -v npm),$(READERS)/node
 $(READERS)/node_modules/.ready: $(READERS)/package-lock.json $(READERS)/package.json
 	@npm ci --prefix $(READERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
-# Not in `check`: a minute. It needs a package registry and Node 20; without npm there is nothing to do.
+# Not in `check`: a minute. They need a package registry and Node; without npm there is nothing to do.
 .PHONY: clients
-clients: setup $(if $(shell command -v npm),clients-typescript playground-check) ## Check the clients and the playground: types, lint, tests, packages, size
+clients: setup $(if $(shell command -v npm),clients-typescript clients-python playground-check) ## Check the clients and the playground as their users' own tools do: types, lint, tests, packages, size
 
+.PHONY: clients-typescript clients-python playground-check browser-tests
 clients-typescript: setup $(TS_CLIENT)/node_modules/.ready
 	@npm --prefix $(TS_CLIENT) run --silent check
 	@$(BIN)/python -m pytest tests/clients/typescript $(ARGS)
 
+clients-python: setup $(CLIENTS)/node_modules/.ready
+	@$(CLIENTS)/node_modules/.bin/pyright --project tests/clients/python/pyrightconfig.json
+
 # Scripts of packages are not run here, either: esbuild's only looks whether its binary is there.
 $(TS_CLIENT)/node_modules/.ready: $(TS_CLIENT)/package-lock.json $(TS_CLIENT)/package.json
 	@npm ci --prefix $(TS_CLIENT) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
+$(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json $(CLIENTS)/package.json
+	@npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 # Its built files are committed, so that nobody else needs Node.
 .PHONY: playground
 playground: $(PLAYGROUND)/node_modules/.ready $(TS_CLIENT)/dist/index.js ## Build the playground's files after a change of its sources; needs Node 20
 	@npm --prefix $(PLAYGROUND) run --silent build
 
-.PHONY: playground-check browser-tests clients-typescript
 playground-check: clients-typescript $(PLAYGROUND)/node_modules/.ready
 	@npm --prefix $(PLAYGROUND) run --silent check
 
@@ -183,6 +190,10 @@ lock-check: setup
 build: setup project-check ## Build the functions and layers as they are deployed; ARCH=arm64 (default) or x86_64
 	@SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 
+.PHONY: deploy
+deploy: setup ## Check, build and deploy; ARGS="--config-env prod" for another stack of samconfig.toml
+	@$(BIN)/agentrun deploy $(ARGS)
+
 # Not in `check`: it needs an environment of its own. The notice is Material's, of its successor.
 .PHONY: docs
 docs: setup .venv/docs/.ready ## Build the docs into site/ and fail on a broken link; ARGS=serve serves them
@@ -198,7 +209,7 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 # Without the runtime's Python the functions are measured on this one, and the table says so.
 .venv/bench/.ready: requirements/bench.txt | .venv/.ready
-	@python="$$($(BIN)/python -c 'from layers.build import runtime_python; print(runtime_python() or "")')"; \
+	@python="$$($(BIN)/python -c 'from agentrun_project.build import runtime_python; print(runtime_python() or "")')"; \
 		test -z "$$python" || { $(call environment,bench,$$python) && touch $@; }
 
 .venv/strands/.ready: requirements/strands.txt | .venv/bench/.ready
@@ -207,4 +218,4 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
+	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site

@@ -11,6 +11,7 @@ from bench.measurements import (
     batch,
     bedrock,
     capacity,
+    clients,
     cold_functions,
     cold_start,
     concurrency,
@@ -39,6 +40,7 @@ MEASUREMENTS: dict[str, Callable[[Lab], Awaitable[list[Row]]]] = {
     "door": door.measure,
     "slow_store": slow_store.measure,
     "capacity": capacity.measure,
+    "clients": clients.measure,
 }
 
 

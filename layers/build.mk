@@ -4,4 +4,4 @@ ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)
 PYTHON := $(firstword $(wildcard $(ROOT)/.venv/bin/python) python3)
 # Must equal the template's parameter Architecture.
 ARCH ?= arm64
-BUILD := $(PYTHON) $(ROOT)/layers/build.py
+BUILD := $(PYTHON) $(ROOT)/local/agentrun_project/build.py

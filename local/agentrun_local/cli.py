@@ -20,15 +20,18 @@ from agentrun_cli.terminal.complaints import complain
 from agentrun_local.commands.check import check
 from agentrun_local.commands.dev import dev, invoke
 from agentrun_local.commands.doctor import doctor
+from agentrun_local.commands.project import deploy, init, upgrade
 from agentrun_local.commands.redrive import redrive
 from agentrun_local.commands.smoke import smoke
 from agentrun_local.commands.token import token
 from agentrun_local.commands.webhooks import webhooks
 from agentrun_local.errors import LocalStackError
+from agentrun_project.errors import ProjectError
 
 _AGENTS = "Agents and their runs"
 _ACCESS = "Where and as whom"
 _MACHINE = "This machine"
+_PROJECT = "A project of your own"
 _ACCOUNT = "Deployments"
 
 Command = Callable[..., int]
@@ -37,7 +40,8 @@ _COMMANDS: dict[str, list[Command]] = {
     _AGENTS: [chat, run, replay, status],
     _ACCESS: [login, logout],
     _MACHINE: [dev, token, invoke],
-    _ACCOUNT: [check, doctor, smoke, redrive],
+    _PROJECT: [init, check, upgrade, deploy],
+    _ACCOUNT: [doctor, smoke, redrive],
 }
 _GROUPS = {
     "runs": (runs, _AGENTS),
@@ -64,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         complain(str(error))
         return error.exit_status
-    except LocalStackError as error:
+    except (LocalStackError, ProjectError) as error:
         complain(str(error))
         return 1
     except (KeyboardInterrupt, typer.Abort):

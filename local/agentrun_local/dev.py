@@ -19,6 +19,7 @@ from agentrun_local.playground.serving import with_playground
 from agentrun_local.reload import reload_on_change
 from agentrun_local.sources.polling import Pollers
 from agentrun_local.stack import RunningStack, StackOptions, running_stack, start_functions
+from agentrun_project.placement import agents_folder
 
 _BANNER = """
   Playground    {rest_api}/
@@ -30,14 +31,14 @@ _BANNER = """
 Paste this into another terminal:
 
 TOKEN={token}
-curl -siN {rest_api}/api/agents/analyst/runs/stream \\
+curl -siN {rest_api}/api/agents/{agent}/runs/stream \\
   -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-  -d '{{"message": "What is 17 * 23?"}}' | tee /tmp/run.txt
+  -d '{{"message": "{message}"}}' | tee /tmp/run.txt
 
 Then ask how it ended:
 
 RUN_ID=$(tr -d '\\r' < /tmp/run.txt | sed -n 's/^x-run-id: //p')
-curl "{rest_api}/api/agents/analyst/runs/$RUN_ID/status" -H "Authorization: Bearer $TOKEN"
+curl "{rest_api}/api/agents/{agent}/runs/$RUN_ID/status" -H "Authorization: Bearer $TOKEN"
 
 More tokens: agentrun token --help. Ctrl-C ends everything.
 """
@@ -84,7 +85,8 @@ async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
         if options.ready_file is not None:
             pids = stack.supervisor.pids
             cleanup.enter_context(_announced(options.ready_file, {**facts, "pids": pids}))
-        print(_BANNER.format(**facts), flush=True)
+        agent, message = _example(stack_options.template)
+        print(_BANNER.format(**facts, agent=agent, message=message), flush=True)
         if options.opens_browser:
             # Some browsers' commands last as long as the browser.
             url = (f"{facts['rest_api']}/",)
@@ -156,6 +158,16 @@ def _facts(
         "queues": stack.queues_url,
         "token": stack.identity.token(),
     }
+
+
+def _example(template: Path) -> tuple[str, str]:
+    """Return an agent of the project, and something to say to it."""
+    folder = agents_folder(template.resolve().parent)
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    if "analyst" in names or not names:
+        return "analyst", "What is 17 * 23?"
+    # The one that repeats what it is told is there for tests.
+    return next((name for name in names if name != "echo"), names[0]), "What can you do?"
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 """What every `AgentEngine` has to keep."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,11 +25,22 @@ from agentrun.domain.events import (
 )
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.turns import Resumption, TurnEnded, TurnPaused
+from tests.bedrock import Hold, Reasoning, StreamException, Text
+from tests.bedrock.answers import Step
+from tests.fakes import own_agents, own_graphs
+from tests.fakes.a2a_server import A2aServer, Events, a2a_server, artifact, status
+from tests.fakes.a2a_server import task as a2a_task
 from tests.fakes.engine_outputs import EngineOutput, let_begin, outputs_of
 from tests.fakes.scripted_engine import Item, ScriptedEngine
+from tests.openai_compatible import ChatReply, OpenAiCompatibleServer, openai_compatible_server
 
 pytestmark = pytest.mark.anyio
 
+ENGINES = ("scripted", "pydantic_ai", "python")
+ALL = (*ENGINES, "endpoint")
+"""An endpoint calls no tools of ours."""
+WITH_GRAPHS = (*ENGINES, "graph")
+"""A graph asks for approvals, and fails, in ways of its own; tests of it say how."""
 METRICS = Metrics(total_tokens=7, model="demo")
 ORDER = {"symbol": "AMZN", "side": "buy", "shares": 2}
 
@@ -73,45 +85,124 @@ def pydantic_ai_case(message: str, agent: str = "echo") -> Case:
     return Case(engine, CATALOG.agent(agent), message)
 
 
+def python_case(folder: Path, message: str, agent: str = "echo") -> Case:
+    """Return the same for an agent that was made in Python."""
+    catalog = own_agents.catalog_of(folder, agent)
+    engine = PydanticAiEngine(catalog, lambda _: demo_model(delay_s=0))
+    return Case(engine, catalog.agent(agent), message)
+
+
+@pytest.fixture
+def chat_server() -> Iterator[OpenAiCompatibleServer]:
+    with openai_compatible_server() as server:
+        yield server
+
+
+def endpoint_case(request: pytest.FixtureRequest, folder: Path, *steps: Step) -> Case:
+    """Return a case whose agent is a service of chat completions that says these steps."""
+    server: OpenAiCompatibleServer = request.getfixturevalue("chat_server")
+    server.always(ChatReply(*steps))
+    endpoint = f"endpoint: {{openai: '{server.url}/v1', model: helper}}\n"
+    (folder / "remote.yaml").write_text(f"name: R\ndescription: Elsewhere.\n{endpoint}")
+    catalog = load_catalog("demo", folder)
+    return Case(PydanticAiEngine(catalog), catalog.agent("remote"))
+
+
+@pytest.fixture
+def remote_agent() -> Iterator[A2aServer]:
+    with a2a_server() as server:
+        yield server
+
+
+def a2a_case(request: pytest.FixtureRequest, folder: Path, *steps: Any) -> Case:
+    """Return a case whose agent speaks the Agent2Agent protocol, and sends these events."""
+    server: A2aServer = request.getfixturevalue("remote_agent")
+    server.always(Events({"task": a2a_task()}, *steps))
+    endpoint = f"endpoint: {{a2a: '{server.url}'}}\n"
+    (folder / "remote.yaml").write_text(f"name: R\ndescription: Elsewhere.\n{endpoint}")
+    catalog = load_catalog("demo", folder)
+    return Case(PydanticAiEngine(catalog), catalog.agent("remote"))
+
+
+def graph_case(folder: Path, message: str, graph: str = "echo") -> Case:
+    catalog = own_graphs.catalog_of(folder, graph, "followup_model: demo\n")
+    engine = PydanticAiEngine(catalog, lambda _: demo_model(delay_s=0))
+    return Case(engine, catalog.agent(graph), message)
+
+
 def scripted_case(*script: Item, resumed: list[Item] | None = None) -> Case:
     return Case(ScriptedEngine(script, resumed=resumed), CATALOG.agent("echo"))
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def answering(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ALL)
+def answering(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Two  words\r\n")
+    if request.param == "endpoint":
+        return endpoint_case(request, tmp_path, Text("Two  ", "words\r\n"))
+    if request.param == "python":
+        return python_case(tmp_path, "Two  words\r\n")
     return scripted_case(ContentDelta(text="Two  "), ContentDelta(text="words\r\n"), METRICS)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def thinking(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=(*ALL, "graph", "a2a"))
+def thinking(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/think Hm, well")
+    if request.param == "endpoint":
+        return endpoint_case(request, tmp_path, Reasoning("Hm, ", "well"), Text("Hm, well"))
+    if request.param == "graph":
+        return graph_case(tmp_path, "/think Hm, well")
+    if request.param == "a2a":
+        return a2a_case(
+            request,
+            tmp_path,
+            status("WORKING", "Hm, well"),
+            artifact("Hm, well"),
+            status("COMPLETED"),
+        )
+    if request.param == "python":
+        return python_case(tmp_path, "/think Hm, well")
     return scripted_case(ReasoningDelta(text="Hm, well"), ContentDelta(text="Hm, well"), METRICS)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def failing(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ALL)
+def failing(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/fail")
+    if request.param == "endpoint":
+        return endpoint_case(request, tmp_path, Text("This "), StreamException("server_error"))
+    if request.param == "python":
+        return python_case(tmp_path, "/fail")
     error = EngineError("The model has failed.", error_type="MODEL_ERROR")
     return scripted_case(ContentDelta(text="This "), METRICS, error)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def endless(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=(*ALL, "graph", "a2a"))
+def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Answers with one delta, and then nothing more for a minute."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("/emit 2 every 60000")
+    if request.param == "endpoint":
+        return endpoint_case(request, tmp_path, Text("1 "), Hold())
+    if request.param == "graph":
+        return graph_case(tmp_path, "/wait")
+    if request.param == "a2a":
+        return a2a_case(request, tmp_path, artifact("1 "), Hold())
+    if request.param == "python":
+        return python_case(tmp_path, "/emit 2 every 60000")
     return scripted_case(ContentDelta(text="1 "), asyncio.Event(), METRICS)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def calling(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=WITH_GRAPHS)
+def calling(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Calls one tool after another's result, so that the model answers twice."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("What is 17 * 23?", "analyst")
+    if request.param == "graph":
+        return graph_case(tmp_path, '/call add {"left": 17, "right": 23}', "analyst")
+    if request.param == "python":
+        return python_case(tmp_path, "What is 17 * 23?", "analyst")
     return scripted_case(
         METRICS,
         ToolStart(id="1", name="calculate", arguments={"expression": "17 * 23"}),
@@ -125,11 +216,13 @@ def calling(request: pytest.FixtureRequest) -> Case:
 PENDING = PendingApproval(id="call-1", tool="place_order", tool_name="place_order", arguments=ORDER)
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def pausing(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def pausing(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Waits for the approval of one order; the script's continuation is that of an approved one."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    if request.param == "python":
+        return python_case(tmp_path, "Buy 2 shares of AMZN", "finance_agent")
     return scripted_case(
         METRICS,
         TurnPaused(pending=(PENDING,), state="{}"),
@@ -143,10 +236,12 @@ def pausing(request: pytest.FixtureRequest) -> Case:
     )
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def rejected(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=ENGINES)
+def rejected(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    if request.param == "python":
+        return python_case(tmp_path, "Buy 2 shares of AMZN", "finance_agent")
     return scripted_case(
         METRICS,
         TurnPaused(pending=(PENDING,), state="{}"),
@@ -158,18 +253,26 @@ def rejected(request: pytest.FixtureRequest) -> Case:
     )
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def changed(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=WITH_GRAPHS)
+def changed(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Cannot go on after its pause."""
     if request.param == "pydantic_ai":
         return pydantic_ai_case("Buy 2 shares of AMZN", "finance_agent")
+    if request.param == "graph":
+        return graph_case(tmp_path, "go", "refunds")
+    if request.param == "python":
+        return python_case(tmp_path, "Buy 2 shares of AMZN", "finance_agent")
     return scripted_case(METRICS, resumed=[CannotResumeError("The agent has changed.")])
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
-def suggesting(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=WITH_GRAPHS)
+def suggesting(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "pydantic_ai":
         return pydantic_ai_case("What is 17 * 23?", "analyst")
+    if request.param == "graph":
+        return graph_case(tmp_path, "What is 17 * 23?")
+    if request.param == "python":
+        return python_case(tmp_path, "What is 17 * 23?", "analyst")
     return scripted_case(METRICS, TurnEnded(followups=("One?", "Two?", "Three?")))
 
 

@@ -30,7 +30,7 @@ from agentrun.domain.events import (
 from agentrun.domain.ports import AgentEngine, AgentTask
 from agentrun.domain.steps import Answered, Returned, Step, StepContent
 from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
-from tests.fakes import counting_tools
+from tests.fakes import counting_tools, own_agents
 from tests.fakes.counting_agent import counter
 from tests.fakes.engine_outputs import FakeHost
 from tests.fakes.scripted_engine import Ask, Item, Keep, ScriptedEngine
@@ -117,12 +117,14 @@ def script() -> list[Item]:
     return [*items, Ask(), ContentDelta(text="done"), Metrics(model="demo"), TurnEnded()]
 
 
-@pytest.fixture(params=["scripted", "pydantic_ai"])
+@pytest.fixture(params=["scripted", "pydantic_ai", "python"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     counting_tools.forget()
     agent = counter(tmp_path)
     if request.param == "scripted":
         return Case(ScriptedEngine(script()), agent)
+    if request.param == "python":
+        agent = own_agents.catalog_of(tmp_path, "counter").agent("counter")
     catalog = load_catalog("demo", tmp_path)
     return Case(PydanticAiEngine(catalog, lambda _: demo_model(delay_s=0)), agent)
 

@@ -22,8 +22,8 @@ FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFu
 BUILT = (*FUNCTIONS, "WebhookFunction")
 """The last one is deployed only where there is a secret that signs."""
 SOURCES = (
-    *("functions", "layers", "requirements", "docs", "README.md", "CHANGELOG.md"),
-    *("template.yaml", "samconfig.toml", "pyproject.toml"),
+    *("clients/python", "functions", "layers", "local/agentrun_project", "requirements", "docs"),
+    *("README.md", "CHANGELOG.md", "template.yaml", "samconfig.toml", "pyproject.toml"),
 )
 
 # Runs one event, as far as a handler can tell, in Lambda; tells where its modules come from.

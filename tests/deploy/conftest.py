@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from layers.build import runtime_python
+from agentrun_project.build import runtime_python
 from tests.deploy import artefacts
 from tests.integration.conftest import ENVIRONMENT
 from tests.queues import create_queue, sqs_client_of

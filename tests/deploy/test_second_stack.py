@@ -1,13 +1,26 @@
 """Several stacks in one account: one sets the role for access logs, the others leave it alone."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentrun_project.creating import create_project
 from tests.contract.test_token_verifier import token
-from tests.deploy.artefacts import Artefacts
-from tests.deploy.rehearsal import PYTHON, DeployedStack, deploy, issuer, ministack
+from tests.deploy.artefacts import ARCHITECTURE, Artefacts
+from tests.deploy.rehearsal import (
+    PYTHON,
+    REGION,
+    DeployedStack,
+    deploy,
+    issuer,
+    ministack,
+)
+from tests.documented import ROOT, blocks_of
 
 pytestmark = [
     pytest.mark.timeout(400),
@@ -29,10 +42,80 @@ class Account:
         self.stacks: dict[str, DeployedStack] = {}
         self.role_after: dict[str, str | None] = {}
         for value, name in STACKS.items():
-            changes = {"ApiGatewayLogging": value} | (RESERVING if value == "existing" else {})
-            stack = deploy(built, endpoint, issuer_url, scratch, name=name, **changes)
+            if value == "create":
+                stack, self.said = deploy_by_agentrun(built, endpoint, issuer_url, scratch)
+            else:
+                changes = {"ApiGatewayLogging": value} | (RESERVING if value == "existing" else {})
+                stack = deploy(built, endpoint, issuer_url, scratch, name=name, **changes)
             self.stacks[value] = stack
             self.role_after[value] = role_of_the_account(stack)
+
+
+def deploy_by_agentrun(
+    built: Artefacts, endpoint: str, issuer_url: str, scratch: Path
+) -> tuple[DeployedStack, str]:
+    """
+    Deploy the first stack by `agentrun deploy`, with the documented rights and no others.
+
+    It finds out that the account has no role for access logs.
+    """
+    project = scratch / "first"
+    create_project(project, STACKS["create"])
+    (project / ".aws-sam").symlink_to(built.project / ".aws-sam")
+    stack = DeployedStack(endpoint, project, scratch / "agentrun.yaml")
+    rights = deployer(stack)
+    given = {
+        "Issuer": issuer_url,
+        "Audience": "agentrun",
+        "OrgClaim": "org",
+        "Model": "demo",
+        "OtherProviders": "true",
+        "Architecture": ARCHITECTURE,
+    }
+    command = [
+        *(sys.executable, "-m", "agentrun_local.cli", "deploy", "--no-build"),
+        *(w for name, value in given.items() for w in ("--parameter", f"{name}={value}")),
+    ]
+    environment = {
+        **os.environ,
+        **rights,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "HOME": str(scratch),
+    }
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, check=False
+        )
+
+    # It makes SAM's bucket, whose policy wants TLS, which nothing here has.
+    first = run()
+    assert "with an explicit deny in a resource-based policy" in first.stderr
+    s3 = stack.client("s3")
+    for bucket in s3.list_buckets()["Buckets"]:
+        s3.delete_bucket_policy(Bucket=bucket["Name"])
+    done = run()
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return stack, first.stdout + done.stdout
+
+
+def deployer(stack: DeployedStack) -> dict[str, str]:
+    """Make a user with the policy of docs/deploy.md; return the variables to be that user."""
+    (policy,) = (
+        block.text for block in blocks_of(ROOT / "docs/deploy.md", "json") if '"Sid"' in block.text
+    )
+    account = stack.client("sts").get_caller_identity()["Account"]
+    iam = stack.client("iam")
+    iam.create_user(UserName="deployer")
+    document = policy.replace("ACCOUNT_ID", account)
+    made = iam.create_policy(PolicyName="deployer", PolicyDocument=document)["Policy"]
+    iam.attach_user_policy(UserName="deployer", PolicyArn=made["Arn"])
+    key = iam.create_access_key(UserName="deployer")["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
 
 
 def role_of_the_account(stack: DeployedStack) -> str | None:
@@ -52,6 +135,13 @@ def account(built: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Itera
     scratch = tmp_path_factory.mktemp("account")
     with issuer() as issuer_url, ministack(scratch) as endpoint:
         yield Account(built, endpoint, issuer_url, scratch)
+
+
+def test_agentrun_deploy_says_where_the_stack_is_and_chooses_the_role(account: Account) -> None:
+    outputs = account.stacks["create"].outputs()
+    assert f"REST API      {outputs['RestApiBaseUrl']}" in account.said
+    assert f"Function URL  {outputs['FunctionUrlBase']}" in account.said
+    assert "this stack sets one" in account.said
 
 
 @pytest.mark.parametrize("value", STACKS)

@@ -50,6 +50,22 @@ def test_a_run_is_streamed_and_attached_to(
         assert client.get(f"{prefix}/api/sessions?page=0&size=1").json()["number"] == 0
 
 
+@with_and_without
+def test_a_ticket_opens_its_stream(mapped_stack: LocalStack, prefix: str) -> None:
+    with mapped_stack.client() as client:
+        run = client.post(f"{prefix}{RUNS}", json={"message": "hi"}).json()["runId"]
+        url = client.post(f"{prefix}{RUNS}/{run}/stream-ticket").json()["url"]
+    # The URL is the Function URL's own, which has no base path; what is in front has one.
+    own, path = mapped_stack.function_url, f"{RUNS}/{run}/stream"
+    assert url.startswith(f"{own}{path}?ticket=")
+    opened = url.replace(path, f"{prefix}{path}")
+    answer = httpx.get(opened, headers={"Origin": ORIGIN}, timeout=WAIT_S)
+    assert (answer.status_code, "STOP" in answer.text) == (200, True)
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    refused = httpx.get(opened, timeout=WAIT_S)
+    assert (refused.status_code, refused.json()["instance"]) == (401, f"{prefix}{path}")
+
+
 @each_door
 def test_a_path_that_only_begins_like_the_base_path_is_404(
     mapped_stack: LocalStack, door: str

@@ -167,6 +167,7 @@ def _unnamed(path: str) -> str:
     return re.sub(r"\{\w+\}", "{}", path)
 
 
+@pytest.mark.timeout(300)
 def test_the_rest_api_answers_as_documented(door: RestApi) -> None:
     phases = ("examples", "coverage", "fuzzing")
     settings = config(ana(), max_examples=3, phases=phases, **REST_API)

@@ -217,7 +217,7 @@ async def test_a_name_server_that_does_not_answer_is_not_waited_for(
         answered.set()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(URLS)
 def test_no_url_whatever_leads_to_an_address_that_is_not_global(url: str) -> None:
     internet = Internet({name: [*answers] for name, answers in NAMES.items()})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from layers import build
+from agentrun_project import build
 from tools import search
 
 CORE = """\
@@ -42,10 +42,10 @@ def test_every_requirement_of_a_layer_has_its_hashes(name: str) -> None:
 
 
 def test_the_layer_of_other_providers_has_their_clients_and_no_tokenizer() -> None:
-    names = {build._name(block) for block in build._blocks(build.layer_lock("providers"))}
+    names = {build.name_of(block) for block in build.blocks_of(build.layer_lock("providers"))}
     assert {"anthropic", "openai"} <= names
     beside = "".join(map(build.layer_lock, ("core", "engine", "agents")))
-    assert names.isdisjoint({"tiktoken"} | {build._name(b) for b in build._blocks(beside)})
+    assert names.isdisjoint({"tiktoken"} | {build.name_of(b) for b in build.blocks_of(beside)})
 
 
 def test_the_streaming_layer_adds_nothing_but_what_speaks_http() -> None:

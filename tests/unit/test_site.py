@@ -17,9 +17,10 @@ def test_links_to_what_is_in_the_site_stay(link: str) -> None:
 
 
 def test_links_to_code_lead_to_the_repository_where_it_has_an_address() -> None:
-    link = "[the build](../layers/build.py)"
+    link = "[the build](../local/agentrun_project/build.py)"
     led = without_links_to_code(link, "docs/costs.md", SITE, FORGE)
-    assert led == "[the build](https://forge.example/agentrun/blob/HEAD/layers/build.py)"
+    page = "https://forge.example/agentrun/blob/HEAD/local/agentrun_project/build.py"
+    assert led == f"[the build]({page})"
     assert without_links_to_code(link, "docs/costs.md", SITE, None) == "the build"
 
 

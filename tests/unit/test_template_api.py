@@ -238,6 +238,22 @@ def test_the_function_url_streams_what_the_rest_api_routes_to_the_same_function(
     assert path.replace("docs_assistant", "{agentId}") in {path for path, _ in STREAMED}
 
 
+def test_nothing_of_a_query_is_logged_or_traced() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage")
+    said = json.loads(stage["AccessLogSetting"]["Fn::If"][1]["Format"])
+    named = set(re.findall(r"\$context\.([\w.]+)", json.dumps(said)))
+    assert named == {
+        *("extendedRequestId", "requestTime", "httpMethod", "resourcePath", "status"),
+        *("responseLatency", "responseLength", "identity.sourceIp"),
+        *("authorizer.orgId", "authorizer.userId", "error.responseType"),
+    }
+    # Execution logs and traces have the whole URL, a ticket in it too.
+    (methods,) = stage["MethodSettings"]
+    assert not {"LoggingLevel", "DataTraceEnabled"} & set(methods)
+    assert "TracingEnabled" not in stage
+    assert [each for each in of_type("AWS::Lambda::Function") if "TracingConfig" in each] == []
+
+
 def test_the_access_log_is_json() -> None:
     (stage,) = of_type("AWS::ApiGateway::Stage")
     assert "status" in json.loads(stage["AccessLogSetting"]["Fn::If"][1]["Format"])

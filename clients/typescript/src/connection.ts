@@ -21,13 +21,13 @@ export interface Connection {
 const LONGEST_FRAME = 2 ** 26;
 
 /**
- * Read a response's events.
+ * Read the events of a response's body.
  *
- * @param abort Ends the request; called after `silenceMs` without a byte.
+ * @param controller Ends the request; so it does after `silenceMs` without a byte.
  * @throws ConnectionFailedError The connection was lost, or fell silent.
  */
 export async function* readFrames(
-  response: Response,
+  body: Response["body"],
   controller: AbortController,
   silenceMs: number,
   onRetry: (ms: number) => void,
@@ -43,20 +43,16 @@ export async function* readFrames(
   });
   // One decoder for all chunks: a character may begin in one and end in the next.
   const decoder = new TextDecoder();
-  const reader = response.body?.getReader();
-  try {
-    for (;;) {
-      const read = reader?.read();
-      const next = read && (await orSilence(read, controller, silenceMs));
-      // What the parser still holds is half an event: it is not handed on.
-      if (!next || next.done) return;
-      parser.feed(decoder.decode(next.value, { stream: true }));
-      if (frames.length === 0) continue;
-      yield frames;
-      frames = [];
-    }
-  } finally {
-    reader?.cancel().catch(() => undefined);
+  const reader = body?.getReader();
+  for (;;) {
+    const read = reader?.read();
+    const next = read && (await orSilence(read, controller, silenceMs));
+    // What the parser still holds is half an event: it is not handed on.
+    if (!next || next.done) return;
+    parser.feed(decoder.decode(next.value, { stream: true }));
+    if (frames.length === 0) continue;
+    yield frames;
+    frames = [];
   }
 }
 

@@ -47,25 +47,21 @@ export interface Problem {
 /** The API refused a request. Decide by the class, `status` or `type`; `detail` is for people. */
 export class ApiError extends AgentrunError implements Problem {
   override name = "ApiError";
-  readonly status: number;
-  readonly type: string | undefined;
-  readonly title: string | undefined;
-  readonly detail: string | undefined;
+  declare readonly status: number;
+  declare readonly type: string | undefined;
+  declare readonly title: string | undefined;
+  declare readonly detail: string | undefined;
   /** The fields at fault. */
   readonly invalidParams: readonly InvalidParam[];
-  readonly runId: string | undefined;
-  readonly retryAfterMs: number | undefined;
+  declare readonly runId: string | undefined;
+  declare readonly retryAfterMs: number | undefined;
 
   constructor(problem: Problem) {
-    const { status, type, title, detail, invalidParams, runId, retryAfterMs } = problem;
+    const { status, type, title, detail, invalidParams = [], runId, retryAfterMs } = problem;
     super(`${String(status)}: ${detail ?? title ?? "no problem document"}`);
-    this.status = status;
-    this.type = type;
-    this.title = title;
-    this.detail = detail;
-    this.invalidParams = invalidParams ?? [];
-    this.runId = runId;
-    this.retryAfterMs = retryAfterMs;
+    // Not whatever else an answer may have: a gateway's has a message.
+    Object.assign(this, { status, type, title, detail, runId, retryAfterMs });
+    this.invalidParams = invalidParams;
   }
 }
 
@@ -153,9 +149,9 @@ export class RunFailedError extends AgentrunError {
 /** The run ended CANCELLED; `message` is the reason. */
 export class RunCancelledError extends AgentrunError {
   override name = "RunCancelledError";
-  readonly runId: string | undefined;
+  readonly runId: string;
 
-  constructor(message: string, runId: string | undefined) {
+  constructor(message: string, runId: string) {
     super(message);
     this.runId = runId;
   }
@@ -164,11 +160,11 @@ export class RunCancelledError extends AgentrunError {
 /** The run waits for a decision: `client.runs.resume()`. */
 export class RunPausedError extends AgentrunError {
   override name = "RunPausedError";
-  readonly runId: string | undefined;
-  readonly requiredAction: RequiredAction | undefined;
+  readonly runId: string;
+  readonly requiredAction: RequiredAction;
 
-  constructor(runId: string | undefined, requiredAction: RequiredAction | undefined) {
-    super(`The run waits for a decision: ${requiredAction?.type ?? "unknown"}.`);
+  constructor(runId: string, requiredAction: RequiredAction) {
+    super(`The run waits for a decision: ${requiredAction.type}.`);
     this.runId = runId;
     this.requiredAction = requiredAction;
   }

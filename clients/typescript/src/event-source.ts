@@ -6,7 +6,9 @@ import { orAborted } from "./waiting.js";
 
 /** What is used of a browser's `EventSource`. */
 export interface EventSourceLike {
-  addEventListener(type: string, listener: (event: MessageEvent<string>) => void): void;
+  // Not all that have `fetch` have the types of a browser's events.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  addEventListener(type: string, listener: (event: any) => void): void;
   readonly readyState: number;
   close(): void;
 }
@@ -65,7 +67,7 @@ class Inbox {
       this.#wasOpened = true;
       this.#wake?.();
     });
-    source.addEventListener("message", ({ lastEventId, data }) => {
+    source.addEventListener("message", ({ lastEventId, data }: { lastEventId: string; data: string }) => {
       this.#frames.push({ id: Number(lastEventId), data });
       this.#wake?.();
     });

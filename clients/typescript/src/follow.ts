@@ -15,6 +15,22 @@ export interface Reattachment {
 
 const ENDS: ReadonlySet<string> = new Set(["STOP", "ERROR", "CANCELLED"]);
 
+/** A position that events move on. */
+export interface Advancing extends Position {
+  apply(event: RunEvent): void;
+}
+
+/** How the connections of a run have gone so far. */
+interface Tally {
+  /** How many in a row have brought no new event. */
+  failures: number;
+  wasAnswered: boolean;
+  /** What the server asks to be waited between two. */
+  retryMs?: number;
+  /** The name of the last event of the last connection. */
+  last?: string | undefined;
+}
+
 /**
  * Yield a run's events, each once and in order, over as many connections as it takes.
  *
@@ -23,42 +39,25 @@ const ENDS: ReadonlySet<string> = new Set(["STOP", "ERROR", "CANCELLED"]);
  * @throws AgentrunError The API refused.
  */
 export async function* follow(
-  position: Position & { apply(event: RunEvent): void },
+  position: Advancing,
   source: Source,
   transport: Transport,
   controller: AbortController,
   onReattach?: (next: Reattachment) => void,
 ): AsyncGenerator<RunEvent, void> {
   const { maxReattaches, maxRetries } = transport.settings;
-  let failures = 0;
-  let wasAnswered = false;
-  let retryMs: number | undefined;
+  const tally: Tally = { failures: 0, wasAnswered: false };
   for (;;) {
-    let last: string | undefined;
     let cause: unknown;
     try {
-      const connection = await source.open(position, controller);
-      if (!connection) return;
-      wasAnswered = true;
-      position.identify(connection.runId, connection.sessionId);
-      const batches = connection.frames((ms) => (retryMs = ms));
-      for await (const { id, data } of each(batches)) {
-        if (id <= position.lastEventId) continue;
-        const event = parseEvent(id, data);
-        position.apply(event);
-        failures = 0;
-        last = event.event;
-        yield event;
-        controller.signal.throwIfAborted();
-        // In a replay, a pause that has been decided stands in the middle.
-        if (ENDS.has(last) || (last === "PAUSED" && !connection.isReplay)) return;
-      }
+      if (yield* readOnce(position, source, controller, tally)) return;
     } catch (error) {
       controller.signal.throwIfAborted();
       if (!isTransient(error) && !(error instanceof SyntaxError)) throw error;
       cause = error;
     }
-    failures += 1;
+    const { wasAnswered, retryMs, last } = tally;
+    const failures = (tally.failures += 1);
     if (failures > (wasAnswered ? maxReattaches : maxRetries)) {
       if (cause instanceof ApiError || (cause && !wasAnswered)) throw cause as Error;
       throw new StreamLostError(position.runId, position.lastEventId, cause);
@@ -70,6 +69,30 @@ export async function* follow(
   }
 }
 
-async function* each<T>(batches: AsyncGenerator<T[], void>): AsyncGenerator<T, void> {
-  for await (const batch of batches) yield* batch;
+/** Yield what one connection brings; return whether nothing follows it. */
+async function* readOnce(
+  position: Advancing,
+  source: Source,
+  controller: AbortController,
+  tally: Tally,
+): AsyncGenerator<RunEvent, boolean> {
+  tally.last = undefined;
+  const connection = await source.open(position, controller);
+  if (!connection) return true;
+  tally.wasAnswered = true;
+  position.identify(connection.runId, connection.sessionId);
+  for await (const frames of connection.frames((ms) => (tally.retryMs = ms))) {
+    for (const { id, data } of frames) {
+      if (id <= position.lastEventId) continue;
+      const event = parseEvent(id, data);
+      position.apply(event);
+      tally.failures = 0;
+      tally.last = event.event;
+      yield event;
+      controller.signal.throwIfAborted();
+      // In a replay, a pause that has been decided stands in the middle.
+      if (ENDS.has(tally.last) || (tally.last === "PAUSED" && !connection.isReplay)) return true;
+    }
+  }
+  return false;
 }

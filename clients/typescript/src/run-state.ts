@@ -1,6 +1,6 @@
 import { Answer } from "./answer.js";
 import type { RunEvent } from "./events.js";
-import type { AgentRun, Metrics, RequiredAction, RunResult, RunStatus } from "./models.js";
+import type { Metrics, RequiredAction, RunResult, RunStatus } from "./models.js";
 import type { Position } from "./source.js";
 
 /** Where a stream begins. */
@@ -76,14 +76,14 @@ export class RunState implements Position {
     }
   }
 
-  /** Sum up; `run` is the run's record, where that has been asked for. */
-  result(runId: string, run: AgentRun | undefined): RunResult {
+  /** Sum up. */
+  result(runId: string): RunResult {
     return {
       runId,
-      sessionId: this.sessionId ?? run?.sessionId ?? "",
+      sessionId: this.sessionId ?? "",
       agentId: this.agentId,
-      status: run?.status ?? this.status,
-      text: run?.output ?? this.answer.text,
+      status: this.status,
+      text: this.answer.text,
       reasoning: this.answer.reasoning,
       tools: this.answer.tools.flatMap((tool) =>
         tool.state === "running"
@@ -96,10 +96,10 @@ export class RunState implements Position {
               isError: tool.state === "failed",
             },
       ),
-      followups: run?.followups ?? this.#followups,
+      followups: this.#followups,
       metrics: this.#metrics,
-      requiredAction: run ? run.requiredAction : this.#requiredAction,
-      error: this.#error ?? run?.errorMessage,
+      requiredAction: this.#requiredAction,
+      error: this.#error,
     };
   }
 }

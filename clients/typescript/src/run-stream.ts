@@ -2,9 +2,9 @@ import type { ToolActivity } from "./answer.js";
 import { AgentrunError, RunCancelledError, RunFailedError, RunPausedError } from "./errors.js";
 import type { RunEvent } from "./events.js";
 import { follow, type Reattachment } from "./follow.js";
-import type { AgentRun, RunResult } from "./models.js";
+import type { RunResult } from "./models.js";
 import { type Beginning, RunState } from "./run-state.js";
-import type { Source } from "./source.js";
+import { AttachSource, type Source } from "./source.js";
 import type { Transport } from "./transport.js";
 import { linkedTo } from "./waiting.js";
 
@@ -17,12 +17,6 @@ export interface StreamOptions {
   onReattach?: ((next: Reattachment) => void) | undefined;
 }
 
-/** What a stream needs of the API besides its events. */
-export interface RunRecords {
-  get(runId: string, options?: { signal?: AbortSignal | undefined }): Promise<AgentRun>;
-  cancel(runId: string): Promise<void>;
-}
-
 /**
  * The events of a run, over as many connections as it takes.
  *
@@ -32,7 +26,7 @@ export interface RunRecords {
 export class RunStream implements AsyncIterable<RunEvent> {
   readonly #source: Source;
   readonly #transport: Transport;
-  readonly #records: RunRecords;
+  readonly #cancelRun: (runId: string) => Promise<void>;
   readonly #options: StreamOptions;
   readonly #state: RunState;
   #hasEnded = false;
@@ -43,13 +37,13 @@ export class RunStream implements AsyncIterable<RunEvent> {
   constructor(
     source: Source,
     transport: Transport,
-    records: RunRecords,
+    cancelRun: (runId: string) => Promise<void>,
     beginning: Beginning,
     options: StreamOptions,
   ) {
     this.#source = source;
     this.#transport = transport;
-    this.#records = records;
+    this.#cancelRun = cancelRun;
     this.#options = options;
     this.#state = new RunState(beginning);
   }
@@ -132,26 +126,27 @@ export class RunStream implements AsyncIterable<RunEvent> {
     const { runId, status, text, error, requiredAction } = await this.result();
     if (status === "FAILED") throw new RunFailedError(error ?? "The run failed.", runId);
     if (status === "CANCELLED") throw new RunCancelledError(error ?? "Cancelled.", runId);
-    if (status === "PAUSED") throw new RunPausedError(runId, requiredAction);
+    if (requiredAction) throw new RunPausedError(runId, requiredAction);
     return text;
   }
 
   /**
    * Read to the end, however the run ends.
    *
-   * @returns What it has come to. If this stream began in the middle of the run, `text` is still
-   *   the whole answer of a run that has ended; `reasoning` and `tools` are what was read here.
+   * @returns What it has come to, from its start: if this stream began in the middle, the run is
+   *   replayed for that.
    */
   async result(): Promise<RunResult> {
-    const events = this[Symbol.asyncIterator]();
-    while (!(await events.next()).done);
-    const { runId, status, isPart } = this.#state;
+    await this.#drain();
+    const { agentId, runId, status, isPart } = this.#state;
     if (runId === undefined) throw new AgentrunError("There is no run.");
-    // Nothing followed the last event: only the record says how the run has ended.
-    const isOpen = status === "RUNNING";
-    const { signal } = this.#options;
-    const run = isPart || isOpen ? await this.#records.get(runId, { signal }) : undefined;
-    return this.#state.result(runId, run);
+    // Without a last event: nothing followed the one after which this stream began.
+    if (!isPart && status !== "RUNNING") return this.#state.result(runId);
+    const source = new AttachSource(this.#transport, agentId);
+    const beginning = { agentId, runId };
+    const whole = new RunStream(source, this.#transport, this.#cancelRun, beginning, this.#options);
+    await whole.#drain();
+    return whole.#state.result(runId);
   }
 
   /**
@@ -163,7 +158,12 @@ export class RunStream implements AsyncIterable<RunEvent> {
   async cancel(): Promise<void> {
     if (this.#state.runId === undefined) await this.#reading;
     const { runId } = this.#state;
-    if (runId !== undefined) await this.#records.cancel(runId);
+    if (runId !== undefined) await this.#cancelRun(runId);
+  }
+
+  async #drain(): Promise<void> {
+    const events = this[Symbol.asyncIterator]();
+    while (!(await events.next()).done);
   }
 }
 

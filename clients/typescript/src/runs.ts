@@ -13,8 +13,9 @@ import type {
   Webhook,
 } from "./models.js";
 import { pages } from "./pages.js";
+import type { Beginning } from "./run-state.js";
 import { RunStream, type StreamOptions } from "./run-stream.js";
-import { AttachSource, ResumeSource, StartSource } from "./source.js";
+import { AttachSource, ResumeSource, type Source, StartSource } from "./source.js";
 import { type CallOptions, pathTo, type Request, type Transport } from "./transport.js";
 import { watchRuns, type WatchOptions } from "./watching.js";
 
@@ -79,7 +80,7 @@ export class Runs {
     const request = startRequest(agent, message, "/stream", options);
     const learnsId = options.cancelOnAbort === true && options.signal !== undefined;
     const source = new StartSource(this.#transport, agent, request, learnsId);
-    return new RunStream(source, this.#transport, this, { agentId: agent }, options);
+    return this.#open(source, { agentId: agent }, options);
   }
 
   /** Stream the events of a run that was started elsewhere, after the event `after`. */
@@ -90,7 +91,7 @@ export class Runs {
   ): RunStream {
     const source = new AttachSource(this.#transport, agent);
     const beginning = { agentId: agent, runId, after: options.after };
-    return new RunStream(source, this.#transport, this, beginning, options);
+    return this.#open(source, beginning, options);
   }
 
   /**
@@ -110,7 +111,7 @@ export class Runs {
     const { EventSource = globalThis.EventSource } = options;
     const source = eventSourceSource(this, agent, EventSource);
     const beginning = { agentId: agent, runId, after: options.after };
-    return new RunStream(source, this.#transport, this, beginning, options);
+    return this.#open(source, beginning, options);
   }
 
   /**
@@ -215,13 +216,18 @@ export class Runs {
     };
     const source = new ResumeSource(this.#transport, agent, request, options.approvalId);
     const beginning = { agentId: agent, runId, isPart: true };
-    return new RunStream(source, this.#transport, this, beginning, options);
+    return this.#open(source, beginning, options);
   }
 
   /** Get a ticket for an `EventSource`: one run, one connection, 60 s. */
   streamTicket(agent: string, runId: string, options: CallOptions = {}): Promise<StreamTicket> {
     const path = pathTo`/api/agents/${agent}/runs/${runId}/stream-ticket`;
     return this.#transport.json({ method: "POST", path, repeatable: true }, options.signal);
+  }
+
+  #open(source: Source, beginning: Beginning, options: StreamOptions): RunStream {
+    const cancel = (runId: string): Promise<void> => this.cancel(runId);
+    return new RunStream(source, this.#transport, cancel, beginning, options);
   }
 }
 
@@ -240,8 +246,11 @@ function startRequest(agent: string, message: string, form: string, asked: Start
   };
 }
 
-/** Make an Idempotency-Key. `crypto.randomUUID` is there only where a page was loaded by https, or from this machine. */
+/** Make an Idempotency-Key. `crypto.randomUUID` is there only where a page was loaded by https. */
 export function freshKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  // Node 18 has it behind a flag.
+  const { crypto } = globalThis as { crypto?: Crypto };
+  const random = (): number => Math.random() * 2 ** 32;
+  const words = crypto?.getRandomValues(new Uint32Array(4)) ?? Uint32Array.from([1, 2, 3, 4], random);
+  return words.join("-");
 }

@@ -65,27 +65,10 @@ export class StartSource implements Source {
     this.#learnsId = learnsId;
   }
 
-  async open(position: Position, controller: AbortController): Promise<Connection | undefined> {
+  open(position: Position, controller: AbortController): Promise<Connection | undefined> {
     if (position.lastEventId > 0) return this.#attach.open(position, controller);
     // The same key, so that the same run answers if it has begun.
-    if (!this.#learnsId) return connect(this.#transport, this.#request, controller);
-    const lingering = new AbortController();
-    const answer = connect(this.#transport, this.#request, lingering);
-    const known = answer.then(
-      (connection) => {
-        position.identify(connection?.runId, connection?.sessionId);
-      },
-      () => undefined,
-    );
-    const { signal } = controller;
-    const abort = (): void => {
-      void known.then(() => {
-        lingering.abort(signal.reason);
-      });
-    };
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-    return answer;
+    return connect(this.#transport, this.#request, controller, this.#learnsId);
   }
 }
 
@@ -160,24 +143,33 @@ async function* afterPause(
   }
 }
 
+/** Send a request whose answer is a stream; `learnsId` lets an abort wait for the answer's head. */
 async function connect(
   transport: Transport,
   request: Request,
-  controller: AbortController,
+  { signal }: AbortController,
+  learnsId = false,
 ): Promise<Connection | undefined> {
+  signal.throwIfAborted();
   const { silenceMs } = transport.settings;
-  const own = linkedTo(controller.signal);
+  const own = linkedTo(signal, () => (learnsId ? sent : undefined));
   const headers = { Accept: "text/event-stream", ...request.headers };
-  const sent = transport.send({ ...request, headers }, own.controller.signal);
-  const response = await orSilence(sent, own.controller, silenceMs);
+  const sent: Promise<Response> = transport.send({ ...request, headers }, own.controller.signal);
+  let response: Response | undefined;
+  try {
+    response = await orSilence(sent, own.controller, silenceMs);
+  } finally {
+    if (response?.status !== 200) own.release();
+  }
   if (response.status === 204) return undefined;
+  const { headers: said, body } = response;
   return {
-    runId: response.headers.get("X-Run-Id") ?? undefined,
-    sessionId: response.headers.get("X-Session-Id") ?? undefined,
-    isReplay: request.method === "GET" || response.headers.has("Idempotent-Replayed"),
+    runId: said.get("X-Run-Id") ?? undefined,
+    sessionId: said.get("X-Session-Id") ?? undefined,
+    isReplay: request.method === "GET" || said.has("Idempotent-Replayed"),
     async *frames(onRetry) {
       try {
-        yield* readFrames(response, own.controller, silenceMs, onRetry);
+        yield* readFrames(body, own.controller, silenceMs, onRetry);
       } finally {
         own.controller.abort();
         own.release();

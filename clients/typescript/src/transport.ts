@@ -52,6 +52,7 @@ const DEFAULTS = {
   silenceMs: 30_000,
   maxRetryDelayMs: 10_000,
 };
+const LEAST_DELAY_MS = 10;
 const FIRST_DELAY_MS = 1_000;
 
 /** Whether the same request may succeed if it is sent again. */
@@ -125,7 +126,8 @@ export class Transport {
 
   /** How long to wait after a failure. */
   delayMs(failures: number, error: unknown, askedMs = FIRST_DELAY_MS): number {
-    const { retryDelayMs = askedMs, maxRetryDelayMs } = this.settings;
+    // From a wait of 0 none would grow, and all tries would be over at once.
+    const { retryDelayMs = Math.max(askedMs, LEAST_DELAY_MS), maxRetryDelayMs } = this.settings;
     const least = (error instanceof ApiError ? error.retryAfterMs : undefined) ?? 0;
     return Math.max(least, backoffMs(failures, retryDelayMs, maxRetryDelayMs));
   }

@@ -6,11 +6,23 @@ export interface Linked {
   release(): void;
 }
 
-/** Follow a signal. `AbortSignal.any` would do, but Safari has had it only since 17.4. */
-export function linkedTo(signal: AbortSignal | undefined): Linked {
+/**
+ * Follow a signal. `AbortSignal.any` would do, but Safari has had it only since 17.4.
+ *
+ * @param until What an abort waits for.
+ */
+export function linkedTo(
+  signal: AbortSignal | undefined,
+  until?: () => Promise<unknown> | undefined,
+): Linked {
   const controller = new AbortController();
   const abort = (): void => {
-    controller.abort(signal?.reason);
+    const now = (): void => {
+      controller.abort(signal?.reason);
+    };
+    const wait = until?.();
+    if (wait) wait.then(now, now);
+    else now();
   };
   if (signal?.aborted) abort();
   else signal?.addEventListener("abort", abort);

@@ -30,7 +30,7 @@ async function readWhole(client: Agentrun): Promise<void> {
   expect(events.map(({ id }) => id)).toEqual(RECORDED.map(({ id }) => id));
   expect([stream.textSoFar, stream.reasoningSoFar]).toEqual([TEXT, REASONING]);
   const { status, tools } = await stream.result();
-  expect([status, tools.map(({ id }) => id)]).toEqual(["COMPLETED", ["c1", "c3"]]);
+  expect([status, tools.map(({ id }) => id)]).toEqual(["COMPLETED", ["c1", "c4", "c3"]]);
 }
 
 test.each(["breaks", "ends as if all were well"])(

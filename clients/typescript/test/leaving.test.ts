@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import type { ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { Agentrun, type AgentrunOptions, RunCancelledError } from "../src/index.js";
@@ -121,6 +122,37 @@ test("a loop that is left early closes the connection, and another one reads on"
   expect(ids).toEqual(RECORDED.map(({ id }) => id).filter((id) => id > 4));
   expect(stream.textSoFar).toBe(TEXT);
   expect(server.keys.size).toBe(1);
+});
+
+test("a long wait leaves no listener behind", async () => {
+  const warnings: string[] = [];
+  const warn = ({ name }: Error): number => warnings.push(name);
+  process.on("warning", warn);
+  server.answering = (_, response, number) => {
+    if (number > 40) return false;
+    if (number % 3 === 1) response.destroy();
+    else if (number % 3 === 2) return problem(response, 503, "unavailable");
+    else {
+      streamHead(response);
+      response.end();
+    }
+    return true;
+  };
+  const { signal } = new AbortController();
+  const client = clientWith({ maxReattaches: 100, maxRetries: 100 });
+  const stream = client.runs.stream("analyst", "Hi", { signal, cancelOnAbort: true });
+  const counts = new Set<number>();
+  for await (const event of stream) {
+    expect(event.id).toBeGreaterThan(0);
+    counts.add(getEventListeners(signal, "abort").length);
+  }
+  expect(Math.max(...counts)).toBe(2);
+  expect(getEventListeners(signal, "abort").length).toBe(0);
+  await client.runs.get("r", { signal }).catch(() => undefined);
+  expect(getEventListeners(signal, "abort").length).toBe(0);
+  await new Promise(setImmediate);
+  process.off("warning", warn);
+  expect(warnings).toEqual([]);
 });
 
 test("two loops cannot read one stream", async () => {

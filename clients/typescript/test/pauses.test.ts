@@ -1,16 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { Agentrun, type AgentrunOptions, RunFailedError, RunPausedError } from "../src/index.js";
-import {
-  CONTINUED,
-  framesAfter,
-  PAUSE,
-  PAUSED_AT,
-  RECORDED,
-  RUN_ID,
-  SESSION_ID,
-  TEXT,
-} from "./recording.js";
-import { json, RunServer, streamHead } from "./server.js";
+import { CONTINUED, framesAfter, PAUSE, PAUSED_AT, RECORDED, RUN_ID, TEXT } from "./recording.js";
+import { RunServer, streamHead } from "./server.js";
 
 let server: RunServer;
 
@@ -69,21 +60,21 @@ test("a replay that breaks off at a pause that was decided goes on after it", as
   expect([status, server.asked.length]).toEqual(["COMPLETED", 2]);
 });
 
-test("attaching after the end gives what the run's record says", async () => {
-  server.answering = (asked, response) =>
-    asked.path === `/api/v1/runs/${RUN_ID}` &&
-    json(response, { id: RUN_ID, sessionId: SESSION_ID, status: "FAILED", errorMessage: "No." });
-  const after = RECORDED.at(-1)?.id ?? 0;
-  const stream = clientWith().runs.attach("analyst", RUN_ID, { after });
+test("attaching after the end gives what the run has come to", async () => {
+  server.events = [
+    RECORDED[0] ?? expect.fail(),
+    { id: 2, event: "CONTENT_DELTA", data: "Well" },
+    { id: 3, event: "ERROR", data: "No." },
+  ];
+  const stream = clientWith().runs.attach("analyst", RUN_ID, { after: 3 });
   const error = await stream.text().catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(RunFailedError);
   expect(error).toMatchObject({ message: "No.", runId: RUN_ID });
+  expect(await stream.result()).toMatchObject({ status: "FAILED", text: "Well", error: "No." });
 });
 
 test("a stream that begins in the middle still gives the whole answer", async () => {
-  server.answering = (asked, response) =>
-    asked.path === `/api/v1/runs/${RUN_ID}` &&
-    json(response, { id: RUN_ID, status: "COMPLETED", output: TEXT });
   const stream = clientWith().runs.attach("analyst", RUN_ID, { after: 1_000_013 });
-  expect([await stream.text(), stream.textSoFar]).toEqual([TEXT, "日本語 391.👩‍🚀".slice(4)]);
+  const { text, tools } = await stream.result();
+  expect([text, tools.length, stream.textSoFar]).toEqual([TEXT, 3, "391.👩‍🚀"]);
 });

@@ -21,6 +21,8 @@ export const RECORDED: RecordedEvent[] = [
   { id: 6, event: "CONTENT_DELTA", data: "Das 🙂 ist\n" },
   { id: 7, event: "CONTENT_DELTA", data: "verloren" },
   { id: 8, event: "TOOL_START", data: '{"id":"c2","name":"look","arguments":{}}' },
+  { id: 9, event: "TOOL_START", data: '{"id":"c4","name":"order","arguments":{}}' },
+  { id: 10, event: "TOOL_END", data: '{"id":"c4","name":"order","result":"kept"}' },
   { id: LOST + 8, event: "START", data: START },
   {
     id: LOST + 9,

@@ -84,12 +84,16 @@ test.each([
 
 test("an answer of a proxy that is no problem document is an error, too", async () => {
   server.answering = (_, response) => {
-    response.writeHead(403, "Forbidden").end("<html>No</html>");
+    const isFirst = server.asked.length === 1;
+    response.writeHead(403, "Forbidden").end(isFirst ? "<html>No</html>" : '{"message":"No"}');
     return true;
   };
-  const error = await client.health().catch((caught: unknown) => caught);
-  expect(error).toBeInstanceOf(ApiError);
-  expect(error).toMatchObject({ message: "403: Forbidden", invalidParams: [] });
+  for (const asked of [1, 2]) {
+    const error = await client.health().catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error).toMatchObject({ message: "403: Forbidden", invalidParams: [] });
+    expect(server.asked.length).toBe(asked);
+  }
 });
 
 test("an answer that breaks off is asked for again", async () => {

@@ -87,6 +87,7 @@ test("events are typed, and what was void is not in the result", async () => {
     status: "COMPLETED",
     tools: [
       { id: "c1", toolName: "calculate", toolInput: { x: "17*23" }, toolOutput: 391 },
+      { id: "c4", toolName: "order", toolInput: {}, toolOutput: "kept", isError: false },
       { id: "c3", toolName: "look", toolInput: {}, toolOutput: "dark", isError: true },
     ],
     metrics: { inputTokens: 50, outputTokens: 6, model: "demo" },
@@ -258,4 +259,15 @@ test("a frame that is spoiled is asked for again", async () => {
     return true;
   };
   expect(await clientWith().runs.stream("analyst", "Hi").text()).toBe(TEXT);
+});
+
+test("a frame that would take all memory is given up", async () => {
+  server.answering = async (_, response) => {
+    streamHead(response);
+    const chunk = Buffer.alloc(2 ** 23, "x");
+    for (let sent = 0; sent <= 2 ** 26; sent += chunk.length) await write(response, chunk);
+    return true;
+  };
+  await expect(clientWith().runs.stream("analyst", "Hi").text()).rejects.toThrow("max buffer size");
+  expect(server.asked.length).toBe(1);
 });

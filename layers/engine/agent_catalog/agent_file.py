@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from agent_catalog.agent_spec import Capability, ModelSettings
+from agent_catalog.foreign.endpoint import Endpoint
 from agent_catalog.mcp.entry import McpServer
 from agentrun.domain.agents import Replay
 
@@ -76,6 +77,10 @@ class AgentFile(_Closed):
     `followup_model` suggests the follow-ups, by default the run's own model.
     `replay` says by tool what becomes of a call that may have run when its executor was lost;
     `max_attempts` and `max_duration` bound a run that is executed again and again.
+
+    One of the last block stands in place of `instructions` and `tools`: an object in a module of
+    the tools, as `tools.module:name`, or another service. `foreign/rules.py` says which fields go
+    with it. `deps` makes the dependencies of `agent`.
     """
 
     name: str = Field(min_length=1)
@@ -102,3 +107,8 @@ class AgentFile(_Closed):
     allow_system_prompt: bool = False
     required_scope: str | None = Field(default=None, pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,100}$")
     active: bool = True
+
+    agent: str | None = None
+    deps: str | None = None
+    graph: str | None = None
+    endpoint: Endpoint | None = None

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from agent_catalog.agent_file import MODEL_ID_PATTERN, AgentFile, Limits
 from agent_catalog.agent_yaml import YamlFile, YamlFileError
 from agent_catalog.file_faults import FileFaultError, invalid_fields
+from agent_catalog.foreign.rules import attempts_of, check_kind, model_of, named_tools
 from agent_catalog.tool_names import ToolReferenceError, describe_tool
 from agentrun.domain.agents import Agent, AgentTool
 from agentrun.domain.errors import AgentNotFoundError
@@ -155,10 +156,11 @@ def _load_definition(path: Path, folder: Path, default_model: str) -> AgentDefin
     _check_name(path, folder)
     file, source = _read(path)
     try:
-        tools = _tools(file)
+        check_kind(file)
+        tools = _tools(file) if file.agent is None else named_tools(file)
     except FileFaultError as fault:
         raise CatalogError(fault.told(path.name, source)) from fault
-    model = file.model or default_model
+    model = model_of(file, default_model)
     agent = Agent(
         id=path.stem,
         name=file.name,
@@ -170,7 +172,7 @@ def _load_definition(path: Path, folder: Path, default_model: str) -> AgentDefin
         media=file.media,
         custom_system_prompt=file.allow_system_prompt,
         required_scope=file.required_scope,
-        max_attempts=file.max_attempts,
+        max_attempts=attempts_of(file),
         max_duration_s=file.max_duration,
         budget=_budget(file.limits),
         on_budget=file.on_budget,

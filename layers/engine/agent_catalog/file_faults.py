@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from agent_catalog.agent_file import AgentFile, History, Limits
 from agent_catalog.agent_spec import ModelSettings
 from agent_catalog.agent_yaml import YamlFile
+from agent_catalog.foreign.endpoint import Endpoint
 from agent_catalog.mcp.entry import McpServer
 
 # By the path to them, without positions.
@@ -16,6 +17,7 @@ _FIELDS = {
     ("limits",): tuple(Limits.model_fields),
     ("history",): tuple(History.model_fields),
     ("mcp",): tuple(McpServer.model_fields),
+    ("endpoint",): tuple(Endpoint.model_fields),
 }
 
 

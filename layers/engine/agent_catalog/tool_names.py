@@ -86,19 +86,51 @@ def _refused_names(function: _Function) -> Iterator[str]:
 @cache
 def _functions(module: str) -> dict[str, _Function]:
     """Map the names of the functions that a module defines to their source."""
+    return {
+        node.name: node
+        for node in _parsed(_source_of(module)).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def place_of_object(reference: str) -> str:
+    """
+    Return the file and the line in which a module gives an object its name.
+
+    Raises:
+        ToolReferenceError: The reference is malformed, or the module does not exist or gives
+            nothing this name.
+    """
+    module, name = split_reference(reference)
     path = _source_of(module)
+    for node in _parsed(path).body:
+        if name in _named_by(node):
+            return f"{path}:{node.lineno}"
+    raise ToolReferenceError(f"the module '{module}' defines no '{name}'")
+
+
+def _named_by(statement: ast.stmt) -> set[str]:
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return {alias.asname or alias.name.partition(".")[0] for alias in names}
+        case _:
+            return {
+                node.id
+                for node in ast.walk(statement)
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
+
+
+def _parsed(path: Path) -> ast.Module:
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        return ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
         raise ToolReferenceError(f"{path}:{error.lineno or 1}: {error.msg}") from error
     except (OSError, ValueError, RecursionError) as error:
         # ValueError: not text, such as a compiled module.
         raise ToolReferenceError(f"{path}: cannot be read as Python source") from error
-    return {
-        node.name: node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
 
 
 def _source_of(module: str) -> Path:

@@ -1,7 +1,7 @@
 """`agentrun chat`: talk with an agent at the terminal."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from agentrun_cli.connection.connection import Connection
 from agentrun_cli.connection.options import connected
 from agentrun_cli.terminal.complaints import remark
 from agentrun_cli.terminal.screen import can_ask, console
+
+if TYPE_CHECKING:
+    from agentrun_cli.chat.conversation import ChatOptions, Conversation
 
 Resume = Annotated[
     str | None,
@@ -47,22 +50,13 @@ def chat(
     followups: Followups = True,
 ) -> int:
     """Talk with an agent; Ctrl-C cancels an answer, Ctrl-D leaves."""
-    from agentrun_cli.chat.conversation import ChatOptions, Conversation  # noqa: PLC0415
-    from agentrun_cli.running.decisions import Questions, leave  # noqa: PLC0415
-    from agentrun_cli.terminal.asking import Asker, ask, next_line  # noqa: PLC0415
+    from agentrun_cli.chat.conversation import ChatOptions  # noqa: PLC0415
 
-    overrides = Overrides(model, system, temperature, max_tokens, max_cost, max_total_tokens)
     is_interactive = can_ask() and sys.stdout.isatty()
-    screen = console(of_errors=not is_interactive)
-    asker: Asker = ask if is_interactive else next_line
-    conversation = Conversation(
-        connection,
-        ChatOptions(agent, overrides.options(), media_of(image), followups and is_interactive),
-        asker,
-        Questions(ask, screen) if is_interactive else leave,
-        screen,
-        screen if is_interactive else None,
-    )
+    overrides = Overrides(model, system, temperature, max_tokens, max_cost, max_total_tokens)
+    offers = followups and is_interactive
+    chosen = ChatOptions(agent, overrides.options(), media_of(image), offers)
+    conversation = _conversation(connection, chosen, is_interactive=is_interactive)
     if is_interactive:
         remark(f"{connection.client.agents.get(agent).name}: /help helps, Ctrl-D leaves")
     if session is not None:
@@ -70,3 +64,16 @@ def chat(
     if resume is not None:
         conversation.resume(resume)
     return conversation.talk(is_interactive=is_interactive)
+
+
+def _conversation(
+    connection: Connection, chosen: "ChatOptions", *, is_interactive: bool
+) -> "Conversation":
+    from agentrun_cli.chat.conversation import Conversation  # noqa: PLC0415
+    from agentrun_cli.running.decisions import Questions, leave  # noqa: PLC0415
+    from agentrun_cli.terminal.asking import ask, next_line  # noqa: PLC0415
+
+    if is_interactive:
+        screen = console()
+        return Conversation(connection, chosen, ask, Questions(ask, screen), screen, screen)
+    return Conversation(connection, chosen, next_line, leave, console(of_errors=True), None)

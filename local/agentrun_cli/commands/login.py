@@ -8,7 +8,7 @@ import typer
 
 from agentrun_cli.commands.profiles import Audience, ClientId, Issuer, Scope, put
 from agentrun_cli.connection.folders import config_file, state_folder
-from agentrun_cli.connection.profiles import Profile, ProfileFile
+from agentrun_cli.connection.profiles import Profile, ProfileFile, profile_names
 from agentrun_cli.connection.target import PROFILE_VARIABLE
 from agentrun_cli.errors import ExitStatus, UsageError
 from agentrun_cli.terminal.complaints import remark
@@ -17,7 +17,10 @@ DEFAULT_SCOPE = "openid offline_access"
 """`offline_access` asks for a refresh token (OpenID Connect Core, 11)."""
 
 ProfileName = Annotated[
-    str | None, typer.Option(help="Default: $AGENTRUN_PROFILE, or the one in use.")
+    str | None,
+    typer.Option(
+        help="Default: $AGENTRUN_PROFILE, or the one in use.", autocompletion=profile_names
+    ),
 ]
 BaseUrl = Annotated[
     str | None, typer.Option(help="REST API that the tokens are for; makes a new profile.")

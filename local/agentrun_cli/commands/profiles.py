@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from agentrun_cli.connection.folders import config_file, state_folder
-from agentrun_cli.connection.profiles import NAME, SETTINGS, Profile, ProfileFile
+from agentrun_cli.connection.profiles import NAME, SETTINGS, Profile, ProfileFile, profile_names
 from agentrun_cli.connection.urls import base_url_of
 from agentrun_cli.errors import ExitStatus, UsageError
 from agentrun_cli.terminal.complaints import remark
@@ -23,7 +23,7 @@ COLUMNS = {"in use": 6, "name": 16, "baseUrl": 60}
 
 profiles = typer.Typer(help="Name deployments, and choose the one in use.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME")]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=profile_names)]
 BaseUrl = Annotated[str | None, typer.Option(help="REST API.")]
 StreamUrl = Annotated[
     str | None, typer.Option(help="Function URL, for streams; default: the REST API.")

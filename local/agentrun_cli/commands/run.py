@@ -1,5 +1,6 @@
 """`agentrun run`: one message, one answer."""
 
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,6 +33,16 @@ if TYPE_CHECKING:
     from agentrun_cli.running.decisions import Decider
     from agentrun_client import StartOptions
 
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def visible(key: str | None) -> str | None:
+    """Check a key before anything is sent; a header cannot carry every character."""
+    if key is not None and not _VISIBLE.fullmatch(key):
+        raise typer.BadParameter("1 to 255 visible ASCII characters are what a key may have")
+    return key
+
+
 MessageText = Annotated[
     str, typer.Argument(metavar="MESSAGE", help="What is asked; `-` reads it from standard input.")
 ]
@@ -46,6 +57,7 @@ Key = Annotated[
     typer.Option(
         "--idempotency-key",
         metavar="KEY",
+        callback=visible,
         help="The same key and request: the same run, also from another process.",
         rich_help_panel=PANEL,
     ),

@@ -79,14 +79,18 @@ class Connection:
             raise CommandError(str(error)) from error
 
     def _refusal(self, error: "ApiError") -> str:
-        faults = "".join(f"; {fault.name}: {fault.reason}" for fault in error.invalid_params)
+        said = error.detail or error.title
+        faults = [f"{fault.name}: {fault.reason}" for fault in error.invalid_params]
+        # The API's own answers name the faults in their detail, too.
+        said = "; ".join([said, *(fault for fault in faults if fault not in said)])
         hint = ""
         if error.status == 401:
             hint = " Is the token for this deployment, and still good?"
             if self.target.profile:
                 hint += f" To get another one: agentrun login --profile {self.target.profile}"
-        return f"{error.status} {error.detail or error.title}{faults}{hint}"
+        return f"{error.status} {said}{hint}"
 
     def _no_answer(self, error: Exception) -> str:
         hint = "; is `make dev` running?" if self.target.is_local_default else ""
-        return f"{self.target.base_url} does not answer: {error}{hint}"
+        reason = str(error).partition(": ")[2] or str(error)
+        return f"{self.target.base_url} does not answer: {reason}{hint}"

@@ -10,17 +10,21 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from agentrun_cli.connection.connection import Connection
+from agentrun_cli.connection.profiles import profile_names
 from agentrun_cli.connection.target import Given
 from agentrun_cli.errors import UsageError
-from agentrun_local.commands.options import DEFAULT_TEMPLATE
+from agentrun_local.commands.options import DEFAULT_TEMPLATE, found_template
 
 PANEL = "Where and as whom"
 P = ParamSpec("P")
 
+
 ProfileName = Annotated[
     str | None,
     typer.Option(
-        help="A profile; default: $AGENTRUN_PROFILE, or the one in use.", rich_help_panel=PANEL
+        help="A profile; default: $AGENTRUN_PROFILE, or the one in use.",
+        rich_help_panel=PANEL,
+        autocompletion=profile_names,
     ),
 ]
 BaseUrl = Annotated[
@@ -46,7 +50,12 @@ Region = Annotated[
 ]
 Template = Annotated[
     Path,
-    typer.Option(help="The local stack's template.", show_default=False, rich_help_panel=PANEL),
+    typer.Option(
+        help="The local stack's template.",
+        show_default=False,
+        callback=found_template,
+        rich_help_panel=PANEL,
+    ),
 ]
 _OPTIONS = {
     "profile": (ProfileName, None),

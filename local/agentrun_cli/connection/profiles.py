@@ -1,13 +1,15 @@
 """Profiles: named deployments in `config.toml`, and which of them is the default."""
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from agentrun_cli.errors import UsageError
+from agentrun_cli.connection.folders import config_file
+from agentrun_cli.errors import CommandError, UsageError
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 _TABLE = re.compile(r"\s*\[")
@@ -141,12 +143,23 @@ class ProfileFile:
         return kept
 
     def _write(self, head: list[str], tables: list[str]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = self.path.with_name(f"{self.path.name}.draft")
-        draft.write_text("\n".join([*head, *tables, ""]), encoding="utf-8")
-        draft.replace(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            draft.write_text("\n".join([*head, *tables, ""]), encoding="utf-8")
+            draft.replace(self.path)
+        except OSError as error:
+            raise CommandError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
 def _quoted(value: str) -> str:
     """Return a TOML basic string: JSON's, whose only difference is DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def profile_names() -> list[str]:
+    """Return the names of this user's profiles, for the shell's completion: none if in doubt."""
+    try:
+        return list(ProfileFile(config_file(os.environ)).profiles())
+    except UsageError:
+        return []

@@ -33,8 +33,8 @@ def is_base_url(url: str) -> bool:
     except ValueError:
         return False
     # What stands before an @ would be sent as a password, and shown in every message.
-    has_user = "@" in parts.netloc
-    return is_there and not has_user and parts.scheme in _DEFAULT_PORTS and not parts.query
+    is_plain = "@" not in parts.netloc and not parts.query and not parts.fragment
+    return is_there and is_plain and parts.scheme in _DEFAULT_PORTS
 
 
 def is_loopback(url: str) -> bool:

@@ -73,14 +73,21 @@ class LoginStore:
             raise CommandError(f"{self._file} cannot be read; run: {again}") from error
 
     def write(self, login: Login) -> None:
-        """Replace the login."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """
+        Replace the login; only with the lock held.
+
+        Raises:
+            CommandError: The file cannot be written.
+        """
         draft = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-        # Made with these rights, so that nobody can open it before they are set.
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-            json.dump(asdict(login), opened)
-        draft.replace(self._file)
+        try:
+            # Made with these rights, so that nobody can open it before they are set.
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+                json.dump(asdict(login), opened)
+            draft.replace(self._file)
+        except OSError as error:
+            raise CommandError(f"{self._file} cannot be written: {error.strerror}") from error
 
     def delete(self) -> bool:
         """Delete the login; return whether there was one."""
@@ -97,8 +104,12 @@ class LoginStore:
 
         Issuers that rotate refresh tokens take a second use of one for theft, and withdraw all.
         """
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._file.with_suffix(".lock").open("w") as lock:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = self._file.with_suffix(".lock").open("w")
+        except OSError as error:
+            raise CommandError(f"{self._folder} cannot be used: {error.strerror}") from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

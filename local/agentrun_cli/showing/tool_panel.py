@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from agentrun_client import JsonValue, ToolEnd, ToolError
 
-MOST_LINES = 20
+MOST_LINES = 12
+MOST_CHARACTERS = 200
+"""Of a line; what is decided is shown whole."""
 _SHORT = 60
 
 
@@ -27,7 +29,9 @@ def panel(
     from rich.rule import Rule  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    parts: list[RenderableType] = [Text(readable(arguments), style="cyan")]
+    # Nobody is to approve what they have not seen.
+    asked = readable(arguments, is_whole=outcome is None)
+    parts: list[RenderableType] = [Text(asked, style="cyan")]
     border = "yellow"
     if outcome is not None:
         failed = outcome.event == "TOOL_ERROR"
@@ -60,24 +64,32 @@ def end_line(outcome: "ToolEnd | ToolError", took_ms: int | None) -> str:
     return f"tool {one_line(outcome.name)} gave {one_line(text, 200)}{took}"
 
 
-def readable(value: "JsonValue") -> str:
+def readable(value: "JsonValue", *, is_whole: bool = False) -> str:
     """Return JSON, or a text that may be JSON, for reading: short in a line, long in a few."""
+    text = _text(value)
+    return text if is_whole else _cut(text)
+
+
+def _text(value: "JsonValue") -> str:
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
-            return _cut(safe(str(value)))
+            return safe(str(value))
         if isinstance(value, str):
-            return _cut(safe(value))
+            return safe(value)
     text = as_json(value)
-    return text if len(text) <= _SHORT else _cut(as_json(value, indent=2))
+    return text if len(text) <= _SHORT else as_json(value, indent=2)
 
 
 def _cut(text: str) -> str:
-    lines = text.splitlines()
-    if len(lines) <= MOST_LINES:
-        return text
+    lines = [
+        line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}…"
+        for line in text.splitlines()
+    ]
     more = len(lines) - MOST_LINES
+    if more <= 0:
+        return "\n".join(lines)
     return "\n".join([*lines[:MOST_LINES], f"… {more} more line{'' if more == 1 else 's'}"])
 
 

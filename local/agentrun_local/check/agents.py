@@ -67,7 +67,9 @@ def readable(project: Project) -> Iterator[tuple[Path, YamlFile, AgentFile]]:
 
 def named_variables(project: Project) -> Iterator[tuple[Path, int, str]]:
     """Yield the variables that agents' files name, each with its file and line."""
-    for path, _, _ in readable(project):
+    for path, source, file in readable(project):
+        if file.endpoint is not None and file.endpoint.secret is not None:
+            yield path, source.find(("endpoint", "secret"))[1], file.endpoint.secret
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for name in _VARIABLE.findall(line.partition(" #")[0]):
                 yield path, number, name

@@ -49,7 +49,7 @@ class Project:
     @property
     def has_own_lock(self) -> bool:
         """Whether the tools' packages are pinned beside the framework's, as in its checkout."""
-        return self.locks.is_relative_to(self.root)
+        return self.locks == self.root / "requirements"
 
     @classmethod
     def beside(cls, template: Path, locks: Path) -> "Project":

@@ -20,7 +20,7 @@ LOCKED_LAYERS = ("core", "engine", "agents")
 CALLED_SERVICES = frozenset(
     {"bedrock-runtime", "dynamodb", "s3", "secretsmanager", "sqs", "ssm", "sts"}
 )
-"""Of which the core layer keeps botocore's descriptions (`layers/build.py`)."""
+"""Of which the core layer keeps botocore's descriptions (`agentrun_project/build.py`)."""
 TIMEOUT_S = 60
 
 
@@ -159,7 +159,7 @@ def _services(project: Project, path: Path) -> Iterator[Fault]:
                 node.lineno,
                 f"uses the AWS service '{service}', whose description is not in the layers",
                 f"Add 'boto3' and 'botocore' of your own, or '{service}' to BOTOCORE_SERVICES in"
-                " layers/build.py.",
+                " local/agentrun_project/build.py.",
             )
         elif not line_of(project.template, f"{_action_prefix(service)}:"):
             yield Fault(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from agentrun_local.commands.options import DEFAULT_TEMPLATE, Template
+from agentrun_project.build import LOCKS
 
 Locks = Annotated[
     Path | None,
@@ -31,8 +32,6 @@ def check(
     # Imported here, as in the other commands: it takes a second, which `token` need not wait.
     from agentrun_local.check.command import CheckOptions, run_check  # noqa: PLC0415
 
-    folder = locks or DEFAULT_TEMPLATE.parent / "requirements"
-    options = CheckOptions(
-        template.resolve(), folder.resolve(), config_env, is_strict=strict, as_json=json
-    )
+    folder = (locks or LOCKS).resolve()
+    options = CheckOptions(template.resolve(), folder, config_env, is_strict=strict, as_json=json)
     return run_check(options)

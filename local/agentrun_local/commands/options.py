@@ -6,11 +6,23 @@ from typing import Annotated
 
 import typer
 
-PROJECT = Path(__file__).resolve().parents[3]
-DEFAULT_TEMPLATE = PROJECT / "template.yaml"
+from agentrun_project.build import IS_INSTALLED, ROOT
+
+DEFAULT_TEMPLATE = Path("template.yaml")
+
+
+def found_template(template: Path) -> Path:
+    """Take the framework's own template where its checkout is used from another folder."""
+    if template == DEFAULT_TEMPLATE and not template.exists() and not IS_INSTALLED:
+        return ROOT / template
+    return template
+
 
 Template = Annotated[
-    Path, typer.Option(show_default=False, help="The template; default: this project's.")
+    Path,
+    typer.Option(
+        show_default=False, callback=found_template, help="The template; default: this folder's."
+    ),
 ]
 Model = Annotated[
     str,

@@ -1,7 +1,5 @@
 """`agentrun doctor`: runs every check and prints the findings."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
@@ -23,9 +21,7 @@ from agentrun_local.doctor.secrets import check_secrets
 from agentrun_local.doctor.token import check_token
 from agentrun_local.errors import TemplateError
 from agentrun_local.template.parameters import check_values
-
-_BUILD = "layers/build.py"
-_ASK = "from layers.build import runtime_python; print(runtime_python() or '')"
+from agentrun_project.build import runtime_python
 
 
 def run_doctor(options: DoctorOptions) -> int:
@@ -55,7 +51,7 @@ def _findings(account: Account, deployment: Deployment) -> Iterator[Finding]:
     yield check_token(deployment)
     yield from check_secrets(account, deployment)
     yield _sam()
-    yield _python(deployment)
+    yield _python()
 
 
 def _parameters(deployment: Deployment) -> Finding:
@@ -84,18 +80,10 @@ def _sam() -> Finding:
         return problem(check, "is not installed here", "pip install aws-sam-cli")
 
 
-def _python(deployment: Deployment) -> Finding:
-    """Ask the build which interpreter it would use to compile the sources."""
+def _python() -> Finding:
+    """Look for the interpreter that the build compiles the sources with."""
     check = "Python 3.13"
-    root = deployment.template.parent
-    if not (root / _BUILD).is_file():
-        return not_looked_at(check, f"there is no {_BUILD} beside the template")
-    asked = subprocess.run(
-        [sys.executable, "-c", _ASK], check=False, capture_output=True, text=True, cwd=root
-    )
-    if asked.returncode:
-        return not_looked_at(check, f"{_BUILD} could not be asked: exit status {asked.returncode}")
-    if found := asked.stdout.strip():
+    if found := runtime_python():
         return ok(check, f"{found} compiles the sources")
     return warning(
         check,

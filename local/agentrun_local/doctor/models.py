@@ -8,15 +8,15 @@ from agentrun_local.doctor.account import Account
 from agentrun_local.doctor.bedrock_models import ANTHROPIC, ModelChecks, anthropics_form
 from agentrun_local.doctor.deployment import Deployment
 from agentrun_local.doctor.findings import Finding, not_looked_at, ok, problem, warning
+from agentrun_project.placement import agents_folder, importing_from
 
 _WITHOUT_PROVIDER = frozenset({"demo", "test"})
-_AGENTS = "layers/agents/agents"
 
 
 def check_models(account: Account, deployment: Deployment) -> Iterator[Finding]:
     """Yield findings on the agents' files, then on each model that they name."""
     default = deployment.value("Model")
-    folder = deployment.template.parent / _AGENTS
+    folder = agents_folder(deployment.template.parent)
     faults: list[str] = []
     try:
         models = _models(default, folder, faults)
@@ -40,7 +40,8 @@ def check_models(account: Account, deployment: Deployment) -> Iterator[Finding]:
 
 def _models(default: str, folder: Path, faults: list[str]) -> Mapping[str, None]:
     """Return the models' ids, each once, also those of inactive agents."""
-    catalog = load_catalog(default, folder, on_fault=faults.append)
+    with importing_from(folder.parent):
+        catalog = load_catalog(default, folder, on_fault=faults.append)
     named: dict[str, None] = {default: None}
     for agent in catalog.agents():
         if agent.fault is not None:

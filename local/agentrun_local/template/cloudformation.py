@@ -140,6 +140,10 @@ def function_arn(name: str) -> str:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise TemplateError(
+            f"Cannot read {path}: no such file. agentrun init DIR makes a project that has one."
+        ) from error
     except OSError as error:
         raise TemplateError(f"Cannot read {path}: {error.strerror}.") from error
 

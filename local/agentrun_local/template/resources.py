@@ -17,6 +17,7 @@ from agentrun_local.template.cloudformation import (
 )
 from agentrun_local.template.event_sources import EventSource, read_event_source
 from agentrun_local.template.parameters import as_text
+from agentrun_project.placement import source_folder
 
 STREAM_CONCURRENCY = 64
 """Invocations at once in one process of a function that has its own runtime."""
@@ -142,7 +143,7 @@ def read_stack(
         return [(name, r) for name, r in resources.items() if r.type == type_name]
 
     layers = {
-        name: root / _folder(name, resource.properties["Content"])
+        name: _folder(root, name, resource.properties["Content"])
         for name, resource in of_type("AWS::Lambda::LayerVersion")
     }
     # The template has no base path mapping: that is part of the domain's own stack.
@@ -178,7 +179,7 @@ def _function(
         name=name,
         handler=properties["Handler"],
         runtime=properties.get("Runtime", "python3.13"),
-        code_dir=root / _folder(name, properties["Code"]),
+        code_dir=_folder(root, name, properties["Code"]),
         layer_dirs=tuple(_layer(name, layer, layers) for layer in properties.get("Layers", [])),
         # 3 s and 128 MB are Lambda's defaults (CreateFunction).
         timeout_s=int(properties.get("Timeout", 3)),
@@ -195,10 +196,13 @@ def _layer(function: str, name: str, layers: dict[str, Path]) -> Path:
     return layers[name]
 
 
-def _folder(name: str, code: dict[str, Any]) -> str:
+def _folder(root: Path, name: str, code: dict[str, Any]) -> Path:
     if "S3Key" not in code:
         raise TemplateError(f"{name}: its code is not a local folder.")
-    return str(code["S3Key"])
+    try:
+        return source_folder(root, name, str(code["S3Key"]))
+    except ValueError as error:
+        raise TemplateError(f"{name}: {error}.") from error
 
 
 def _function_url(resource: Resource) -> FunctionUrl:

@@ -34,17 +34,16 @@ LOST_AND_TAKEN_OVER: list[Told] = [
     (2, "REASONING_DELTA", "Grüße"),
     (3, "TOOL_START", {"id": "c1", "name": "add", "arguments": {"a": "ä"}}),
     (4, "TOOL_END", {"id": "c1", "name": "add", "result": None}),
-    (5, "TOOL_START", {"id": "c2", "name": "div", "arguments": {}}),
-    (6, "TOOL_ERROR", {"id": "c2", "name": "div", "error": "by zero"}),
-    (7, "CONTENT_DELTA", "ja 🙂 "),
-    (8, "TOOL_START", {"id": "c3", "name": "add", "arguments": {}}),
-    (9, "CONTENT_DELTA", "void"),
-    (10, "A_LATER_EVENT", "?"),
-    (1_000_007, "START", START),
-    (1_000_008, "STEP_RESET", {"toEventId": 7, "attempt": 2, "reason": "EXECUTOR_LOST"}),
-    (1_000_009, "CONTENT_DELTA", "日本"),
-    (1_000_010, "METRICS", {"totalTokens": 7, "costUsd": 1, "isNew": True}),
-    (1_000_011, "STOP", STOP),
+    # As of a call that was rejected: it has no start.
+    (5, "TOOL_ERROR", {"id": "c2", "name": "div", "error": "no"}),
+    (6, "CONTENT_DELTA", "ja 🙂 "),
+    (7, "CONTENT_DELTA", "void"),
+    (8, "A_LATER_EVENT", "?"),
+    (1_000_006, "START", START),
+    (1_000_007, "STEP_RESET", {"toEventId": 6, "attempt": 2, "reason": "HANDED_OVER"}),
+    (1_000_008, "CONTENT_DELTA", "日本"),
+    (1_000_009, "METRICS", {"costUsd": 1, "new": 0}),
+    (1_000_010, "STOP", STOP),
 ]
 LOST_AND_TAKEN_OVER_TEXT = "ja 🙂 日本"
 PAUSED_AND_CONTINUED: list[Told] = [

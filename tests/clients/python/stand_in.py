@@ -8,7 +8,7 @@ come twice. No client of HTTP is replaced by anything.
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -129,29 +129,29 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
 
 @contextmanager
 def serving(respond: Respond) -> Iterator[StandIn]:
-    """Serve in a thread until the end of the block."""
+    """Serve in a thread with a loop of its own until the end of the block."""
     loop = asyncio.new_event_loop()
     stand_in = StandIn("")
     server = _Server(respond, stand_in)
-    listening = loop.run_until_complete(asyncio.start_server(server.serve, "127.0.0.1", 0))
-    port = listening.sockets[0].getsockname()[1]
-    stand_in.url = f"http://127.0.0.1:{port}"
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
 
-    async def stop() -> None:
+    async def start() -> asyncio.Server:
+        return await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=200)
+
+    async def stop(listening: asyncio.Server) -> None:
         listening.close()
         tasks = list(server.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
     try:
+        listening = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+        stand_in.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         yield stand_in
+        asyncio.run_coroutine_threadsafe(stop(listening), loop).result(10)
     finally:
-        with suppress(Exception):
-            asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from tests.clients.python.recorded import (
     Told,
     stream,
 )
-from tests.clients.python.stand_in import Asked, Reply, StandIn, serving
+from tests.clients.python.stand_in import Asked, End, Reply, StandIn, serving
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = LOST_AND_TAKEN_OVER_TEXT
@@ -34,28 +36,38 @@ OTHER_ENDS: dict[str, Told] = {
 }
 
 
+AT_ONCE = 8
+"""Most of the time is spent waiting for sockets."""
+PLACE: ContextVar[int] = ContextVar("PLACE")
+"""Where the first answer to this reader is cut; its token says so."""
+
+
+def token() -> str:
+    return str(PLACE.get())
+
+
 @dataclass
 class Cutter:
-    """Cuts the first answer after some bytes; every other one breaks, the rest end properly."""
+    """Cuts the first answer to each reader; every other one breaks, the rest end properly."""
 
-    cut_at: int = 0
-    is_cut: bool = False
+    is_cut: set[str] = field(default_factory=set)
 
     def __call__(self, asked: Asked, reply: Reply) -> Reply:
-        if self.is_cut:
+        reader = asked.headers["authorization"].removeprefix("Bearer ")
+        if reader in self.is_cut:
             return reply
-        self.is_cut = True
-        body = b"".join(reply.pieces)[: self.cut_at]
-        end = "lost" if self.cut_at % 2 else "whole"
+        self.is_cut.add(reader)
+        place = int(reader)
+        body = b"".join(reply.pieces)[:place]
+        end: End = "lost" if place % 2 else "whole"
         return replace(reply, pieces=[body] if body else [], end=end)
 
 
 @contextmanager
-def cutting(told: list[Told]) -> Iterator[tuple[StandIn, RecordedRun, Cutter]]:
-    cutter = Cutter()
-    run = RecordedRun(told, cutter)
+def cutting(told: list[Told]) -> Iterator[tuple[StandIn, RecordedRun]]:
+    run = RecordedRun(told, Cutter())
     with serving(run.respond) as server:
-        yield server, run, cutter
+        yield server, run
 
 
 def expected(told: list[Told]) -> list[tuple[int, str]]:
@@ -66,18 +78,32 @@ def seen(events: list[RunEvent]) -> list[tuple[int, str]]:
     return [(event.id, event.event) for event in events]
 
 
-def read_with_cuts(told: list[Told], text: str, places: Iterable[int]) -> None:
+def check_everywhere(read: Callable[[int], None], places: Iterable[int]) -> None:
+    """Read with a cut at each place, in several threads that share a client."""
+
+    def check(place: int) -> None:
+        PLACE.set(place)
+        read(place)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        # Any failure is raised here.
+        assert len(list(threads.map(check, places))) > 0
+
+
+def read_with_cuts(told: list[Told], text: str, places: range) -> None:
     with (
-        cutting(told) as (server, run, cutter),
-        Client(server.url, "token", clock=InstantClock()) as client,
+        cutting(told) as (server, run),
+        Client(server.url, token, clock=InstantClock()) as client,
     ):
-        for place in places:
-            cutter.cut_at, cutter.is_cut = place, False
+
+        def read(place: int) -> None:
             reading = client.runs.stream(AGENT, "hello", idempotency_key=f"key-{place}")
             assert seen(list(reading)) == expected(told), place
             assert reading.text_so_far == text, place
+
+        check_everywhere(read, places)
     # A cut before the first event was answered by the same request with the same key.
-    assert run.keys == [f"key-{place}" for place in places]
+    assert sorted(run.keys) == sorted(f"key-{place}" for place in places)
 
 
 def test_each_event_comes_once_wherever_the_stream_is_cut() -> None:
@@ -92,32 +118,39 @@ def test_a_run_that_ends_otherwise_is_read_to_its_end_wherever_that_is_cut(how: 
 
 def test_each_event_comes_once_wherever_an_awaited_stream_is_cut() -> None:
     told = LOST_AND_TAKEN_OVER
+    places = range(len(stream(told)))
 
-    async def read_all(server: StandIn, cutter: Cutter) -> None:
-        async with AsyncClient(server.url, "token", clock=AsyncInstantClock()) as client:
-            for place in range(len(stream(told))):
-                cutter.cut_at, cutter.is_cut = place, False
-                reading = client.runs.stream(AGENT, "hello", idempotency_key=f"key-{place}")
-                assert seen([event async for event in reading]) == expected(told), place
-                assert reading.text_so_far == TEXT, place
+    async def read(client: AsyncClient, place: int) -> None:
+        PLACE.set(place)
+        reading = client.runs.stream(AGENT, "hello", idempotency_key=f"key-{place}")
+        assert seen([event async for event in reading]) == expected(told), place
+        assert reading.text_so_far == TEXT, place
 
-    with cutting(told) as (server, run, cutter):
-        asyncio.run(read_all(server, cutter))
-    assert run.keys == [f"key-{place}" for place in range(len(stream(told)))]
+    async def read_all(url: str) -> None:
+        async with AsyncClient(url, token, clock=AsyncInstantClock()) as client:
+            for at in places[::AT_ONCE]:
+                together = places[at : at + AT_ONCE]
+                await asyncio.gather(*(read(client, place) for place in together))
+
+    with cutting(told) as (server, run):
+        asyncio.run(read_all(server.url))
+    assert sorted(run.keys) == sorted(f"key-{place}" for place in places)
 
 
 def test_a_pause_in_the_middle_of_a_replay_is_not_the_end_wherever_it_is_cut() -> None:
     told = PAUSED_AND_CONTINUED
     around_the_pause = range(len(stream(told[:3])), len(stream(told[:5])))
     with (
-        cutting(told) as (server, run, cutter),
-        Client(server.url, "token", clock=InstantClock()) as client,
+        cutting(told) as (server, run),
+        Client(server.url, token, clock=InstantClock()) as client,
     ):
-        for place in around_the_pause:
-            cutter.cut_at, cutter.is_cut = place, False
+
+        def read(place: int) -> None:
             reading = client.runs.attach(AGENT, RUN_ID)
             assert seen(list(reading)) == expected(told), place
             assert reading.text() == "é done", place
+
+        check_everywhere(read, around_the_pause)
     assert run.keys == []
 
 

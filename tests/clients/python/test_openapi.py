@@ -9,7 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from agentrun_client import events
+from agentrun_client import InvalidParam, Problem, events
+from agentrun_client.following.decoding import decode_event
 from agentrun_client.models import actions, agents, approvals, requests, runs, sessions
 from agentrun_client.wire.reading import read_as, wire_name
 
@@ -30,6 +31,7 @@ MODELS: dict[str, Any] = {
     "RunResponse": runs.RunResult,
     "Session": sessions.Session,
     "SessionWithMessages": sessions.Session,
+    "StreamTicket": runs.StreamTicket,
     "ToolCall": runs.ToolCall,
 }
 SENT: dict[str, Any] = {
@@ -113,17 +115,36 @@ def test_a_set_of_names_is_the_schemas(name: str, literal: Any) -> None:
     assert list(get_args(literal)) == SCHEMAS[name]["enum"]
 
 
+def test_every_event_is_decoded_to_a_type_of_its_own() -> None:
+    said = '{{"event":"{}","data":"{{\\"toEventId\\":1}}","timestamp":1}}'
+    names = SCHEMAS["AgentStreamEvent"]["discriminator"]["mapping"]
+    decoded = [decode_event(1, said.format(name)) for name in names]
+    assert [event.event for event in decoded] == list(names)
+    known = {*map(type, decoded), events.UnknownEvent}
+    assert known == set(get_args(events.RunEvent))
+
+
+def test_a_problem_is_known_with_all_its_fields() -> None:
+    known = {wire_name(field.name) for field in fields(Problem)}
+    # The request's own path says nothing new, and `Retry-After` is a header.
+    assert set(SCHEMAS["Problem"]["properties"]) - {"instance"} == known - {"retryAfter"}
+    assert {wire_name(field.name) for field in fields(InvalidParam)} == set(
+        SCHEMAS["InvalidParam"]["properties"]
+    )
+
+
 def fits(hint: Any, schema: dict[str, Any]) -> bool:  # noqa: PLR0911 - one for each kind
     """Tell whether a type takes all that a schema allows."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         if name in LITERALS:
             return bool(literal_of(hint) == LITERALS[name])
-        return name == "JsonValue" or MODELS.get(name, SENT.get(name)) in parts_of(hint)
+        model = MODELS.get(name, SENT.get(name))
+        return name == "JsonValue" or any(part is model for part in parts_of(hint))
     if "anyOf" in schema:
         return all(fits(hint, each) for each in schema["anyOf"])
     if "enum" in schema:
-        return list(get_args(literal_of(hint))) == schema["enum"]
+        return get_args(literal_of(hint)) == tuple(schema["enum"])
     match schema["type"]:
         case "array":
             (item,) = (get_args(part)[0] for part in parts_of(hint) if get_args(part))

@@ -3,7 +3,9 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import httpx
 import pytest
 
 from agentrun_client import (
@@ -48,7 +50,7 @@ def whole(told: Sequence[Told]) -> Reply:
 
 
 @contextmanager
-def answering(*replies: Reply, **options: int) -> Iterator[tuple[StandIn, Client, InstantClock]]:
+def answering(*replies: Reply, **options: Any) -> Iterator[tuple[StandIn, Client, InstantClock]]:
     """Answer with these, the last one for ever."""
     left = itertools.chain(replies, itertools.repeat(replies[-1]))
     clock = InstantClock()
@@ -87,6 +89,16 @@ def test_waits_double_from_what_the_server_asks_for_up_to_ten_seconds() -> None:
         client.runs.stream(AGENT, "hello").text()
     for slept, longest in zip(clock.slept, [3, 6, 10, 10], strict=True):
         assert longest / 2 <= slept <= longest
+
+
+@pytest.mark.parametrize(
+    ("retry", "longest"), [("-5", 0.1), ("0", 0.1), ("99999999", 10), ("soon", 1)]
+)
+def test_an_odd_wait_is_not_taken_at_its_word(retry: str, longest: float) -> None:
+    odd = Reply(200, HEAD, [f"retry: {retry}\n".encode() + frame(BEGUN[0])], end="lost")
+    with answering(odd, whole(ENDED[1:])) as (_, client, clock):
+        assert client.runs.stream(AGENT, "hello").text() == "a"
+    assert longest / 2 <= sum(clock.slept) <= longest
 
 
 def test_waits_differ_between_clients() -> None:
@@ -175,6 +187,32 @@ def test_a_live_stream_ends_with_a_pause_even_if_nobody_closes_it() -> None:
         client.runs.stream(AGENT, "hello").text()
     assert caught.value.required_action.approvals[0].tool_name == "buy"
     assert len(server.asked) == 1
+
+
+def test_a_replay_that_pauses_ends_though_nothing_is_said_when_asked_what_follows() -> None:
+    told = PAUSED_AND_CONTINUED[:4]
+    nothing = Reply(200, HEAD, [b": ping\n"])
+    with answering(whole(told), nothing, max_reattaches=2) as (server, client, clock):
+        assert client.runs.attach(AGENT, RUN_ID).result().status == "PAUSED"
+    assert len(server.asked) == 4
+    assert len(clock.slept) == 2
+
+
+class ImpatientClient(httpx.Client):
+    """Waits for a tenth of a second where it is told to wait for 30."""
+
+    def build_request(self, *args: Any, **options: Any) -> httpx.Request:
+        assert options["timeout"].read == 30
+        options["timeout"] = httpx.Timeout(5, read=0.1)
+        return super().build_request(*args, **options)
+
+
+def test_a_stream_that_falls_silent_is_attached_to_again() -> None:
+    silent = Reply(200, HEAD, [stream(BEGUN)], end="held")
+    with ImpatientClient() as impatient, answering(
+        silent, whole(ENDED[2:]), http_client=impatient
+    ) as (_, client, _clock):  # fmt: skip
+        assert client.runs.stream(AGENT, "hello").text() == "a"
 
 
 def test_a_replay_that_pauses_ends_once_nothing_follows() -> None:

@@ -12,9 +12,9 @@ from agentrun.http.bodies import result_body
 from agentrun.http.sse import encode_frame
 from agentrun.service.reading.result import RunResultBuilder
 from agentrun_client import RunResult
+from agentrun_client.following.decoding import decode_event
+from agentrun_client.following.transcript import Transcript
 from agentrun_client.wire import run_calls
-from agentrun_client.wire.decoding import decode_event
-from agentrun_client.wire.transcript import Transcript
 
 TEXTS = st.sampled_from(["a", "ü", "\n", "\u2028", "", "🙂 "])
 CALLS = st.sampled_from(["c1", "c2", "c3"])

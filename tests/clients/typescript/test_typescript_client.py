@@ -9,13 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.clients.typescript.conftest import PACKAGE, Driver, finished, output_of
-from tests.e2e.conftest import ROOT, wait_until
+from tests.clients.typescript.conftest import PACKAGE, Driver, finished, found, output_of
+from tests.e2e.conftest import wait_until
 from tests.endurance.stack import AGENT
 
 LOOK = '/call look {"step": 1, "before_s": 0, "after_s": 4}'
 ACT = '/call act_approved {"step": 1, "before_s": 0, "after_s": 0}'
-HAS_TICKETS = "stream-ticket" in (ROOT / "docs/openapi.json").read_text()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,7 +62,6 @@ def test_records_are_read_listed_and_deleted(driver: Driver) -> None:
     assert outcome["health"] == {"status": "UP"}
 
 
-@pytest.mark.skipif(not HAS_TICKETS, reason="the API has no tickets")
 def test_an_event_source_reads_with_a_ticket(driver: Driver) -> None:
     driven = driver.drive("tickets", "echo", "Hello, run!")
     assert driven.events[-1]["event"] == "STOP"
@@ -76,6 +74,23 @@ def test_the_quickstart_runs(driver: Driver) -> None:
     assert quickstart is not None
     (driver.folder / "quickstart.mjs").write_text(quickstart[1])
     assert output_of(driver.start("quickstart.mjs")) == "17 * 23 = 391\n"
+
+
+def test_the_types_need_neither_a_browsers_nor_reacts(driver: Driver) -> None:
+    lines = (
+        'import { Agentrun, type RunResult } from "agentrun-client";',
+        'const client = new Agentrun({ baseUrl: "", token: "" });',
+        'export const result: Promise<RunResult> = client.runs.create("analyst", "Hi");',
+    )
+    (driver.folder / "typed.ts").write_text("\n".join(lines))
+    modules = PACKAGE / "node_modules"
+    options = ("--noEmit", "--strict", "--target", "es2022", "--lib", "es2022", "--types", "node")
+    command = (found("node"), modules / "typescript/bin/tsc", *options, "--module", "nodenext")
+    roots = ("--typeRoots", modules / "@types", "typed.ts")
+    checked = subprocess.run(
+        [*command, *roots], cwd=driver.folder, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout) == (0, "")
 
 
 def test_the_package_holds_what_it_needs_and_no_more(driver: Driver) -> None:

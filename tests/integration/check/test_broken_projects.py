@@ -151,6 +151,25 @@ BROKEN: dict[str, tuple[dict[str, str], str, str, str, str]] = {
         "needs the variable LOOK_TOKEN",
         "set SecretsArn in samconfig.toml",
     ),
+    "a secret of an endpoint that nothing sets": (
+        {
+            "agents/endpoint.yaml": "name: A\ndescription: B\nendpoint:\n"
+            "  openai: https://models.example/v1\n  model: m\n  secret: ENDPOINT_KEY\n",
+        },
+        "layers/agents/agents/endpoint.yaml:6",
+        "warning",
+        "needs the variable ENDPOINT_KEY",
+        "set SecretsArn in samconfig.toml",
+    ),
+    "an agent's object that is not there": (
+        {
+            "agents/object.yaml": "name: A\ndescription: B\nagent: tools.greetings:agent\n",
+        },
+        "layers/agents/agents/object.yaml:3",
+        "error",
+        "agent",
+        "",
+    ),
     "an AWS service without its description": (
         {"tools/mail.py": 'import boto3\n\nMAIL = boto3.client("ses")\n'},
         "layers/agents/tools/mail.py:3",

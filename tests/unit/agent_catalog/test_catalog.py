@@ -23,7 +23,7 @@ SAMPLES = "tests.unit.agent_catalog.sample_tools"
 OURS = {
     *("models", "media", "tools", "approval", "replay", "mcp", "limits", "history"),
     *("followup_model", "on_budget", "max_attempts", "max_duration"),
-    *("allow_system_prompt", "required_scope", "active"),
+    *("allow_system_prompt", "required_scope", "active", "agent", "deps", "graph", "endpoint"),
 }
 
 

@@ -1,5 +1,7 @@
 """The command's answers to what is asked wrongly, and its tokens."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import jwt
@@ -65,3 +67,40 @@ def test_wrong_options_are_explained(
     assert complaint.startswith("agentrun: ")
     assert "Usage: agentrun" in usage[0]
     assert usage[-1].startswith("Try: agentrun")
+
+
+LIGHT = """
+import sys
+from agentrun_local.cli import main
+assert main(sys.argv[1:]) == 0
+print(*sorted({"agentrun_client", "boto3", "httpx", "moto", "rich"} & set(sys.modules)))
+"""
+
+
+def test_a_token_waits_for_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    template = str(tmp_path / "template.yaml")
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, "token", "--template", template],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[1:] == [""]
+
+
+def test_several_roles_may_follow_one_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = str(tmp_path / "template.yaml")
+    assert main(["token", "--roles", "admin", "auditor", "--template", template]) == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
+    assert claims["roles"] == ["admin", "auditor"]
+    assert main(["token", "auditor", "--template", template]) == 2
+
+
+def test_ctrl_c_in_a_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agentrun_local.smoke.command.run_smoke", interrupted)
+    assert main(["smoke"]) == 130

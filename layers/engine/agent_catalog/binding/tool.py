@@ -67,7 +67,7 @@ def _guarded(function: Callable[..., Any], timeout_s: float | None) -> Callable[
     async def call(context: RunContext[Session], **arguments: Any) -> Any:
         called = replace(context.deps, call_id=call_key(context)) if takes_session else None
         session = (called,) if called else ()
-        with _failures_shown(name), _at_most(timeout_s, name):
+        with failures_shown(name), _at_most(timeout_s, name):
             result = await _run(partial(function, *session, **arguments), context.deps.before_tool)
             # Inside the block, because not every result can be written as JSON.
             noted = to_json_value(result)
@@ -125,7 +125,8 @@ def _takes_session(function: Callable[..., Any]) -> bool:
 
 
 @contextmanager
-def _failures_shown(tool: str) -> Iterator[None]:
+def failures_shown(tool: str) -> Iterator[None]:
+    """Turn what a tool raises into a failure that the model sees and the run survives."""
     try:
         yield
     except (ToolFailed, MayNotActError):

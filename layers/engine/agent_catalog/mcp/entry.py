@@ -24,7 +24,8 @@ _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
 _DESCRIPTION = "A tool of an MCP server; the server describes it to the model."
 
 
-def _reachable(url: HttpUrl) -> HttpUrl:
+def reachable(url: HttpUrl) -> HttpUrl:
+    """Return an address of another service, or raise ValueError if it is not safe to call."""
     if url.scheme != "https" and not _LOOPBACK.fullmatch(url.host or ""):
         raise ValueError("must be https, or http on this machine itself")
     if url.username or url.password or url.fragment:
@@ -66,7 +67,7 @@ class McpServer(BaseModel):
     # Built late, as a part of the agent's file.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    url: Annotated[HttpUrl, AfterValidator(_reachable)]
+    url: Annotated[HttpUrl, AfterValidator(reachable)]
     tools: tuple[_ServerName, ...] = Field(min_length=1)
     approval: tuple[str, ...] = ()
     replay: dict[str, Replay] = {}
@@ -123,7 +124,7 @@ class McpServer(BaseModel):
             HeaderValueError: A variable is missing, empty, or not a valid header value.
         """
         return {
-            name: (match["scheme"] or "") + _header_value(match["variable"], variables)
+            name: (match["scheme"] or "") + header_value(match["variable"], variables)
             for name, value in self.headers.items()
             if (match := _VALUE.fullmatch(value))
         }
@@ -133,7 +134,8 @@ class HeaderValueError(ValueError):
     """A variable is not a valid header value; the message names the variable."""
 
 
-def _header_value(variable: str, variables: Mapping[str, str]) -> str:
+def header_value(variable: str, variables: Mapping[str, str]) -> str:
+    """Return a variable for a header; HeaderValueError if it is missing, empty or not valid."""
     value = variables.get(variable, "").strip()
     if not value:
         raise HeaderValueError(f"the variable {variable} is not set")

@@ -63,7 +63,7 @@ class McpTransport:
         self._secrets = {part for value in headers.values() for part in (value, value.split()[-1])}
         # No redirects: the headers' secrets are for this address only.
         self._http = httpx2.AsyncClient(
-            headers=headers, timeout=None, verify=_tls(), follow_redirects=False
+            headers=headers, timeout=None, verify=tls(), follow_redirects=False
         )
         self._agreed: dict[str, str] = {}
 
@@ -198,7 +198,8 @@ def message_of(method: str, parameters: Mapping[str, JsonValue]) -> JsonObject:
 
 
 @cache
-def _tls() -> SSLContext:
+def tls() -> SSLContext:
+    """Return what servers' certificates are checked with."""
     # Reading the certificates takes 30 ms, too long for every run.
     return httpx2.create_ssl_context()
 

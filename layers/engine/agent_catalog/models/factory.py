@@ -69,13 +69,19 @@ def _create(model_id: str) -> Model:
         return demo_model(delay_s=float(os.environ.get("AGENTRUN_DEMO_DELAY_MS", "20")) / 1000)
     if model_id == "test":
         return infer_model(model_id)
-    idle_timeout_s = float(os.environ.get("AGENTRUN_MODEL_IDLE_TIMEOUT_S") or _IDLE_TIMEOUT_S)
-    if not 0 < idle_timeout_s < math.inf:
+    idle_s = idle_timeout_s()
+    return GuardedModel(_provided(model_id, idle_s), idle_timeout_s=idle_s)
+
+
+def idle_timeout_s() -> float:
+    """Return how long a model may be silent; ValueError if the setting is no such time."""
+    idle_s = float(os.environ.get("AGENTRUN_MODEL_IDLE_TIMEOUT_S") or _IDLE_TIMEOUT_S)
+    if not 0 < idle_s < math.inf:
         raise ValueError("AGENTRUN_MODEL_IDLE_TIMEOUT_S is not a number of seconds above 0")
-    return GuardedModel(_provided(model_id, idle_timeout_s), idle_timeout_s=idle_timeout_s)
+    return idle_s
 
 
-def _provided(model_id: str, idle_timeout_s: float) -> Model:
+def _provided(model_id: str, idle_s: float) -> Model:
     kind, _, name = model_id.partition(":")
     base_url = os.environ.get("OPENAI_BASE_URL")
     if kind == "openai" and base_url:
@@ -87,7 +93,7 @@ def _provided(model_id: str, idle_timeout_s: float) -> Model:
         from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
 
         read_streams_ahead()
-        client = bedrock_client(idle_timeout_s=idle_timeout_s + _SOCKET_MARGIN_S)
+        client = bedrock_client(idle_timeout_s=idle_s + _SOCKET_MARGIN_S)
         return BedrockProvider(bedrock_client=client)
 
     return infer_model(model_id, provider_factory=provider)

@@ -2,63 +2,38 @@
 
 import asyncio
 from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
+    Awaitable,
     Callable,
-    Collection,
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pydantic_ai
 from pydantic import JsonValue
-from pydantic_ai import Agent as AiAgent
-from pydantic_ai import CallToolsNode, DeferredToolRequests
-from pydantic_ai.messages import (
-    AgentStreamEvent,
-    FunctionToolResultEvent,
-    ModelMessage,
-    ModelResponse,
-    ToolCallPart,
-)
 from pydantic_ai.models import Model
-from pydantic_ai.run import AgentRun
-from pydantic_ai.settings import ModelSettings
-from pydantic_ai.usage import RunUsage, UsageLimits
 
-from agent_catalog.agent_file import Limits
-from agent_catalog.binding.gates import HeldCalls
+from agent_catalog.agent_file import AgentFile
 from agent_catalog.binding.tool import argument_faults
 from agent_catalog.catalog import AgentCatalog
-from agent_catalog.json_form import whole_text
 from agent_catalog.models.factory import ModelPool, create_model
 from agent_catalog.models.guarded import CheckedModel
-from agent_catalog.models.sendable import call_ids
-from agent_catalog.running.build import BuiltAgent, Output, build_agent
-from agent_catalog.running.errors import engine_error, shown_error
-from agent_catalog.running.events import ToolTranslator, metrics
-from agent_catalog.running.followups import Exchange, suggest_followups
-from agent_catalog.running.history import for_later_turns, to_messages, tool_results, user_prompt
-from agent_catalog.running.pauses import Spent, pause
-from agent_catalog.running.progress import Progress, check_all_calls, progress_of
-from agent_catalog.running.steps import acting_calls, answered, joined, returned
-from agent_catalog.running.tapped import BudgetSpentError, TappedModel
-from agent_catalog.toolkit import Session, ToolResults
+from agent_catalog.running.build import BuiltAgent, build_agent
+from agent_catalog.running.engine_run import EngineRun
+from agent_catalog.running.errors import engine_error
+from agent_catalog.running.followups import suggested
 from agentrun.domain.errors import (
-    AgentrunError,
-    BudgetExceededError,
-    CancelRequestedError,
     CannotResumeError,
     EngineError,
-    HandedOverError,
 )
-from agentrun.domain.events import Metrics, PauseType
+from agentrun.domain.events import Metrics
 from agentrun.domain.ports import AgentTask, TurnHost
-from agentrun.domain.requests import RunOptions
-from agentrun.domain.steps import Began
-from agentrun.domain.turns import TurnEnded, TurnEnding
+from agentrun.domain.turns import TurnEnding
+
+if TYPE_CHECKING:
+    from agent_catalog.foreign.graph import BuiltGraph
 
 # A server's standard error is its log: it must not show the library's first-run banner.
 pydantic_ai.BANNER_ENABLED = False
@@ -76,7 +51,7 @@ class PydanticAiEngine:
         self, catalog: AgentCatalog, model_factory: Callable[[str], Model] = create_model
     ) -> None:
         self._catalog = catalog
-        self._agents: dict[str, BuiltAgent] = {}
+        self._agents: dict[str, BuiltAgent | BuiltGraph] = {}
         self._models = ModelPool(lambda model_id: CheckedModel(model_factory(model_id)))
 
     async def run(self, task: AgentTask, host: TurnHost) -> TurnEnding:
@@ -91,9 +66,8 @@ class PydanticAiEngine:
         """
         model_id = task.options.model or task.agent.model
         try:
-            built = self._agent(task.agent.id)
-            models = await self._models.for_run(model_id, built.file.followup_model)
-            run = EngineRun(task, built, model_id, models, host)
+            built = await self._built(task.agent.id)
+            play = await self._prepared(task, built, model_id, host)
         except CannotResumeError:
             raise
         except EngineError:
@@ -102,7 +76,38 @@ class PydanticAiEngine:
         except Exception as error:
             host.say(Metrics(model=model_id))
             raise engine_error(error) from error
-        return await run.play()
+        return await play()
+
+    async def _prepared(
+        self, task: AgentTask, built: "BuiltAgent | BuiltGraph", model_id: str, host: TurnHost
+    ) -> Callable[[], Awaitable[TurnEnding]]:
+        file = built.file
+        if isinstance(built, BuiltAgent) and not (file.endpoint and file.endpoint.a2a):
+            models = await self._models_of(file, model_id, task.agent.id)
+            return EngineRun(task, built, model_id, models, host).play
+        others = await self._models.for_run(file.followup_model)
+        model = partial(others, file.followup_model) if file.followup_model else None
+        suggest = partial(suggested, task, model, host)
+        # Imported here: few agents are graphs, which need a package of the user's, or services.
+        if isinstance(built, BuiltAgent):
+            from agent_catalog.foreign.a2a import a2a_run  # noqa: PLC0415
+
+            return partial((await a2a_run(task, file, host)).play, suggest)
+        from agent_catalog.foreign.graph import GraphRun  # noqa: PLC0415
+
+        return partial(GraphRun(task, built, host).play, suggest)
+
+    async def _models_of(
+        self, file: AgentFile, model_id: str, agent_id: str
+    ) -> Callable[[str], Model]:
+        if file.endpoint is None:
+            return await self._models.for_run(model_id, file.followup_model)
+        # Imported here: few agents are other services.
+        from agent_catalog.foreign.chat import endpoint_model  # noqa: PLC0415
+
+        endpoint = await endpoint_model(agent_id, file.endpoint)
+        others = await self._models.for_run(file.followup_model)
+        return lambda wanted: endpoint if wanted == model_id else others(wanted)
 
     def build_agents(self) -> None:
         """
@@ -130,266 +135,14 @@ class PydanticAiEngine:
         found = self._agent(agent_id).tools.get(tool)
         return argument_faults(found, arguments) if found else ()
 
-    def _agent(self, agent_id: str) -> BuiltAgent:
+    async def _built(self, agent_id: str) -> "BuiltAgent | BuiltGraph":
+        if agent_id not in self._agents and self._catalog.definition(agent_id).file.graph:
+            # Importing langgraph takes a second, in which the events of other runs go out.
+            return await asyncio.to_thread(self._agent, agent_id)
+        return self._agent(agent_id)
+
+    def _agent(self, agent_id: str) -> "BuiltAgent | BuiltGraph":
         if agent_id not in self._agents:
             file = self._catalog.definition(agent_id).file
             self._agents[agent_id] = build_agent(agent_id, file)
         return self._agents[agent_id]
-
-
-class EngineRun:
-    """One run of an agent: a new turn, or one that goes on after its last step; runs once."""
-
-    def __init__(
-        self,
-        task: AgentTask,
-        built: BuiltAgent,
-        model_id: str,
-        models: Callable[[str], Model],
-        host: TurnHost,
-    ) -> None:
-        """
-        Prepare the run, without doing anything yet.
-
-        Raises:
-            CannotResumeError: The turn cannot be continued.
-            EngineError: The model is not set up.
-        """
-        self._task = task
-        self._built = built
-        self._model_id = model_id
-        self._models = models
-        self._host = host
-        self._progress = progress = progress_of(task, built.tools)
-        self._model = models(model_id)
-        self._usage = RunUsage()
-        self._figures = metrics(self._usage, model_id)
-        self._tools = ToolTranslator(
-            needing_approval={tool.name for tool in task.agent.tools if tool.requires_approval},
-            approved=progress.approved if progress else (),
-            settled=progress.settled if progress else (),
-            started=_still_running(progress, task.started),
-        )
-
-    async def play(self) -> TurnEnding:
-        """Run the agent to its end; say what the port `AgentEngine` asks for."""
-        doubt = self._progress.in_doubt() if self._progress else None
-        if doubt is not None:
-            self._host.say(self._figures)
-            return doubt
-        try:
-            ending = await self._ended()
-        except (CancelRequestedError, CannotResumeError, HandedOverError):
-            raise
-        except asyncio.CancelledError:
-            # What was used in the midst of an answer counts, whether the run goes on or not.
-            with suppress(EngineError):
-                self._say_figures()
-            raise
-        except AgentrunError as error:
-            if isinstance(error, EngineError):
-                self._say_rest()
-            raise
-        except Exception as error:
-            self._say_rest()
-            raise shown_error(error, self._built.file.limits) from error
-        self._say_rest()
-        return ending
-
-    async def _ended(self) -> TurnEnding:
-        async with self._run() as graph:
-            self._graph = graph
-            try:
-                await self._follow(graph)
-            except BudgetSpentError:
-                return pause(self._messages(graph), self._spent_now(), kind=PauseType.BUDGET)
-            return await self._ending(graph)
-
-    def _say_rest(self) -> None:
-        for unfinished in self._tools.unfinished():
-            self._host.say(unfinished)
-        self._host.say(metrics(self._usage, self._model_id))
-
-    def _say_figures(self) -> None:
-        figures = metrics(self._usage, self._model_id)
-        if figures != self._figures:
-            self._figures = figures
-            self._host.say(figures)
-
-    async def _follow(self, run: AgentRun[Session, Output]) -> None:
-        """Let the graph run; what the model says is said by `TappedModel`."""
-        async for node in run:
-            if AiAgent.is_call_tools_node(node):
-                self._say_figures()
-                await self._keep_answer(node)
-                async with self._events(node, run) as events:
-                    async for event in events:
-                        await self._take(event)
-
-    async def _keep_answer(self, node: CallToolsNode[Session, Output]) -> None:
-        """
-        Keep an answer that calls tools, before any of them begins.
-
-        If the turn goes on with an answer that is kept already, only what acts now is kept: it has
-        not begun before, and the next executor has to know that it may have.
-        """
-        response, progress = node.model_response, self._progress
-        if node.tool_call_results is None:
-            if response.tool_calls:
-                await self._host.keep(answered(response, self._acting(response.tool_calls)))
-        elif progress and self._task.steps:
-            left = [call for call in progress.open if call.tool_call_id not in progress.settled]
-            if acting := self._acting(left, progress.approved):
-                await self._host.keep(Began(acting=acting))
-
-    def _acting(
-        self, calls: Sequence[ToolCallPart], approved: Collection[str] = ()
-    ) -> tuple[str, ...]:
-        has_others = bool(self._built.file.capabilities)
-        return acting_calls(calls, self._task.agent, has_others=has_others, approved=approved)
-
-    async def _take(self, event: AgentStreamEvent) -> None:
-        translated = self._tools.translate(event)
-        if isinstance(event, FunctionToolResultEvent):
-            await self._host.keep(returned(event), say=translated)
-            self._tools.ended(event.part.tool_call_id)
-        elif translated is not None:
-            self._host.say(translated)
-
-    def _run(self) -> AbstractAsyncContextManager[AgentRun[Session, Output]]:
-        task, progress, file = self._task, self._progress, self._built.file
-        so_far = progress.messages if progress else []
-        limits = remaining_limits(file.limits, self._spent)
-        return self._built.agent.iter(
-            None if progress else user_prompt(task),
-            message_history=[
-                *to_messages(task.history, file.history, context_window=self._model.context_window),
-                *so_far,
-            ],
-            deferred_tool_results=progress.results if progress else None,
-            model=TappedModel(
-                self._model,
-                self._host,
-                usage=self._usage,
-                limits=limits,
-                # A model may rewrite ids on their way out (Mistral's have nine characters).
-                earlier_ids=lambda: call_ids(self._graph.all_messages()),
-                say_figures=self._say_figures,
-            ),
-            # Set per run, since a request may replace them; the agent itself has none.
-            instructions=_instructions(task.options.system_prompt)
-            or _instructions(file.instructions),
-            model_settings=_settings(task.options),
-            usage_limits=limits,
-            usage=self._usage,
-            deps=self._session(),
-            capabilities=[HeldCalls(progress.held)] if progress and progress.held else [],
-        )
-
-    def _session(self) -> Session:
-        task, progress = self._task, self._progress
-        so_far = progress.messages_with_given if progress else []
-        return Session(
-            task.tenant,
-            task.user_id,
-            task.session_id,
-            run_id=task.run_id,
-            # Of all turns, including those that the model no longer sees.
-            results=ToolResults(partial(tool_results, task.history, so_far)),
-            before_tool=self._host.before_tool,
-        )
-
-    @property
-    def _spent(self) -> Spent:
-        return self._progress.spent if self._progress else Spent()
-
-    def _spent_now(self) -> Spent:
-        return self._spent.plus(self._usage)
-
-    @asynccontextmanager
-    async def _events(
-        self, node: CallToolsNode[Session, Output], run: AgentRun[Session, Output]
-    ) -> AsyncGenerator[AsyncIterable[AgentStreamEvent], None]:
-        progress = self._progress
-        async with node.stream(run.ctx) as events:
-            if node.tool_call_results is None or progress is None or not progress.may_refuse:
-                yield events
-                return
-            checked = check_all_calls(aiter(events), len(progress.open), progress.approved)
-            async with aclosing(checked):
-                yield checked
-
-    def _messages(self, run: AgentRun[Session, Output]) -> list[ModelMessage]:
-        """Return the turn's messages, as they would be without the interruptions."""
-        earlier = self._progress.messages if self._progress else []
-        return joined([*earlier, *run.new_messages()])
-
-    async def _ending(self, run: AgentRun[Session, Output]) -> TurnEnding:
-        if run.result is None:
-            raise EngineError("The agent broke off.")
-        messages = self._messages(run)
-        output = run.result.output
-        if isinstance(output, DeferredToolRequests):
-            return pause(messages, self._spent_now(), pending=output.approvals)
-        return TurnEnded(
-            messages=for_later_turns(messages), followups=await self._followups(messages)
-        )
-
-    async def _followups(self, messages: list[ModelMessage]) -> tuple[str, ...] | None:
-        if not self._task.generate_followups or not await self._may_suggest():
-            return None
-        texts = [message.text or "" for message in messages if isinstance(message, ModelResponse)]
-        exchange = Exchange(
-            question=self._task.message,
-            answer="".join(texts),
-            tools=tuple(tool.name for tool in self._task.agent.tools),
-        )
-        model_id = self._built.file.followup_model or self._model_id
-        return await suggest_followups(
-            exchange,
-            model=lambda: self._models(model_id),
-            usage=self._usage,
-            may_ask=self._may_suggest,
-        )
-
-    async def _may_suggest(self) -> bool:
-        """Ask the host as before any call of a model; the answer stands without suggestions."""
-        self._say_figures()
-        try:
-            return await self._host.before_model()
-        except (BudgetExceededError, HandedOverError):
-            # The answer is whole and no step: elsewhere it would have to be made again.
-            return False
-
-
-def _still_running(progress: Progress | None, started: Collection[str]) -> dict[str, str]:
-    calls = progress.open if progress else ()
-    return {call.tool_call_id: call.tool_name for call in calls if call.tool_call_id in started}
-
-
-def _instructions(text: str | None) -> str | None:
-    # Bedrock refuses blank instructions.
-    return whole_text(text) if text and text.strip() else None
-
-
-def _settings(options: RunOptions) -> ModelSettings:
-    settings = ModelSettings()
-    if options.temperature is not None:
-        settings["temperature"] = options.temperature
-    if options.max_tokens is not None:
-        settings["max_tokens"] = options.max_tokens
-    return settings
-
-
-def remaining_limits(limits: Limits, spent: Spent) -> UsageLimits:
-    """Return what the limits leave of a turn that goes on; the budget is its host's affair."""
-    return UsageLimits(
-        request_limit=limits.request_limit - spent.requests,
-        tool_calls_limit=_minus(limits.tool_calls_limit, spent.tool_calls),
-        input_tokens_limit=_minus(limits.input_tokens_limit, spent.input_tokens),
-        output_tokens_limit=_minus(limits.output_tokens_limit, spent.output_tokens),
-    )
-
-
-def _minus(limit: int | None, spent: int) -> int | None:
-    return None if limit is None else limit - spent

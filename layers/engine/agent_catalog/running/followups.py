@@ -19,6 +19,7 @@ from pydantic_ai.usage import RunUsage, UsageLimits
 
 from agent_catalog.running.spending import add, add_broken
 from agentrun.domain.errors import EngineError
+from agentrun.domain.ports import AgentTask, TurnHost
 
 HOW_MANY = 3
 TIMEOUT_S = 10.0
@@ -84,6 +85,18 @@ async def suggest_followups(
     except Exception as error:  # noqa: BLE001 - the run must not fail after its answer
         _log.warning("no follow-ups: %s", type(error).__name__, exc_info=error)
         return ()
+
+
+async def suggested(
+    task: AgentTask, model: Callable[[], Model] | None, host: TurnHost, answer: str, usage: RunUsage
+) -> tuple[str, ...]:
+    """Return follow-ups to the answer of an agent that is not asked for them itself."""
+    if model is None:
+        return ()
+    exchange = Exchange(
+        question=task.message, answer=answer, tools=tuple(tool.name for tool in task.agent.tools)
+    )
+    return await suggest_followups(exchange, model=model, usage=usage, may_ask=host.before_model)
 
 
 class _Suggesting(WrapperModel):

@@ -9,9 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic_ai.messages import ModelMessage, ToolCallPart, UserPromptPart
-from pydantic_ai.usage import RunUsage
+from pydantic_ai.usage import RunUsage, UsageLimits
 from pydantic_core import from_json, to_json
 
+from agent_catalog.agent_file import Limits
 from agent_catalog.json_form import to_json_value
 from agent_catalog.models.sendable import without_media
 from agent_catalog.running.history import dumped, loaded, with_prompt
@@ -44,6 +45,20 @@ class Spent(BaseModel):
             output_tokens=self.output_tokens + usage.output_tokens,
             cost=sum(costs, Decimal(0)) if costs else None,
         )
+
+
+def remaining_limits(limits: Limits, spent: Spent) -> UsageLimits:
+    """Return what the limits leave of a turn that goes on; the budget is its host's affair."""
+    return UsageLimits(
+        request_limit=limits.request_limit - spent.requests,
+        tool_calls_limit=_minus(limits.tool_calls_limit, spent.tool_calls),
+        input_tokens_limit=_minus(limits.input_tokens_limit, spent.input_tokens),
+        output_tokens_limit=_minus(limits.output_tokens_limit, spent.output_tokens),
+    )
+
+
+def _minus(limit: int | None, spent: int) -> int | None:
+    return None if limit is None else limit - spent
 
 
 @dataclass(frozen=True)

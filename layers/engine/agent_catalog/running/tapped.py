@@ -38,7 +38,7 @@ class TappedModel(WrapperModel):
     An agent's graph needs the finished answer alone. Passing each event through it takes more
     processor time than everything else that happens to an event.
 
-    An answer that breaks off in its midst is taken back and asked for again, twice at most. What
+    An answer that breaks off in its midst is taken back and asked for again, a few times. What
     fails before a stream is open has been repeated by the provider's client already.
     """
 
@@ -49,6 +49,7 @@ class TappedModel(WrapperModel):
         *,
         usage: RunUsage,
         limits: UsageLimits,
+        asked_again: int = ASKED_AGAIN,
         earlier_ids: Callable[[], Collection[str]],
         say_figures: Callable[[], None] = lambda: None,
     ) -> None:
@@ -62,6 +63,7 @@ class TappedModel(WrapperModel):
             usage: What the run has used. An answer that breaks off is added here; finished ones are
                 added by the graph.
             limits: The run's limits; those of tokens are checked every 32 events of an answer, too.
+            asked_again: How often an answer that breaks off is asked for again.
             earlier_ids: Returns the ids of the run's calls so far.
             say_figures: Says what the run has used if that has changed.
         """
@@ -69,6 +71,7 @@ class TappedModel(WrapperModel):
         self._host = host
         self._usage = usage
         self._limits = limits
+        self._asked_again = asked_again
         self._earlier_ids = earlier_ids
         self._say_figures = say_figures
         self._has_said = False
@@ -86,7 +89,7 @@ class TappedModel(WrapperModel):
         Raises:
             BudgetSpentError: The run is to pause instead.
         """
-        for repeats_left in reversed(range(ASKED_AGAIN + 1)):
+        for repeats_left in reversed(range(self._asked_again + 1)):
             await self._ask_host()
             try:
                 answer = await self._streamed(messages, model_settings, model_request_parameters)

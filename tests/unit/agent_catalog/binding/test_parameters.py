@@ -32,7 +32,7 @@ from tests.mcp_server.odd_json import (
     valid_schemas,
 )
 
-thorough = settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TRANSFORMERS = (
     BedrockJsonSchemaTransformer,
     InlineDefsJsonSchemaTransformer,

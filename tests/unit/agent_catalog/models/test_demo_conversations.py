@@ -7,7 +7,8 @@ from agent_catalog.models.demo.rules import recall
 from agentrun.domain.events import PendingApproval, ToolError, ToolStart
 from agentrun.domain.media import LoadedMedia
 from agentrun.domain.turns import TurnEnded, TurnPaused
-from tests.unit.agent_catalog.chat import Chat, Talk
+from agentrun_local.testing import AsyncTalk
+from tests.unit.agent_catalog.chat import Chat
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +59,7 @@ def test_what_is_quoted_is_the_statement_and_not_the_question_about_it() -> None
 
 
 async def test_an_agent_answers_from_the_conversation() -> None:
-    talk = Talk("docs_assistant")
+    talk = AsyncTalk("docs_assistant")
     await talk.say("My name is Ana and I like zebras.")
     assert await talk.say("What is my name?") == "You said: “My name is Ana and I like zebras.”"
     assert talk.tools == []
@@ -69,7 +70,7 @@ async def test_an_agent_answers_from_the_conversation() -> None:
 
 
 async def test_an_order_waits_for_its_approval_and_is_then_in_the_portfolio() -> None:
-    talk = Talk("finance_agent", "5f0a4c3e-8f3e-4d61-9d0c-2f1a7c9f0b11")
+    talk = AsyncTalk("finance_agent", "5f0a4c3e-8f3e-4d61-9d0c-2f1a7c9f0b11")
     await talk.say("Show my portfolio")
     before = talk.results[0]
     assert await talk.say("Buy 2 shares of NVDA") == ""
@@ -96,7 +97,7 @@ def shares_of(portfolio: dict[str, list[dict[str, object]]], symbol: str) -> int
 
 
 async def test_orders_of_all_turns_count() -> None:
-    talk = Talk("finance_agent")
+    talk = AsyncTalk("finance_agent")
     await talk.say("Show my portfolio")
     before = shares_of(talk.results[0], "NVDA")
     for shares in (1, 2):
@@ -109,7 +110,7 @@ async def test_orders_of_all_turns_count() -> None:
 
 
 async def test_a_rejected_order_is_not_placed_and_the_reason_is_told() -> None:
-    talk = Talk("finance_agent")
+    talk = AsyncTalk("finance_agent")
     await talk.say("Show my portfolio")
     before = talk.results
     await talk.say("Buy 2 shares of NVDA")
@@ -122,7 +123,7 @@ async def test_a_rejected_order_is_not_placed_and_the_reason_is_told() -> None:
 
 
 async def test_an_order_may_be_changed_when_it_is_approved() -> None:
-    talk = Talk("finance_agent")
+    talk = AsyncTalk("finance_agent")
     await talk.say("Buy 3 shares of NVDA")
     changed = {"symbol": "NVDA", "side": "buy", "shares": 1}
     assert (await talk.approve(arguments=changed)).startswith("Bought 1 NVDA")
@@ -131,13 +132,13 @@ async def test_an_order_may_be_changed_when_it_is_approved() -> None:
 
 @pytest.mark.parametrize("order", ["Buy 999999 shares of MSFT", "Sell 999 MSFT"])
 async def test_an_order_that_cannot_be_filled_fails(order: str) -> None:
-    talk = Talk("finance_agent")
+    talk = AsyncTalk("finance_agent")
     await talk.say(order)
     assert (await talk.approve()).startswith("The tool place_order could not help: ")
 
 
 async def test_an_unknown_share_is_refused_before_anybody_is_asked() -> None:
-    talk = Talk("finance_agent")
+    talk = AsyncTalk("finance_agent")
     answer = await talk.say("Buy 3 shares of TSLA")
     assert answer.startswith("The tool place_order could not help: symbol: Input should be 'AAPL'")
     assert isinstance(talk.outputs[-1], TurnEnded)
@@ -147,7 +148,7 @@ async def test_an_unknown_share_is_refused_before_anybody_is_asked() -> None:
 async def test_two_orders_in_one_message_wait_together() -> None:
     _, events = await Chat().ask("finance_agent", "Buy 1 AAPL and sell 2 shares of MSFT")
     assert not [event for event in events if isinstance(event, ToolStart)]
-    talk = Talk("finance_agent")
+    talk = AsyncTalk("finance_agent")
     await talk.say("Buy 1 AAPL and sell 2 shares of MSFT")
     paused = talk.outputs[-1]
     assert isinstance(paused, TurnPaused)
@@ -184,7 +185,7 @@ async def test_what_came_with_a_message_is_named() -> None:
 
 
 async def test_what_came_with_an_earlier_message_is_not_received_again() -> None:
-    talk = Talk("analyst")
+    talk = AsyncTalk("analyst")
     await talk.say("What is it?", media=(PNG,))
     assert await talk.say("6 times 7?") == "6 * 7 = 42"
     assert await talk.say("What was my first question?") == "Your first message was: “What is it?”"
@@ -192,7 +193,7 @@ async def test_what_came_with_an_earlier_message_is_not_received_again() -> None
 
 @pytest.mark.parametrize("agent", ["analyst", "docs_assistant", "finance_agent", "echo"])
 async def test_three_followups_are_suggested_that_the_agent_understands(agent: str) -> None:
-    talk = Talk(agent)
+    talk = AsyncTalk(agent)
     await talk.say("Hello, 17 * 23 of AMZN?", generate_followups=True)
     ended = talk.outputs[-1]
     assert isinstance(ended, TurnEnded)

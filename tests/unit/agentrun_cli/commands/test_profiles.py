@@ -68,3 +68,16 @@ def test_a_profile_keeps_its_address(capsys: pytest.CaptureFixture[str]) -> None
     profiles("set", "live", "--base-url", API)
     assert profiles("set", "live", "--base-url", "") == 2
     assert "needs its base_url" in capsys.readouterr().err
+
+
+def test_names_of_profiles_are_completed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profiles("set", "live", "--base-url", API)
+    profiles("set", "staging", "--base-url", API)
+    monkeypatch.setenv("_AGENTRUN_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "agentrun runs list --profile s")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    with pytest.raises(SystemExit, match="0"):
+        main([])
+    assert capsys.readouterr().out.split() == ["staging"]

@@ -23,7 +23,8 @@ def environment(home: Path) -> dict[str, str]:
     file.put(Profile("live", LIVE, f"{LIVE}/url", token_command="echo of-live"))
     file.put(Profile("staging", STAGING))
     store = LoginStore(state_folder(variables), "staging")
-    store.write(Login(STAGING, "i", "c", "t", "of-staging", None, None))
+    with store.locked():
+        store.write(Login(STAGING, "i", "c", "t", "of-staging", None, None))
     return variables
 
 
@@ -126,6 +127,7 @@ def test_a_login_does_not_follow_its_profile_to_another_deployment(
         ({"base_url": "api.example"}, "is no base URL"),
         ({"base_url": "https://user:pass@api.example"}, "is no base URL"),
         ({"base_url": "https://api.example/?a=b"}, "is no base URL"),
+        ({"base_url": "https://api.example/#a"}, "is no base URL"),
         ({"profile": "none"}, "there is no profile 'none'"),
     ],
 )

@@ -199,6 +199,14 @@ def test_what_is_no_issuer_is_refused(issuer: DeviceIssuer) -> None:
             discover(http, "http://127.0.0.1:1")
 
 
+def test_a_folder_that_cannot_be_written_is_said(
+    issuer: DeviceIssuer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "state").write_text("a file")
+    assert log_in(issuer) == 1
+    assert "cannot be used" in capsys.readouterr().err
+
+
 def test_a_broken_file_of_tokens_says_what_to_do(home: Path) -> None:
     file = home / "state" / "agentrun" / "live.json"
     file.parent.mkdir(parents=True)

@@ -10,6 +10,7 @@ from agentrun_cli.running.decisions import Answer, Questions, decide_all, leave
 from agentrun_client import (
     Budget,
     Decision,
+    JsonValue,
     PendingCall,
     RequiredAction,
     approve,
@@ -94,6 +95,16 @@ def test_a_call_is_shown_before_it_is_decided_and_its_arguments_can_be_edited() 
     typed.decide(APPROVALS)
     assert 'tool place_order {"shares": 1}' in typed.shown
     assert typed.prefills[1] == '{"shares": 1}'
+
+
+def test_what_is_asked_about_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    typed = Typed(["later"])
+    typed.screen = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    arguments: JsonValue = {**{f"name-{n}": "x" * 300 for n in range(30)}, "hidden": "!"}
+    typed.decide(RequiredAction("TOOL_APPROVAL", "a1", (PendingCall("c", "t", "t", arguments),)))
+    assert '"hidden": "!"' in typed.shown
+    assert typed.shown.count("x") == 30 * 300
 
 
 def test_without_anybody_to_ask_only_approvals_are_decided() -> None:

@@ -146,6 +146,15 @@ def test_a_reset_reaches_back_over_a_tool_that_had_not_ended() -> None:
     assert "ms" not in printed
 
 
+def test_a_tool_alone_can_be_void() -> None:
+    events: list[RunEvent] = [
+        START,
+        ToolStart(2, 0, "c1", "find", {}),
+        StepReset(3, 0, 1, 2, "EXECUTOR_LOST"),
+    ]
+    assert "is void" in shown(events)
+
+
 def test_a_tool_that_ended_before_a_reset_stays() -> None:
     events = [
         START,
@@ -208,6 +217,7 @@ def test_long_results_are_cut_and_say_so() -> None:
     assert readable("\n".join(str(number) for number in range(30))).splitlines()[-1] == (
         f"… {30 - MOST_LINES} more lines"
     )
+    assert readable("x" * 201) == "x" * 200 + "…"
     assert readable('{"a": 1}') == '{"a": 1}'
     assert readable("17") == "17"
     assert readable({"a": "x" * 60}).startswith('{\n  "a"')

@@ -16,6 +16,7 @@ from agentrun.adapters.dynamo.items import (
     session_list_key,
     session_pk,
     tenant_key,
+    ticket_key,
 )
 from agentrun.domain.quotas import user_tag
 from agentrun.domain.requests import IdempotencyClaim
@@ -34,7 +35,7 @@ TENANTS = st.one_of(
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=256),
 )
 IDS = st.from_regex(ID_PATTERN, fullmatch=True)
-thorough = settings(max_examples=2000, deadline=None)
+thorough = settings(max_examples=500, deadline=None)
 
 
 def keys_of(tenant: str, name: str, user: str) -> list[str]:
@@ -60,6 +61,14 @@ def test_no_key_of_a_tenant_begins_as_anothers(
         assert key.startswith(prefix) == (one == other)
     shared = set(keys_of(one, name, user)) & set(keys_of(other, other_name, other_user))
     assert one == other or not shared
+
+
+@settings(max_examples=200, deadline=None)
+@given(TENANTS, IDS, TENANTS, st.text(min_size=1))
+def test_no_tenants_key_is_a_tickets(tenant: str, name: str, user: str, digest: str) -> None:
+    prefix = ticket_key("")["pk"]["S"]
+    assert not any(key.startswith(prefix) for key in keys_of(tenant, name, user))
+    assert not ticket_key(digest)["pk"]["S"].startswith(tenant_key(tenant, ""))
 
 
 @thorough

@@ -48,7 +48,7 @@ def test_a_claim_is_found_by_its_name_or_by_a_path(claims: object, path: str, fo
 NAMES = st.text("ab.:/", min_size=1, max_size=6)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(NAMES, NAMES, st.dictionaries(NAMES, st.dictionaries(NAMES, st.integers())))
 def test_every_claim_can_be_named_unless_a_longer_name_is_in_the_way(
     outer: str, inner: str, others: dict[str, Any]
@@ -161,7 +161,7 @@ JSON = st.recursive(
 PATHS = st.text("abo.", max_size=5)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.text("abo.", max_size=3), JSON), PATHS, PATHS, st.sampled_from(["", "a"]))
 def test_claims_of_any_shape_name_a_caller_or_are_refused(
     claims: dict[str, Any], organisation: str, other: str, prefix: str

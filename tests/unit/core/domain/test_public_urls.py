@@ -32,7 +32,7 @@ ADDRESSES = st.one_of(
 )
 
 
-@settings(max_examples=3000)
+@settings(max_examples=1000)
 @given(address=ADDRESSES)
 @example("2600::5efe:7f00:1")
 @example("2002:7f00:1::")

@@ -48,10 +48,12 @@ def delivered(run: AgentRun) -> WebhookDelivery:
     return delivery
 
 
+OPENAI = OpenAI(api_key="unused")
+
+
 def openai_accepts(secret: str, body: str, headers: dict[str, str]) -> bool:
-    client = OpenAI(api_key="unused", webhook_secret=secret)
     try:
-        client.webhooks.verify_signature(body, headers)
+        OPENAI.webhooks.verify_signature(body, headers, secret=secret)
     except InvalidWebhookSignatureError:
         return False
     return True

@@ -19,7 +19,7 @@ MAX_REATTACHES = 10
 
 class AsyncClient:
     """
-    A client of an Agentrun deployment whose calls are awaited, under asyncio or trio.
+    A client of an Agentrun deployment whose calls are awaited, under asyncio.
 
     Tasks of one event loop may share a client; each of its streams belongs to one task at a time.
     Close it, or use it in an `async with` block, to close its connections.

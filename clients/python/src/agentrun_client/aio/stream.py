@@ -1,6 +1,8 @@
 """A run as it happens."""
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -10,12 +12,15 @@ from httpx_sse import EventSource
 from agentrun_client.aio.transport import AsyncTransport
 from agentrun_client.errors import AgentrunError, StreamLostError
 from agentrun_client.events import RunEvent
+from agentrun_client.following.endings import answer_of, is_stream
+from agentrun_client.following.resumption import Resumption
+from agentrun_client.following.transcript import Transcript
 from agentrun_client.models.runs import RunResult
 from agentrun_client.wire.answer import Answer
-from agentrun_client.wire.endings import answer_of, is_stream
-from agentrun_client.wire.resumption import Resumption
 from agentrun_client.wire.settings import connection_failed, was_sent
-from agentrun_client.wire.transcript import Transcript
+
+CLEANING_UP_S = 10.0
+"""How long a cancelled task may be kept from its end by a run that is to be cancelled."""
 
 
 class AsyncRunStream:
@@ -41,7 +46,9 @@ class AsyncRunStream:
         self._replay = replay
         self._cancel = cancel
         self._transcript = Transcript()
-        self._events = self._read()
+        # A generator of this object would be one with it to the collector, which then closes the
+        # connection some time later, rather than when nobody has the stream any more.
+        self._events = _read(transport, resumption, self._transcript)
 
     @property
     def run_id(self) -> str | None:
@@ -84,35 +91,6 @@ class AsyncRunStream:
             AgentrunError: The run was refused, or its stream is lost.
         """
         return await anext(self._events)
-
-    async def _read(self) -> AsyncGenerator[RunEvent, None]:
-        plan = self._resumption
-        while not plan.is_over:
-            await self._transport.clock.sleep(plan.delay_s)
-            async for event in self._connection():
-                yield event
-
-    async def _connection(self) -> AsyncGenerator[RunEvent, None]:
-        plan, add = self._resumption, self._transcript.add
-        call = plan.next_call()
-        try:
-            async with self._transport.open(call) as response:
-                if not is_stream(response):
-                    body = await response.aread()
-                    plan.answered(Answer(response.status_code, response.headers, body))
-                    return
-                plan.opened(call, response.headers)
-                async for frame in EventSource(response).aiter_sse():
-                    event = plan.take(frame.id, frame.data, frame.retry)
-                    if event is not None:
-                        add(event)
-                        yield event
-                    if plan.hangs_up:
-                        break
-        except httpx.RequestError as error:
-            plan.broke(connection_failed(error), was_sent=was_sent(error))
-        else:
-            plan.ended()
 
     async def result(self) -> RunResult:
         """
@@ -159,12 +137,54 @@ class AsyncRunStream:
         traceback: TracebackType | None,
     ) -> None:
         """Close the connection, and cancel the run if that was asked for and it has not ended."""
-        await self.aclose()
-        if self._cancel is None or self.run_id is None or self._has_ended:
-            return
-        try:
-            await self._cancel(self.run_id)
-        except AgentrunError:
-            if exc is None:
-                raise
-            # What ended the block matters more.
+        import anyio  # noqa: PLC0415 - it takes 30 ms, and httpx imports it as late
+
+        # A scope that was cancelled would cancel what is awaited here, too, were it not shielded.
+        is_left_early = exc is not None
+        deadline = anyio.current_time() + CLEANING_UP_S if is_left_early else math.inf
+        with anyio.CancelScope(shield=is_left_early, deadline=deadline):
+            await self.aclose()
+            if self._cancel is None or self.run_id is None or self._has_ended:
+                return
+            try:
+                await self._cancel(self.run_id)
+            except AgentrunError:
+                if exc is None:
+                    raise
+                # What ended the block matters more.
+
+
+async def _read(
+    transport: AsyncTransport, plan: Resumption, transcript: Transcript
+) -> AsyncGenerator[RunEvent, None]:
+    while not plan.is_over:
+        await transport.clock.sleep(plan.delay_s)
+        # Closed here and now: what is left to the collector is closed some time later.
+        async with aclosing(_connection(transport, plan, transcript)) as events:
+            async for event in events:
+                yield event
+
+
+async def _connection(
+    transport: AsyncTransport, plan: Resumption, transcript: Transcript
+) -> AsyncGenerator[RunEvent, None]:
+    call = plan.next_call()
+    try:
+        async with transport.open(call) as response:
+            if not is_stream(response):
+                body = await response.aread()
+                plan.answered(Answer(response.status_code, response.headers, body))
+                return
+            plan.opened(call, response.headers)
+            async with aclosing(EventSource(response).aiter_sse()) as frames:
+                async for frame in frames:
+                    event = plan.take(frame.id, frame.data, frame.retry)
+                    if event is not None:
+                        transcript.add(event)
+                        yield event
+                    if plan.hangs_up:
+                        break
+    except httpx.RequestError as error:
+        plan.broke(connection_failed(error), was_sent=was_sent(error))
+    else:
+        plan.ended()

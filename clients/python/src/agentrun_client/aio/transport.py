@@ -1,6 +1,6 @@
 """Sends requests and waits for their answers."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ class AsyncTransport:
         self._token = token
 
     @asynccontextmanager
-    async def open(self, call: Call[object]) -> AsyncIterator[httpx.Response]:
+    async def open(self, call: Call[object]) -> AsyncGenerator[httpx.Response, None]:
         """Send a request once and yield its answer, whose body has not been read."""
         token = await self._token() if call.needs_token else None
         request = self._http.build_request(**self.settings.request(call, token))
@@ -50,7 +50,7 @@ class AsyncTransport:
         Raises:
             AgentrunError: The API has refused it, or there was no answer.
         """
-        tries = self.settings.tries_of(call)
+        tries = self.settings.tries()
         while True:
             try:
                 async with self.open(call) as response:

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Unpack
 
+from agentrun_client.following import streams
+from agentrun_client.following.resumption import Resumption
 from agentrun_client.models.actions import Budget, Decisions
 from agentrun_client.models.requests import StartOptions
 from agentrun_client.models.runs import QueuedRun, Run, RunResult, RunStatus, StreamTicket
 from agentrun_client.sync.stream import RunStream
 from agentrun_client.sync.transport import Transport
-from agentrun_client.wire import run_calls, streams
+from agentrun_client.wire import run_calls
 from agentrun_client.wire.page import PAGE_SIZE
-from agentrun_client.wire.resumption import Resumption
 from agentrun_client.wire.run_calls import Fields
 from agentrun_client.wire.watch import Watch
 

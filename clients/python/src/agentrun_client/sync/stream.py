@@ -9,13 +9,13 @@ from httpx_sse import EventSource
 
 from agentrun_client.errors import AgentrunError, StreamLostError
 from agentrun_client.events import RunEvent
+from agentrun_client.following.endings import answer_of, is_stream
+from agentrun_client.following.resumption import Resumption
+from agentrun_client.following.transcript import Transcript
 from agentrun_client.models.runs import RunResult
 from agentrun_client.sync.transport import Transport
 from agentrun_client.wire.answer import Answer
-from agentrun_client.wire.endings import answer_of, is_stream
-from agentrun_client.wire.resumption import Resumption
 from agentrun_client.wire.settings import connection_failed, was_sent
-from agentrun_client.wire.transcript import Transcript
 
 
 class RunStream:
@@ -40,7 +40,9 @@ class RunStream:
         self._replay = replay
         self._cancel = cancel
         self._transcript = Transcript()
-        self._events = self._read()
+        # A generator of this object would be one with it to the collector, which then closes the
+        # connection some time later, rather than when nobody has the stream any more.
+        self._events = _read(transport, resumption, self._transcript)
 
     @property
     def run_id(self) -> str | None:
@@ -83,33 +85,6 @@ class RunStream:
             AgentrunError: The run was refused, or its stream is lost.
         """
         return next(self._events)
-
-    def _read(self) -> Generator[RunEvent, None, None]:
-        plan = self._resumption
-        while not plan.is_over:
-            self._transport.clock.sleep(plan.delay_s)
-            yield from self._connection()
-
-    def _connection(self) -> Generator[RunEvent, None, None]:
-        plan, add = self._resumption, self._transcript.add
-        call = plan.next_call()
-        try:
-            with self._transport.open(call) as response:
-                if not is_stream(response):
-                    plan.answered(Answer(response.status_code, response.headers, response.read()))
-                    return
-                plan.opened(call, response.headers)
-                for frame in EventSource(response).iter_sse():
-                    event = plan.take(frame.id, frame.data, frame.retry)
-                    if event is not None:
-                        add(event)
-                        yield event
-                    if plan.hangs_up:
-                        break
-        except httpx.RequestError as error:
-            plan.broke(connection_failed(error), was_sent=was_sent(error))
-        else:
-            plan.ended()
 
     def result(self) -> RunResult:
         """
@@ -165,3 +140,34 @@ class RunStream:
             if exc is None:
                 raise
             # What ended the block matters more.
+
+
+def _read(
+    transport: Transport, plan: Resumption, transcript: Transcript
+) -> Generator[RunEvent, None, None]:
+    while not plan.is_over:
+        transport.clock.sleep(plan.delay_s)
+        yield from _connection(transport, plan, transcript)
+
+
+def _connection(
+    transport: Transport, plan: Resumption, transcript: Transcript
+) -> Generator[RunEvent, None, None]:
+    call = plan.next_call()
+    try:
+        with transport.open(call) as response:
+            if not is_stream(response):
+                plan.answered(Answer(response.status_code, response.headers, response.read()))
+                return
+            plan.opened(call, response.headers)
+            for frame in EventSource(response).iter_sse():
+                event = plan.take(frame.id, frame.data, frame.retry)
+                if event is not None:
+                    transcript.add(event)
+                    yield event
+                if plan.hangs_up:
+                    break
+    except httpx.RequestError as error:
+        plan.broke(connection_failed(error), was_sent=was_sent(error))
+    else:
+        plan.ended()

@@ -1,6 +1,6 @@
 """Sends requests and waits for their answers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ class Transport:
         self._token = token
 
     @contextmanager
-    def open(self, call: Call[object]) -> Iterator[httpx.Response]:
+    def open(self, call: Call[object]) -> Generator[httpx.Response, None, None]:
         """Send a request once and yield its answer, whose body has not been read."""
         token = self._token() if call.needs_token else None
         request = self._http.build_request(**self.settings.request(call, token))
@@ -50,7 +50,7 @@ class Transport:
         Raises:
             AgentrunError: The API has refused it, or there was no answer.
         """
-        tries = self.settings.tries_of(call)
+        tries = self.settings.tries()
         while True:
             try:
                 with self.open(call) as response:

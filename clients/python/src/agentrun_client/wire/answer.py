@@ -145,12 +145,10 @@ def _phrase(status: int) -> str:
 
 
 def _invalid_params(told: object) -> tuple[InvalidParam, ...]:
-    if not isinstance(told, list):
-        return ()
-    found = (each for each in cast("list[object]", told) if isinstance(each, dict))
+    found = cast("list[object]", told) if isinstance(told, list) else []
+    params = [cast("dict[str, object]", each) for each in found if isinstance(each, dict)]
     return tuple(
-        InvalidParam(str(each.get("name", "")), str(each.get("reason", "")))
-        for each in cast("list[dict[str, object]]", list(found))
+        InvalidParam(str(each.get("name", "")), str(each.get("reason", ""))) for each in params
     )
 
 

@@ -21,7 +21,7 @@ class Call(Generic[T_co]):
         read: Reads the body of an answer that is no error; raises `UnreadableError`.
         is_repeatable: Whether sending it again does no harm, whatever became of the first time.
         silence_s: How long to wait for a byte of the answer.
-        limit: How often to repeat it; None for what the client is set to.
+        patience: How often to repeat it at least, if the run that it waits for goes on.
     """
 
     method: str
@@ -34,7 +34,7 @@ class Call(Generic[T_co]):
     is_repeatable: bool = True
     needs_token: bool = True
     silence_s: float = SILENCE_S
-    limit: int | None = None
+    patience: int = 0
 
 
 def path_of(*segments: str) -> str:

@@ -10,7 +10,13 @@ from agentrun_client.models.runs import Run
 from agentrun_client.models.sessions import Message, Session
 from agentrun_client.wire.call import Call, nothing, path_of
 from agentrun_client.wire.page import Page, page_of
-from agentrun_client.wire.reading import UnreadableError, read_as, read_json
+from agentrun_client.wire.reading import (
+    UnreadableError,
+    read_array,
+    read_as,
+    read_json,
+    read_object,
+)
 from agentrun_client.wire.run_calls import JSON, write_json
 
 T = TypeVar("T")
@@ -21,13 +27,7 @@ def _one(kind: type[T], path: str) -> Call[T]:
 
 
 def _array(kind: type[T], path: str, query: tuple[tuple[str, str], ...] = ()) -> Call[list[T]]:
-    def read(body: bytes) -> list[T]:
-        told = read_json(body)
-        if not isinstance(told, list):
-            raise UnreadableError("it is not an array")
-        return [read_as(kind, each) for each in told]
-
-    return Call("GET", path, read, query)
+    return Call("GET", path, lambda body: read_array(kind, read_json(body)), query)
 
 
 def _page(kind: type[T], path: str, **query: str | None) -> Call[Page[T]]:
@@ -105,8 +105,7 @@ def health() -> Call[str]:
     """Ask whether the deployment answers; needs no token."""
 
     def read(body: bytes) -> str:
-        told = read_json(body)
-        status = told.get("status") if isinstance(told, dict) else None
+        status = read_object(body).get("status")
         if not isinstance(status, str):
             raise UnreadableError("it has no `status`")
         return status

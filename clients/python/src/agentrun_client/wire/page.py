@@ -1,8 +1,8 @@
 """Pages of lists."""
 
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar
 
-from agentrun_client.wire.reading import UnreadableError, read_as, read_json
+from agentrun_client.wire.reading import read_array, read_object
 
 T = TypeVar("T")
 PAGE_SIZE = 100
@@ -23,10 +23,7 @@ def page_of(kind: type[T], body: bytes) -> Page[T]:
     Raises:
         UnreadableError: It is none.
     """
-    told = read_json(body)
-    if not isinstance(told, dict) or not isinstance(told.get("content"), list):
-        raise UnreadableError("it has no `content`")
+    told = read_object(body)
+    items = tuple(read_array(kind, told.get("content")))
     cursor = told.get("nextCursor")
-    content = cast("list[object]", told["content"])
-    items = tuple(read_as(kind, each) for each in content)
     return Page(items, cursor if isinstance(cursor, str) else None)

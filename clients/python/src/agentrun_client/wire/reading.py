@@ -30,6 +30,31 @@ def read_json(body: bytes) -> object:
         raise UnreadableError(what) from error
 
 
+def read_object(body: bytes) -> dict[str, Any]:
+    """
+    Parse an answer's body that has to be an object.
+
+    Raises:
+        UnreadableError: It is none.
+    """
+    told = read_json(body)
+    if not isinstance(told, dict):
+        raise UnreadableError(f"it is {type(told).__name__}, not an object")
+    return cast("dict[str, Any]", told)
+
+
+def read_array(kind: type[T], told: object) -> list[T]:
+    """
+    Read an array of objects into dataclasses.
+
+    Raises:
+        UnreadableError: It is none, or one of them is not what it should be.
+    """
+    if not isinstance(told, list):
+        raise UnreadableError(f"it is {type(told).__name__}, not an array")
+    return [read_as(kind, each) for each in cast("list[object]", told)]
+
+
 def read_as(kind: type[T], value: object) -> T:
     """
     Read an object into a dataclass: `camelCase` names, absent fields by their defaults.
@@ -62,7 +87,7 @@ def _reader_of(kind: Any) -> _Read:  # noqa: PLR0911 - one for each kind of type
     return lambda value: value
 
 
-def _plain(kind: type) -> _Read:
+def _plain(kind: Any) -> _Read:
     def read(value: object) -> object:
         if kind is float and type(value) is int:
             return float(value)

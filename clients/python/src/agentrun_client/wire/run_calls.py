@@ -16,7 +16,7 @@ from agentrun_client.models.runs import (
 )
 from agentrun_client.wire.call import Call, nothing, path_of
 from agentrun_client.wire.page import Page, page_of
-from agentrun_client.wire.reading import UnreadableError, read_as, read_json
+from agentrun_client.wire.reading import read_array, read_as, read_json, read_object
 
 Fields: TypeAlias = Literal["summary"]
 MOST_IN_A_BATCH = 100
@@ -44,10 +44,8 @@ def write_json(body: JsonValue) -> bytes:
 
 
 def _result(body: bytes) -> RunResult:
-    told = read_json(body)
-    if isinstance(told, dict):
-        told = {**told, "text": told.get("content")}
-    return read_as(RunResult, told)
+    told = read_object(body)
+    return read_as(RunResult, {**told, "text": told.get("content")})
 
 
 def _run(body: bytes) -> Run:
@@ -55,10 +53,7 @@ def _run(body: bytes) -> Run:
 
 
 def _runs(body: bytes) -> tuple[Run, ...]:
-    told = read_json(body)
-    if not isinstance(told, list):
-        raise UnreadableError("it is not an array")
-    return tuple(read_as(Run, each) for each in told)
+    return tuple(read_array(Run, read_json(body)))
 
 
 def start_stream(agent: str, message: str, options: StartOptions) -> Call[None]:
@@ -78,7 +73,7 @@ def create(agent: str, message: str, options: StartOptions) -> Call[RunResult]:
         headers=_start_headers(options),
         door="stream",
         silence_s=ANSWER_S,
-        limit=TRIES_OF_AN_ANSWER,
+        patience=TRIES_OF_AN_ANSWER,
     )
 
 

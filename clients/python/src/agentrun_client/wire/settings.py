@@ -55,10 +55,10 @@ class Settings(NamedTuple):
             "timeout": httpx.Timeout(CONNECT_S, read=call.silence_s, write=call.silence_s),
         }
 
-    def tries_of(self, call: Call[Any]) -> Tries:
+    def tries(self) -> Tries:
         """Count the tries of a request that is answered once."""
-        limit = self.max_retries if call.limit is None else max(self.max_retries, call.limit)
-        return Tries(limit, Backoff(FIRST_WAIT_S), can_renew_token=self.can_renew_token)
+        backoff = Backoff(FIRST_WAIT_S)
+        return Tries(self.max_retries, backoff, can_renew_token=self.can_renew_token)
 
     def tries_of_stream(self) -> Tries:
         """Count the tries of a stream's first request."""

@@ -1,5 +1,7 @@
 """Whether to send a request again, and when."""
 
+from http import HTTPStatus
+
 from agentrun_client.errors import (
     AgentrunError,
     ApiError,
@@ -58,7 +60,8 @@ class Tries:
                 raise error
             self._has_renewed = True
             return 0.0
-        if not _is_worth_it(error, call, was_sent=was_sent) or self.is_used_up:
+        limit = max(self.limit, call.patience) if _goes_on(error, was_sent=was_sent) else self.limit
+        if not _is_worth_it(error, call, was_sent=was_sent) or self.count >= limit:
             raise error
         self.count += 1
         told = error.retry_after if isinstance(error, ApiError) else None
@@ -79,3 +82,10 @@ def _is_worth_it(error: AgentrunError, call: Call[object], *, was_sent: bool) ->
             return call.is_repeatable and status in _PERHAPS_DONE
         case _:
             return False
+
+
+def _goes_on(error: AgentrunError, *, was_sent: bool) -> bool:
+    """Tell whether a run that was waited for may just take longer than an answer may."""
+    if isinstance(error, ApiError):
+        return error.run_id is not None or error.status == HTTPStatus.GATEWAY_TIMEOUT
+    return was_sent

@@ -1,6 +1,7 @@
 """The ports: what the services need from outside, in the domain's own words."""
 
 from agentrun.domain.ports.agents import (
+    CANCEL_REQUESTED,
     AgentDirectory,
     AgentEngine,
     ArgumentChecker,
@@ -23,6 +24,7 @@ from agentrun.domain.ports.webhooks import WebhookGuard
 from agentrun.domain.turns import AgentTask
 
 __all__ = [
+    "CANCEL_REQUESTED",
     "AgentDirectory",
     "AgentEngine",
     "AgentTask",

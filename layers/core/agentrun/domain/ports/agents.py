@@ -10,6 +10,9 @@ from agentrun.domain.events import EngineEvent
 from agentrun.domain.steps import StepContent
 from agentrun.domain.turns import AgentTask, TurnEnding
 
+CANCEL_REQUESTED = "cancel requested"
+"""With this message the task of an engine is cancelled if somebody has asked for the run's end."""
+
 
 class AgentDirectory(Protocol):
     """Knows which agents there are."""
@@ -92,7 +95,8 @@ class AgentEngine(Protocol):
         An answer that calls tools is kept as a step before any of them begins, each tool's result
         before the model is asked again. The last answer is no step. A turn that goes on with calls
         whose effect must not come twice, and which no step says to be `acting`, keeps a `Began`
-        before they begin. Cancelling the task ends the model call.
+        before they begin. Cancelling the task ends the model call; with the message
+        `CANCEL_REQUESTED`, also what goes on elsewhere for this run alone.
 
         Args:
             task: What to do.

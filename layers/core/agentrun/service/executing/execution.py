@@ -19,7 +19,7 @@ from agentrun.domain.errors import (
     StoreUnavailableError,
 )
 from agentrun.domain.events import Metrics, RecordedEvent
-from agentrun.domain.ports import AgentEngine, AgentTask
+from agentrun.domain.ports import CANCEL_REQUESTED, AgentEngine, AgentTask
 from agentrun.domain.runs import LEASE_DURATION, UNDER_WAY, AgentRun, RunKey, RunStatus
 from agentrun.domain.steps import Continued, Step
 from agentrun.service.executing.bounds import ExecutionBounds, OwnLease
@@ -208,6 +208,8 @@ class RunExecution:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
         except CancelRequestedError:
+            # The first message of two counts.
+            consuming.cancel(CANCEL_REQUESTED)
             return self._outcomes.cancelled()
         else:
             return end

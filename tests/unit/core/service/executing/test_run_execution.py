@@ -17,6 +17,7 @@ from agentrun.domain.events import (
     ToolEnd,
     ToolStart,
 )
+from agentrun.domain.ports import CANCEL_REQUESTED
 from agentrun.domain.runs import AgentRun, Lease, RunStatus
 from agentrun.service.executing import execution as run_execution
 from agentrun.service.executing import run_events
@@ -42,6 +43,19 @@ ANSWER = (
 
 async def for_ever() -> None:
     await asyncio.Event().wait()
+
+
+class Told:
+    """Waits for ever; `why` is what it was cancelled with."""
+
+    why: tuple[object, ...] | None = None
+
+    async def wait_for_ever(self) -> None:
+        try:
+            await for_ever()
+        except asyncio.CancelledError as error:
+            self.why = error.args
+            raise
 
 
 def raising(error: BaseException) -> Callable[[], Awaitable[None]]:
@@ -162,8 +176,10 @@ async def test_a_run_ends_itself_before_its_deadline(rig: StartedRig) -> None:
         rig.clock.advance(0.01)
 
     deadline = AT + DEADLINE_RESERVE + timedelta(milliseconds=10)
-    engine = ScriptedEngine([SO_FAR, pass_the_time, for_ever])
+    told = Told()
+    engine = ScriptedEngine([SO_FAR, pass_the_time, told.wait_for_ever])
     await rig.run(engine, deadline=deadline)
+    assert told.why == ()
     assert rig.types == ["START", "CONTENT_DELTA", "METRICS", "ERROR"]
     assert (rig.stored.error_type, rig.stored.output) == ("DEADLINE_EXCEEDED", "so far")
 
@@ -199,9 +215,11 @@ async def test_a_cancel_request_comes_back_with_the_heartbeat(rig: StartedRig) -
         return call(*args, **kwargs).model_copy(update={"cancel_requested": True})
 
     rig.store.around("heartbeat", heartbeat)
-    engine = ScriptedEngine([SO_FAR, for_ever])
+    told = Told()
+    engine = ScriptedEngine([SO_FAR, told.wait_for_ever])
     await rig.run(engine, QUICK)
     assert engine.cancelled == 1
+    assert told.why == (CANCEL_REQUESTED,)
     assert rig.types == ["START", "CONTENT_DELTA", "METRICS", "CANCELLED"]
     assert (rig.stored.status, rig.stored.output) == (RunStatus.CANCELLED, "so far")
 

@@ -19,9 +19,9 @@ from agentrun_client.events import (
     ToolStart,
     UnknownEvent,
 )
+from agentrun_client.following.fragments import Fragments
 from agentrun_client.models.json_value import JsonValue
 from agentrun_client.models.runs import Figures, RunResult, RunStatus, ToolCall
-from agentrun_client.wire.fragments import Fragments
 
 STATUS_AFTER: dict[type[TerminalEvent], RunStatus] = {
     Stop: "COMPLETED",

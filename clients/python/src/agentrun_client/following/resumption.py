@@ -5,11 +5,11 @@ from http import HTTPStatus
 
 from agentrun_client.errors import AgentrunError, ConnectionFailedError, StreamLostError
 from agentrun_client.events import Cancelled, Failed, Paused, RunEvent, Start, Stop
+from agentrun_client.following.decoding import decode_event
+from agentrun_client.following.openings import Opening
 from agentrun_client.wire import run_calls
 from agentrun_client.wire.answer import Answer, error_of, unreadable
 from agentrun_client.wire.call import Call
-from agentrun_client.wire.decoding import decode_event
-from agentrun_client.wire.openings import Opening
 from agentrun_client.wire.reading import UnreadableError
 from agentrun_client.wire.tries import Tries
 
@@ -20,6 +20,9 @@ A larger gap is where a run went on after a loss; a smaller one has lost events 
 Ids then go on 1 000 000 after the last one that was stored, and a reader may have seen some more.
 """
 _ENDS = (Stop, Failed, Cancelled)
+
+LEAST_MS = 100
+"""A server that asks for no wait at all would have all tries within one."""
 
 
 class Resumption:
@@ -58,6 +61,7 @@ class Resumption:
         self._was_opened = False
         self._is_replay = False
         self._asks_whether_paused = False
+        self._has_asked_whether_paused = False
         self._gap: tuple[int, int] | None = None
 
     def next_call(self) -> Call[object]:
@@ -72,6 +76,7 @@ class Resumption:
         self.session_id = headers.get("x-session-id", self.session_id)
         # Only what was said before can have a PAUSED in its middle.
         self._is_replay = call.method == "GET" or headers.get("idempotent-replayed") == "true"
+        self._has_asked_whether_paused = self._asks_whether_paused
         self.hangs_up = False
         if not self._was_opened:
             self._was_opened = True
@@ -81,7 +86,7 @@ class Resumption:
     def take(self, event_id: str, data: str, retry_ms: int | None) -> RunEvent | None:
         """Take a frame, and return its event if the caller has not had it."""
         if retry_ms is not None:
-            self._tries.backoff = self._tries.backoff.beginning_with(retry_ms / 1000)
+            self._tries.backoff = self._tries.backoff.beginning_with(max(LEAST_MS, retry_ms) / 1000)
         if not data:
             return None
         try:
@@ -130,7 +135,7 @@ class Resumption:
         """Take that the stream is at its end, or was hung up."""
         if self.is_over:
             return
-        if self._asks_whether_paused:
+        if self._asks_whether_paused and not self._has_asked_whether_paused:
             self.delay_s = 0.0
             return
         self._again_after(ConnectionFailedError("The stream ended before the run did."))

@@ -1,11 +1,11 @@
 """How each kind of stream begins."""
 
+from agentrun_client.following.openings import Opening, PlainOpening
+from agentrun_client.following.resuming import ResumingOpening
+from agentrun_client.following.resumption import Resumption
 from agentrun_client.models.actions import Budget, Decisions
 from agentrun_client.models.requests import StartOptions
 from agentrun_client.wire import run_calls
-from agentrun_client.wire.openings import Opening, PlainOpening
-from agentrun_client.wire.resuming import ResumingOpening
-from agentrun_client.wire.resumption import Resumption
 from agentrun_client.wire.settings import Settings
 
 

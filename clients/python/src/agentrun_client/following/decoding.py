@@ -41,8 +41,8 @@ def decode_event(event_id: int, data: str) -> RunEvent:
     """
     try:
         frame = _loads(data)
-        name, said, timestamp = frame["event"], frame["data"], frame["timestamp"]
-    except (ValueError, TypeError, KeyError) as error:
+        name, said, timestamp = frame["event"], frame["data"], frame.get("timestamp", 0)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableError("the frame is no event") from error
     if type(name) is not str or type(said) is not str:
         raise UnreadableError("the frame is no event")
@@ -120,7 +120,9 @@ def _metrics(event_id: int, timestamp: int, said: str) -> Metrics:
 def _stop(event_id: int, timestamp: int, said: str) -> Stop:
     told = _object(said)
     followups = told.get("followups")
-    suggested = tuple(map(str, followups)) if isinstance(followups, list) else None
+    suggested = None
+    if isinstance(followups, list):
+        suggested = tuple(map(str, cast("list[object]", followups)))
     return Stop(event_id, timestamp, str(told.get("runId", "")), suggested)
 
 

@@ -1,4 +1,8 @@
-"""Build a layer or a function as Lambda expects it; `sam build` runs this through the Makefiles."""
+"""
+Build a layer or a function as Lambda expects it; `sam build` runs this through the Makefiles.
+
+A checkout runs the file itself, so it needs nothing but the standard library and, for packages, uv.
+"""
 
 import argparse
 import os
@@ -11,7 +15,11 @@ from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
+_SHIPPED = _PACKAGE / "files"
+IS_INSTALLED = _SHIPPED.is_dir()
+ROOT = _SHIPPED if IS_INSTALLED else _PACKAGE.parents[1]
+"""The folder of functions, layers, locks and the template: a checkout, or a part of the wheel."""
 LAYERS = ROOT / "layers"
 LOCKS = ROOT / "requirements"
 # What each layer contains besides its requirements: packages, and other files.
@@ -27,7 +35,7 @@ BESIDE = {
     "engine": ("core",),
     "agents": ("core", "engine"),
     "streaming": ("core",),
-    "providers": ("core", "engine", "agents"),
+    "providers": ("core", "engine"),
 }
 # The runtime is Amazon Linux 2023 with glibc 2.34, which runs wheels up to manylinux_2_34.
 PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
@@ -49,6 +57,10 @@ LEFT_OUT = (
     # For type checkers; some packages of tools do read their own.
     "logfire_api/**/*.pyi",
     "*/testsuite",
+    # For engines of workflows, which run agents in workers of their own.
+    "pydantic_ai/durable_exec/dbos",
+    "pydantic_ai/durable_exec/prefect",
+    "pydantic_ai/durable_exec/temporal",
     "*.dist-info/RECORD",
     "*.dist-info/INSTALLER",
     "*.dist-info/REQUESTED",
@@ -62,27 +74,29 @@ def without(lock: str, provided: str) -> str:
     Raises:
         ValueError: The two pin different versions of a package.
     """
-    pins = {_name(block): _pin(block) for block in _blocks(provided)}
+    pins = {name_of(block): pin_of(block) for block in blocks_of(provided)}
     kept = []
-    for block in _blocks(lock):
-        pin = pins.get(_name(block))
+    for block in blocks_of(lock):
+        pin = pins.get(name_of(block))
         if pin is None:
             kept.append(block)
-        elif pin != _pin(block):
-            raise ValueError(f"{_pin(block)} and {pin} cannot be layered; run `make lock`")
+        elif pin != pin_of(block):
+            raise ValueError(f"{pin_of(block)} and {pin} cannot be layered; run `make lock`")
     return "".join(kept)
 
 
-def _blocks(lock: str) -> Iterator[str]:
-    """Return each requirement with the lines of its hashes."""
+def blocks_of(lock: str) -> Iterator[str]:
+    """Yield each requirement of a hashed file with the lines of its hashes."""
     return (match[0] for match in re.finditer(r"^\w.*\n(?:[ \t].*\n)*", lock, re.MULTILINE))
 
 
-def _name(block: str) -> str:
+def name_of(block: str) -> str:
+    """Return the name of the package that a requirement pins."""
     return re.split(r"[\[=; ]", block, maxsplit=1)[0]
 
 
-def _pin(block: str) -> str:
+def pin_of(block: str) -> str:
+    """Return a requirement without its hashes: `six==1.17 ; sys_platform != 'win32'`."""
     return block.splitlines()[0].rstrip(" \\")
 
 
@@ -111,7 +125,7 @@ def install(lock: str, target: Path, platform: str) -> None:
             *("--only-binary", ":all:", "--require-hashes", "--no-deps", "--link-mode", "copy"),
             *("--target", str(target), "--requirements", str(requirements)),
         ]
-        subprocess.run(command, check=True)  # noqa: S603 - fixed arguments
+        subprocess.run(command, check=True)
 
 
 def prune(target: Path) -> None:
@@ -169,7 +183,7 @@ def compile_sources(root: Path, deployed_at: str) -> None:
         *("-s", str(root), "-p", deployed_at, str(root)),
     ]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    subprocess.run(command, check=True, env=environment)  # noqa: S603 - fixed arguments
+    subprocess.run(command, check=True, env=environment)
 
 
 def runtime_python() -> str | None:
@@ -186,22 +200,53 @@ def runtime_python() -> str | None:
 def _version(python: str) -> tuple[int, ...] | None:
     """Return an interpreter's minor version; None if it does not start, as an unset pyenv shim."""
     command = [python, "-c", "import sys; print(*sys.version_info[:2])"]
-    answer = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
     return tuple(map(int, answer.stdout.split())) if answer.returncode == 0 else None
 
 
-def build_layer(name: str, artifacts: Path, architecture: str) -> None:
-    """Put requirements and packages under `python/`, which is on the path in /opt."""
+def build_layer(name: str, artifacts: Path, architecture: str, project: Path | None = None) -> None:
+    """
+    Put requirements and packages under `python/`, which is on the path in /opt.
+
+    Args:
+        name: The layer.
+        artifacts: An empty folder, which becomes the layer.
+        architecture: One of `PLATFORMS`.
+        project: The folder of a project made by `agentrun init`, whose agents and tools the layer
+            `agents` has; a checkout has its own.
+    """
     python = artifacts / "python"
     python.mkdir(parents=True)
-    install(layer_lock(name), python, PLATFORMS[architecture])
+    room = project if name == "agents" else None
+    install(_lock_of(name, room), python, PLATFORMS[architecture])
     prune(python)
     for part in CONTENTS[name]:
-        source = LAYERS / name / part
+        source = room / part if room else part_of(name, part)
         copy(source, (python if source.is_dir() else artifacts) / part)
-    if name == "agents":
+    if name == "agents" and room is None:
         copy_documents(python / DOCUMENTS_FOLDER)
     compile_sources(artifacts, "/opt")
+
+
+def _lock_of(layer: str, project: Path | None) -> str:
+    if project is None:
+        return layer_lock(layer)
+    # Imported here: a checkout runs this file without its package.
+    from agentrun_project.errors import ProjectError  # noqa: PLC0415
+    from agentrun_project.tool_packages import locked  # noqa: PLC0415
+
+    try:
+        return locked(project)
+    except ProjectError as error:
+        # sam build shows a Makefile's standard output, but not its standard error.
+        sys.stdout.write(f"{error}\n")
+        sys.exit(1)
+
+
+def part_of(layer: str, part: str) -> Path:
+    """Return where a part of a layer is: in its folder, or installed beside this package."""
+    in_its_folder = LAYERS / layer / part
+    return in_its_folder if in_its_folder.exists() else _PACKAGE.parent / part
 
 
 def build_function(name: str, artifacts: Path) -> None:
@@ -210,18 +255,33 @@ def build_function(name: str, artifacts: Path) -> None:
     compile_sources(artifacts, "/var/task")
 
 
+def part_named(logical_id: str) -> tuple[str, str]:
+    """
+    Return what a resource of the template is built from: `layer` or `function`, and its name.
+
+    Raises:
+        ValueError: The framework has nothing of that name.
+    """
+    kind = "layer" if logical_id.endswith("Layer") else "function"
+    name = logical_id.removesuffix(kind.capitalize()).lower()
+    if not (ROOT / "functions" / name / "app.py").is_file() and name not in CONTENTS:
+        raise ValueError(f"the framework has no {logical_id}")
+    return kind, name
+
+
 def main() -> None:
     """Build what the command line names, into the folder that `sam build` packs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["layer", "function"])
-    parser.add_argument("name")
+    parser.add_argument("resource", help="a function or layer, by its name in the template")
     parser.add_argument("artifacts", type=Path)
     parser.add_argument("--architecture", choices=sorted(PLATFORMS), default="arm64")
+    parser.add_argument("--project", type=Path, help="a folder that agentrun init has made")
     arguments = parser.parse_args()
-    if arguments.kind == "layer":
-        build_layer(arguments.name, arguments.artifacts, arguments.architecture)
+    kind, name = part_named(arguments.resource)
+    if kind == "layer":
+        build_layer(name, arguments.artifacts, arguments.architecture, arguments.project)
     else:
-        build_function(arguments.name, arguments.artifacts)
+        build_function(name, arguments.artifacts)
 
 
 if __name__ == "__main__":

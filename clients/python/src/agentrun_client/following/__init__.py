@@ -1,0 +1,1 @@
+"""How a run is followed to its end, without any I/O: shared by both clients."""

@@ -1,0 +1,1 @@
+"""`agentrun deploy`: from a project's folder to a stack, by SAM."""

@@ -1,0 +1,1 @@
+"""Projects outside this repository: how they are made, built, upgraded and deployed."""

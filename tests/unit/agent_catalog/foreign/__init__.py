@@ -1,0 +1,1 @@
+"""Agents that their file does not describe."""
