@@ -106,7 +106,7 @@ export class Answer {
     const tool = {
       ...before,
       ...end,
-      ...(startedAt !== undefined && { durationMs: Math.max(0, timestamp - startedAt) }),
+      ...(startedAt !== undefined && { durationMs: timestamp - startedAt }),
     };
     this.#tools.set(callId, { ...begun, startId: begun?.startId ?? id, tool });
   }
