@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 PAGES = ("*.md", "clients/*/README.md", "docs/**/*.md", "events/README.md", "findings/README.md")
+IMAGES = "docs/images/*.png"
 DECISIONS = "docs/adr/[0-9]*.md"
 SPECIFICATION = "docs/openapi.json"
 REFERENCE = "reference.json"
@@ -58,7 +59,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for found in list(files):
         if found.src_dir == config.docs_dir:
             files.remove(found)
-    for page in sorted({path for pattern in PAGES for path in ROOT.glob(pattern)}):
+    for page in sorted({path for pattern in (*PAGES, IMAGES) for path in ROOT.glob(pattern)}):
         files.append(file(page.relative_to(ROOT).as_posix()))
     files.append(specification := file(SPECIFICATION))
     path = specification.abs_src_path
