@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 WAIT_S = 30.0
 # Colours, cursor movements, window titles, and what readline says to the terminal.
@@ -65,12 +66,19 @@ class Terminal:
         """
         Press Ctrl-C where a line is read.
 
-        A key that is echoed shows that readline waits for more; a signal before that is seen only
-        at the next key.
+        Readline sees a signal that comes just before it waits only at the next key. So this waits
+        until a key has been echoed, and the program sleeps until there is more.
         """
         self.press("c")
         self.expect("c")
+        while not self._sleeps():
+            time.sleep(0.01)
         self.press("\x03")
+
+    def _sleeps(self) -> bool:
+        """Whether the program's main thread waits for something, as /proc has it."""
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "S"
 
     def ended(self) -> int:
         """Read to the program's end, and return its exit status."""

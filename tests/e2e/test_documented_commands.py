@@ -48,6 +48,7 @@ RUN_ID=$(curl -s -o /dev/null -D - "$BASE_URL/api/agents/echo/runs/stream" \\
   -d '{"message": "/emit 40"}' | tr -d '\\r' | sed -n 's/^x-run-id: //p')
 """,
     # The command line has a variable for what the page's text takes as its default.
+    "README.md": "export AGENTRUN_BASE_URL=http://127.0.0.1:8000\n",
     "docs/clients.md": "export AGENTRUN_BASE_URL=http://127.0.0.1:8000\n",
     "docs/command-line.md": """
 export AGENTRUN_BASE_URL=http://127.0.0.1:8000

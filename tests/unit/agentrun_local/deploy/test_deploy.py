@@ -91,8 +91,8 @@ def deploy(aws: Aws, tmp_path: Path) -> Deployer:
 
 
 def tracked(project: Path) -> dict[str, str]:
-    ignored = ".agentrun"
-    files = (path for path in project.rglob("*") if path.is_file() and ignored not in path.parts)
+    ignored = {".agentrun", "__pycache__"}
+    files = (path for path in project.rglob("*") if path.is_file() and not ignored & {*path.parts})
     return {path.name: path.read_text(encoding="utf-8") for path in files}
 
 
