@@ -1,5 +1,5 @@
 import type { Agent } from "./models.js";
-import { type CallOptions, pathTo, type Transport } from "./transport.js";
+import { type CallOptions, pathTo, type Transport } from "./wire/transport.js";
 
 /** Agents: `client.agents`. */
 export class Agents {

@@ -1,7 +1,7 @@
 import { ConflictError, ConnectionFailedError } from "./errors.js";
 import type { AgentRun, Approval } from "./models.js";
 import { pages } from "./pages.js";
-import { type CallOptions, pathTo, type Transport } from "./transport.js";
+import { type CallOptions, pathTo, type Transport } from "./wire/transport.js";
 
 /** What waits for a decision, whatever its run: `client.approvals`. */
 export class Approvals {

@@ -3,7 +3,7 @@ import { Approvals } from "./approvals.js";
 import type { Health } from "./models.js";
 import { Runs } from "./runs.js";
 import { Sessions } from "./sessions.js";
-import { type AgentrunOptions, type CallOptions, Transport } from "./transport.js";
+import { type AgentrunOptions, type CallOptions, Transport } from "./wire/transport.js";
 
 /** A client of an Agentrun deployment, for browsers and for Node 20 or newer. */
 export class Agentrun {

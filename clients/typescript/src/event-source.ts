@@ -1,8 +1,8 @@
-import type { Frame } from "./connection.js";
+import type { Frame } from "./wire/connection.js";
 import { ConnectionFailedError } from "./errors.js";
 import type { AgentRun, StreamTicket } from "./models.js";
-import type { Source } from "./source.js";
-import { orAborted } from "./waiting.js";
+import type { Source } from "./wire/source.js";
+import { orAborted } from "./wire/waiting.js";
 
 /** What is used of a browser's `EventSource`. */
 export interface EventSourceLike {

@@ -1,4 +1,4 @@
-import type { CallOptions, Request, Transport } from "./transport.js";
+import type { CallOptions, Request, Transport } from "./wire/transport.js";
 
 interface Page<T> {
   content: T[];

@@ -1,7 +1,7 @@
 import { Answer } from "./answer.js";
 import type { RunEvent } from "./events.js";
 import type { Metrics, RequiredAction, RunResult, RunStatus } from "./models.js";
-import type { Position } from "./source.js";
+import type { Position } from "./wire/source.js";
 
 /** Where a stream begins. */
 export interface Beginning {

@@ -1,12 +1,12 @@
 import type { ToolActivity } from "./answer.js";
 import { AgentrunError, RunCancelledError, RunFailedError, RunPausedError } from "./errors.js";
 import type { RunEvent } from "./events.js";
-import { follow, type Reattachment } from "./follow.js";
+import { follow, type Reattachment } from "./wire/follow.js";
 import type { RunResult } from "./models.js";
 import { type Beginning, RunState } from "./run-state.js";
-import { AttachSource, type Source } from "./source.js";
-import type { Transport } from "./transport.js";
-import { linkedTo } from "./waiting.js";
+import { AttachSource, type Source } from "./wire/source.js";
+import type { Transport } from "./wire/transport.js";
+import { linkedTo } from "./wire/waiting.js";
 
 export interface StreamOptions {
   /** Ends everything at once, also a wait between two tries; the run goes on. */

@@ -15,8 +15,8 @@ import type {
 import { pages } from "./pages.js";
 import type { Beginning } from "./run-state.js";
 import { RunStream, type StreamOptions } from "./run-stream.js";
-import { AttachSource, ResumeSource, type Source, StartSource } from "./source.js";
-import { type CallOptions, pathTo, type Request, type Transport } from "./transport.js";
+import { AttachSource, ResumeSource, type Source, StartSource } from "./wire/source.js";
+import { type CallOptions, pathTo, type Request, type Transport } from "./wire/transport.js";
 import { watchRuns, type WatchOptions } from "./watching.js";
 
 /** How a run is started. */

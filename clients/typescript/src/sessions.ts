@@ -1,6 +1,6 @@
 import type { AgentRun, Message, Session, SessionWithMessages } from "./models.js";
 import { pages } from "./pages.js";
-import { type CallOptions, pathTo, type Transport } from "./transport.js";
+import { type CallOptions, pathTo, type Transport } from "./wire/transport.js";
 
 /** Conversations: `client.sessions`. */
 export class Sessions {

@@ -1,6 +1,6 @@
 import type { AgentRun } from "./models.js";
-import type { CallOptions } from "./transport.js";
-import { pause } from "./waiting.js";
+import type { CallOptions } from "./wire/transport.js";
+import { pause } from "./wire/waiting.js";
 
 export interface WatchOptions extends CallOptions {
   /** Default 3 000. */

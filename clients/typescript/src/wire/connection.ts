@@ -1,5 +1,5 @@
 import { createParser, type ParseError } from "eventsource-parser";
-import { AgentrunError, ConnectionFailedError } from "./errors.js";
+import { AgentrunError, ConnectionFailedError } from "../errors.js";
 
 /** A Server-Sent Event with its id. */
 export interface Frame {

@@ -1,7 +1,7 @@
 import { type Connection, type Frame, orSilence, readFrames } from "./connection.js";
-import { ConflictError } from "./errors.js";
-import { parseEvent } from "./events.js";
-import type { AgentRun } from "./models.js";
+import { ConflictError } from "../errors.js";
+import { parseEvent } from "../events.js";
+import type { AgentRun } from "../models.js";
 import { pathTo, type Request, type Transport } from "./transport.js";
 import { linkedTo } from "./waiting.js";
 

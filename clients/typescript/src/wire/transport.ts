@@ -1,4 +1,4 @@
-import { ApiError, ConnectionFailedError, errorOf, type Problem } from "./errors.js";
+import { ApiError, ConnectionFailedError, errorOf, type Problem } from "../errors.js";
 import { backoffMs, linkedTo, pause } from "./waiting.js";
 
 /** A bearer token, or what returns one: called for every request, and once more after a 401. */

@@ -1,5 +1,5 @@
-import { ApiError, StreamLostError } from "./errors.js";
-import { parseEvent, type RunEvent } from "./events.js";
+import { ApiError, StreamLostError } from "../errors.js";
+import { parseEvent, type RunEvent } from "../events.js";
 import type { Position, Source } from "./source.js";
 import { isTransient, type Transport } from "./transport.js";
 import { pause } from "./waiting.js";
