@@ -19,7 +19,7 @@ WITH_ITS_PATH = re.compile(
 )
 SOURCES = (
     *(".ci", ".github", "bench", "docs", "events", "findings", "functions"),
-    *("layers", "local", "requirements", "tests"),
+    *("clients", "layers", "local", "playground", "requirements", "tests"),
 )
 WHAT_KNOWS_AGENTS = (
     "tests/unit/agent_catalog",
@@ -39,7 +39,9 @@ def test_the_documented_agents_can_be_added(tmp_path: Path) -> None:
     project = tmp_path / "project"
     for name in SOURCES:
         shutil.copytree(
-            ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+            ROOT / name,
+            project / name,
+            ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "node_modules"),
         )
     for file in [*ROOT.glob("*.*"), ROOT / "LICENSE", ROOT / "Makefile"]:
         if file.is_file():

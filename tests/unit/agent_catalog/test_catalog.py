@@ -319,8 +319,10 @@ def test_the_shipped_agents_can_be_built() -> None:
     for agent in catalog.agents():
         file = catalog.definition(agent.id).file
         built = build_agent(agent.id, file)
-        # The tools of MCP servers are known once a run has asked for them.
-        assert set(built.tools) == {reference.partition(":")[2] for reference in file.tools}
+        # The tools of MCP servers are known once a run has asked for them, and those of an object
+        # stand in its code.
+        if file.agent is None:
+            assert set(built.tools) == {reference.partition(":")[2] for reference in file.tools}
 
 
 def test_the_known_model_settings_are_pydantic_ais() -> None:
