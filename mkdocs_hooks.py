@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 PAGES = ("*.md", "clients/*/README.md", "docs/**/*.md", "events/README.md", "findings/README.md")
-IMAGES = "docs/images/*.png"
+IMAGES = "docs/images/*.*"
 DECISIONS = "docs/adr/[0-9]*.md"
 SPECIFICATION = "docs/openapi.json"
 REFERENCE = "reference.json"
