@@ -4,12 +4,15 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import CancelledError
+from http.client import BadStatusLine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
+from agent_catalog.models.bedrock import _Call
 from agentrun.domain.events import ContentDelta
 from tests.bedrock import BedrockServer, Hold, HttpError, ModelRequest, Reply, Text, bedrock_server
 from tests.bedrock.engine_run import Runner
@@ -202,3 +205,20 @@ async def test_many_stalled_runs_hold_up_no_other(bedrock: BedrockServer, tmp_pa
     for request in requests:
         assert await asyncio.to_thread(request.closed.wait, SEEN_WITHIN_S)
     await until(lambda: not waiting_for_bedrock(), "the threads have ended")
+
+
+@pytest.mark.parametrize("error", [None, OSError(), BadStatusLine("HTTP/1.1 20")])
+async def test_a_call_that_is_given_up_is_not_tried_again_whatever_came_of_its_answer(
+    error: Exception | None,
+) -> None:
+    # Where in its answer a connection is closed is a matter of luck.
+    call = _Call()
+
+    def answered() -> None:
+        with call.waiting_on(None):
+            call.give_up()
+            if error is not None:
+                raise error
+
+    with pytest.raises(CancelledError):
+        answered()

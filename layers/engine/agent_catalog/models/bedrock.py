@@ -45,7 +45,10 @@ class _Call:
             self._socket = connected
         try:
             yield
-        except OSError:
+            # An answer that was cut off among its headers looks whole.
+            self.check()
+        except Exception:
+            # In its first line, it is no answer of HTTP, which would be retried.
             self.check()
             raise
         finally:
