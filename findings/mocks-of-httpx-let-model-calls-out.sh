@@ -10,8 +10,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder"/venv/bin/pip install --quiet --disable-pip-version-check \
-  openai==3.57.0 anthropic==2.14.0 httpx==0.28.1 respx==0.23.1
+"$folder"/venv/bin/pip install --quiet --disable-pip-version-check openai==3.57.0 anthropic==2.14.0 httpx==0.28.1 respx==0.23.1
 "$folder/venv/bin/python" - <<'PY'
 import json
 import threading

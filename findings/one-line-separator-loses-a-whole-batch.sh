@@ -13,8 +13,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder"/venv/bin/pip install --quiet --disable-pip-version-check \
-  'pydantic-ai-slim[openai]==2.68.0' a2a-sdk==1.3.0 httpx==0.28.1 httpx-sse==0.4.3
+"$folder"/venv/bin/pip install --quiet --disable-pip-version-check 'pydantic-ai-slim[openai]==2.68.0' a2a-sdk==1.3.0 httpx==0.28.1 httpx-sse==0.4.3
 "$folder/venv/bin/python" - <<'PY'
 import asyncio
 import json

@@ -61,7 +61,7 @@ def test_a_function_gets_every_setting_and_none_that_nobody_reads(function: str)
     given -= of_webhooks if function == "WebhookFunction" else set()
     # For a machine whose log only its developer reads, and whose receivers run on it.
     not_here = {"AGENTRUN_LOG_CAUSES", "AGENTRUN_WEBHOOK_LOOPBACK"}
-    # For whoever issues tickets. The function behind the URL cannot be told it: a circle.
+    # Only the status function issues tickets. The one behind the URL cannot be told it: a circle.
     not_here |= {"AGENTRUN_STREAM_URL"} if function != "StatusFunction" else set()
     assert given == {f"AGENTRUN_{name.upper()}" for name in Settings.model_fields} - not_here
 

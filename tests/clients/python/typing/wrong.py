@@ -60,7 +60,7 @@ async def later() -> str:
 
 
 def gives_what_must_be_awaited() -> None:
-    """Give the blocking client what it cannot await."""
+    """Pass the blocking client what it cannot await."""
     Client("u", later)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client("u", 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -73,7 +73,7 @@ class AsyncSessions:
 
 
 class AsyncApprovals:
-    """What `client.approvals` offers: what waits for a decision, whoever started the run."""
+    """What `client.approvals` offers: what waits for a decision, in all of the caller's runs."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         """Take what sends the requests."""

@@ -69,7 +69,7 @@ class Sessions:
 
 
 class Approvals:
-    """What `client.approvals` offers: what waits for a decision, whoever started the run."""
+    """What `client.approvals` offers: what waits for a decision, in all of the caller's runs."""
 
     def __init__(self, transport: Transport) -> None:
         """Take what sends the requests."""
