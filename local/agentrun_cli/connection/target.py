@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentrun_cli.connection.folders import config_file
+from agentrun_cli.connection.folders import config_file, state_folder
 from agentrun_cli.connection.profiles import Profile, ProfileFile
-from agentrun_cli.connection.tokens import local_token, profile_token
+from agentrun_cli.connection.tokens import CommandToken
 from agentrun_cli.connection.urls import base_url_of, is_loopback, origin_of
 from agentrun_cli.errors import UsageError
 
@@ -111,7 +111,7 @@ def _token(
         return _constant(given.token)
     own = None
     if profile and origin_of(profile.base_url) == origin_of(base_url):
-        own = profile_token(profile, environment)
+        own = _profile_token(profile, environment)
     if given.profile and own:
         return own
     if variable := environment.get(TOKEN_VARIABLE):
@@ -119,8 +119,34 @@ def _token(
     if own:
         return own
     if is_loopback(base_url):
-        return local_token(given.template)
+        return _local_token(given.template)
     raise UsageError(_no_token(profile, base_url))
+
+
+def _local_token(template: Path) -> TokenSource:
+    """Return a source of tokens for the local stack: its developer, as an admin."""
+
+    def make() -> str:
+        # Imported here: cryptography takes a moment, which only the local stack has to wait.
+        from agentrun_local.machine.identity import Caller, DevIdentity  # noqa: PLC0415
+
+        folder = template.resolve().parent / ".agentrun"
+        return DevIdentity(folder).token(Caller(roles=["admin"]))
+
+    return make
+
+
+def _profile_token(profile: Profile, environment: Mapping[str, str]) -> TokenSource | None:
+    """Return a source of a profile's tokens: its command, or its login; None without either."""
+    if profile.token_command:
+        return CommandToken(profile.token_command)
+    from agentrun_cli.login.stored import LoginStore, LoginToken  # noqa: PLC0415
+
+    store = LoginStore(state_folder(environment), profile.name)
+    login = store.read()
+    if login is None or not login.is_for(profile):
+        return None
+    return LoginToken(store)
 
 
 def _no_token(profile: Profile | None, base_url: str) -> str:

@@ -1,4 +1,4 @@
-"""Tokens that are made when they are asked for: the local stack's, a command's, a login's."""
+"""Tokens from a command, and when a token expires."""
 
 import base64
 import binascii
@@ -6,43 +6,14 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
-from agentrun_cli.connection.folders import state_folder
-from agentrun_cli.connection.profiles import Profile
 from agentrun_cli.errors import CommandError, UsageError
 
 LEEWAY_S = 60
 """A token that expires within this time is not sent any more."""
 COMMAND_TIMEOUT_S = 60
 Clock = Callable[[], float]
-
-
-def local_token(template: Path) -> Callable[[], str]:
-    """Return a source of tokens for the local stack: its developer, as an admin."""
-
-    def make() -> str:
-        # Imported here: cryptography takes a moment, which only the local stack has to wait.
-        from agentrun_local.machine.identity import Caller, DevIdentity  # noqa: PLC0415
-
-        folder = template.resolve().parent / ".agentrun"
-        return DevIdentity(folder).token(Caller(roles=["admin"]))
-
-    return make
-
-
-def profile_token(profile: Profile, environment: Mapping[str, str]) -> Callable[[], str] | None:
-    """Return a source of a profile's tokens: its command, or its login; None without either."""
-    if profile.token_command:
-        return CommandToken(profile.token_command)
-    from agentrun_cli.login.stored import LoginStore, LoginToken  # noqa: PLC0415
-
-    store = LoginStore(state_folder(environment), profile.name)
-    login = store.read()
-    if login is None or not login.is_for(profile):
-        return None
-    return LoginToken(store)
 
 
 class CommandToken:
