@@ -146,7 +146,7 @@ playground: $(PLAYGROUND)/node_modules/.ready $(TS_CLIENT)/dist/index.js ## Buil
 playground-check: clients-typescript $(PLAYGROUND)/node_modules/.ready
 	@npm --prefix $(PLAYGROUND) run --silent check
 
-$(TS_CLIENT)/dist/index.js: $(wildcard $(TS_CLIENT)/src/*.ts $(TS_CLIENT)/src/react/*.ts) | $(TS_CLIENT)/node_modules/.ready
+$(TS_CLIENT)/dist/index.js: $(wildcard $(TS_CLIENT)/src/*.ts $(TS_CLIENT)/src/*/*.ts) | $(TS_CLIENT)/node_modules/.ready
 	@npm --prefix $(TS_CLIENT) run --silent build
 
 # The client is a link to its folder, and finds its own packages there.
