@@ -233,6 +233,15 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 	@python=.venv/bench/bin/python; test -x "$$python" || python=$(BIN)/python; \
 		$(call environment,strands,"$$python") && touch $@
 
+# Not in `check`: a quarter of an hour, for figures to look at. It needs the package registry.
+PEERS_COMPARED := agentcore agno dbos fastapi langgraph
+.PHONY: compare
+compare: setup $(PEERS_COMPARED:%=.venv/peers/%/.ready) ## Ask Agentrun and its peers the same questions, and print docs/why.md's table; ARGS="kills --peer Agno"
+	@$(BIN)/python -m bench.peers $(ARGS)
+
+.venv/peers/%/.ready: requirements/peers/%.txt | .venv/.ready
+	@$(call environment,peers/$*,$(BIN)/python) && touch $@
+
 .PHONY: clean
 clean: ## Remove what the targets above have made
 	@rm -rf .venv $(CLIENTS)/node_modules $(DRAWING)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site
