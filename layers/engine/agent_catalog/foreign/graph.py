@@ -19,11 +19,13 @@ from agent_catalog.agent_file import AgentFile
 from agent_catalog.catalog import CatalogError
 from agent_catalog.foreign.ai_agent import imported
 from agent_catalog.foreign.graph_events import GraphListener
+from agent_catalog.foreign.graph_media import blocks_of
 from agent_catalog.foreign.graph_pauses import Asked, GraphState, answers, asked_by, read_pause
 from agent_catalog.foreign.graph_state import NewestState
+from agent_catalog.models.sendable import without_media
 from agent_catalog.running.errors import shown_error
 from agent_catalog.running.events import metrics
-from agent_catalog.running.history import dumped, loaded, messages_of
+from agent_catalog.running.history import dumped, loaded, messages_of, user_prompt
 from agent_catalog.running.pauses import Spent, remaining_limits
 from agent_catalog.tool_names import place_of_object
 from agent_catalog.toolkit import Session
@@ -98,9 +100,10 @@ class GraphRun:
             EngineError: A step cannot be read.
         """
         self._task, self._file, self._host = task, built.file, host
-        self._state = NewestState()
+        self._state = NewestState(task.run_id, task.media)
         self._graph = built.graph.copy({"checkpointer": self._state})
-        self._said: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart(task.message)])]
+        said = UserPromptPart(without_media(user_prompt(task)))
+        self._said: list[ModelMessage] = [ModelRequest(parts=[said])]
         self._spent = Spent()
         self._usage = RunUsage()
         self._figures = metrics(self._usage, task.agent.model)
@@ -166,7 +169,9 @@ class GraphRun:
                 self._state.read(kept)
                 break
             since[:0] = [HumanMessage(turn.input), AIMessage(turn.output or "…")]
-        return {"messages": [*since, HumanMessage(self._task.message)]}
+        text, files = self._task.message, blocks_of(self._task.media)
+        asked = HumanMessage([{"type": "text", "text": text}, *files] if files else text)
+        return {"messages": [*since, asked]}
 
     async def _ended(self, suggest: Suggest) -> TurnEnding:
         # What was decided is done in any case, as calls of tools are.
