@@ -217,8 +217,10 @@ class Wordless(TypedDict):
 wordless = StateGraph(Wordless).add_node("say", lambda _: {"text": "x"}).add_edge(START, "say")
 
 
-def catalog_of(folder: Path, name: str, more: str = "") -> AgentCatalog:
-    """Write the file of one of this module's graphs; return the catalogue with it."""
-    text = f"name: {name}\ndescription: A graph.\ngraph: tests.fakes.own_graphs:{name}\n{more}"
+def catalog_of(
+    folder: Path, name: str, more: str = "", *, module: str = "tests.fakes.own_graphs"
+) -> AgentCatalog:
+    """Write the file of one of a module's graphs; return the catalogue with it."""
+    text = f"name: {name}\ndescription: A graph.\ngraph: {module}:{name}\n{more}"
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return load_catalog("demo", folder)

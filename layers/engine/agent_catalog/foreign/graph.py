@@ -20,7 +20,14 @@ from agent_catalog.catalog import CatalogError
 from agent_catalog.foreign.ai_agent import imported
 from agent_catalog.foreign.graph_events import GraphListener
 from agent_catalog.foreign.graph_media import blocks_of
-from agent_catalog.foreign.graph_pauses import Asked, GraphState, answers, asked_by, read_pause
+from agent_catalog.foreign.graph_pauses import (
+    Asked,
+    GraphState,
+    answers,
+    asked_by,
+    read_pause,
+    rejection,
+)
 from agent_catalog.foreign.graph_state import NewestState
 from agent_catalog.models.sendable import without_media
 from agent_catalog.running.errors import shown_error
@@ -29,6 +36,7 @@ from agent_catalog.running.history import dumped, loaded, messages_of, user_prom
 from agent_catalog.running.pauses import Spent, remaining_limits
 from agent_catalog.tool_names import place_of_object
 from agent_catalog.toolkit import Session
+from agentrun.domain.approvals import ApprovalAction
 from agentrun.domain.errors import (
     AgentrunError,
     CancelRequestedError,
@@ -107,6 +115,7 @@ class GraphRun:
         self._spent = Spent()
         self._usage = RunUsage()
         self._figures = metrics(self._usage, task.agent.model)
+        self._rejected: list[tuple[Asked, str]] = []
         self._input = self._begin()
         self._limits = remaining_limits(built.file.limits, self._spent)
         self._listener = GraphListener(host, self._usage, self._said)
@@ -152,6 +161,12 @@ class GraphRun:
         except ValueError as error:
             raise CannotResumeError("The pause is recorded in a form that is not known.") from error
         given = answers(paused.asked, task.resumption.decisions)
+        decided = {decision.id: decision for decision in task.resumption.decisions}
+        self._rejected = [
+            (question, rejection(decided[question.id]))
+            for question in paused.asked
+            if question.is_about_call and decided[question.id].action is ApprovalAction.REJECT
+        ]
         return Command(resume=given) if given else None
 
     def _go_on(self, state: GraphState) -> None:
@@ -188,6 +203,8 @@ class GraphRun:
         # Not as `run_id`: langgraph takes a run of the same id for one that is to be resumed.
         place = {"thread_id": task.session_id, "session": session}
         config = {"configurable": place, "callbacks": [self._listener]}
+        for question, reason in self._rejected:
+            self._listener.reject(question.id, question.tool, question.arguments, reason)
         while True:
             await self._step(config)
             snapshot = await self._graph.aget_state(config)  # type: ignore[arg-type] # a mapping

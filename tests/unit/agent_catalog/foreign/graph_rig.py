@@ -20,8 +20,8 @@ from tests.runs import AT
 class Rig:
     """Runs one graph, and goes on with what it has left."""
 
-    def __init__(self, folder: Path, name: str, more: str = "") -> None:
-        self.catalog = own_graphs.catalog_of(folder, name, more)
+    def __init__(self, folder: Path, name: str, more: str = "", **where: str) -> None:
+        self.catalog = own_graphs.catalog_of(folder, name, more, **where)
         self.agent = self.catalog.agent(name)
         self.history: list[PastTurn] = []
         self.events: list[Any] = []
