@@ -110,8 +110,8 @@ def checked_token(token: object) -> str:
 
 def refusals_of(token: object) -> Callable[[str], None]:
     """Return what to tell of a token that was answered 401: its source, if that has `refused`."""
-    refused = getattr(token, "refused", None)
-    return refused if callable(refused) else _ignore
+    refused: Callable[[str], None] = getattr(token, "refused", _ignore)
+    return refused
 
 
 def _ignore(_: str) -> None:
