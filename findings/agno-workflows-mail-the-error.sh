@@ -72,7 +72,8 @@ def fail(_: StepInput) -> StepOutput:
 def run(write: object) -> tuple[str, object, list[object]]:
     """Run a workflow that writes a text and mails it; return its status, its content and the mails."""
     mails.clear()
-    workflow = Workflow(name="newsletter", steps=[Step(name="write", **write), Step(name="mail", executor=mail)])
+    steps = [Step(name="write", **write), Step(name="mail", executor=mail)]
+    workflow = Workflow(name="newsletter", steps=steps)
     try:
         with redirect_stderr(io.StringIO()):  # agno prints a traceback of what it then raises.
             result = workflow.run(input="Write to our customers.")

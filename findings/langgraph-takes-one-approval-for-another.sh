@@ -109,6 +109,6 @@ for name, facts in seen.items():
     print(f"{name}: ((shown, done after the yes for 10), mails) = {facts}")
 assert seen == {
     "graph": ((["pay 10?"], ["paid 10000"]), ["mailed ann", "mailed ann"]),
-    "prebuilt": ((["pay 10?", "pay 10000?"], ["paid 10"]), ["mailed ann"]),
+    "prebuilt": ((["pay 10000?", "pay 10?"], ["paid 10"]), ["mailed ann"]),
 }
 PY

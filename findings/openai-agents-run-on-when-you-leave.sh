@@ -81,7 +81,8 @@ async def pydantic_ai(url: str, paid: list[int]) -> AsyncGenerator[object]:
         paid.append(amount)
         return "paid"
 
-    agent = PydanticAgent(OpenAIChatModel("m", provider=OpenAIProvider(base_url=url, api_key="x")), tools=[pay])
+    model = OpenAIChatModel("m", provider=OpenAIProvider(base_url=url, api_key="x"))
+    agent = PydanticAgent(model, tools=[pay])
 
     async def events() -> AsyncGenerator[object]:
         async with agent.run_stream_events("Pay 5.") as stream:
@@ -147,7 +148,7 @@ async def leave(library, way) -> tuple[list[int], int]:
     async with asyncio.timeout(60):
         await way(await library(url, paid), provider.left)
     with suppress(TimeoutError):
-        await asyncio.wait_for(provider.answered.wait(), 3)
+        await asyncio.wait_for(provider.answered.wait(), 6)
     server.close()
     return paid, provider.requests
 
