@@ -4,8 +4,9 @@
 #
 # Servers send this on request (`continuous_usage_stats` of vLLM) or always, and it is a running total:
 # the last one counts.
-# - pydantic-ai-slim 2.68.0 and langchain-openai 1.7.4 sum it, so the prompt counts once per chunk. Costs grow with the number of chunks, and pydantic-ai stops this answer of 103 tokens at a
-#   limit of 200.
+# - pydantic-ai-slim 2.68.0 and langchain-openai 1.7.4 sum it, so the prompt counts once per chunk:
+#   costs grow with the number of chunks, and pydantic-ai ends this answer of 103 tokens at a limit of
+#   200.
 # - openai-agents 0.24.0 takes the last one.
 # - pydantic-ai's setting `openai_continuous_usage_stats` has it counted once; it also asks the server
 #   for it. Without the setting, a server that sends it unasked is summed.
