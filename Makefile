@@ -10,6 +10,7 @@ READERS := tests/readers/node
 TS_CLIENT := clients/typescript
 CLIENTS := tests/clients/node
 PLAYGROUND := playground
+DRAWING := tests/diagrams
 
 .PHONY: help
 help: ## Show the targets
@@ -207,6 +208,14 @@ deploy: setup ## Check, build and deploy; ARGS="--config-env prod" for another s
 docs: setup .venv/docs/.ready ## Build the docs into site/ and fail on a broken link; ARGS=serve serves them
 	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs $(or $(ARGS),build)
 
+# The drawings are committed, so that nobody else needs Node or Chromium.
+.PHONY: diagrams
+diagrams: setup $(DRAWING)/node_modules/.ready ## Draw the documentation's diagrams after a change; needs Node and chromium
+	@$(BIN)/python -m tests.diagrams
+
+$(DRAWING)/node_modules/.ready: $(DRAWING)/package-lock.json $(DRAWING)/package.json
+	@npm ci --prefix $(DRAWING) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
 .venv/docs/.ready: requirements/docs.txt | .venv/.ready
 	@$(call environment,docs,$(BIN)/python) && touch $@
 
@@ -226,4 +235,4 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site
+	@rm -rf .venv $(CLIENTS)/node_modules $(DRAWING)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site
