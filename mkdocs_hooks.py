@@ -27,7 +27,7 @@ HISTORY = ("CHANGELOG.md", "docs/adr/")
 """Pages about the past, which the search shows after the others."""
 STYLE = "assets/site.css"
 RULES = "docs/site.css"
-WAYS = "curl|Python|TypeScript|Command line"
+WAYS = r"curl|Python|TypeScript|Node\.js|Command line"
 """Labels of the parts of a section that show the same task; on the site each is a tab."""
 
 _PARAMETER = re.compile(r'(?<=<div class="api-parameter__description">).*?(?=</div>)', re.DOTALL)

@@ -11,7 +11,16 @@ import pytest
 import typer
 
 from agentrun_local.cli import application
-from tests.documented import PAGES, ROOT, SHELL, blocks_of, documented_commands, program_of
+from tests.documented import (
+    HOW_TO,
+    PAGES,
+    ROOT,
+    SHELL,
+    blocks_of,
+    documented_commands,
+    program_of,
+    programs_of,
+)
 from tests.e2e.conftest import LocalStack, running_stack
 
 REST_API, FUNCTION_URL = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
@@ -61,10 +70,25 @@ TOKEN=$(.venv/bin/agentrun token)
     "docs/local.md": "TOKEN=$(.venv/bin/agentrun token)\nANTHROPIC_API_KEY=none\n",
 }
 """What a page's text says that its reader has by then."""
+OF_A_TASK = """
+export AGENTRUN_BASE_URL=http://127.0.0.1:8000
+TOKEN=$(.venv/bin/agentrun token)
+"""
+"""The same for the pages of docs/how-to."""
 
-OF_A_PROJECT = ROOT / "docs/start.md"
-"""Its commands are for another folder: tests/deploy/test_init.py types them."""
-SHELL_PAGES = [page for page in PAGES if blocks_of(page, SHELL) and page != OF_A_PROJECT]
+TOLD_BY_A_TASK = {
+    "ask-a-human-first": "Bought 1 AMZN",
+    "erase-a-users-data": "deleted ",
+    "limit-what-a-run-may-spend": "budget",
+    "run-in-the-background": "COMPLETED 19 * 23 = 437",
+    "test-an-agent": "",
+    "watch-costs-and-alarms": "('analyst', ",
+}
+"""What a page's Python prints, at least; one that prints nothing has assertions of its own."""
+
+OF_A_PROJECT = (ROOT / "docs/start.md", ROOT / "docs/start-deploy.md")
+"""Their commands are for another folder: tests/deploy/test_init.py types them."""
+SHELL_PAGES = [page for page in PAGES if blocks_of(page, SHELL) and page not in OF_A_PROJECT]
 
 
 def name_of(page: Path) -> str:
@@ -118,7 +142,8 @@ def test_the_commands_of_a_page_can_be_typed_in_its_order(page: Path, stack: Loc
         for command in block.commands
         if runs_here(command)
     ]
-    said = typed("\n".join([BEFORE, GIVEN.get(name_of(page), ""), *commands]), stack)
+    given = GIVEN.get(name_of(page), OF_A_TASK if page in HOW_TO else "")
+    said = typed("\n".join([BEFORE, given, *commands]), stack)
     if name_of(page) == "README.md":
         assert '"output":"17 * 23 = 391"' in said
         assert said.count('"event":"PAUSED"') == 1
@@ -208,6 +233,18 @@ def test_the_python_examples_of_the_clients_page_run_in_their_order(stack: Local
     for told in ("17 * 23 = 391", "18 * 23 = 414", "COMPLETED 19 * 23 = 437", "Bought 1 AMZN"):
         assert told in said
     assert "404 There is no agent 'nobody'." in said
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in HOW_TO if programs_of(page, "python")], ids=name_of
+)
+def test_the_python_of_a_task_runs(page: Path, stack: LocalStack) -> None:
+    tokens = {"AGENTRUN_TOKEN": stack.token(), "AGENTRUN_ADMIN_TOKEN": stack.token(roles=["admin"])}
+    given = f"import os\nos.environ |= {tokens!r}\n"
+    with stack.client(user="leaver") as leaver:
+        leaver.post("/api/agents/echo/runs", json={"message": "Hello"}).raise_for_status()
+    said = printed(stack, sys.executable, "-", given + programs_of(page, "python"))
+    assert TOLD_BY_A_TASK[page.stem] in said
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js to run it with")
