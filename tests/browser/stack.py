@@ -44,6 +44,15 @@ class Stack:
             assert time.monotonic() < deadline, f"still {run['status']}"
             time.sleep(0.1)
 
+    def shell(self, line: str) -> str:
+        """Run a line that the page has written for a shell, with a token; return what it prints."""
+        token = self.api.headers["Authorization"].removeprefix("Bearer ")
+        variables = {**os.environ, "TOKEN": token}
+        done = subprocess.run(
+            ["bash", "-c", line], env=variables, capture_output=True, text=True, timeout=WAIT_S
+        )
+        return done.stdout
+
     def kill_executors(self) -> int:
         """Kill the processes that stream runs; return how many there were."""
         killed = 0
