@@ -74,6 +74,14 @@ class Page:
         found: list[WebElement] = self.until(lambda: self.all(selector), selector)
         return found[0]
 
+    def find_text(self, selector: str, text: str) -> None:
+        """Wait until an element says something."""
+
+        def look() -> bool:
+            return any(text in one.text for one in self.all(selector))
+
+        self.until(look, f"{selector} that says {text}")
+
     def all(self, selector: str) -> list[WebElement]:
         """Return all elements that are there now."""
         found: list[WebElement] = self.driver.find_elements(By.CSS_SELECTOR, selector)

@@ -24,7 +24,7 @@ place.dispatchEvent(how === "paste"
 """
 
 
-# Whether the browser has something of a run's files. To open a database that is not there makes one.
+# Whether the browser has something of a run's files. Opening a database that is not there makes it.
 KEPT = """
 const [runId, done] = arguments;
 indexedDB.databases().then((all) => {
@@ -64,7 +64,7 @@ def test_pictures_and_documents_come_by_button_paste_and_drop(page: Page, pictur
     ):
         encoded = base64.b64encode(content).decode()
         page.script(HAND_OVER, page.find("#message"), how, name, kind, encoded)
-        page.until(lambda name=name: name in page.find(".chips").text, name)
+        page.find(f".chips [aria-label='Remove {name}']")
     page.press("Remove pasted.png")
     page.until(lambda: len(page.all(".chips .chip")) == 2, "one file less")
     page.say("What is this?")
@@ -103,7 +103,7 @@ def test_files_beyond_the_limits_are_refused(page: Page, tmp_path: Path, picture
         file.write_bytes(DOT)
     for files, words in (([large], "4 MiB"), (many, "At most 10"), ([notes], "notes.txt")):
         _pick(page, *files)
-        page.until(lambda words=words: words in page.find(".composer .failure").text, words)
+        page.find_text(".composer .failure", words)
         assert page.all(".chip") == []
     _pick(page, picture)
     page.find(".chip img")

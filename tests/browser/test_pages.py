@@ -79,41 +79,6 @@ def test_nothing_is_wider_than_a_phone(page: Page, sessions: dict[str, str]) -> 
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_run_is_looked_into(page: Page) -> None:
-    page.open_chat("analyst")
-    page.say("What is 6 * 7?")
-    page.ended_as("COMPLETED")
-    run_id = page.run_id()
-    page.find("article.answer footer a").click()
-    timeline = page.find(".timeline")
-    page.until(lambda: "Completed" in timeline.text, "the end of the timeline")
-    assert "calculate" in timeline.text
-    assert "First delta after" in page.find(".figures").text
-    page.press("Raw frames")
-    frames = page.stack.api.get(f"/api/agents/analyst/runs/{run_id}/stream").text
-    page.until(lambda: page.find("pre.raw").get_attribute("textContent") == frames, "all frames")
-
-
-def test_the_list_follows_a_run_to_its_end(page: Page) -> None:
-    body = {"message": "/emit 60 every 50"}
-    run_id = page.stack.api.post("/api/agents/echo/runs/background", json=body).json()["runId"]
-    page.open("#/runs")
-    row = page.find(f"tr[data-run-id='{run_id}']")
-    assert "COMPLETED" not in row.text
-    page.until(lambda: "COMPLETED" in row.text, "the end of the run")
-
-
-def test_the_inbox_decides(page: Page) -> None:
-    body = {"message": "Buy 1 NVDA"}
-    run_id = page.stack.api.post("/api/agents/finance_agent/runs", json=body).json()["runId"]
-    page.open("#/approvals")
-    pending = f"//article[.//a[@href='#/runs/{run_id}']]"
-    page.until(lambda: page.driver.find_elements("xpath", pending), "the approval")
-    page.driver.find_element("xpath", f"{pending}//button[.='Approve']").click()
-    page.until(lambda: not page.driver.find_elements("xpath", pending), "an empty place")
-    assert page.stack.ended(run_id)["status"] == "COMPLETED"
-
-
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.open_chat("finance_agent")
     page.script("document.activeElement.blur()")

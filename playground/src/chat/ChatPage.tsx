@@ -28,7 +28,7 @@ export function ChatPage({
   const isUnknown = route.agent !== undefined && !agent;
   useTitle(agent?.name ?? "Chat");
   useEffect(() => {
-    if (isUnknown) return;
+    if (isUnknown || agents.length === 0) return;
     if (agent && sessionId) sessionStorage.setItem(LAST, hrefOf("chat", agent.id, sessionId));
     else go(route.agent === undefined ? lastOr(agents) : newChat(agents, route.agent), { replaces: true });
   }, [agents, agent, isUnknown, sessionId, route.agent]);

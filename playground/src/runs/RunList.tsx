@@ -63,7 +63,7 @@ export function RunList({ client, agents }: { client: Agentrun; agents: readonly
           </button>
         )}
         <span className="muted" role="status">
-          {runs && runs.length > 0 && !error && `${String(runs.length)} ${hasMore ? "newest runs" : "runs, which are all"}`}
+          {runs && runs.length > 0 && !error && (hasMore ? `The newest ${String(runs.length)} runs` : "No more runs")}
         </span>
       </div>
     </main>

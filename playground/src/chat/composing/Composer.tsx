@@ -119,7 +119,12 @@ export function Composer(props: {
             </button>
           </>
         )}
-        <RunOptionsForm agent={agent} options={options} onChange={onOptions} />
+        <RunOptionsForm
+          agent={agent}
+          options={options}
+          isOpenAtFirst={first !== undefined && Object.keys(options).length > 0}
+          onChange={onOptions}
+        />
         <span className="grows muted hint">Enter sends, Shift and Enter begin a line</span>
         {isHeld && (
           <button type="button" onClick={onStop}>

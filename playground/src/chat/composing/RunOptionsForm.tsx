@@ -1,13 +1,16 @@
 import type { Agent, RunOptions } from "agentrun-client";
-import { type ReactNode, useId } from "react";
+import { type ReactNode, useId, useState } from "react";
 
 /** What the next run uses instead of its agent's defaults, folded. */
 export function RunOptionsForm(props: {
   agent: Agent;
   options: RunOptions;
+  /** Whether it is open at first, because what it says may have to be mended. */
+  isOpenAtFirst: boolean;
   onChange: (options: RunOptions) => void;
 }) {
   const { agent, options, onChange } = props;
+  const [isOpen] = useState(props.isOpenAtFirst);
   const field = useId();
   const count = Object.keys(options).length;
   const set = (name: keyof RunOptions, value: string | number | undefined): void => {
@@ -16,7 +19,7 @@ export function RunOptionsForm(props: {
     onChange(Object.fromEntries([...others, ...given]));
   };
   return (
-    <details className="options">
+    <details className="options" open={isOpen}>
       <summary>Options{count > 0 && ` (${String(count)})`}</summary>
       <div className="fields">
         {agent.models.length > 1 && (
@@ -69,7 +72,7 @@ export function RunOptionsForm(props: {
               onChange({});
             }}
           >
-            Back to the agent’s own
+            Reset
           </button>
         )}
       </div>

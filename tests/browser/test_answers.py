@@ -1,0 +1,57 @@
+"""Answers of every shape: long, wide, from right to left, and with links."""
+
+from tests.browser.page import Page
+
+WIDE = (
+    "| " + " | ".join(f"a wide column {number}" for number in range(30)) + " |\n"
+    "|" + "---|" * 30 + "\n"
+    "| " + " | ".join(["cell"] * 30) + " |\n\n"
+    "```json\n" + '{"long": "' + "x" * 2000 + '"}\n```\n\n' + "y" * 3000
+)
+ANYWHERE = "[out](https://example.com/a) ![picture](https://example.com/b.png) <b>no</b>"
+
+
+def test_long_answers_scroll_the_page_downwards_only(page: Page) -> None:
+    page.open_chat("echo")
+    page.say_whole(WIDE)
+    page.ended_as("COMPLETED")
+    page.find(".markdown table td")
+    assert page.find(".code-block .bar span").text == "json"
+    assert page.script(
+        "const {scrollWidth, clientWidth} = document.documentElement;"
+        "return scrollWidth === clientWidth"
+    )
+    page.say("/emit 5000")
+    page.until(lambda: len(page.all("article.answer")) == 2, "a second answer")
+    page.ended_as("COMPLETED")
+    assert page.text_of_last() == page.stack.run(page.run_id())["output"]
+    bottom = "return Math.round(innerHeight + scrollY - document.documentElement.scrollHeight)"
+    page.until(lambda: abs(page.script(bottom)) < 5, "the end of the page in view")
+
+
+def test_text_runs_from_right_to_left_where_it_is_written_so(page: Page) -> None:
+    page.open_chat("echo")
+    page.say_whole("שלום עולם\n\nAnd English")
+    page.ended_as("COMPLETED")
+    direction = (
+        "return [...document.querySelectorAll('.markdown p')]"
+        ".map((one) => getComputedStyle(one).direction)"
+    )
+    page.find(".markdown p")
+    assert page.script(direction) == ["rtl", "ltr"]
+    question = "return getComputedStyle(document.querySelector('.question .said')).direction"
+    assert page.script(question) == "rtl"
+
+
+def test_links_of_an_answer_open_elsewhere_and_load_nothing(page: Page) -> None:
+    page.open_chat("echo")
+    page.say_whole(ANYWHERE)
+    page.ended_as("COMPLETED")
+    page.find(".markdown a")
+    links = page.all(".markdown a")
+    assert [link.text for link in links] == ["out", "picture"]
+    for link in links:
+        assert link.get_attribute("target") == "_blank"
+        assert link.get_attribute("rel") == "noreferrer noopener"
+    assert page.all(".markdown img") == []
+    assert "<b>no</b>" in page.find(".markdown").text
