@@ -8,6 +8,10 @@ WIDE = (
     "| " + " | ".join(["cell"] * 30) + " |\n\n"
     "```json\n" + '{"long": "' + "x" * 2000 + '"}\n```\n\n' + "y" * 3000
 )
+# Blank lines inside a list's code, and between its items.
+LIST = (
+    "1. First:\n\n   ```text\n   one\n\n   - no item\n   ```\n\n2. Second\n\n## After\n\nThe end."
+)
 ANYWHERE = "[out](https://example.com/a) ![picture](https://example.com/b.png) <b>no</b>"
 
 
@@ -27,6 +31,17 @@ def test_long_answers_scroll_the_page_downwards_only(page: Page) -> None:
     assert page.text_of_last() == page.stack.run(page.run_id())["output"]
     bottom = "return Math.round(innerHeight + scrollY - document.documentElement.scrollHeight)"
     page.until(lambda: abs(page.script(bottom)) < 5, "the end of the page in view")
+
+
+def test_what_belongs_together_is_formatted_together(page: Page) -> None:
+    page.open_chat("echo")
+    page.say_whole(LIST)
+    page.ended_as("COMPLETED")
+    page.find(".markdown ol")
+    page.until(lambda: len(page.all(".markdown ol > li")) == 2, "one list of two")
+    code = page.find(".markdown ol pre").get_attribute("textContent")
+    assert code == "one\n\n- no item\n"
+    assert [one.text for one in page.all(".markdown h4")] == ["After"]
 
 
 def test_text_runs_from_right_to_left_where_it_is_written_so(page: Page) -> None:

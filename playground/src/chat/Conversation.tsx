@@ -42,12 +42,12 @@ export function Conversation(props: {
   useReconnecting(status === "failed" && last?.answer?.status !== "FAILED", chat.reconnect);
   useReloadOnReturn(!isBusy && status !== "paused", onReload);
   useFocusAfter(status);
-  const end = useStickToEnd(messages);
+  const content = useStickToEnd(messages.length);
   const reuse = useCallback(({ text, media }: UserMessage) => {
     setDraft((before) => ({ number: (before?.number ?? 0) + 1, text, files: media.map(attachmentOf) }));
   }, []);
   return (
-    <main tabIndex={-1} className="chat" aria-label={`Chat with ${agent.name}`}>
+    <main ref={content} tabIndex={-1} className="chat" aria-label={`Chat with ${agent.name}`}>
       <h1 className="sr-only">{agent.name}</h1>
       {exchanges.length === 0 ? (
         <div className="intro">
@@ -96,7 +96,6 @@ export function Conversation(props: {
           }}
         />
       )}
-      <div ref={end} />
       <Announcer status={status} answer={last?.answer} />
       {agent.active ? (
         <Composer

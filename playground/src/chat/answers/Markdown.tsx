@@ -1,6 +1,7 @@
 import { isValidElement, memo, type ReactNode } from "react";
 import ReactMarkdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
+import { blocksOf } from "./blocks";
 import { CodeBlock } from "./CodeBlock";
 
 const PLUGINS = [remarkGfm];
@@ -39,7 +40,11 @@ const COMPONENTS: Components = {
 };
 
 /** Markdown without HTML, in a chunk of its own. */
-export default memo(function Markdown({ text }: { text: string }) {
+export default function Markdown({ text }: { text: string }) {
+  return blocksOf(text).map((block, index) => <Block key={index} text={block} />);
+}
+
+const Block = memo(function Block({ text }: { text: string }) {
   return (
     <ReactMarkdown remarkPlugins={PLUGINS} components={COMPONENTS}>
       {text}
