@@ -28,6 +28,8 @@ def test_options_go_with_a_message_and_what_is_refused_is_edited(page: Page) -> 
     assert page.stack.run(page.run_id())["input"] == "Hello again"
     page.driver.refresh()
     page.find_text(".options summary", "(1)")
+    page.find_text("article.answer", "Hello again")
+    assert [one.text for one in page.all(".question .said")] == ["Hello again"]
 
 
 def test_a_failed_run_is_asked_again(page: Page) -> None:

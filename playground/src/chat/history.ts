@@ -96,10 +96,8 @@ export function exchangesOf(history: readonly ChatMessage[], own: readonly ChatM
     };
     for (const message of messages) {
       if (message.role === "assistant") add(message);
-      else {
-        add(undefined);
-        question = message;
-      }
+      // A message before another one that has no answer was refused: there is no run of it.
+      else question = message;
     }
     add(undefined);
   }
