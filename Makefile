@@ -71,7 +71,7 @@ lint: setup
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers functions local
 
 .PHONY: check
-check: lint project-check $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, audit and docs; TESTED=1 skips the tests
+check: lint project-check $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, clients, browser, audit and docs; TESTED=1 skips the tests
 
 .PHONY: project-check
 project-check: setup ## Find what is wrong with agents, tools and parameters before they are built

@@ -1,5 +1,6 @@
 """Answers of every shape: long, wide, from right to left, and with links."""
 
+from tests.browser.axe import serious_violations
 from tests.browser.page import Page
 
 WIDE = (
@@ -42,6 +43,7 @@ def test_what_belongs_together_is_formatted_together(page: Page) -> None:
     code = page.find(".markdown ol pre").get_attribute("textContent")
     assert code == "one\n\n- no item\n"
     assert [one.text for one in page.all(".markdown h4")] == ["After"]
+    assert serious_violations(page) == []
 
 
 def test_text_runs_from_right_to_left_where_it_is_written_so(page: Page) -> None:

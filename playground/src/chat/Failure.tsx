@@ -1,4 +1,4 @@
-import { ConflictError, InvalidRequestError, NotFoundError } from "agentrun-client";
+import { AuthenticationError, ConflictError, InvalidRequestError, NotFoundError } from "agentrun-client";
 import type { UseAgentRunResult } from "agentrun-client/react";
 import { Notice } from "../app/Notice";
 import type { Exchange } from "./history";
@@ -25,6 +25,18 @@ export function Failure(props: {
     return (
       <Notice kind="error" action="Ask again" onAction={onAskAgain}>
         The server does not know this run any more: it was deleted, or the server was restarted without --persist.
+      </Notice>
+    );
+  if (error instanceof AuthenticationError)
+    return (
+      <Notice
+        kind="error"
+        action="Reload"
+        onAction={() => {
+          location.reload();
+        }}
+      >
+        The API does not take this token any more. Reload the page for another one; nothing is lost.
       </Notice>
     );
   if (error instanceof InvalidRequestError)
