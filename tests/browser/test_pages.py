@@ -1,6 +1,7 @@
 """Each screen in light and dark and on a phone, and the reference."""
 
 import pytest
+
 from tests.browser.axe import serious_violations
 from tests.browser.page import Page
 
