@@ -72,7 +72,7 @@ lint: setup
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers functions local
 
 .PHONY: check
-check: lint project-check $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, audit and docs; TESTED=1 skips the tests
+check: lint project-check $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, clients, browser, audit and docs; TESTED=1 skips the tests
 
 .PHONY: project-check
 project-check: setup ## Find what is wrong with agents, tools and parameters before they are built
@@ -154,14 +154,15 @@ $(TS_CLIENT)/dist/index.js: $(wildcard $(TS_CLIENT)/src/*.ts $(TS_CLIENT)/src/*/
 $(PLAYGROUND)/node_modules/.ready: $(PLAYGROUND)/package-lock.json $(PLAYGROUND)/package.json | $(TS_CLIENT)/node_modules/.ready
 	@npm ci --prefix $(PLAYGROUND) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
-# Not in `check`: a minute and a half. Without Chromium, its driver and npm there is nothing to do.
+# Not in `check`: two minutes. Without Chromium, its driver and npm there is nothing to do.
 CHROMIUM := $(and $(shell command -v chromium),$(shell command -v chromedriver),$(shell command -v npm))
 .PHONY: browser
 browser: setup $(if $(CHROMIUM),browser-tests) ## Try the playground in a real browser; needs chromium, chromium-driver and npm
 	@$(if $(CHROMIUM),,echo "There is no chromium, chromedriver or npm: nothing is tried.")
 
+# Two at a time: half of them wait for leases and answers. Each process has a stack and a browser.
 browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready
-	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(ARGS)
+	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(or $(ARGS),-n 2 --dist loadfile)
 
 .venv/browser/.ready: requirements/browser.txt | .venv/.ready
 	@$(call environment,browser,$(BIN)/python) && touch $@

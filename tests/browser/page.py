@@ -52,6 +52,15 @@ class Page:
         field.send_keys(message)
         field.send_keys(Keys.ENTER)
 
+    def say_whole(self, message: str) -> None:
+        """Send a message of any length, with characters that would be keys."""
+        self.script(
+            "arguments[0].focus(); document.execCommand('insertText', false, arguments[1])",
+            self.find("#message"),
+            message,
+        )
+        self.press("Send")
+
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Look again and again until something is so; return what was found."""
 
@@ -65,24 +74,70 @@ class Page:
         found: list[WebElement] = self.until(lambda: self.all(selector), selector)
         return found[0]
 
+    def find_text(self, selector: str, text: str) -> None:
+        """Wait until an element says something."""
+
+        def look() -> bool:
+            return any(text in one.text for one in self.all(selector))
+
+        self.until(look, f"{selector} that says {text}")
+
     def all(self, selector: str) -> list[WebElement]:
         """Return all elements that are there now."""
         found: list[WebElement] = self.driver.find_elements(By.CSS_SELECTOR, selector)
         return found
 
-    def button(self, name: str) -> WebElement:
-        """Wait for a button with this very text."""
-        xpath = f"//button[normalize-space()={json.dumps(name)}]"
-        found: list[WebElement] = self.until(
-            lambda: self.driver.find_elements(By.XPATH, xpath), f"a button {name}"
-        )
+    def button(self, name: str, within: str = "body") -> WebElement:
+        """Wait for a button with this very text or label."""
+        named = f"normalize-space()={json.dumps(name)} or @aria-label={json.dumps(name)}"
+
+        def look() -> list[WebElement]:
+            parts = self.all(within)
+            return [
+                one for part in parts for one in part.find_elements(By.XPATH, f".//button[{named}]")
+            ]
+
+        found: list[WebElement] = self.until(look, f"a button {name}")
         return found[0]
 
-    def press(self, name: str) -> None:
+    def press(self, name: str, within: str = "body") -> None:
         """Press a button, wherever on the page it is."""
-        button = self.button(name)
+        button = self.button(name, within)
         self.script("arguments[0].scrollIntoView({block: 'center'})", button)
         button.click()
+
+    def type(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        self.driver.switch_to.active_element.send_keys(*keys)
+
+    def focused(self) -> str:
+        """Return the name of what has the focus: its label, else its text, else its id."""
+        name: str = self.script(
+            "const {activeElement: one} = document;"
+            "return one.ariaLabel || one.textContent.trim() || one.id"
+        )
+        return name
+
+    def focused_id(self) -> str:
+        """Return the id of what has the focus."""
+        found: str = self.script("return document.activeElement.id")
+        return found
+
+    def command(self, name: str, **parameters: object) -> Any:
+        """Call a method of the browser's own protocol (CDP)."""
+        return self.driver.execute_cdp_cmd(name, parameters)
+
+    def copied(self, beginning: str) -> str:
+        """Wait until something that begins so is copied; return it."""
+        permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self.command("Browser.grantPermissions", origin=self.stack.url, permissions=permissions)
+        read = "navigator.clipboard.readText().then(arguments[0], arguments[0])"
+
+        def look() -> str | None:
+            text = str(self.driver.execute_async_script(read))
+            return text if text.startswith(beginning) else None
+
+        return str(self.until(look, f"a copy of {beginning}"))
 
     def script(self, source: str, *arguments: object) -> Any:
         """Run a script in the page."""

@@ -51,7 +51,7 @@ def test_a_call_is_rejected_with_a_reason(page: Page) -> None:
 def test_a_call_is_approved_with_other_arguments(page: Page) -> None:
     page.open_chat("finance_agent")
     page.say("Buy 3 MSFT")
-    page.press("Edit")
+    page.press("Edit", within=".decide")
     field = page.find(".decide textarea")
     field.clear()
     field.send_keys("[1]")

@@ -29,7 +29,7 @@ function Page({ settings: loading }: { settings: Promise<Settings> }) {
   const route = useMemo(() => routeOf(hash), [hash]);
   const isOnline = useOnline();
   const { client } = settings;
-  const load = useCallback((signal: AbortSignal) => client.agents.list({ signal }), [client]);
+  const load = useCallback((signal: AbortSignal) => client.agents.list({ includeInactive: true, signal }), [client]);
   const { value: agents, error, reload } = useLoaded<Agent[]>(load);
   const needsToken = !settings.givesTokens && (error !== undefined || !hasEnteredToken());
   return (
@@ -49,7 +49,9 @@ function Page({ settings: loading }: { settings: Promise<Settings> }) {
         <p className="centred">Loading …</p>
       ) : (
         <Suspense fallback={<p className="centred">Loading …</p>}>
-          {route.page === "chat" && <ChatPage client={client} agents={agents} route={route} />}
+          {route.page === "chat" && (
+            <ChatPage client={client} agents={agents} route={route} keepsFiles={settings.givesTokens} />
+          )}
           {route.page === "runs" && <RunsPage client={client} agents={agents} route={route} settings={settings} />}
           {route.page === "approvals" && <ApprovalsPage client={client} />}
         </Suspense>

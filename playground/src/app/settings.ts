@@ -1,4 +1,5 @@
 import { Agentrun } from "agentrun-client";
+import { GivenTokens } from "./given-tokens";
 
 /** What the server of the page says about the API. */
 interface Config {
@@ -19,7 +20,6 @@ export interface Settings {
 }
 
 const KEY = "agentrun:playground:token";
-const EARLY_MS = 5 * 60_000;
 
 /**
  * Read where the API is, and make its client.
@@ -29,9 +29,15 @@ const EARLY_MS = 5 * 60_000;
 export async function loadSettings(configUrl: string | URL = "playground/config.json"): Promise<Settings> {
   const config = await readConfig(configUrl);
   const baseUrl = config.baseUrl ?? location.origin + (config.basePath ?? "");
-  const token = config.token === undefined ? enteredToken : givenTokens(config.token, configUrl);
+  const given = config.token === undefined ? undefined : new GivenTokens(config.token, () => readConfig(configUrl));
+  const token = given?.current ?? enteredToken;
   const { streamUrl } = config;
-  const client = new Agentrun({ baseUrl, token, ...(streamUrl && { streamUrl }) });
+  const client = new Agentrun({
+    baseUrl,
+    token,
+    ...(streamUrl && { streamUrl }),
+    ...(given && { fetch: given.fetch }),
+  });
   return { client, baseUrl, givesTokens: config.token !== undefined, token };
 }
 
@@ -39,30 +45,6 @@ async function readConfig(url: string | URL): Promise<Config> {
   const response = await fetch(url, { cache: "no-store" });
   if (!response.ok) throw new Error(`The page's settings cannot be read (${String(response.status)}).`);
   return (await response.json()) as Config;
-}
-
-/** Keep the server's token, and ask for a fresh one before it ends. */
-function givenTokens(first: string, configUrl: string | URL): () => Promise<string> {
-  let held = first;
-  let asked: Promise<string> | undefined;
-  return async () => {
-    if (endOf(held) - EARLY_MS > Date.now()) return held;
-    asked ??= readConfig(configUrl)
-      .then(({ token }) => (held = token ?? held))
-      .catch(() => held)
-      .finally(() => (asked = undefined));
-    return asked;
-  };
-}
-
-/** When a JWT ends, in milliseconds since the epoch. */
-function endOf(token: string): number {
-  try {
-    const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
-    return (JSON.parse(atob(payload)) as { exp: number }).exp * 1000;
-  } catch {
-    return Infinity;
-  }
 }
 
 function enteredToken(): Promise<string> {

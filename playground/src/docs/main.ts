@@ -1,5 +1,6 @@
 import "./docs.css";
 import { loadSettings, type Settings } from "../app/settings";
+import { plainLinks } from "./plain-links";
 
 interface OpenApi {
   servers?: { url: string }[];
@@ -25,6 +26,7 @@ async function show(domNode: HTMLElement): Promise<void> {
     deepLinking: true,
     docExpansion: "list",
     defaultModelsExpandDepth: 0,
+    plugins: [plainLinks],
     requestInterceptor: async (request) => {
       // Fresh, where the one that was filled in has ended; what the user has entered is left alone.
       if (request.headers["Authorization"] === `Bearer ${token}`)

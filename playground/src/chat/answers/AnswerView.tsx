@@ -1,6 +1,6 @@
 import type { AssistantMessage } from "agentrun-client/react";
 import { lazy, memo, Suspense, useDeferredValue } from "react";
-import { hrefOf } from "../app/route";
+import { hrefOf } from "../../app/route";
 import { CopyButton } from "./CopyButton";
 import { figures } from "./figures";
 import { ToolCallView } from "./ToolCallView";
@@ -22,7 +22,9 @@ export const AnswerView = memo(function AnswerView({
       {answer.reasoning && (
         <details className="thinking">
           <summary>Thinking</summary>
-          <div className="said">{answer.reasoning}</div>
+          <div className="said" dir="auto">
+            {answer.reasoning}
+          </div>
         </details>
       )}
       {answer.tools.map((tool) => (
@@ -30,7 +32,7 @@ export const AnswerView = memo(function AnswerView({
       ))}
       {text && (
         <div className="markdown" data-text={isLive ? undefined : answer.text}>
-          <Suspense fallback={<div className="said">{text}</div>}>
+          <Suspense fallback={<div className="said" dir="auto">{text}</div>}>
             <Markdown text={text} />
           </Suspense>
         </div>
@@ -39,7 +41,7 @@ export const AnswerView = memo(function AnswerView({
       {answer.status === "FAILED" && <p className="failure">Failed: {answer.error}</p>}
       {!isLive && (
         <footer>
-          {answer.text && <CopyButton text={answer.text} />}
+          {answer.text && <CopyButton name="Copy answer" text={answer.text} />}
           <a href={hrefOf("runs", answer.id)}>Inspect</a>
           <span className="muted">{answer.metrics && figures(answer.metrics)}</span>
         </footer>

@@ -1,4 +1,5 @@
 import type { Media } from "agentrun-client";
+import { names } from "./kept-files";
 
 const MOST_FILES = 10;
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -26,6 +27,13 @@ export async function readFiles(
   if (sizeBytes.reduce((sum, size) => sum + size, 0) > MOST_BYTES)
     throw new Error("Files may have 4 MiB together; larger ones go by URL, through the API.");
   return Promise.all(files.map(read));
+}
+
+/** Make a file of a message that was sent one that can be sent again. */
+export function attachmentOf(media: Media): Attachment {
+  const { type, data } = media;
+  const padding = /=*$/.exec(data)?.[0].length ?? 0;
+  return { type, data, name: names.get(media) ?? type, sizeBytes: (data.length * 3) / 4 - padding };
 }
 
 function read(file: File): Promise<Attachment> {

@@ -1,27 +1,37 @@
-import type { Agent, Media } from "agentrun-client";
-import { useRef, useState } from "react";
-import { type Attachment, readFiles } from "./attachments";
+import type { Agent, Media, RunOptions } from "agentrun-client";
+import { useEffect, useRef, useState } from "react";
+import { type Attachment, readFiles } from "../files/attachments";
+import { names } from "../files/kept-files";
+import { FileChips } from "./FileChips";
+import { RunOptionsForm } from "./RunOptionsForm";
 
 /** Where the user writes; files come by button, paste or drop. */
 export function Composer(props: {
   agent: Agent;
   isBusy: boolean;
   isPaused: boolean;
+  /** What it begins with, if that is to be edited. */
+  first: { readonly text: string; readonly files: readonly Attachment[] } | undefined;
+  options: RunOptions;
+  onOptions: (options: RunOptions) => void;
   onSend: (text: string, media: Media[]) => void;
   onStop: () => void;
 }) {
-  const { agent, isBusy, isPaused, onSend, onStop } = props;
-  const [text, setText] = useState("");
-  const [files, setFiles] = useState<readonly Attachment[]>([]);
+  const { agent, isBusy, isPaused, first, options, onOptions, onSend, onStop } = props;
+  const [text, setText] = useState(first?.text ?? "");
+  const [files, setFiles] = useState<readonly Attachment[]>(first?.files ?? []);
   const [fault, setFault] = useState<string>();
   const picker = useRef<HTMLInputElement>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => {
+    if (!first) return;
+    field.current?.focus();
+    field.current?.setSelectionRange(first.text.length, first.text.length);
+  }, [first]);
   const isHeld = isBusy || isPaused;
   const send = (): void => {
     if (isHeld || text.trim() === "") return;
-    onSend(
-      text,
-      files.map(({ type, data }) => ({ type, data })),
-    );
+    onSend(text, files.map(mediaOf));
     setText("");
     setFiles([]);
     setFault(undefined);
@@ -38,6 +48,7 @@ export function Composer(props: {
   return (
     <form
       className="composer"
+      noValidate
       onSubmit={(event) => {
         event.preventDefault();
         send();
@@ -55,31 +66,20 @@ export function Composer(props: {
           {fault}
         </p>
       )}
-      {files.length > 0 && (
-        <ul className="chips" aria-label="Attached files">
-          {files.map((file, index) => (
-            <li key={index} className="chip">
-              {file.type.startsWith("image/") && <img src={`data:${file.type};base64,${file.data}`} alt="" />}
-              {file.name}
-              <button
-                type="button"
-                className="quiet"
-                aria-label={`Remove ${file.name}`}
-                onClick={() => {
-                  setFiles(files.filter((other) => other !== file));
-                }}
-              >
-                ×
-              </button>
-            </li>
-          ))}
-        </ul>
-      )}
+      <FileChips
+        files={files}
+        onRemove={(file) => {
+          setFiles(files.filter((other) => other !== file));
+          field.current?.focus();
+        }}
+      />
       <label className="sr-only" htmlFor="message">
         Message to {agent.name}
       </label>
       <textarea
+        ref={field}
         id="message"
+        dir="auto"
         rows={Math.min(8, Math.max(2, text.split("\n").length))}
         maxLength={100_000}
         placeholder={`Message ${agent.name}`}
@@ -119,6 +119,12 @@ export function Composer(props: {
             </button>
           </>
         )}
+        <RunOptionsForm
+          agent={agent}
+          options={options}
+          isOpenAtFirst={first !== undefined && Object.keys(options).length > 0}
+          onChange={onOptions}
+        />
         <span className="grows muted hint">Enter sends, Shift and Enter begin a line</span>
         {isHeld && (
           <button type="button" onClick={onStop}>
@@ -133,4 +139,10 @@ export function Composer(props: {
       </div>
     </form>
   );
+}
+
+function mediaOf({ type, data, name }: Attachment): Media {
+  const media = { type, data };
+  names.set(media, name);
+  return media;
 }

@@ -1,6 +1,8 @@
 import type { Decision, Json, PendingApproval } from "agentrun-client";
-import { useId, useState } from "react";
-import { JsonView } from "./JsonView";
+import { useRef, useState } from "react";
+import { JsonView } from "../answers/JsonView";
+import { JsonForm } from "./JsonForm";
+import { ReasonForm } from "./ReasonForm";
 
 type Mode = "ask" | "edit" | "reject" | "result";
 
@@ -13,6 +15,7 @@ export function Decide(props: {
 }) {
   const { call, isInDoubt, decision, onDecide } = props;
   const [mode, setMode] = useState<Mode>("ask");
+  const box = useRef<HTMLDivElement>(null);
   const { id } = call;
   if (decision)
     return (
@@ -22,9 +25,19 @@ export function Decide(props: {
     );
   const back = (): void => {
     setMode("ask");
+    // The form that had the focus has gone.
+    requestAnimationFrame(() => box.current?.querySelector("button")?.focus());
   };
   return (
-    <div className="decide" role="group" aria-label={`Decide ${call.toolName}`}>
+    <div
+      ref={box}
+      className="decide"
+      role="group"
+      aria-label={`Decide ${call.toolName}`}
+      onKeyDown={(event) => {
+        if (event.key === "Escape" && mode !== "ask") back();
+      }}
+    >
       <h2>
         {isInDoubt ? "Nobody knows whether this ran: " : "May this run? "}
         <code>{call.toolName}</code>
@@ -92,93 +105,4 @@ export function Decide(props: {
       )}
     </div>
   );
-}
-
-function JsonForm(props: {
-  label: string;
-  first: string;
-  isObject?: boolean;
-  submit: string;
-  onBack: () => void;
-  onSubmit: (value: Json) => void;
-}) {
-  const field = useId();
-  const [text, setText] = useState(props.first);
-  const { value, fault } = parse(text, props.isObject ?? false);
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (value !== undefined) props.onSubmit(value);
-      }}
-    >
-      <label htmlFor={field}>{props.label}</label>
-      <textarea
-        id={field}
-        className="code"
-        rows={Math.min(16, text.split("\n").length + 1)}
-        spellCheck={false}
-        autoFocus
-        value={text}
-        aria-invalid={fault !== undefined}
-        aria-describedby={`${field}-fault`}
-        onChange={(event) => {
-          setText(event.target.value);
-        }}
-      />
-      <p id={`${field}-fault`} className="failure" role="status">
-        {fault}
-      </p>
-      <div className="row">
-        <button type="submit" className="primary" disabled={fault !== undefined}>
-          {props.submit}
-        </button>
-        <button type="button" onClick={props.onBack}>
-          Back
-        </button>
-      </div>
-    </form>
-  );
-}
-
-function ReasonForm({ onBack, onSubmit }: { onBack: () => void; onSubmit: (reason: string) => void }) {
-  const field = useId();
-  const [reason, setReason] = useState("");
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        onSubmit(reason.trim());
-      }}
-    >
-      <label htmlFor={field}>Reason, which the model is told (optional)</label>
-      <input
-        id={field}
-        autoFocus
-        value={reason}
-        onChange={(event) => {
-          setReason(event.target.value);
-        }}
-      />
-      <div className="row">
-        <button type="submit" className="primary">
-          Reject
-        </button>
-        <button type="button" onClick={onBack}>
-          Back
-        </button>
-      </div>
-    </form>
-  );
-}
-
-function parse(text: string, isObject: boolean): { value?: Json; fault?: string } {
-  try {
-    const value = JSON.parse(text) as Json;
-    if (isObject && (typeof value !== "object" || value === null || Array.isArray(value)))
-      return { fault: "Arguments are an object, in braces." };
-    return { value };
-  } catch (error) {
-    return { fault: text.trim() === "" ? "Enter JSON." : (error as Error).message };
-  }
 }
