@@ -10,6 +10,7 @@ READERS := tests/readers/node
 TS_CLIENT := clients/typescript
 CLIENTS := tests/clients/node
 PLAYGROUND := playground
+ISSUER := tests/browser/deployed/issuer
 
 .PHONY: help
 help: ## Show the targets
@@ -151,8 +152,11 @@ CHROMIUM := $(and $(shell command -v chromium),$(shell command -v chromedriver),
 browser: setup $(if $(CHROMIUM),browser-tests) ## Try the playground in a real browser; needs chromium, chromium-driver and npm
 	@$(if $(CHROMIUM),,echo "There is no chromium, chromedriver or npm: nothing is tried.")
 
-browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready
+browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready $(ISSUER)/node_modules/.ready
 	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(ARGS)
+
+$(ISSUER)/node_modules/.ready: $(ISSUER)/package-lock.json $(ISSUER)/package.json
+	@npm ci --prefix $(ISSUER) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 .venv/browser/.ready: requirements/browser.txt | .venv/.ready
 	@$(call environment,browser,$(BIN)/python) && touch $@
@@ -218,4 +222,4 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
+	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules $(ISSUER)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site

@@ -1,7 +1,9 @@
 import { Agentrun } from "agentrun-client";
+import type { IssuerConfig } from "../signin/issuer";
+import type { SignIn } from "../signin/sign-in";
 
 /** What the server of the page says about the API. */
-interface Config {
+interface Config extends Partial<IssuerConfig> {
   /** The base URL of the REST API; default: the page's own origin and `basePath`. */
   baseUrl?: string;
   basePath?: string;
@@ -13,8 +15,10 @@ interface Config {
 export interface Settings {
   readonly client: Agentrun;
   readonly baseUrl: string;
-  /** Whether the server gives tokens; if not, the user enters one. */
+  /** Whether the server gives tokens; if not, the user signs in or enters one. */
   readonly givesTokens: boolean;
+  /** Where the user signs in, if the settings name an issuer and a client. */
+  readonly signIn: SignIn | undefined;
   readonly token: () => Promise<string>;
 }
 
@@ -29,10 +33,19 @@ const EARLY_MS = 5 * 60_000;
 export async function loadSettings(configUrl: string | URL = "playground/config.json"): Promise<Settings> {
   const config = await readConfig(configUrl);
   const baseUrl = config.baseUrl ?? location.origin + (config.basePath ?? "");
-  const token = config.token === undefined ? enteredToken : givenTokens(config.token, configUrl);
+  const signIn = config.token === undefined ? await signInOf(config, configUrl) : undefined;
+  const token = config.token === undefined ? (signIn?.token ?? enteredToken) : givenTokens(config.token, configUrl);
   const { streamUrl } = config;
   const client = new Agentrun({ baseUrl, token, ...(streamUrl && { streamUrl }) });
-  return { client, baseUrl, givesTokens: config.token !== undefined, token };
+  return { client, baseUrl, givesTokens: config.token !== undefined, signIn, token };
+}
+
+async function signInOf(config: Config, configUrl: string | URL): Promise<SignIn | undefined> {
+  const { issuer, clientId } = config;
+  if (!issuer || !clientId) return undefined;
+  const { openSignIn } = await import("../signin/sign-in");
+  const page = new URL("..", new URL(configUrl, location.href));
+  return openSignIn({ ...config, issuer, clientId }, page.href);
 }
 
 async function readConfig(url: string | URL): Promise<Config> {
