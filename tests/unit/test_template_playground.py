@@ -7,6 +7,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from agentrun_local.doors.http_messages import Receive, Scope, Send
+from agentrun_local.playground import serving
 from agentrun_local.playground.assets import Asset
 from agentrun_local.playground.door import PlaygroundDoor, PlaygroundSettings
 from agentrun_local.template.cloudformation import Resource
@@ -264,3 +265,19 @@ def test_a_deployment_asks_for_none_of_its_parameters() -> None:
     assert len(named) == 8
     assert all("Default" in said for said in named.values())
     assert named["Playground"]["Default"] == "Off"
+
+
+def test_the_local_page_is_told_the_same_of_an_issuer() -> None:
+    given = {
+        "Issuer": "https://issuer.example/realm",
+        "PlaygroundClientId": "page",
+        "PlaygroundScopes": "openid runs:read",
+        "PlaygroundSignInQuery": "audience=me",
+        "PlaygroundToken": "id_token",
+        "PlaygroundOrigins": "https://a.example https://b.example",
+    }
+    resources = deployed(Playground="On", **given)
+    assert serving._sign_in(given) == resources["PlaygroundFiles"].properties["Config"]
+    policy = directives(sent_headers(resources)["content-security-policy"])
+    assert {"'self'", *serving._origins(given)} == policy["connect-src"]
+    assert serving._sign_in({"Issuer": "https://issuer.example"}) == {}
