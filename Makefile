@@ -11,6 +11,7 @@ TS_CLIENT := clients/typescript
 CLIENTS := tests/clients/node
 PLAYGROUND := playground
 DRAWING := tests/diagrams
+ISSUER := tests/browser/deployed/issuer
 
 .PHONY: help
 help: ## Show the targets
@@ -161,8 +162,11 @@ browser: setup $(if $(CHROMIUM),browser-tests) ## Try the playground in a real b
 	@$(if $(CHROMIUM),,echo "There is no chromium, chromedriver or npm: nothing is tried.")
 
 # Two at a time: half of them wait for leases and answers. Each process has a stack and a browser.
-browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready
+browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready $(ISSUER)/node_modules/.ready
 	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(or $(ARGS),-n 2 --dist loadfile)
+
+$(ISSUER)/node_modules/.ready: $(ISSUER)/package-lock.json $(ISSUER)/package.json
+	@npm ci --prefix $(ISSUER) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 .venv/browser/.ready: requirements/browser.txt | .venv/.ready
 	@$(call environment,browser,$(BIN)/python) && touch $@
@@ -245,4 +249,4 @@ compare: setup $(PEERS_COMPARED:%=.venv/peers/%/.ready) ## Ask Agentrun and its 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(CLIENTS)/node_modules $(DRAWING)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site
+	@rm -rf .venv $(CLIENTS)/node_modules $(DRAWING)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules $(ISSUER)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site

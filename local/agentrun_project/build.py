@@ -30,6 +30,11 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "streaming": ("lambda_asgi", "bootstrap"),
     "providers": (),
 }
+SITE = "playground"
+"""The layer that has no packages, but the playground's built files."""
+# Beside this package in a checkout and in the wheel, and where the function looks for them.
+_BUILT_SITE = _PACKAGE.parent / "agentrun_local/playground/static"
+_SITE_FOLDER = "playground_files"
 # The layers that are always attached beside one, whose requirements it need not contain.
 BESIDE = {
     "engine": ("core",),
@@ -217,6 +222,9 @@ def build_layer(name: str, artifacts: Path, architecture: str, project: Path | N
     """
     python = artifacts / "python"
     python.mkdir(parents=True)
+    if name == SITE:
+        copy(_BUILT_SITE, python / _SITE_FOLDER)
+        return
     room = project if name == "agents" else None
     install(_lock_of(name, room), python, PLATFORMS[architecture])
     prune(python)
@@ -264,7 +272,7 @@ def part_named(logical_id: str) -> tuple[str, str]:
     """
     kind = "layer" if logical_id.endswith("Layer") else "function"
     name = logical_id.removesuffix(kind.capitalize()).lower()
-    if not (ROOT / "functions" / name / "app.py").is_file() and name not in CONTENTS:
+    if not (ROOT / "functions" / name / "app.py").is_file() and name not in {*CONTENTS, SITE}:
         raise ValueError(f"the framework has no {logical_id}")
     return kind, name
 
