@@ -130,6 +130,14 @@ $(TS_CLIENT)/node_modules/.ready: $(TS_CLIENT)/package-lock.json $(TS_CLIENT)/pa
 $(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json $(CLIENTS)/package.json
 	@npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
+.PHONY: dist
+dist: setup $(if $(shell command -v npm),$(TS_CLIENT)/node_modules/.ready) ## Build the packages of a release into dist/; that for JavaScript needs npm
+	@rm -rf dist
+	@$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
+	@$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist clients/python
+	@$(if $(shell command -v npm),cd $(TS_CLIENT) && npm pack --silent --pack-destination $(CURDIR)/dist >/dev/null,echo "There is no npm: the package for JavaScript is left out.")
+	@ls dist
+
 # Its built files are committed, so that nobody else needs Node.
 .PHONY: playground
 playground: $(PLAYGROUND)/node_modules/.ready $(TS_CLIENT)/dist/index.js ## Build the playground's files after a change of its sources; needs Node 20
@@ -218,4 +226,4 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
+	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site

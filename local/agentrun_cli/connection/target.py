@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentrun_cli.connection.folders import config_file
+from agentrun_cli.connection.folders import config_file, state_folder
 from agentrun_cli.connection.profiles import Profile, ProfileFile
-from agentrun_cli.connection.tokens import FixedToken, LocalToken, TokenSource, profile_token
+from agentrun_cli.connection.tokens import CommandToken, FixedToken, LocalToken, TokenSource
 from agentrun_cli.connection.urls import base_url_of, is_loopback, origin_of
 from agentrun_cli.errors import UsageError
 
@@ -107,7 +107,7 @@ def _token(
         return FixedToken(given.token, "--token")
     own = None
     if profile and origin_of(profile.base_url) == origin_of(base_url):
-        own = profile_token(profile, environment)
+        own = _profile_token(profile, environment)
     if given.profile and own:
         return own
     if variable := environment.get(TOKEN_VARIABLE):
@@ -117,6 +117,20 @@ def _token(
     if is_loopback(base_url):
         return LocalToken(given.template)
     raise UsageError(_no_token(profile, base_url))
+
+
+def _profile_token(profile: Profile, environment: Mapping[str, str]) -> TokenSource | None:
+    """Return a source of a profile's tokens: its command, or its login; None without either."""
+    if profile.token_command:
+        return CommandToken(profile.token_command)
+    from agentrun_cli.login.stored import LoginStore  # noqa: PLC0415
+    from agentrun_cli.login.token import LoginToken  # noqa: PLC0415
+
+    store = LoginStore(state_folder(environment), profile.name)
+    login = store.read()
+    if login is None or not login.is_for(profile.base_url):
+        return None
+    return LoginToken(store, profile.base_url)
 
 
 def _no_token(profile: Profile | None, base_url: str) -> str:

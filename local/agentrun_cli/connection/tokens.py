@@ -1,4 +1,4 @@
-"""Tokens that are made when they are asked for: the local stack's, a command's, a login's."""
+"""Tokens from a command, and when a token expires."""
 
 import base64
 import binascii
@@ -6,13 +6,11 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from agentrun_cli.connection.folders import state_folder
-from agentrun_cli.connection.profiles import Profile
 from agentrun_cli.errors import CommandError, UsageError
 
 LEEWAY_S = 60
@@ -32,20 +30,6 @@ class TokenSource(Protocol):
     def __call__(self) -> str:
         """Return a token; called for every request."""
         ...
-
-
-def profile_token(profile: Profile, environment: Mapping[str, str]) -> TokenSource | None:
-    """Return a source of a profile's tokens: its command, or its login; None without either."""
-    if profile.token_command:
-        return CommandToken(profile.token_command)
-    from agentrun_cli.login.stored import LoginStore  # noqa: PLC0415
-    from agentrun_cli.login.token import LoginToken  # noqa: PLC0415
-
-    store = LoginStore(state_folder(environment), profile.name)
-    login = store.read()
-    if login is None or not login.is_for(profile.base_url):
-        return None
-    return LoginToken(store, profile.base_url)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from pydantic_ai.usage import RunUsage
 
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.catalog import CatalogError
-from agent_catalog.foreign.ai_agent import imported
 from agent_catalog.foreign.graph_events import GraphListener
 from agent_catalog.foreign.graph_media import blocks_of
 from agent_catalog.foreign.graph_pauses import (
@@ -34,7 +33,7 @@ from agent_catalog.running.errors import shown_error
 from agent_catalog.running.events import metrics
 from agent_catalog.running.history import dumped, loaded, messages_of, user_prompt
 from agent_catalog.running.pauses import Spent, remaining_limits
-from agent_catalog.tool_names import place_of_object
+from agent_catalog.tool_names import imported, place_of_object
 from agent_catalog.toolkit import Session
 from agentrun.domain.approvals import ApprovalAction
 from agentrun.domain.errors import (
