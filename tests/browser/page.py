@@ -14,6 +14,17 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.stack import WAIT_S, Stack
 
+# For answers that a real server would not have at hand.
+STAND_IN = """
+const real = window.fetch;
+let isDue = true;
+window.fetch = async (input, init) => {
+  if (!isDue || !String(input).includes(%s)) return real(input, init);
+  isDue = false;
+  return new Response(%s, {status: %d, headers: {"Content-Type": "application/json"}});
+};
+"""
+
 
 class Page:
     """One browser with the playground in it."""
@@ -45,6 +56,16 @@ class Page:
         finally:
             self.driver.close()
             self.driver.switch_to.window(first)
+
+    @contextmanager
+    def answered(self, path: str, answer: object, status: int = 200) -> Iterator[None]:
+        """In pages that are loaded in the block, answer the first request of a path."""
+        source = STAND_IN % (json.dumps(path), json.dumps(json.dumps(answer)), status)
+        added = self.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+        try:
+            yield
+        finally:
+            self.command("Page.removeScriptToEvaluateOnNewDocument", **added)
 
     def say(self, message: str) -> None:
         """Send a message."""
