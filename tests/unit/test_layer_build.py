@@ -94,6 +94,7 @@ def test_the_documents_are_shipped_to_where_the_search_tool_looks(tmp_path: Path
     assert search._SHIPPED == search._ROOM / build.DOCUMENTS_FOLDER
     target = tmp_path / build.DOCUMENTS_FOLDER
     build.copy_documents(target)
+    assert {path.suffix for path in target.rglob("*") if path.is_file()} == {".md"}
     shipped = {path.relative_to(target) for path in search.document_files(target)}
     assert shipped == {path.relative_to(build.ROOT) for path in search.document_files(build.ROOT)}
 
