@@ -13,6 +13,7 @@ from tests.browser.axe import serious_violations
 from tests.browser.deployed.rig import Deployed, running_deployment
 from tests.browser.page import Page
 from tests.browser.stack import Stack
+from tests.browser.test_pages import PHONE
 
 SESSION, ATTEMPT = "agentrun:playground:session", "agentrun:playground:attempt"
 
@@ -166,6 +167,18 @@ def test_a_sign_in_that_ends_leaves_the_page_as_it_is_and_the_next_is_one_click(
     agree(site)
     site.find("#message")
     assert site.driver.current_url.endswith(f"#/chat/echo/{session_id}")
+
+
+def test_the_way_out_fits_on_a_phone(site: Page) -> None:
+    site.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    try:
+        site.open()
+        sign_in(site)
+        button = site.button("Sign out")
+        assert site.script("return document.documentElement.scrollWidth") == PHONE["width"]
+        assert button.rect["height"] <= site.find("header").rect["height"]
+    finally:
+        site.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_sign_out_leaves_nothing_behind(site: Page, deployed: Deployed) -> None:
