@@ -70,7 +70,7 @@ class ChatReply:
         object.__setattr__(self, "finish", finish or ("tool_calls" if calls else "stop"))
 
     def answer(self, exchange: Exchange) -> None:
-        assert exchange.request.path == "/v1/chat/completions"
+        assert exchange.request.path.partition("?")[0] == "/v1/chat/completions"
         assert exchange.request.body["stream"] is True
         exchange.start_stream("text/event-stream")
         if play(self.steps, exchange, block=_block, failure=_failure):
