@@ -2,7 +2,7 @@ import { type Connection, inTime, readFrames, throwLost } from "./connection.js"
 import { ConflictError } from "../errors.js";
 import type { RunEvent } from "../events.js";
 import type { AgentRun } from "../models.js";
-import { pathTo, type Request, type Transport } from "./transport.js";
+import { pathTo, type Request, type Transport, unreadable } from "./transport.js";
 import { linkedTo } from "./waiting.js";
 
 /** How far a run has been read. */
@@ -102,6 +102,13 @@ function afterPause(
   return connection && { ...connection, isHad };
 }
 
+/** Refuse what is no stream: a proxy's page would be taken for one that has been lost. */
+async function streamOf(response: Response): Promise<Response> {
+  const kind = response.headers.get("Content-Type") ?? "";
+  if (response.status === 204 || /^text\/event-stream\b/i.test(kind)) return response;
+  throw unreadable(response, "event stream", await response.text());
+}
+
 /** Send a request whose answer is a stream; `learnsId` lets an abort wait for the answer's head. */
 async function connect(
   transport: Transport,
@@ -113,7 +120,7 @@ async function connect(
   const { silenceMs } = transport.settings;
   const own = linkedTo(learnsId ? undefined : signal);
   const headers = { Accept: "text/event-stream", ...request.headers };
-  const sent = transport.send({ ...request, headers }, own.signal).catch(throwLost);
+  const sent = transport.send({ ...request, headers }, own.signal).then(streamOf).catch(throwLost);
   const { status, headers: said, body } = await inTime(sent, own, silenceMs);
   // An abort that has waited for the head ends the connection now.
   linkedTo(signal, own);
