@@ -396,9 +396,9 @@ def test_a_mistake_is_said_in_one_line_with_its_exit_status(
 
 
 def test_nobody_at_the_default_address_is_a_hint(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("AGENTRUN_BASE_URL", raising=False)
     monkeypatch.setattr("agentrun_cli.connection.target.LOCAL_BASE_URL", "http://127.0.0.1:1")
-    assert main(["agents"]) == 6
+    assert main(["agents", "--template", str(tmp_path / "template.yaml")]) == 6
     assert "is `make dev` running?" in capsys.readouterr().err
