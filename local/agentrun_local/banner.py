@@ -37,7 +37,7 @@ More tokens: {command} token --help. Ctrl-C ends everything.
 
 def banner(facts: Mapping[str, str], template: Path) -> str:
     """Return the text for a stack's addresses and a token."""
-    agent, message = _example(template)
+    agent, message = example(template)
     is_found = template.resolve() == DEFAULT_TEMPLATE.resolve()
     option = "" if is_found else f" --template {template}"
     command = this_command()
@@ -55,7 +55,7 @@ def this_command() -> str:
     return str(ours.relative_to(here) if ours.is_relative_to(here) else ours)
 
 
-def _example(template: Path) -> tuple[str, str]:
+def example(template: Path) -> tuple[str, str]:
     """Return an agent of the project, and something to say to it."""
     folder = agents_folder(template.resolve().parent)
     names = sorted(path.stem for path in folder.glob("*.yaml"))

@@ -151,10 +151,16 @@ def test_events_come_as_lines(user: User) -> None:
     assert answer == ANSWER
 
 
-def test_a_failed_run_ends_with_1_and_says_why(user: User) -> None:
+def test_a_failed_run_ends_with_1_and_says_why(
+    user: User, capsys: pytest.CaptureFixture[str]
+) -> None:
     done = user.does("run", "echo", "/fail")
     assert done.returncode == 1
     assert "failed: " in done.stderr
+    run_id = user.newest()
+    assert main(["runs", "watch", run_id]) == 1
+    assert main(["runs", "watch", run_id, "--from", "99"]) == 1
+    assert "nothing follows: the run is FAILED" in capsys.readouterr().err
 
 
 def test_a_run_whose_executor_is_killed_ends_with_the_whole_answer(user: User) -> None:
@@ -196,6 +202,7 @@ def test_what_nobody_decides_is_left_waiting(user: User) -> None:
     (waiting,) = user.lines("approvals")
     assert waiting["runId"] == run_id
     assert user.does("runs", "watch", run_id).returncode == 3
+    assert main(["runs", "watch", run_id, "--from", "99"]) == 3
     done = user.json("approvals", "reject", waiting["approvalId"], "--reason", "not today")
     assert done["id"] == run_id
     wait_until(lambda: user.status(run_id) == "COMPLETED", "it goes on")
