@@ -197,7 +197,9 @@ def test_a_run_in_the_background_is_watched_replayed_and_shown(user: User) -> No
     assert main(["replay", run_id, "--speed", "0"]) == 2
 
 
-def test_what_nobody_decides_is_left_waiting(user: User) -> None:
+def test_what_nobody_decides_is_left_waiting(
+    user: User, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_id = user.paused()
     (waiting,) = user.lines("approvals")
     assert waiting["runId"] == run_id
@@ -207,6 +209,9 @@ def test_what_nobody_decides_is_left_waiting(user: User) -> None:
     assert done["id"] == run_id
     wait_until(lambda: user.status(run_id) == "COMPLETED", "it goes on")
     assert user.lines("approvals", "list") == []
+    capsys.readouterr()
+    assert main(["approvals"]) == 0
+    assert capsys.readouterr() == ("", "nothing waits for a decision\n")
     again = user.does("approvals", "approve", waiting["approvalId"])
     assert again.returncode == 5
 
@@ -246,7 +251,9 @@ def test_conversations_and_agents_are_listed_shown_and_deleted(user: User) -> No
     assert user.does("sessions", "show", session).returncode == 5
     assert "echo" in {agent["id"] for agent in user.lines("agents")}
     assert user.json("agents", "show", "finance_agent")["tools"]
-    assert "place_order (asks for approval)" in user.does("agents", "show", "finance_agent").stdout
+    shown = user.does("agents", "show", "finance_agent").stdout
+    assert shown.startswith("id            finance_agent\n")
+    assert "place_order (asks for approval)" in shown
 
 
 def test_a_chat_in_a_pipe_is_plain(user: User) -> None:
@@ -379,6 +386,7 @@ def test_control_characters_of_a_run_do_not_reach_the_terminal(user: User) -> No
         (("agents", "list", "--base-url", "http://127.0.0.1:1"), 6, "does not answer"),
         (("run", "echo", " "), 5, "400"),
         (("run", "none", "Hello"), 5, "404"),
+        (("chat", "none"), 5, "404"),
         (("run", "echo", "Hello", "--image", "none.png"), 2, "No such file"),
         (("run", "echo", "Hello", "--temperature", "3"), 2, "--temperature"),
         (("run", "echo", "Hello", "--json", "--events"), 2, "exclude each other"),
