@@ -76,7 +76,7 @@ def test_the_commands_of_a_page_can_be_typed_in_its_order(page: Path, stack: Loc
 
 def test_the_banner_can_be_pasted(stack: LocalStack) -> None:
     banner = stack.log.read_text(encoding="utf-8")
-    pasted = banner.split("Paste this into another terminal:")[1].split("More tokens")[0]
+    pasted = banner.split("Paste this into another terminal:")[1].split("Or talk with it")[0]
     said = typed(BEFORE + pasted.replace("Then ask how it ended:", ""), stack)
     assert '"status":"COMPLETED"' in said
 
