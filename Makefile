@@ -10,6 +10,8 @@ READERS := tests/readers/node
 TS_CLIENT := clients/typescript
 CLIENTS := tests/clients/node
 PLAYGROUND := playground
+DRAWING := tests/diagrams
+ISSUER := tests/browser/deployed/issuer
 
 .PHONY: help
 help: ## Show the targets
@@ -130,6 +132,14 @@ $(TS_CLIENT)/node_modules/.ready: $(TS_CLIENT)/package-lock.json $(TS_CLIENT)/pa
 $(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json $(CLIENTS)/package.json
 	@npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
+.PHONY: dist
+dist: setup $(if $(shell command -v npm),$(TS_CLIENT)/node_modules/.ready) ## Build the packages of a release into dist/; that for JavaScript needs npm
+	@rm -rf dist
+	@$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
+	@$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist clients/python
+	@$(if $(shell command -v npm),cd $(TS_CLIENT) && npm pack --silent --pack-destination $(CURDIR)/dist >/dev/null,echo "There is no npm: the package for JavaScript is left out.")
+	@ls dist
+
 # Its built files are committed, so that nobody else needs Node.
 .PHONY: playground
 playground: $(PLAYGROUND)/node_modules/.ready $(TS_CLIENT)/dist/index.js ## Build the playground's files after a change of its sources; needs Node 20
@@ -138,7 +148,7 @@ playground: $(PLAYGROUND)/node_modules/.ready $(TS_CLIENT)/dist/index.js ## Buil
 playground-check: clients-typescript $(PLAYGROUND)/node_modules/.ready
 	@npm --prefix $(PLAYGROUND) run --silent check
 
-$(TS_CLIENT)/dist/index.js: $(wildcard $(TS_CLIENT)/src/*.ts $(TS_CLIENT)/src/react/*.ts) | $(TS_CLIENT)/node_modules/.ready
+$(TS_CLIENT)/dist/index.js: $(wildcard $(TS_CLIENT)/src/*.ts $(TS_CLIENT)/src/*/*.ts) | $(TS_CLIENT)/node_modules/.ready
 	@npm --prefix $(TS_CLIENT) run --silent build
 
 # The client is a link to its folder, and finds its own packages there.
@@ -152,8 +162,11 @@ browser: setup $(if $(CHROMIUM),browser-tests) ## Try the playground in a real b
 	@$(if $(CHROMIUM),,echo "There is no chromium, chromedriver or npm: nothing is tried.")
 
 # Two at a time: half of them wait for leases and answers. Each process has a stack and a browser.
-browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready
+browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready $(ISSUER)/node_modules/.ready
 	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(or $(ARGS),-n 2 --dist loadfile)
+
+$(ISSUER)/node_modules/.ready: $(ISSUER)/package-lock.json $(ISSUER)/package.json
+	@npm ci --prefix $(ISSUER) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 .venv/browser/.ready: requirements/browser.txt | .venv/.ready
 	@$(call environment,browser,$(BIN)/python) && touch $@
@@ -200,6 +213,14 @@ deploy: setup ## Check, build and deploy; ARGS="--config-env prod" for another s
 docs: setup .venv/docs/.ready ## Build the docs into site/ and fail on a broken link; ARGS=serve serves them
 	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs $(or $(ARGS),build)
 
+# The drawings are committed, so that nobody else needs Node or Chromium.
+.PHONY: diagrams
+diagrams: setup $(DRAWING)/node_modules/.ready ## Draw the documentation's diagrams after a change; needs Node and chromium
+	@$(BIN)/python -m tests.diagrams
+
+$(DRAWING)/node_modules/.ready: $(DRAWING)/package-lock.json $(DRAWING)/package.json
+	@npm ci --prefix $(DRAWING) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
 .venv/docs/.ready: requirements/docs.txt | .venv/.ready
 	@$(call environment,docs,$(BIN)/python) && touch $@
 
@@ -217,6 +238,15 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 	@python=.venv/bench/bin/python; test -x "$$python" || python=$(BIN)/python; \
 		$(call environment,strands,"$$python") && touch $@
 
+# Not in `check`: a quarter of an hour, for figures to look at. It needs the package registry.
+PEERS_COMPARED := agentcore agno dbos fastapi langgraph
+.PHONY: compare
+compare: setup $(PEERS_COMPARED:%=.venv/peers/%/.ready) ## Ask Agentrun and its peers the same questions, and print docs/why.md's table; ARGS="kills --peer Agno"
+	@$(BIN)/python -m bench.peers $(ARGS)
+
+.venv/peers/%/.ready: requirements/peers/%.txt | .venv/.ready
+	@$(call environment,peers/$*,$(BIN)/python) && touch $@
+
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(CLIENTS)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage site
+	@rm -rf .venv $(CLIENTS)/node_modules $(DRAWING)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules $(ISSUER)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site

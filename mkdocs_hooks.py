@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 PAGES = ("*.md", "clients/*/README.md", "docs/**/*.md", "events/README.md", "findings/README.md")
 IMAGES = "docs/images/*.*"
+DIAGRAMS = "docs/images/diagrams"
 DECISIONS = "docs/adr/[0-9]*.md"
 SPECIFICATION = "docs/openapi.json"
 REFERENCE = "reference.json"
@@ -24,11 +26,10 @@ REFERENCE = "reference.json"
 HISTORY = ("CHANGELOG.md", "docs/adr/")
 """Pages about the past, which the search shows after the others."""
 STYLE = "assets/site.css"
-WAYS = "curl|Python|TypeScript|Command line"
+RULES = "docs/site.css"
+WAYS = r"curl|Python|TypeScript|Node\.js|Command line"
 """Labels of the parts of a section that show the same task; on the site each is a tab."""
 
-# Keep the button that copies the page, and hide the menu's links to other hosts.
-_RULES = ".api-page-actions details { display: none }\n"
 _PARAMETER = re.compile(r'(?<=<div class="api-parameter__description">).*?(?=</div>)', re.DOTALL)
 # Code is taken whole: in it, a line may begin with `#`.
 _PART = re.compile(
@@ -36,6 +37,7 @@ _PART = re.compile(
     rf"(?P<rest>(?:^```.*?^```\n|^(?!\*\*(?:{WAYS})\*\*$|\#{{1,6}} )[^\n]*\n)*)",
     re.DOTALL | re.MULTILINE,
 )
+DIAGRAM = re.compile(r"^```mermaid\n(?P<source>.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK_OR_CODE = re.compile(
     r"^```.*?^```$|`[^`\n]+`|\[(?P<text>[^\]]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)",
     re.DOTALL | re.MULTILINE,
@@ -64,7 +66,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(specification := file(SPECIFICATION))
     path = specification.abs_src_path
     files.append(File.generated(config, REFERENCE, abs_src_path=path))
-    files.append(File.generated(config, STYLE, content=_RULES))
+    files.append(File.generated(config, STYLE, abs_src_path=str(ROOT / RULES)))
     return files
 
 
@@ -77,12 +79,32 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     if page.file.src_uri.startswith(HISTORY):
         page.meta["search"] = {"boost": 0.3}
     text = without_links_to_code(markdown, page.file.src_uri, files.src_uris, config.repo_url)
-    return with_tabs(text)
+    return with_diagrams(with_tabs(text))
 
 
 def on_page_content(html: str, **_: object) -> str:
     """Return a page with code spans in descriptions of parameters, which are not Markdown."""
     return _PARAMETER.sub(lambda text: re.sub(r"`(.+?)`", r"<code>\1</code>", text[0]), html)
+
+
+def drawing_of(source: str) -> Path:
+    """Return where the drawing of a diagram is: its name is the digest of its source."""
+    return ROOT / DIAGRAMS / f"{hashlib.sha256(source.encode()).hexdigest()[:12]}.svg"
+
+
+def with_diagrams(markdown: str) -> str:
+    """
+    Put the drawing of each diagram in place of its source, as the forge does.
+
+    Raises:
+        FileNotFoundError: A diagram was changed and not drawn; run `make diagrams`.
+    """
+
+    def drawn(found: re.Match[str]) -> str:
+        svg = drawing_of(found["source"]).read_text(encoding="utf-8").strip()
+        return f'<div class="diagram" role="group" tabindex="0">{svg}</div>'
+
+    return DIAGRAM.sub(drawn, markdown)
 
 
 def with_tabs(markdown: str) -> str:

@@ -25,11 +25,13 @@ SOURCES: dict[str, tuple[str, ...]] = {
 }
 # Tools that run in environments of their own, with no part of the project in them.
 GROUPS = ("awscli", "browser", "checkov", "docs", "ministack", "pip-audit", "readers", "strands")
+# The servers that docs/why.md compares, one environment each.
+PEERS = ("agentcore", "agno", "dbos", "fastapi", "langgraph")
 
 
 def compile_lock(name: str, output: Path, constraints: Path | None) -> None:
     """Resolve a group or its sources into `output`, keeping the pins that it already holds."""
-    sources = SOURCES.get(name, ("--group", name))
+    sources = SOURCES.get(name, ("--group", name.replace("peers/", "peer-")))
     command = [
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"),
         *("--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),
@@ -49,9 +51,9 @@ def main() -> int:
     check = parser.parse_args().check
     folder = ROOT / "requirements"
     stale = []
-    for name in (*SOURCES, *GROUPS):
+    for name in (*SOURCES, *GROUPS, *(f"peers/{peer}" for peer in PEERS)):
         committed = folder / f"{name}.txt"
-        constraints = None if name in {"dev", *GROUPS} else folder / "dev.txt"
+        constraints = folder / "dev.txt" if name in SOURCES and name != "dev" else None
         if not check:
             compile_lock(name, committed, constraints)
             continue

@@ -1,7 +1,7 @@
 """An issuer with the device flow (RFC 8628) on loopback, whose answers a test chooses."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -17,12 +17,15 @@ class DeviceIssuer:
     """
     Gives out one device code, and tokens named `access-1`, `access-2` and so on.
 
-    `pending` are the errors that polls get before there is a token; `document` is what discovery
-    says, by path.
+    `token` makes the access tokens by their number; `busy` is a status that the token endpoint
+    answers as long as it is set. `pending` are the errors that polls get before there is a token;
+    `documents` are what discovery says, by path.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.token: Callable[[int], str] = lambda number: f"access-{number}"
+        self.busy: int | None = None
         self.pending: list[str] = []
         self.refusals: dict[str, str] = {}
         """By grant type, the error that the token endpoint answers."""
@@ -62,7 +65,9 @@ class DeviceIssuer:
         grant = form["grant_type"]
         known = {DEVICE_GRANT: ("device_code", "device-1")}
         name, value = known.get(grant, ("refresh_token", self.refresh_token))
-        if grant in self.refusals:
+        if self.busy:
+            send(handler, self.busy, b"<html>Busy</html>")
+        elif grant in self.refusals:
             self._refuse(handler, self.refusals[grant])
         elif form.get(name) != value:
             self._refuse(handler, "invalid_grant")
@@ -76,7 +81,7 @@ class DeviceIssuer:
         # A refresh token is good once, as those of issuers that rotate them.
         self.refresh_token = f"refresh-{self._given}"
         expiry = {} if self.expires_in is None else {"expires_in": self.expires_in}
-        said = {"access_token": f"access-{self._given}", "refresh_token": self.refresh_token}
+        said = {"access_token": self.token(self._given), "refresh_token": self.refresh_token}
         self._send(handler, 200, {**said, **expiry, "token_type": "Bearer"})
 
     def _refuse(self, handler: BaseHTTPRequestHandler, error: str) -> None:

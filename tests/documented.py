@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *(HOW_TO := sorted((ROOT / "docs/how-to").glob("*.md"))),
     ROOT / "events/README.md",
 )
 SHELL = "bash"
@@ -17,7 +18,10 @@ SHELL = "bash"
 _CONTINUED = re.compile(r"\\\n")
 _LOOP = re.compile(r"^for .*?^done\b", re.DOTALL | re.MULTILINE)
 _FENCED = re.compile(r"^```(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
+_NAMED = re.compile(
+    r"`[^`\n]*?(?P<file>[\w-]+\.\w+)`[^`\n]*(?:\n[^`\n]+)*:\n\n```\w+\n(?P<text>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
 
 _PROGRAM = re.compile(r"(?:for .*?; do )?(?:[A-Z_]+=\$\(|[A-Z_]+=\S+ )?(\S+)")
 
@@ -55,6 +59,19 @@ def blocks_of(page: Path, language: str | None = None) -> list[Block]:
         Block(page, name, text) for name, text in _FENCED.findall(page.read_text(encoding="utf-8"))
     ]
     return [block for block in found if language in {None, block.language}]
+
+
+def files_of(page: Path) -> dict[str, str]:
+    """Return the files that a page has its reader write, by their names without the folder."""
+    found = _NAMED.finditer(page.read_text(encoding="utf-8"))
+    return {match["file"]: match["text"] for match in found}
+
+
+def programs_of(page: Path, language: str) -> str:
+    """Return a page's blocks of one language that are no files, as one text; maybe an empty one."""
+    files = files_of(page).values()
+    blocks = [block.text for block in blocks_of(page, language) if block.text not in files]
+    return "\n".join(blocks)
 
 
 def documented_commands(program: str) -> Iterator[list[str]]:

@@ -16,6 +16,7 @@ export default tseslint.config(
       "max-lines": ["error", 400],
       // The caller knows what the API's JSON is.
       "@typescript-eslint/no-unnecessary-type-parameters": "off",
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
     },
   },
 );

@@ -39,7 +39,7 @@ class UsageError(CommandError):
 
 
 class RefusedError(CommandError):
-    """The API refused a request."""
+    """The API refused a request, or the issuer a token for it."""
 
     exit_status = ExitStatus.REFUSED
 

@@ -234,5 +234,8 @@ class _Handler(BaseHTTPRequestHandler):
         except ClientGoneError:
             self.close_connection = True
 
+    def do_GET(self) -> None:
+        self.do_POST()
+
     def log_message(self, *_: object) -> None:
         """Print nothing for each request."""

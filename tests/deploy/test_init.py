@@ -1,5 +1,5 @@
 """
-docs/start.md, typed as it stands there, from the framework's wheels alone.
+docs/start.md and docs/start-deploy.md, typed as they stand, from the framework's wheels alone.
 
 A project in an empty folder is made, run, extended, tested, built, and upgraded.
 """
@@ -7,6 +7,9 @@ A project in an empty folder is made, run, extended, tested, built, and upgraded
 import json
 import os
 import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,17 +29,22 @@ from tests.server_process import free_port
 
 pytestmark = pytest.mark.timeout(400)
 
-PAGE = ROOT / "docs/start.md"
+PAGE, DEPLOYING = ROOT / "docs/start.md", ROOT / "docs/start-deploy.md"
 NAMED = re.compile(
-    r"`(?P<path>[\w/]+\.(?:py|yaml|txt))`[^`\n]*:\n\n```(?:python|yaml|text)\n(?P<text>.*?)^```$",
+    r"`(?P<path>[\w/]+\.(?:py|mjs|yaml|txt))`[^`\n]*:\n\n"
+    r"```(?:python|javascript|yaml|text)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 FILES = {match["path"]: match["text"] for match in NAMED.finditer(PAGE.read_text(encoding="utf-8"))}
-BLOCKS = blocks_of(PAGE, SHELL)
+BLOCKS = [*blocks_of(PAGE, SHELL), *blocks_of(DEPLOYING, SHELL)]
 ELSEWHERE = {
     "make deploy": "needs AWS: tests/unit/agentrun_local/deploy, and test_second_stack.py here",
     "make smoke": "needs a deployment: test_ministack.py here runs the same command",
+    "SECRET_ARN=$(aws": "test_documented_aws.py here",
+    "WEBHOOK_SECRET=$(aws": "test_documented_aws.py here",
+    ".venv/bin/sam delete": "tests/e2e/test_documented_commands.py",
 }
+PORT_OF_RECEIVER = "8005"
 CALL = '/call tell_size {"size_bytes": 1500000}'
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "VIRTUAL_ENV", "ARGS")
 """Variables of the rehearsal's own make and environment, which a reader does not have."""
@@ -90,6 +98,35 @@ class Reader:
         self.transcript += [f"          | {line[:110]}" for line in said.split("\n")[-4:] if line]
 
     @contextmanager
+    def receives(self, block: Block) -> Iterator[Path]:
+        """Type a block that runs a receiver until the context ends; yields what it prints."""
+        self.typed.add(block.text)
+        begun, port, log = time.monotonic(), free_port(), self.home / "receiver.log"
+        self.places[f":{PORT_OF_RECEIVER}"] = f":{port}"
+        for file in (self.project / "receiver").glob("receive.*"):
+            text = FILES[f"receiver/{file.name}"]
+            file.write_text(text.replace(PORT_OF_RECEIVER, str(port)), encoding="utf-8")
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["/bin/bash", "-ec", block.text],
+                cwd=self.project,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            wait_until(
+                lambda: is_open(port) or process.poll() is not None, "the receiver", within_s=120
+            )
+            assert process.poll() is None, log.read_text()
+            yield log
+            self.notes(block.text, begun, log.read_text())
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=30)
+
+    @contextmanager
     def dev(self) -> Iterator[None]:
         """Run `make dev` on free ports for as long as the context lasts."""
         begun, ready = time.monotonic(), self.home / "ready.json"
@@ -112,6 +149,12 @@ class Reader:
         finally:
             dev.terminate()
             dev.wait(timeout=30)
+
+
+def is_open(port: int) -> bool:
+    """Tell whether something listens on a port of this machine."""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +195,9 @@ def test_a_call_waits_for_its_approval_and_runs_then(reader: Reader) -> None:
 
 
 def test_the_tests_of_the_project_pass_with_the_tool_and_its_package(reader: Reader) -> None:
-    assert len(FILES) == 4
+    assert len(FILES) == 6
     for name, text in FILES.items():
+        (reader.project / name).parent.mkdir(exist_ok=True)
         (reader.project / name).write_text(text, encoding="utf-8")
         reader.transcript.append(f"          # writes {name}")
     said = reader.types(block_with("make test"))
@@ -161,20 +205,27 @@ def test_the_tests_of_the_project_pass_with_the_tool_and_its_package(reader: Rea
     assert "Nothing found." in said
 
 
-def test_the_running_stack_has_seen_the_new_agent_and_tells_a_webhook(reader: Reader) -> None:
-    port = free_port()
-    reader.places |= {":8004/": f":{port}/", "--count 1": f"--count 1 --port {port}"}
+@pytest.mark.parametrize("receiver", ["receive.py", "receive.mjs"])
+def test_a_receiver_is_told_of_the_new_agents_run_and_refuses_what_is_forged(
+    receiver: str, reader: Reader
+) -> None:
+    block = block_with(receiver)
+    if receiver.endswith(".mjs") and shutil.which("npm") is None:
+        reader.typed.add(block.text)
+        pytest.skip("there is no npm")
     given = "TOKEN=$(.venv/bin/agentrun token)\n"
-    said = reader.types(block_with("webhooks listen"), given=given)
-    assert '"status":"QUEUED"' in said
-    assert "run.completed" in said
-    assert "1.5 MB" in said
+    with reader.receives(block) as log:
+        said = reader.types(block_with('"webhook": {'), given=given)
+        assert '"status":"QUEUED"' in said
+        wait_until(lambda: "1.5 MB" in log.read_text(), "the webhook", within_s=60)
+        assert "run.completed" in log.read_text()
+        assert log.read_text().count("refused:") == 1
 
 
 def test_the_doctor_finds_the_agents_and_the_tools_of_the_project(reader: Reader) -> None:
     # Nobody's credentials, and so no call of AWS.
-    nobody = "env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY HOME=/nonexistent"
-    said = reader.runs(f"{nobody} .venv/bin/agentrun doctor")
+    nobody = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY\nexport HOME=/nonexistent\n"
+    said = reader.types(block_with("agentrun doctor"), given=nobody)
     assert "models: bedrock:" in said
     assert "cannot be run" not in said
 

@@ -63,14 +63,23 @@ class Hookable:
         return self.around(name, first, times=times)
 
     def after(self, name: str, act: Callable[..., object], *, times: int = FOR_EVER) -> Hook:
-        """Call something once a method has done its work; if it raises, the reply is lost."""
+        """
+        Call something once a method has done its work; if it raises, the reply is lost.
+
+        A call that the method refuses is not counted.
+        """
 
         def then(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            answer = call(*args, **kwargs)
+            try:
+                answer = call(*args, **kwargs)
+            except Exception:
+                hook.hits -= 1
+                raise
             act(*args, **kwargs)
             return answer
 
-        return self.around(name, then, times=times)
+        hook = self.around(name, then, times=times)
+        return hook
 
     def fails(
         self,

@@ -154,6 +154,20 @@ def count(state: Counted) -> dict[str, Any]:
     return {"turns": turns, "messages": [AIMessage(text)]}
 
 
+def see(state: MessagesState) -> dict[str, Any]:
+    """Say of which kinds the files are that the messages hold, and how large they are."""
+    seen = [
+        f"{block['type']} {block['mime_type']} {len(block['base64'])}"
+        if "base64" in block
+        else str(block["text"])
+        for message in state["messages"]
+        if isinstance(message.content, list)
+        for block in message.content
+        if isinstance(block, dict)
+    ]
+    return {"messages": [AIMessage("; ".join(seen) + ". ")]}
+
+
 def note(name: str) -> Any:
     """Return a node that notes that it has run, and says so."""
 
@@ -186,6 +200,7 @@ reviewed = _graph(review=approve_calls).compile()
 counting = _counting()
 chain = _graph(one=note("one"), two=note("two"), three=note("three")).compile()
 nested = _graph(inner=_looping(add).compile()).compile()
+seeing = _graph(one=see, ask=approve, two=see).compile()
 owner = _graph(whose=whose).compile()
 
 number = 3
@@ -202,8 +217,10 @@ class Wordless(TypedDict):
 wordless = StateGraph(Wordless).add_node("say", lambda _: {"text": "x"}).add_edge(START, "say")
 
 
-def catalog_of(folder: Path, name: str, more: str = "") -> AgentCatalog:
-    """Write the file of one of this module's graphs; return the catalogue with it."""
-    text = f"name: {name}\ndescription: A graph.\ngraph: tests.fakes.own_graphs:{name}\n{more}"
+def catalog_of(
+    folder: Path, name: str, more: str = "", *, module: str = "tests.fakes.own_graphs"
+) -> AgentCatalog:
+    """Write the file of one of a module's graphs; return the catalogue with it."""
+    text = f"name: {name}\ndescription: A graph.\ngraph: {module}:{name}\n{more}"
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return load_catalog("demo", folder)

@@ -1,8 +1,21 @@
-"""Links of the pages, as the site has them: what is no page of it is led to the repository."""
+"""Pages as the site has them: links to code lead to the repository, and diagrams are drawn."""
+
+import re
+from html import escape
 
 import pytest
 
-from mkdocs_hooks import on_page_content, with_tabs, without_links_to_code
+from mkdocs_hooks import (
+    DIAGRAM,
+    DIAGRAMS,
+    PAGES,
+    ROOT,
+    drawing_of,
+    on_page_content,
+    with_diagrams,
+    with_tabs,
+    without_links_to_code,
+)
 
 SITE = {"README.md", "docs/api.md", "docs/openapi.json"}
 FORGE = "https://forge.example/agentrun/"
@@ -89,3 +102,44 @@ Text.
 **Bold** text.
 """
     )
+
+
+@pytest.fixture(scope="module")
+def diagrams() -> list[str]:
+    """Return the sources of all diagrams of the site's pages."""
+    pages = {page for pattern in PAGES for page in ROOT.glob(pattern)}
+    return [
+        found["source"]
+        for page in sorted(pages)
+        for found in DIAGRAM.finditer(page.read_text(encoding="utf-8"))
+    ]
+
+
+def test_every_diagram_is_drawn_and_every_drawing_is_of_a_diagram(diagrams: list[str]) -> None:
+    """If this fails, run `make diagrams`."""
+    drawings = set((ROOT / DIAGRAMS).iterdir())
+    assert drawings == {drawing_of(source) for source in diagrams}
+    assert len(diagrams) >= 8
+
+
+def test_every_diagram_can_be_read_aloud(diagrams: list[str]) -> None:
+    for source in diagrams:
+        assert re.search(r"^  accTitle: \S", source, re.MULTILINE)
+        described = re.search(r"^  accDescr: (.+)$", source, re.MULTILINE)
+        assert described
+        assert escape(described[1], quote=False) in drawing_of(source).read_text(encoding="utf-8")
+
+
+def test_drawings_have_no_colours_and_load_nothing(diagrams: list[str]) -> None:
+    for source in diagrams:
+        svg = drawing_of(source).read_text(encoding="utf-8").replace('xmlns="http://www.w3.org', "")
+        assert not re.search(r"https?:|<script|<style|<image|foreignObject", svg)
+
+
+def test_a_diagram_that_was_changed_and_not_drawn_fails_the_build(diagrams: list[str]) -> None:
+    page = f"Before.\n\n```mermaid\n{diagrams[0]}```\n\nAfter."
+    shown = with_diagrams(page)
+    assert shown.startswith('Before.\n\n<div class="diagram" role="group" tabindex="0"><svg ')
+    assert shown.endswith("</svg></div>\n\nAfter.")
+    with pytest.raises(FileNotFoundError):
+        with_diagrams(page.replace("accTitle: ", "accTitle: Another "))

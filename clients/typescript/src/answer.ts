@@ -35,11 +35,18 @@ class Growing {
   }
 }
 
+interface Call {
+  readonly startId: number;
+  /** Absent if it was rejected, and so never began. */
+  readonly startedAt?: number;
+  readonly tool: ToolActivity;
+}
+
 /** What a run has said and done so far, with what a STEP_RESET voids taken back. */
 export class Answer {
   readonly #text = new Growing();
   readonly #reasoning = new Growing();
-  readonly #tools = new Map<string, { readonly startId: number; readonly startedAt?: number; tool: ToolActivity }>();
+  readonly #tools = new Map<string, Call>();
 
   /** The arguments of calls that have waited for a decision: one that is rejected never begins. */
   readonly #asked = new Map<string, Json>();
@@ -100,14 +107,12 @@ export class Answer {
     { id, callId, name, timestamp }: ToolEndEvent | ToolErrorEvent,
     end: Pick<ToolActivity, "state" | "result" | "error">,
   ): void {
-    const begun = this.#tools.get(callId);
-    const before = begun?.tool ?? { callId, name, arguments: this.#asked.get(callId) ?? null };
-    const startedAt = begun?.startedAt;
-    const tool = {
-      ...before,
-      ...end,
-      ...(startedAt !== undefined && { durationMs: timestamp - startedAt }),
+    const call: Call = this.#tools.get(callId) ?? {
+      startId: id,
+      tool: { callId, name, arguments: this.#asked.get(callId) ?? null, state: "running" },
     };
-    this.#tools.set(callId, { ...begun, startId: begun?.startId ?? id, tool });
+    const { startedAt } = call;
+    const took = startedAt !== undefined && { durationMs: timestamp - startedAt };
+    this.#tools.set(callId, { ...call, tool: { ...call.tool, ...end, ...took } });
   }
 }

@@ -12,8 +12,8 @@ export class Approvals {
   }
 
   /** List what waits for a decision, the oldest first, over all pages. */
-  pending(options: CallOptions = {}): AsyncGenerator<Approval, void> {
-    return pages(this.#transport, "/api/v1/approvals/pending", {}, options);
+  pending(options?: CallOptions): AsyncGenerator<Approval, void> {
+    return pages(this.#transport, "/api/v1/approvals/pending", options);
   }
 
   /** Read an approval, decided or not. */
@@ -35,13 +35,12 @@ export class Approvals {
     decision: "APPROVED" | "REJECTED",
     options: CallOptions & { reason?: string | undefined } = {},
   ): Promise<AgentRun> {
-    const { signal, reason } = options;
     const path = pathTo`/api/v1/approvals/${approvalId}/resolve`;
-    const request = { method: "POST", path, body: { decision, reason } } as const;
+    const body = { decision, reason: options.reason };
     let isInDoubt = false;
     for (let failures = 0; ; failures += 1) {
       try {
-        return await this.#transport.json<AgentRun>(request, signal);
+        return await this.#transport.json<AgentRun>({ method: "POST", path, body }, options);
       } catch (error) {
         const isLost = error instanceof ConnectionFailedError;
         const isOwn = isInDoubt && error instanceof ConflictError;

@@ -58,7 +58,7 @@ export class ApiError extends AgentrunError implements Problem {
 
   constructor(problem: Problem) {
     const { status, type, title, detail, invalidParams = [], runId, retryAfterMs } = problem;
-    super(`${String(status)}: ${detail ?? title ?? "no problem document"}`);
+    super(`${status}: ${detail ?? title ?? "no problem document"}`);
     // Not whatever else an answer may have: a gateway's has a message.
     Object.assign(this, { status, type, title, detail, runId, retryAfterMs });
     this.invalidParams = invalidParams;
@@ -129,7 +129,7 @@ export class StreamLostError extends AgentrunError {
 
   constructor(runId: string | undefined, lastEventId: number, cause: unknown) {
     const run = runId === undefined ? "The run's stream" : `The stream of run ${runId}`;
-    super(`${run} was lost after event ${String(lastEventId)}.`, { cause });
+    super(`${run} was lost after event ${lastEventId}.`, { cause });
     this.runId = runId;
     this.lastEventId = lastEventId;
   }

@@ -2,7 +2,8 @@ import type { Frame } from "./wire/connection.js";
 import { ConnectionFailedError } from "./errors.js";
 import type { AgentRun, StreamTicket } from "./models.js";
 import type { Source } from "./wire/source.js";
-import { orAborted } from "./wire/waiting.js";
+import { linkedTo } from "./wire/waiting.js";
+import { isUnderWay } from "./watching.js";
 
 /** What is used of a browser's `EventSource`. */
 export interface EventSourceLike {
@@ -14,6 +15,11 @@ export interface EventSourceLike {
 }
 
 export type EventSourceClass = new (url: string) => EventSourceLike;
+
+interface Message {
+  readonly lastEventId: string;
+  readonly data: string;
+}
 
 interface Tickets {
   streamTicket(
@@ -38,76 +44,50 @@ export function eventSourceSource(
   agent: string,
   EventSource: EventSourceClass,
 ): Source {
-  return {
-    open: async ({ runId = "", lastEventId }, { signal }) => {
-      const { url } = await tickets.streamTicket(agent, runId, { signal });
-      const cursor = lastEventId > 0 ? `&lastEventId=${String(lastEventId)}` : "";
-      const inbox = new Inbox(new EventSource(url + cursor), signal);
-      if (await inbox.isOpen()) return { isReplay: true, frames: () => inbox.frames() };
-      // It does not say whether that was a 204 or a refusal.
-      const { status } = await tickets.get(runId, { signal });
-      if (status !== "RUNNING" && status !== "QUEUED") return undefined;
+  return async ({ runId = "", lastEventId }, signal) => {
+    const { url } = await tickets.streamTicket(agent, runId, { signal });
+    const cursor = lastEventId > 0 ? `&lastEventId=${lastEventId}` : "";
+    const frames = received(new EventSource(url + cursor), signal);
+    if (!(await frames.next()).done) return { isReplay: true, frames: () => frames };
+    // It does not say whether that was a 204 or a refusal.
+    if (isUnderWay(await tickets.get(runId, { signal })))
       throw new ConnectionFailedError("The EventSource was refused.");
-    },
+    return undefined;
   };
 }
 
-/** What an `EventSource` has received, until it is read. */
-class Inbox {
-  readonly #source: EventSourceLike;
-  readonly #signal: AbortSignal;
-  #frames: Frame[] = [];
-  #wasOpened = false;
-  #wake: (() => void) | undefined;
-
-  constructor(source: EventSourceLike, signal: AbortSignal) {
-    this.#source = source;
-    this.#signal = signal;
-    source.addEventListener("open", () => {
-      this.#wasOpened = true;
-      this.#wake?.();
-    });
-    source.addEventListener("message", ({ lastEventId, data }: { lastEventId: string; data: string }) => {
-      this.#frames.push({ id: Number(lastEventId), data });
-      this.#wake?.();
-    });
-    source.addEventListener("error", () => this.#wake?.());
-  }
-
-  /** Wait until it is open; false if it was refused. */
-  async isOpen(): Promise<boolean> {
-    try {
-      while (!this.#wasOpened && !this.#isClosed()) await this.#news();
-    } catch (error) {
-      this.#source.close();
-      throw error;
+/** Yield what an `EventSource` receives, and nothing once it is open; close it when nobody reads on. */
+async function* received(
+  source: EventSourceLike,
+  signal: AbortSignal,
+): AsyncGenerator<Frame[], void> {
+  let frames: Frame[] | undefined;
+  let wake: () => void = () => undefined;
+  const tell = (): void => {
+    wake();
+  };
+  const closed = linkedTo(signal);
+  closed.signal.addEventListener("abort", tell);
+  source.addEventListener("error", tell);
+  source.addEventListener("open", () => {
+    frames ??= [];
+    wake();
+  });
+  source.addEventListener("message", ({ lastEventId, data }: Message) => {
+    (frames ??= []).push({ id: Number(lastEventId), data });
+    wake();
+  });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const batch = frames;
+      frames = undefined;
+      if (batch) yield batch;
+      else if (source.readyState === CLOSED) return;
+      else await new Promise<void>((resolve) => (wake = resolve));
     }
-    return this.#wasOpened;
-  }
-
-  /** Yield what comes; close it when nobody reads on. */
-  async *frames(): AsyncGenerator<Frame[], void> {
-    try {
-      for (;;) {
-        const frames = this.#frames;
-        this.#frames = [];
-        if (frames.length > 0) yield frames;
-        else if (this.#isClosed()) return;
-        else await this.#news();
-      }
-    } finally {
-      this.#source.close();
-    }
-  }
-
-  #isClosed(): boolean {
-    return this.#source.readyState === CLOSED;
-  }
-
-  #news(): Promise<void> {
-    return orAborted(this.#signal, (resolve) => {
-      this.#wake = resolve;
-      return () => (this.#wake = undefined);
-    });
+  } finally {
+    closed.abort();
+    source.close();
   }
 }

@@ -23,12 +23,12 @@ export class RunState implements Position {
   sessionId: string | undefined;
   lastEventId: number;
   status: RunStatus = "RUNNING";
+  requiredAction: RequiredAction | undefined;
+  followups: readonly string[] = [];
+  metrics: Metrics | undefined;
+  error: string | undefined;
   /** Called once the run's id is known. */
-  onIdentified: (() => void) | undefined;
-  #requiredAction: RequiredAction | undefined;
-  #followups: readonly string[] = [];
-  #metrics: Metrics | undefined;
-  #error: string | undefined;
+  onIdentified: () => void = () => undefined;
 
   constructor({ agentId, runId, after = 0, isPart = after > 0 }: Beginning) {
     this.agentId = agentId;
@@ -40,7 +40,7 @@ export class RunState implements Position {
   identify(runId: string | undefined, sessionId: string | undefined): void {
     this.runId ??= runId;
     this.sessionId ??= sessionId;
-    if (this.runId !== undefined) this.onIdentified?.();
+    if (this.runId !== undefined) this.onIdentified();
   }
 
   /** Take the next event into account. */
@@ -51,55 +51,48 @@ export class RunState implements Position {
       case "START":
         this.identify(event.runId, event.sessionId);
         this.status = "RUNNING";
-        this.#requiredAction = undefined;
+        this.requiredAction = undefined;
         break;
       case "METRICS":
-        this.#metrics = event.metrics;
+        this.metrics = event.metrics;
         break;
       case "STOP":
         this.status = "COMPLETED";
-        this.#followups = event.followups ?? [];
+        this.followups = event.followups ?? [];
         break;
       case "ERROR":
         this.status = "FAILED";
-        this.#error = event.message;
+        this.error = event.message;
         break;
       case "CANCELLED":
         this.status = "CANCELLED";
-        this.#requiredAction = undefined;
-        this.#error = event.reason;
+        this.requiredAction = undefined;
+        this.error = event.reason;
         break;
       case "PAUSED":
         this.status = "PAUSED";
-        this.#requiredAction = event.requiredAction;
+        this.requiredAction = event.requiredAction;
         break;
     }
   }
 
   /** Sum up. */
   result(runId: string): RunResult {
-    return {
-      runId,
-      sessionId: this.sessionId ?? "",
-      agentId: this.agentId,
-      status: this.status,
-      text: this.answer.text,
-      reasoning: this.answer.reasoning,
-      tools: this.answer.tools.flatMap((tool) =>
-        tool.state === "running"
-          ? []
-          : {
-              id: tool.callId,
-              toolName: tool.name,
-              toolInput: tool.arguments,
-              toolOutput: tool.error ?? tool.result ?? null,
-              isError: tool.state === "failed",
-            },
-      ),
-      followups: this.#followups,
-      metrics: this.#metrics,
-      requiredAction: this.#requiredAction,
-      error: this.#error,
-    };
+    const { sessionId = "", agentId, status, answer } = this;
+    const { followups, metrics, requiredAction, error } = this;
+    const { text, reasoning } = answer;
+    const tools = answer.tools.flatMap((tool) =>
+      tool.state === "running"
+        ? []
+        : {
+            id: tool.callId,
+            toolName: tool.name,
+            toolInput: tool.arguments,
+            toolOutput: tool.error ?? tool.result ?? null,
+            isError: tool.state === "failed",
+          },
+    );
+    const said = { text, reasoning, tools, followups };
+    return { runId, sessionId, agentId, status, ...said, metrics, requiredAction, error };
   }
 }

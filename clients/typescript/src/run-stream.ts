@@ -4,8 +4,8 @@ import type { RunEvent } from "./events.js";
 import { follow, type Reattachment } from "./wire/follow.js";
 import type { RunResult } from "./models.js";
 import { type Beginning, RunState } from "./run-state.js";
-import { AttachSource, type Source } from "./wire/source.js";
-import type { Transport } from "./wire/transport.js";
+import { attachTo, type Source } from "./wire/source.js";
+import { pathTo, type Transport } from "./wire/transport.js";
 import { linkedTo } from "./wire/waiting.js";
 
 export interface StreamOptions {
@@ -24,9 +24,8 @@ export interface StreamOptions {
  * closes the connection, and the run goes on; another loop reads on after the last event.
  */
 export class RunStream implements AsyncIterable<RunEvent> {
-  readonly #source: Source;
   readonly #transport: Transport;
-  readonly #cancelRun: (runId: string) => Promise<void>;
+  readonly #source: Source;
   readonly #options: StreamOptions;
   readonly #state: RunState;
   #hasEnded = false;
@@ -35,15 +34,13 @@ export class RunStream implements AsyncIterable<RunEvent> {
 
   /** Streams are made by `client.runs`. */
   constructor(
-    source: Source,
     transport: Transport,
-    cancelRun: (runId: string) => Promise<void>,
+    source: Source,
     beginning: Beginning,
     options: StreamOptions,
   ) {
-    this.#source = source;
     this.#transport = transport;
-    this.#cancelRun = cancelRun;
+    this.#source = source;
     this.#options = options;
     this.#state = new RunState(beginning);
   }
@@ -89,10 +86,9 @@ export class RunStream implements AsyncIterable<RunEvent> {
     if (this.#reading) throw new AgentrunError("Another loop is reading this stream.");
     const { signal, cancelOnAbort, onReattach } = this.#options;
     signal?.throwIfAborted();
-    const followed = linkedTo(signal);
-    const { promise, resolve } = deferred();
-    this.#reading = promise;
-    this.#state.onIdentified = resolve;
+    const state = this.#state;
+    const reader = linkedTo(signal);
+    this.#reading = new Promise((resolve) => (state.onIdentified = resolve));
     let cancelled: Promise<void> | undefined;
     const cancel = (): void => {
       cancelled = this.cancel();
@@ -101,17 +97,16 @@ export class RunStream implements AsyncIterable<RunEvent> {
     };
     if (cancelOnAbort) signal?.addEventListener("abort", cancel);
     try {
-      yield* follow(this.#state, this.#source, this.#transport, followed.controller, onReattach);
+      yield* follow(state, this.#source, this.#transport, reader.signal, onReattach);
       this.#hasEnded = true;
     } catch (error) {
-      resolve();
+      state.onIdentified();
       await cancelled;
       throw error;
     } finally {
       signal?.removeEventListener("abort", cancel);
-      followed.release();
-      followed.controller.abort();
-      resolve();
+      reader.abort();
+      state.onIdentified();
       this.#reading = undefined;
     }
   }
@@ -142,9 +137,8 @@ export class RunStream implements AsyncIterable<RunEvent> {
     if (runId === undefined) throw new AgentrunError("There is no run.");
     // Without a last event: nothing followed the one after which this stream began.
     if (!isPart && status !== "RUNNING") return this.#state.result(runId);
-    const source = new AttachSource(this.#transport, agentId);
-    const beginning = { agentId, runId };
-    const whole = new RunStream(source, this.#transport, this.#cancelRun, beginning, this.#options);
+    const source = attachTo(this.#transport, agentId);
+    const whole = new RunStream(this.#transport, source, { agentId, runId }, this.#options);
     await whole.#drain();
     return whole.#state.result(runId);
   }
@@ -158,17 +152,11 @@ export class RunStream implements AsyncIterable<RunEvent> {
   async cancel(): Promise<void> {
     if (this.#state.runId === undefined) await this.#reading;
     const { runId } = this.#state;
-    if (runId !== undefined) await this.#cancelRun(runId);
+    if (runId !== undefined) await this.#transport.post(pathTo`/api/v1/runs/${runId}/cancel`);
   }
 
   async #drain(): Promise<void> {
     const events = this[Symbol.asyncIterator]();
     while (!(await events.next()).done);
   }
-}
-
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = (): void => undefined;
-  const promise = new Promise<void>((settle) => (resolve = settle));
-  return { promise, resolve };
 }

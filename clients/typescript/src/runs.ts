@@ -13,9 +13,8 @@ import type {
   Webhook,
 } from "./models.js";
 import { pages } from "./pages.js";
-import type { Beginning } from "./run-state.js";
 import { RunStream, type StreamOptions } from "./run-stream.js";
-import { AttachSource, ResumeSource, type Source, StartSource } from "./wire/source.js";
+import { attachTo, resumeBy, startBy } from "./wire/source.js";
 import { type CallOptions, pathTo, type Request, type Transport } from "./wire/transport.js";
 import { watchRuns, type WatchOptions } from "./watching.js";
 
@@ -79,8 +78,8 @@ export class Runs {
   stream(agent: string, message: string, options: StartOptions & StreamOptions = {}): RunStream {
     const request = startRequest(agent, message, "/stream", options);
     const learnsId = options.cancelOnAbort === true && options.signal !== undefined;
-    const source = new StartSource(this.#transport, agent, request, learnsId);
-    return this.#open(source, { agentId: agent }, options);
+    const source = startBy(this.#transport, agent, request, learnsId);
+    return new RunStream(this.#transport, source, { agentId: agent }, options);
   }
 
   /** Stream the events of a run that was started elsewhere, after the event `after`. */
@@ -89,9 +88,9 @@ export class Runs {
     runId: string,
     options: StreamOptions & { after?: number | undefined } = {},
   ): RunStream {
-    const source = new AttachSource(this.#transport, agent);
+    const source = attachTo(this.#transport, agent);
     const beginning = { agentId: agent, runId, after: options.after };
-    return this.#open(source, beginning, options);
+    return new RunStream(this.#transport, source, beginning, options);
   }
 
   /**
@@ -111,7 +110,7 @@ export class Runs {
     const { EventSource = globalThis.EventSource } = options;
     const source = eventSourceSource(this, agent, EventSource);
     const beginning = { agentId: agent, runId, after: options.after };
-    return this.#open(source, beginning, options);
+    return new RunStream(this.#transport, source, beginning, options);
   }
 
   /**
@@ -121,21 +120,19 @@ export class Runs {
    */
   async create(agent: string, message: string, options: StartOptions = {}): Promise<RunResult> {
     const request = startRequest(agent, message, "", options);
-    const answer = await this.#transport.json<RunResponse>(
+    const { content: text, reasoningSteps, ...rest } = await this.#transport.json<RunResponse>(
       { ...request, timeoutMs: LONGEST_ANSWER_MS },
-      options.signal,
+      options,
     );
-    const { content: text, reasoningSteps, followups = [], metrics, requiredAction } = answer;
-    const { runId, sessionId, agentId, status, tools } = answer;
+    const absent = { followups: [], metrics: undefined, requiredAction: undefined };
     const reasoning = reasoningSteps.join("");
-    const ids = { runId, sessionId, agentId, status, text, reasoning, tools };
-    return { ...ids, followups, metrics, requiredAction, error: undefined };
+    return { ...absent, ...rest, text, reasoning, error: undefined };
   }
 
   /** Queue a run, which a worker executes whether anybody looks at it or not. */
   background(agent: string, message: string, options: StartOptions = {}): Promise<QueuedRun> {
     const request = startRequest(agent, message, "/background", options);
-    return this.#transport.json({ ...request, direct: false }, options.signal);
+    return this.#transport.json({ ...request, direct: false }, options);
   }
 
   /** Read a run. */
@@ -191,14 +188,13 @@ export class Runs {
   }
 
   /** List runs, the newest first, over all pages. */
-  list({ signal, ...query }: ListRunsOptions = {}): AsyncGenerator<AgentRun, void> {
-    return pages(this.#transport, "/api/v1/runs", query, { signal });
+  list(options?: ListRunsOptions): AsyncGenerator<AgentRun, void> {
+    return pages(this.#transport, "/api/v1/runs", options);
   }
 
   /** Cancel a run; safe to repeat, also for a run that has ended. */
-  cancel(runId: string, options: CallOptions = {}): Promise<void> {
-    const path = pathTo`/api/v1/runs/${runId}/cancel`;
-    return this.#transport.json({ method: "POST", path, repeatable: true }, options.signal);
+  cancel(runId: string, options?: CallOptions): Promise<void> {
+    return this.#transport.post(pathTo`/api/v1/runs/${runId}/cancel`, options);
   }
 
   /**
@@ -214,20 +210,14 @@ export class Runs {
       body: { ...decision, budget: options.budget },
       direct: true,
     };
-    const source = new ResumeSource(this.#transport, agent, request, options.approvalId);
+    const source = resumeBy(this.#transport, agent, request, options.approvalId);
     const beginning = { agentId: agent, runId, isPart: true };
-    return this.#open(source, beginning, options);
+    return new RunStream(this.#transport, source, beginning, options);
   }
 
   /** Get a ticket for an `EventSource`: one run, one connection, 60 s. */
-  streamTicket(agent: string, runId: string, options: CallOptions = {}): Promise<StreamTicket> {
-    const path = pathTo`/api/agents/${agent}/runs/${runId}/stream-ticket`;
-    return this.#transport.json({ method: "POST", path, repeatable: true }, options.signal);
-  }
-
-  #open(source: Source, beginning: Beginning, options: StreamOptions): RunStream {
-    const cancel = (runId: string): Promise<void> => this.cancel(runId);
-    return new RunStream(source, this.#transport, cancel, beginning, options);
+  streamTicket(agent: string, runId: string, options?: CallOptions): Promise<StreamTicket> {
+    return this.#transport.post(pathTo`/api/agents/${agent}/runs/${runId}/stream-ticket`, options);
   }
 }
 
@@ -248,9 +238,5 @@ function startRequest(agent: string, message: string, form: string, asked: Start
 
 /** Make an Idempotency-Key. `crypto.randomUUID` is there only where a page was loaded by https. */
 export function freshKey(): string {
-  // Node 18 has it behind a flag.
-  const { crypto } = globalThis as { crypto?: Crypto };
-  const random = (): number => Math.random() * 2 ** 32;
-  const words = crypto?.getRandomValues(new Uint32Array(4)) ?? Uint32Array.from([1, 2, 3, 4], random);
-  return words.join("-");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

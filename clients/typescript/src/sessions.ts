@@ -11,14 +11,10 @@ export class Sessions {
   }
 
   /** List conversations, the most recently used first, over all pages. */
-  list({
-    signal,
-    ...query
-  }: CallOptions & {
-    agentId?: string | undefined;
-    userId?: string | undefined;
-  } = {}): AsyncGenerator<Session, void> {
-    return pages(this.#transport, "/api/sessions", query, { signal });
+  list(
+    options?: CallOptions & { agentId?: string | undefined; userId?: string | undefined },
+  ): AsyncGenerator<Session, void> {
+    return pages(this.#transport, "/api/sessions", options);
   }
 
   /** Read a conversation with what was said in it. */
@@ -37,8 +33,8 @@ export class Sessions {
   }
 
   /** Delete a conversation with all that belongs to it. */
-  delete(sessionId: string, options: CallOptions = {}): Promise<void> {
+  delete(sessionId: string, options?: CallOptions): Promise<void> {
     const path = pathTo`/api/sessions/${sessionId}`;
-    return this.#transport.json({ method: "DELETE", path }, options.signal);
+    return this.#transport.json({ method: "DELETE", path }, options);
   }
 }

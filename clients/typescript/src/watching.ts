@@ -14,7 +14,11 @@ export interface WatchOptions extends CallOptions {
 const POLL_EVERY_MS = 3_000;
 /** A run that has just begun may be absent for a moment. */
 const MOST_ABSENCES = 3;
-const UNDER_WAY: ReadonlySet<string> = new Set(["QUEUED", "RUNNING"]);
+
+/** Whether a run goes on without anybody. */
+export function isUnderWay({ status }: AgentRun): boolean {
+  return status === "QUEUED" || status === "RUNNING";
+}
 
 /** Poll runs, all with one request, until none is under way. */
 export async function watchRuns(
@@ -34,7 +38,7 @@ export async function watchRuns(
       absences.set(id, absent);
       if (run && run.status !== seen.get(id)?.status) onUpdate?.(run);
       if (run) seen.set(id, run);
-      if (run ? !UNDER_WAY.has(run.status) : absent >= MOST_ABSENCES) waiting.delete(id);
+      if (run ? !isUnderWay(run) : absent >= MOST_ABSENCES) waiting.delete(id);
     }
     if (waiting.size > 0) await pause(pollEveryMs, signal);
   }

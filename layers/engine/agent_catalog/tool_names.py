@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import importlib
 import importlib.util
 import re
 import unicodedata
@@ -10,6 +11,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from agentrun.domain.agents import AgentTool, Replay
 
@@ -73,6 +75,12 @@ def split_reference(reference: str) -> tuple[str, str]:
     if match is None:
         raise ToolReferenceError(f"'{reference}' is not of the form 'package.module:function'")
     return match["module"], match["function"]
+
+
+def imported(reference: str) -> Any:
+    """Import what a reference leads to; its module may raise anything."""
+    module, name = split_reference(reference)
+    return getattr(importlib.import_module(module), name)
 
 
 def _refused_names(function: _Function) -> Iterator[str]:

@@ -83,12 +83,8 @@ class Connection:
         faults = [f"{fault.name}: {fault.reason}" for fault in error.invalid_params]
         # The API's own answers name the faults in their detail, too.
         said = "; ".join([said, *(fault for fault in faults if fault not in said)])
-        hint = ""
-        if error.status == 401:
-            hint = " Is the token for this deployment, and still good?"
-            if self.target.profile:
-                hint += f" To get another one: agentrun login --profile {self.target.profile}"
-        return f"{error.status} {said}{hint}"
+        remedy = f" {self.target.token.remedy}" if error.status == 401 else ""
+        return f"{error.status} {said}{remedy}"
 
     def _no_answer(self, error: Exception) -> str:
         hint = "; is `make dev` running?" if self.target.is_local_default else ""

@@ -4,13 +4,13 @@ Decides where requests go and as whom; docs/command-line.md has the same order a
 No token that belongs to one deployment is ever sent to another.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentrun_cli.connection.folders import config_file
+from agentrun_cli.connection.folders import config_file, state_folder
 from agentrun_cli.connection.profiles import Profile, ProfileFile
-from agentrun_cli.connection.tokens import local_token, profile_token
+from agentrun_cli.connection.tokens import CommandToken, FixedToken, LocalToken, TokenSource
 from agentrun_cli.connection.urls import base_url_of, is_loopback, origin_of
 from agentrun_cli.errors import UsageError
 
@@ -19,8 +19,6 @@ LOCAL_STREAM_URL = "http://127.0.0.1:8001"
 TOKEN_VARIABLE = "AGENTRUN_TOKEN"  # noqa: S105 - the variable's name
 BASE_URL_VARIABLE = "AGENTRUN_BASE_URL"
 PROFILE_VARIABLE = "AGENTRUN_PROFILE"
-
-TokenSource = Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,6 @@ class Target:
     stream_url: str | None
     token: TokenSource = field(repr=False)
     is_local_default: bool = False
-    profile: str | None = None
 
 
 def find_target(given: Given, environment: Mapping[str, str]) -> Target:
@@ -61,7 +58,6 @@ def find_target(given: Given, environment: Mapping[str, str]) -> Target:
         stream_url=stream_url,
         token=_token(given, environment, profile, base_url),
         is_local_default=base_url == LOCAL_BASE_URL,
-        profile=profile.name if profile else None,
     )
 
 
@@ -108,19 +104,33 @@ def _token(
     given: Given, environment: Mapping[str, str], profile: Profile | None, base_url: str
 ) -> TokenSource:
     if given.token:
-        return _constant(given.token)
+        return FixedToken(given.token, "--token")
     own = None
     if profile and origin_of(profile.base_url) == origin_of(base_url):
-        own = profile_token(profile, environment)
+        own = _profile_token(profile, environment)
     if given.profile and own:
         return own
     if variable := environment.get(TOKEN_VARIABLE):
-        return _constant(variable)
+        return FixedToken(variable, TOKEN_VARIABLE)
     if own:
         return own
     if is_loopback(base_url):
-        return local_token(given.template)
+        return LocalToken(given.template)
     raise UsageError(_no_token(profile, base_url))
+
+
+def _profile_token(profile: Profile, environment: Mapping[str, str]) -> TokenSource | None:
+    """Return a source of a profile's tokens: its command, or its login; None without either."""
+    if profile.token_command:
+        return CommandToken(profile.token_command)
+    from agentrun_cli.login.stored import LoginStore  # noqa: PLC0415
+    from agentrun_cli.login.token import LoginToken  # noqa: PLC0415
+
+    store = LoginStore(state_folder(environment), profile.name)
+    login = store.read()
+    if login is None or not login.is_for(profile.base_url):
+        return None
+    return LoginToken(store, profile.base_url)
 
 
 def _no_token(profile: Profile | None, base_url: str) -> str:
@@ -132,7 +142,3 @@ def _no_token(profile: Profile | None, base_url: str) -> str:
             f" to {base_url}; put another one into {TOKEN_VARIABLE}"
         )
     return f"no token for the profile '{profile.name}': agentrun login --profile {profile.name}"
-
-
-def _constant(token: str) -> TokenSource:
-    return token.strip

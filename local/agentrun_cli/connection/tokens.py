@@ -1,4 +1,4 @@
-"""Tokens that are made when they are asked for: the local stack's, a command's, a login's."""
+"""Tokens that are made when they are asked for, and when they expire."""
 
 import base64
 import binascii
@@ -6,11 +6,11 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from agentrun_cli.connection.folders import state_folder
-from agentrun_cli.connection.profiles import Profile
 from agentrun_cli.errors import CommandError, UsageError
 
 LEEWAY_S = 60
@@ -19,35 +19,59 @@ COMMAND_TIMEOUT_S = 60
 Clock = Callable[[], float]
 
 
-def local_token(template: Path) -> Callable[[], str]:
-    """Return a source of tokens for the local stack: its developer, as an admin."""
+class TokenSource(Protocol):
+    """Tokens for one deployment."""
 
-    def make() -> str:
+    @property
+    def remedy(self) -> str:
+        """What to do if the deployment refuses every token; whole sentences."""
+        ...
+
+    def __call__(self) -> str:
+        """Return a token; called for every request."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedToken:
+    """The token of an option or a variable, whose name is `origin`."""
+
+    token: str = field(repr=False)
+    origin: str
+
+    @property
+    def remedy(self) -> str:
+        """Where the token comes from."""
+        return f"Is the token of {self.origin} for this deployment, and still good?"
+
+    def __call__(self) -> str:
+        """Return the token."""
+        return self.token.strip()
+
+
+@dataclass(frozen=True)
+class LocalToken:
+    """Signs tokens for the local stack of a template: for its developer, as an admin."""
+
+    template: Path
+
+    @property
+    def remedy(self) -> str:
+        """Which stack the tokens are for."""
+        return f"The token is for the local stack of {self.template}; --template names another one."
+
+    def __call__(self) -> str:
+        """Sign a token."""
         # Imported here: cryptography takes a moment, which only the local stack has to wait.
         from agentrun_local.machine.identity import Caller, DevIdentity  # noqa: PLC0415
 
-        folder = template.resolve().parent / ".agentrun"
+        folder = self.template.resolve().parent / ".agentrun"
         return DevIdentity(folder).token(Caller(roles=["admin"]))
-
-    return make
-
-
-def profile_token(profile: Profile, environment: Mapping[str, str]) -> Callable[[], str] | None:
-    """Return a source of a profile's tokens: its command, or its login; None without either."""
-    if profile.token_command:
-        return CommandToken(profile.token_command)
-    from agentrun_cli.login.stored import LoginStore, LoginToken  # noqa: PLC0415
-
-    store = LoginStore(state_folder(environment), profile.name)
-    login = store.read()
-    if login is None or not login.is_for(profile):
-        return None
-    return LoginToken(store)
 
 
 class CommandToken:
     """
-    Runs a command that prints a token, and again once that has expired.
+    Runs a command that prints a token, and again once that has expired or is refused.
 
     The command gets no shell: `~`, `$NAME` and `|` mean nothing in it. What it says on standard
     error is passed on.
@@ -58,6 +82,16 @@ class CommandToken:
         self._clock = clock
         self._token = ""
         self._expires_at = 0.0
+
+    @property
+    def remedy(self) -> str:
+        """What the command has to print."""
+        return "Does the profile's token_command print a token for this deployment?"
+
+    def refused(self, token: str) -> None:
+        """Take note that a token was refused; the command runs again."""
+        if token == self._token:
+            self._token = ""
 
     def __call__(self) -> str:
         """
@@ -98,10 +132,22 @@ class CommandToken:
 
 def expiry_of(token: str) -> float | None:
     """Return `exp` of a JWT, unverified, in epoch seconds; None if the token does not say."""
+    return _instant(token, "exp")
+
+
+def lifetime_of(token: str) -> float | None:
+    """Return how long a JWT is good for once it is issued, in seconds; None if it does not say."""
+    issued_at, expires_at = _instant(token, "iat"), expiry_of(token)
+    if expires_at is None:
+        return None
+    return expires_at - (time.time() if issued_at is None else issued_at)
+
+
+def _instant(token: str, claim: str) -> float | None:
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, ValueError, binascii.Error):
         return None
-    expires_at = claims.get("exp") if isinstance(claims, dict) else None
-    return float(expires_at) if isinstance(expires_at, (int, float)) else None
+    instant = claims.get(claim) if isinstance(claims, dict) else None
+    return float(instant) if isinstance(instant, (int, float)) else None

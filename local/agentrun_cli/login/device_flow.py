@@ -13,6 +13,7 @@ from agentrun_cli.login.issuer import Endpoints, LoginError, read_json
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 DEFAULT_INTERVAL_S = 5.0
 """RFC 8628, 3.2: where the issuer names none; 3.5: and what `slow_down` adds."""
+_BUSY = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS})
 _SAID = {
     "access_denied": "the login was denied",
     "expired_token": "nobody confirmed the code in time; run agentrun login again",
@@ -118,7 +119,8 @@ class DeviceFlow:
 
         Raises:
             LoginError: It has expired or was withdrawn.
-            NotReachableError: The issuer does not answer; trying again is safe unless it rotates.
+            NotReachableError: The issuer does not answer, or cannot at the moment; trying again is
+                safe unless it rotates.
         """
         return _grant(self._token(grant_type="refresh_token", refresh_token=refresh_token))
 
@@ -131,6 +133,8 @@ class DeviceFlow:
             answer = self._http.post(url, data={"client_id": self._client_id, **form})
         except httpx.HTTPError as error:
             raise NotReachableError(f"{url} does not answer: {error}") from error
+        if answer.status_code in _BUSY or answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise NotReachableError(f"{url} answered {answer.status_code}; try again later")
         return read_json(answer)
 
 

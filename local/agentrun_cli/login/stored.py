@@ -3,20 +3,15 @@
 import fcntl
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import httpx
-
-from agentrun_cli.connection.profiles import Profile
-from agentrun_cli.connection.tokens import LEEWAY_S, expiry_of
+from agentrun_cli.connection.tokens import lifetime_of
 from agentrun_cli.connection.urls import origin_of
 from agentrun_cli.errors import CommandError
-from agentrun_cli.login.device_flow import DeviceFlow, Grant
-from agentrun_cli.login.issuer import TIMEOUT_S, Endpoints, LoginError
+from agentrun_cli.login.device_flow import Grant
 
 
 @dataclass(frozen=True)
@@ -30,22 +25,23 @@ class Login:
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
     expires_at: float | None
-    """Epoch seconds; None where nobody says."""
+    """Epoch seconds by this machine's clock; None where nobody says."""
 
-    def is_for(self, profile: Profile) -> bool:
-        """Tell whether the profile still means the deployment that was logged in to."""
-        return origin_of(profile.base_url) == origin_of(self.base_url)
+    def is_for(self, base_url: str) -> bool:
+        """Tell whether this is the deployment that was logged in to."""
+        return origin_of(base_url) == origin_of(self.base_url)
 
     def with_grant(self, grant: Grant, *, now: float) -> "Login":
         """Return the login with fresh tokens; without a new refresh token the old one stays."""
-        expires_at = expiry_of(grant.access_token)
-        if grant.expires_in_s is not None:
-            expires_at = now + grant.expires_in_s
+        # From now, whatever the issuer's clock says: the two may differ.
+        lifetime_s = grant.expires_in_s
+        if lifetime_s is None:
+            lifetime_s = lifetime_of(grant.access_token)
         return replace(
             self,
             access_token=grant.access_token,
             refresh_token=grant.refresh_token or self.refresh_token,
-            expires_at=expires_at,
+            expires_at=None if lifetime_s is None else now + lifetime_s,
         )
 
 
@@ -90,11 +86,17 @@ class LoginStore:
             raise CommandError(f"{self._file} cannot be written: {error.strerror}") from error
 
     def delete(self) -> bool:
-        """Delete the login; return whether there was one."""
-        try:
-            self._file.unlink()
-        except FileNotFoundError:
+        """
+        Delete the login; return whether there was one.
+
+        Raises:
+            CommandError: The folder cannot be used.
+        """
+        if not self._file.exists():
             return False
+        # Without the lock, a process that is refreshing the login would write it again.
+        with self.locked():
+            self._file.unlink(missing_ok=True)
         return True
 
     @contextmanager
@@ -102,7 +104,8 @@ class LoginStore:
         """
         Hold the profile's lock, across processes.
 
-        Issuers that rotate refresh tokens take a second use of one for theft, and withdraw all.
+        Issuers that rotate refresh tokens take a second use of one for theft, and withdraw all
+        (RFC 9700, 4.14.2).
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -112,51 +115,3 @@ class LoginStore:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-class LoginToken:
-    """Returns the stored access token, and refreshes it a minute before it expires."""
-
-    def __init__(self, store: LoginStore, *, clock: Callable[[], float] = time.time) -> None:
-        self._store = store
-        self._clock = clock
-        self._login: Login | None = None
-
-    def __call__(self) -> str:
-        """
-        Return a token.
-
-        Raises:
-            LoginError: The login has expired; log in again.
-            NotReachableError: The issuer does not answer.
-        """
-        if self._login is None or self._has_expired(self._login):
-            with self._store.locked():
-                self._login = self._fresh()
-        return self._login.access_token
-
-    def _fresh(self) -> Login:
-        login = self._store.read()
-        if login is None:
-            raise LoginError(self._again())
-        if not self._has_expired(login):
-            # Another process was first.
-            return login
-        if login.refresh_token is None:
-            raise LoginError(self._again())
-        endpoints = Endpoints(device="", token=login.token_endpoint)
-        with httpx.Client(timeout=TIMEOUT_S) as http:
-            flow = DeviceFlow(http, endpoints, login.client_id)
-            try:
-                grant = flow.refresh(login.refresh_token)
-            except LoginError as error:
-                raise LoginError(f"{error}; {self._again()}") from error
-        fresh = login.with_grant(grant, now=self._clock())
-        self._store.write(fresh)
-        return fresh
-
-    def _has_expired(self, login: Login) -> bool:
-        return login.expires_at is not None and self._clock() >= login.expires_at - LEEWAY_S
-
-    def _again(self) -> str:
-        return f"log in again: agentrun login --profile {self._store.profile}"

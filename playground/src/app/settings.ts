@@ -1,8 +1,10 @@
 import { Agentrun } from "agentrun-client";
+import type { IssuerConfig } from "../signin/issuer";
+import type { SignIn } from "../signin/sign-in";
 import { GivenTokens } from "./given-tokens";
 
 /** What the server of the page says about the API. */
-interface Config {
+interface Config extends Partial<IssuerConfig> {
   /** The base URL of the REST API; default: the page's own origin and `basePath`. */
   baseUrl?: string;
   basePath?: string;
@@ -14,8 +16,10 @@ interface Config {
 export interface Settings {
   readonly client: Agentrun;
   readonly baseUrl: string;
-  /** Whether the server gives tokens; if not, the user enters one. */
+  /** Whether the server gives tokens; if not, the user signs in or enters one. */
   readonly givesTokens: boolean;
+  /** Where the user signs in, if the settings name an issuer and a client. */
+  readonly signIn: SignIn | undefined;
   readonly token: () => Promise<string>;
 }
 
@@ -30,7 +34,8 @@ export async function loadSettings(configUrl: string | URL = "playground/config.
   const config = await readConfig(configUrl);
   const baseUrl = config.baseUrl ?? location.origin + (config.basePath ?? "");
   const given = config.token === undefined ? undefined : new GivenTokens(config.token, () => readConfig(configUrl));
-  const token = given?.current ?? enteredToken;
+  const signIn = given ? undefined : await signInOf(config, configUrl);
+  const token = given?.current ?? signIn?.token ?? enteredToken;
   const { streamUrl } = config;
   const client = new Agentrun({
     baseUrl,
@@ -38,7 +43,15 @@ export async function loadSettings(configUrl: string | URL = "playground/config.
     ...(streamUrl && { streamUrl }),
     ...(given && { fetch: given.fetch }),
   });
-  return { client, baseUrl, givesTokens: config.token !== undefined, token };
+  return { client, baseUrl, givesTokens: given !== undefined, signIn, token };
+}
+
+async function signInOf(config: Config, configUrl: string | URL): Promise<SignIn | undefined> {
+  const { issuer, clientId } = config;
+  if (!issuer || !clientId) return undefined;
+  const { openSignIn } = await import("../signin/sign-in");
+  const page = new URL("..", new URL(configUrl, location.href));
+  return openSignIn({ ...config, issuer, clientId }, page.href);
 }
 
 async function readConfig(url: string | URL): Promise<Config> {

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from agentrun_client import (
+    AsyncClient,
     AuthenticationError,
     Client,
     ConnectionFailedError,
@@ -20,7 +21,7 @@ from agentrun_client import (
     UnknownEvent,
 )
 from agentrun_client.wire.backoff import Backoff
-from tests.clients.python.instant import InstantClock
+from tests.clients.python.instant import AsyncInstantClock, InstantClock
 from tests.clients.python.recorded import (
     AGENT,
     HEAD,
@@ -289,6 +290,38 @@ def test_a_token_that_has_expired_is_asked_for_once_more() -> None:
     ):
         assert client.runs.stream(AGENT, "hello").text() == "a"
         assert len(server.asked) == 2
+
+
+class Kept:
+    """A source of tokens that keeps one until that is refused."""
+
+    def __init__(self, *values: str) -> None:
+        self.values = list(values)
+        self.told: list[str] = []
+
+    def __call__(self) -> str:
+        return self.values[0]
+
+    def refused(self, token: str) -> None:
+        self.told.append(token)
+        self.values.remove(token)
+
+
+def test_a_source_of_tokens_is_told_which_one_was_refused() -> None:
+    source, replies = Kept("old", "new"), respond_to("new", whole(ENDED))
+    with serving(replies) as server, Client(server.url, source, clock=InstantClock()) as client:
+        assert client.runs.stream(AGENT, "hello").text() == "a"
+        assert len(server.asked) == 2
+    assert source.told == ["old"]
+
+
+@pytest.mark.anyio
+async def test_a_source_of_an_async_client_is_told_likewise() -> None:
+    source, replies = Kept("old", "new"), respond_to("new", Reply(pieces=[b"[]"]))
+    with serving(replies) as server:
+        async with AsyncClient(server.url, source, clock=AsyncInstantClock()) as client:
+            assert await client.agents.list() == []
+    assert source.told == ["old"]
 
 
 def test_a_token_that_expires_in_mid_stream_is_asked_for_again() -> None:

@@ -1,6 +1,7 @@
-"""The agents, tools and tests that docs/agents.md shows work as they stand there."""
+"""The agents, tools and tests that docs/agents.md and docs/how-to show work as they stand there."""
 
 import re
+import shutil
 from inspect import getmembers, isfunction
 from pathlib import Path
 from types import ModuleType
@@ -11,18 +12,21 @@ import tools
 from agent_catalog import AgentCatalog, load_catalog
 from agent_catalog.tool_names import _functions
 from agentrun_local import testing
+from tests.documented import HOW_TO, ROOT, files_of, programs_of
 from tests.unit.agent_catalog.chat import Chat
 
 pytestmark = pytest.mark.anyio
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs/agents.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/agents.md").read_text(encoding="utf-8")
+BUILT_IN = ROOT / "layers/agents/agents"
 ANY = re.compile(r"^```(?:yaml|python)$", re.MULTILINE)
 NAMED = re.compile(
     r"`[^`\n]*?(?P<file>\w+\.(?:yaml|py))`[^`]*?(?:`make [^`\n]+`:)?\n\n"
     r"```(?:yaml|python)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-SNIPPETS = {match["file"]: match["text"] for match in NAMED.finditer(PAGE)}
+OF_THE_PAGE = {match["file"]: match["text"] for match in NAMED.finditer(PAGE)}
+SNIPPETS = OF_THE_PAGE | {name: text for page in HOW_TO for name, text in files_of(page).items()}
 # The servers and services that the page makes up cannot be asked.
 AGENTS = [
     name.removesuffix(".yaml")
@@ -34,7 +38,9 @@ TESTS = [name for name in SNIPPETS if name.startswith("test_")]
 
 @pytest.fixture
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentCatalog:
-    """Put the page's tools among the tools, and its agents into a catalogue."""
+    """Put the pages' tools among the tools, and their agents beside the built-in ones."""
+    for built_in in BUILT_IN.glob("*.yaml"):
+        shutil.copy(built_in, tmp_path)
     for name, text in SNIPPETS.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(tools, "__path__", [*tools.__path__, str(tmp_path)])
@@ -43,7 +49,12 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentCatalog:
 
 
 def test_every_snippet_says_which_file_it_is() -> None:
-    assert len(SNIPPETS) == len(ANY.findall(PAGE))
+    assert len(OF_THE_PAGE) == len(ANY.findall(PAGE))
+    files = [name for page in HOW_TO for name in files_of(page)]
+    assert len(SNIPPETS) == len(OF_THE_PAGE) + len(files)
+    assert len(files) >= 9
+    # A page's Python that is no file is run by tests/e2e/test_how_to_pages.py.
+    assert not any(programs_of(page, "yaml") for page in HOW_TO)
     assert AGENTS
     assert TESTS
 
@@ -59,7 +70,7 @@ def test_the_page_knows_its_tools_that_need_an_approval(catalog: AgentCatalog) -
     needing = {
         tool.name for agent in catalog.agents() for tool in agent.tools if tool.requires_approval
     }
-    assert needing == {"lend_book", "refund", "wiki_edit_page"}
+    assert needing == {"lend_book", "place_order", "refund", "send_letter", "wiki_edit_page"}
 
 
 def test_the_tests_of_the_page_pass(catalog: AgentCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,4 +83,5 @@ def test_the_tests_of_the_page_pass(catalog: AgentCatalog, monkeypatch: pytest.M
             if named.startswith("test_"):
                 test()
                 passed += 1
-    assert passed == len(re.findall(r"^def test_", PAGE, re.MULTILINE))
+    written = "\n".join(SNIPPETS.values())
+    assert passed == len(re.findall(r"^def test_", written, re.MULTILINE))

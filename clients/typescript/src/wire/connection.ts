@@ -45,8 +45,8 @@ export async function* readFrames(
   const decoder = new TextDecoder();
   const reader = body?.getReader();
   for (;;) {
-    const read = reader?.read();
-    const next = read && (await orSilence(read, controller, silenceMs));
+    const read = reader?.read().catch(throwLost);
+    const next = read && (await inTime(read, controller, silenceMs));
     // What the parser still holds is half an event: it is not handed on.
     if (!next || next.done) return;
     parser.feed(decoder.decode(next.value, { stream: true }));
@@ -56,24 +56,35 @@ export async function* readFrames(
   }
 }
 
-/** Wait for an answer or a chunk; after `silenceMs` end the request. */
-export async function orSilence<T>(
+/** Wait for an answer or a chunk; end the request if it fails, or takes longer than `ms`. */
+export async function inTime<T>(
   promise: Promise<T>,
   controller: AbortController,
-  silenceMs: number,
+  ms: number,
+  complaint = "Nothing came for",
 ): Promise<T> {
-  const timer = setTimeout(() => {
-    controller.abort(new ConnectionFailedError(`Nothing came for ${String(silenceMs)} ms.`));
-  }, silenceMs);
+  const timer = setTimeout(
+    () => {
+      controller.abort(new ConnectionFailedError(`${complaint} ${ms} ms.`));
+    },
+    // A timer takes 32 bits of milliseconds.
+    Math.min(ms, 2 ** 31 - 1),
+  );
   try {
     return await promise;
-  } catch (cause) {
+  } catch (error) {
     controller.signal.throwIfAborted();
-    if (cause instanceof AgentrunError) throw cause;
-    throw new ConnectionFailedError("The connection was lost.", { cause });
+    controller.abort();
+    throw error;
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Throw what stands for an answer that broke off. */
+export function throwLost(cause: unknown): never {
+  if (cause instanceof AgentrunError) throw cause;
+  throw new ConnectionFailedError("The connection was lost.", { cause });
 }
 
 function throwIfTooLong(error: ParseError): void {

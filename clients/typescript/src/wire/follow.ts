@@ -42,7 +42,7 @@ export async function* follow(
   position: Advancing,
   source: Source,
   transport: Transport,
-  controller: AbortController,
+  signal: AbortSignal,
   onReattach?: (next: Reattachment) => void,
 ): AsyncGenerator<RunEvent, void> {
   const { maxReattaches, maxRetries } = transport.settings;
@@ -50,9 +50,9 @@ export async function* follow(
   for (;;) {
     let cause: unknown;
     try {
-      if (yield* readOnce(position, source, controller, tally)) return;
+      if (yield* readOnce(position, source, signal, tally)) return;
     } catch (error) {
-      controller.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (!isTransient(error) && !(error instanceof SyntaxError)) throw error;
       cause = error;
     }
@@ -65,7 +65,7 @@ export async function* follow(
     // After a pause in a replay, most likely nothing follows: find out at once.
     const delayMs = last === "PAUSED" ? 0 : transport.delayMs(failures, cause, retryMs);
     onReattach?.({ failures, delayMs, cause });
-    await pause(delayMs, controller.signal);
+    await pause(delayMs, signal);
   }
 }
 
@@ -73,11 +73,11 @@ export async function* follow(
 async function* readOnce(
   position: Advancing,
   source: Source,
-  controller: AbortController,
+  signal: AbortSignal,
   tally: Tally,
 ): AsyncGenerator<RunEvent, boolean> {
   tally.last = undefined;
-  const connection = await source.open(position, controller);
+  const connection = await source(position, signal);
   if (!connection) return true;
   tally.wasAnswered = true;
   position.identify(connection.runId, connection.sessionId);
@@ -89,7 +89,7 @@ async function* readOnce(
       tally.failures = 0;
       tally.last = event.event;
       yield event;
-      controller.signal.throwIfAborted();
+      signal.throwIfAborted();
       // In a replay, a pause that has been decided stands in the middle.
       if (ENDS.has(tally.last) || (tally.last === "PAUSED" && !connection.isReplay)) return true;
     }

@@ -1,4 +1,4 @@
-import { type Connection, type Frame, orSilence, readFrames } from "./connection.js";
+import { type Connection, type Frame, inTime, readFrames, throwLost } from "./connection.js";
 import { ConflictError } from "../errors.js";
 import { parseEvent } from "../events.js";
 import type { AgentRun } from "../models.js";
@@ -14,167 +14,129 @@ export interface Position {
   identify(runId: string | undefined, sessionId: string | undefined): void;
 }
 
-/** Where the events of a run come from. */
-export interface Source {
-  /**
-   * Connect, so that the events after the last one follow.
-   *
-   * @param controller Ends the connection.
-   * @returns `undefined` if nothing follows.
-   */
-  open(position: Position, controller: AbortController): Promise<Connection | undefined>;
-}
+/** Connects to a run, so that the events after the last one follow; `undefined` if nothing does. */
+export type Source = (position: Position, signal: AbortSignal) => Promise<Connection | undefined>;
 
 /** Attach to a run, after the last event that has been read. */
-export class AttachSource implements Source {
-  readonly #transport: Transport;
-  readonly #agent: string;
-
-  constructor(transport: Transport, agent: string) {
-    this.#transport = transport;
-    this.#agent = agent;
-  }
-
-  open(
-    position: Position,
-    controller: AbortController,
-  ): Promise<Connection | undefined> {
-    const { runId = "", lastEventId } = position;
+export function attachTo(transport: Transport, agent: string): Source {
+  return ({ runId = "", lastEventId }, signal) => {
     const request: Request = {
       method: "GET",
-      path: pathTo`/api/agents/${this.#agent}/runs/${runId}/stream`,
-      headers: { "Last-Event-ID": lastEventId > 0 ? String(lastEventId) : undefined },
+      path: pathTo`/api/agents/${agent}/runs/${runId}/stream`,
+      headers: { "Last-Event-ID": lastEventId > 0 ? lastEventId : undefined },
       direct: true,
     };
-    return connect(this.#transport, request, controller);
-  }
+    return connect(transport, request, signal);
+  };
 }
 
-/** Start a run; attach to it once an event has come. */
-export class StartSource implements Source {
-  readonly #transport: Transport;
-  readonly #request: Request;
-  readonly #attach: Source;
-  /** Whether an abort waits until the run's id is known, so that the run can be cancelled. */
-  readonly #learnsId: boolean;
-
-  constructor(transport: Transport, agent: string, request: Request, learnsId: boolean) {
-    this.#transport = transport;
-    this.#request = request;
-    this.#attach = new AttachSource(transport, agent);
-    this.#learnsId = learnsId;
-  }
-
-  open(position: Position, controller: AbortController): Promise<Connection | undefined> {
-    if (position.lastEventId > 0) return this.#attach.open(position, controller);
-    // The same key, so that the same run answers if it has begun.
-    return connect(this.#transport, this.#request, controller, this.#learnsId);
-  }
+/**
+ * Start a run; attach to it once an event has come.
+ *
+ * @param learnsId Whether an abort waits until the run's id is known, so that it can be cancelled.
+ */
+export function startBy(
+  transport: Transport,
+  agent: string,
+  request: Request,
+  learnsId: boolean,
+): Source {
+  // The same key, so that the same run answers if it has begun.
+  const start: Source = (_, signal) => connect(transport, request, signal, learnsId);
+  return atFirst(start, attachTo(transport, agent));
 }
 
-/** Decide a paused run; attach to it once an event has come. */
-export class ResumeSource implements Source {
-  readonly #transport: Transport;
-  readonly #request: Request;
-  readonly #attach: Source;
-  #approvalId: string | undefined;
-  #isInDoubt = false;
-
-  constructor(transport: Transport, agent: string, request: Request, approvalId?: string) {
-    this.#transport = transport;
-    this.#request = request;
-    this.#attach = new AttachSource(transport, agent);
-    this.#approvalId = approvalId;
-  }
-
-  async open(position: Position, controller: AbortController): Promise<Connection | undefined> {
-    if (position.lastEventId > 0) return this.#attach.open(position, controller);
+/**
+ * Decide a paused run; attach to it once an event has come.
+ *
+ * @param approvalId Of the pause; default: that of the run's pause when this is read.
+ */
+export function resumeBy(
+  transport: Transport,
+  agent: string,
+  request: Request,
+  approvalId: string | undefined,
+): Source {
+  const attach = attachTo(transport, agent);
+  let isInDoubt = false;
+  return atFirst(async (position, signal) => {
+    const look = async (): Promise<AgentRun> =>
+      transport.get(pathTo`/api/v1/runs/${position.runId ?? ""}`, { signal });
+    const readOn = async (): Promise<Connection | undefined> =>
+      afterPause(await attach(position, signal), approvalId);
     // Without this, a decision that is sent again could decide the run's next pause, unseen.
-    this.#approvalId ??= (await this.#look(position, controller)).requiredAction?.approvalId;
-    if (this.#isInDoubt && !(await this.#isStillPaused(position, controller)))
-      return this.#readOn(position, controller);
-    const wasInDoubt = this.#isInDoubt;
-    this.#isInDoubt = true;
+    approvalId ??= (await look()).requiredAction?.approvalId;
+    const wasInDoubt = isInDoubt;
+    if (wasInDoubt) {
+      const { status, requiredAction } = await look();
+      if (status !== "PAUSED" || requiredAction?.approvalId !== approvalId) return readOn();
+    }
+    isInDoubt = true;
     try {
-      return await connect(this.#transport, this.#request, controller);
+      return await connect(transport, request, signal);
     } catch (error) {
-      if (error instanceof ConflictError && wasInDoubt) return this.#readOn(position, controller);
+      if (wasInDoubt && error instanceof ConflictError) return readOn();
       throw error;
     }
-  }
-
-  async #isStillPaused(position: Position, controller: AbortController): Promise<boolean> {
-    const { status, requiredAction } = await this.#look(position, controller);
-    return status === "PAUSED" && requiredAction?.approvalId === this.#approvalId;
-  }
-
-  #look({ runId = "" }: Position, controller: AbortController): Promise<AgentRun> {
-    return this.#transport.get(pathTo`/api/v1/runs/${runId}`, controller);
-  }
-
-  /** Replay the run, and leave out what came before it was decided. */
-  async #readOn(position: Position, controller: AbortController): Promise<Connection | undefined> {
-    const connection = await this.#attach.open(position, controller);
-    const approvalId = this.#approvalId;
-    return (
-      connection && {
-        ...connection,
-        frames: (onRetry) => afterPause(connection.frames(onRetry), approvalId),
-      }
-    );
-  }
+  }, attach);
 }
 
-async function* afterPause(
-  batches: AsyncGenerator<Frame[], void>,
+/** Connect in one way until an event has come, and in another from then on. */
+function atFirst(first: Source, then: Source): Source {
+  return (position, signal) => (position.lastEventId > 0 ? then : first)(position, signal);
+}
+
+/** Leave out of a replay what came before the run was decided. */
+function afterPause(
+  connection: Connection | undefined,
   approvalId: string | undefined,
-): AsyncGenerator<Frame[], void> {
-  let isBefore = true;
-  for await (const batch of batches) {
-    const found = batch.findIndex(({ id, data }) => {
-      const event = parseEvent(id, data);
-      return event.event === "PAUSED" && event.requiredAction.approvalId === approvalId;
-    });
-    if (!isBefore) yield batch;
-    else if (found >= 0) {
-      isBefore = false;
-      yield batch.slice(found + 1);
+): Connection | undefined {
+  let isAfter = false;
+  const isNews = ({ id, data }: Frame): boolean => {
+    if (isAfter) return true;
+    const event = parseEvent(id, data);
+    isAfter = event.event === "PAUSED" && event.requiredAction.approvalId === approvalId;
+    return false;
+  };
+  return (
+    connection && {
+      ...connection,
+      async *frames(onRetry) {
+        for await (const batch of connection.frames(onRetry)) yield batch.filter(isNews);
+      },
     }
-  }
+  );
 }
 
 /** Send a request whose answer is a stream; `learnsId` lets an abort wait for the answer's head. */
 async function connect(
   transport: Transport,
   request: Request,
-  { signal }: AbortController,
+  signal: AbortSignal,
   learnsId = false,
 ): Promise<Connection | undefined> {
   signal.throwIfAborted();
   const { silenceMs } = transport.settings;
-  const own = linkedTo(signal, () => (learnsId ? sent : undefined));
+  const own = linkedTo(learnsId ? undefined : signal);
   const headers = { Accept: "text/event-stream", ...request.headers };
-  const sent: Promise<Response> = transport.send({ ...request, headers }, own.controller.signal);
-  let response: Response | undefined;
-  try {
-    response = await orSilence(sent, own.controller, silenceMs);
-  } finally {
-    if (response?.status !== 200) own.release();
+  const sent = transport.send({ ...request, headers }, own.signal).catch(throwLost);
+  const { status, headers: said, body } = await inTime(sent, own, silenceMs);
+  // An abort that has waited for the head ends the connection now.
+  linkedTo(signal, own);
+  if (status === 204) {
+    own.abort();
+    return undefined;
   }
-  if (response.status === 204) return undefined;
-  const { headers: said, body } = response;
   return {
     runId: said.get("X-Run-Id") ?? undefined,
     sessionId: said.get("X-Session-Id") ?? undefined,
     isReplay: request.method === "GET" || said.has("Idempotent-Replayed"),
     async *frames(onRetry) {
       try {
-        yield* readFrames(body, own.controller, silenceMs, onRetry);
+        yield* readFrames(body, own, silenceMs, onRetry);
       } finally {
-        own.controller.abort();
-        own.release();
+        own.abort();
       }
     },
   };
 }
-

@@ -1,5 +1,6 @@
 import { ApiError, ConnectionFailedError, errorOf, type Problem } from "../errors.js";
-import { backoffMs, linkedTo, pause } from "./waiting.js";
+import { inTime, throwLost } from "./connection.js";
+import { linkedTo, pause } from "./waiting.js";
 
 /** A bearer token, or what returns one: called for every request, and once more after a 401. */
 export type Token = string | (() => string | Promise<string>);
@@ -31,11 +32,14 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Names and values; a value that is undefined is left out. */
+type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
+
 export interface Request {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
-  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
-  readonly headers?: Readonly<Record<string, string | undefined>>;
+  readonly query?: Fields;
+  readonly headers?: Fields;
   readonly body?: unknown;
   /** Whether to ask the Function URL. */
   readonly direct?: boolean;
@@ -66,13 +70,9 @@ export function isTransient(error: unknown): boolean {
 /** Sends requests with a token, and turns refusals into errors. */
 export class Transport {
   readonly settings: AgentrunOptions & typeof DEFAULTS;
-  readonly #fetch: typeof fetch;
 
   constructor(options: AgentrunOptions) {
-    const given = Object.entries(options).filter(([, value]) => value !== undefined);
-    this.settings = { ...DEFAULTS, ...(Object.fromEntries(given) as unknown as AgentrunOptions) };
-    // Called as a method of something else, a browser's fetch refuses.
-    this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
+    this.settings = { ...DEFAULTS, ...given(options) };
   }
 
   /**
@@ -81,18 +81,24 @@ export class Transport {
    * @returns The answer, with a status of success; its body is not read yet.
    * @throws AgentrunError The request was refused, or not answered.
    */
-  async send(request: Request, signal?: AbortSignal): Promise<Response> {
-    const { token } = this.settings;
+  async send(request: Request, signal: AbortSignal): Promise<Response> {
+    // Called as a method of something else, a browser's fetch refuses.
+    const { token, fetch: ask = fetch } = this.settings;
+    const { method, headers, body } = request;
+    const url = this.url(request);
     for (let isFresh = typeof token === "string"; ; isFresh = true) {
       const held = typeof token === "string" ? token : await token();
-      const response = await this.#fetch(this.url(request), {
-        method: request.method,
-        headers: headersOf(request, held),
-        ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
-        ...(signal && { signal }),
+      const response = await ask(url, {
+        method,
+        headers: {
+          Authorization: `Bearer ${held}`,
+          ...(body !== undefined && { "Content-Type": "application/json" }),
+          ...(given(headers) as Record<string, string>),
+        },
+        body: JSON.stringify(body),
+        signal,
       }).catch((cause: unknown) => {
-        signal?.throwIfAborted();
-        throw new ConnectionFailedError(`No answer from ${this.url(request)}`, { cause });
+        throw new ConnectionFailedError(`No answer from ${url}`, { cause });
       });
       if (response.ok) return response;
       const problem = await problemOf(response);
@@ -105,7 +111,7 @@ export class Transport {
    *
    * @throws AgentrunError What the last try led to.
    */
-  async json<T>(request: Request, signal?: AbortSignal): Promise<T> {
+  async json<T>(request: Request, { signal }: CallOptions = {}): Promise<T> {
     for (let failures = 0; ; ) {
       try {
         return await this.#once<T>(request, signal);
@@ -120,48 +126,56 @@ export class Transport {
   }
 
   /** Read something. */
-  get<T>(path: string, options: CallOptions = {}, query?: Request["query"]): Promise<T> {
-    return this.json({ method: "GET", path, ...(query && { query }) }, options.signal);
+  get<T>(path: string, options?: CallOptions, query: Fields = {}): Promise<T> {
+    return this.json({ method: "GET", path, query }, options);
   }
 
-  /** How long to wait after a failure. */
+  /** Ask for what has no second effect if it is asked for twice. */
+  post<T>(path: string, options?: CallOptions): Promise<T> {
+    return this.json({ method: "POST", path, repeatable: true }, options);
+  }
+
+  /**
+   * How long to wait before the next try: doubled each time, and up to half of it off by chance,
+   * so that readers that lost their connections together do not come back together.
+   *
+   * @param failures How many tries have failed in a row, from 1.
+   */
   delayMs(failures: number, error: unknown, askedMs = FIRST_DELAY_MS): number {
     // From a wait of 0 none would grow, and all tries would be over at once.
     const { retryDelayMs = Math.max(askedMs, LEAST_DELAY_MS), maxRetryDelayMs } = this.settings;
     const least = (error instanceof ApiError ? error.retryAfterMs : undefined) ?? 0;
-    return Math.max(least, backoffMs(failures, retryDelayMs, maxRetryDelayMs));
+    const whole = Math.min(maxRetryDelayMs, retryDelayMs * 2 ** (failures - 1));
+    return Math.max(least, whole * (1 - Math.random() / 2));
   }
 
   /** The whole URL of a request. */
-  url({ path, query = {}, direct }: Request): string {
-    const { baseUrl, streamUrl } = this.settings;
-    const base = direct === true ? (streamUrl ?? baseUrl) : baseUrl;
-    const asked = new URLSearchParams();
-    for (const [name, value] of Object.entries(query))
-      if (value !== undefined) asked.set(name, String(value));
-    const search = String(asked);
+  url({ path, query, direct = false }: Request): string {
+    const { baseUrl, streamUrl = baseUrl } = this.settings;
+    const base = direct ? streamUrl : baseUrl;
+    const search = String(new URLSearchParams(given(query) as Record<string, string>));
     return base.replace(/\/+$/, "") + path + (search && `?${search}`);
   }
 
   async #once<T>(request: Request, signal: AbortSignal | undefined): Promise<T> {
     const { timeoutMs = this.settings.timeoutMs } = request;
     const own = linkedTo(signal);
-    // A timer takes 32 bits of milliseconds.
-    const timer = setTimeout(
-      () => {
-        own.controller.abort(new ConnectionFailedError(`No answer in ${String(timeoutMs)} ms.`));
-      },
-      Math.min(timeoutMs, 2 ** 31 - 1),
-    );
+    const answer = this.send(request, own.signal).then((response) =>
+      response.status === 204 ? undefined : response.json().catch(throwLost),
+    ) as Promise<T>;
     try {
-      const response = await this.send(request, own.controller.signal);
-      if (response.status === 204) return undefined as T;
-      return await readJson<T>(response, own.controller.signal);
+      return await inTime(answer, own, timeoutMs, "No answer in");
     } finally {
-      clearTimeout(timer);
-      own.release();
+      own.abort();
     }
   }
+}
+
+/** Leave out what is undefined. */
+function given<T extends object>(fields: T = {} as T): T {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as T;
 }
 
 /** Write a path; what is filled in is encoded. */
@@ -175,30 +189,12 @@ function mayRepeat({ method, repeatable = method !== "POST" }: Request, error: u
   return repeatable || isRefusal;
 }
 
-async function readJson<T>(response: Response, signal: AbortSignal): Promise<T> {
-  try {
-    return (await response.json()) as T;
-  } catch (cause) {
-    signal.throwIfAborted();
-    throw new ConnectionFailedError("The answer broke off.", { cause });
-  }
-}
-
-function headersOf({ headers = {}, body }: Request, token: string): Record<string, string> {
-  const found: Record<string, string> = { Authorization: `Bearer ${token}` };
-  if (body !== undefined) found["Content-Type"] = "application/json";
-  for (const [name, value] of Object.entries(headers))
-    if (value !== undefined) found[name] = value;
-  return found;
-}
-
 /** Read a refusal, whatever answered: a function, API Gateway, or a proxy in between. */
 async function problemOf(response: Response): Promise<Problem> {
   const { status, statusText } = response;
   const text = await response.text().catch(() => "");
-  const after = response.headers.get("Retry-After");
-  const seconds = Number(after ?? NaN);
-  const retryAfterMs = after && !Number.isNaN(seconds) ? seconds * 1000 : undefined;
+  const seconds = Number(response.headers.get("Retry-After") ?? NaN);
+  const retryAfterMs = seconds >= 0 ? seconds * 1000 : undefined;
   let said: Partial<Problem> = {};
   try {
     said = JSON.parse(text) as Partial<Problem>;

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial, wraps
-from importlib import import_module
 from inspect import Parameter, Signature, iscoroutinefunction, signature
 from typing import Any, get_type_hints
 
@@ -17,7 +16,7 @@ from pydantic_core import to_json
 
 from agent_catalog.json_form import to_json_value
 from agent_catalog.secret_variables import MissingVariableError, SecretsUnavailableError
-from agent_catalog.tool_names import split_reference
+from agent_catalog.tool_names import imported, split_reference
 from agent_catalog.toolkit import Session, ToolInputError
 from agentrun.domain.errors import EngineError, MayNotActError
 
@@ -40,8 +39,8 @@ def bind_tool(
     Raises:
         EngineError: The module cannot be imported; the cause says why.
     """
-    module, name = split_reference(reference)
-    function = _imported(module, name)
+    _, name = split_reference(reference)
+    function = _imported(reference, name)
     return Tool(
         _guarded(function, timeout_s),
         name=name,
@@ -51,9 +50,9 @@ def bind_tool(
     )
 
 
-def _imported(module: str, name: str) -> Callable[..., Any]:
+def _imported(reference: str, name: str) -> Callable[..., Any]:
     try:
-        function: Callable[..., Any] = getattr(import_module(module), name)
+        function: Callable[..., Any] = imported(reference)
     except Exception as error:
         raise EngineError(f"The tool '{name}' cannot be loaded.") from error
     return function

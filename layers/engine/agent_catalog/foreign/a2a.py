@@ -113,6 +113,8 @@ class A2aRun:
         else:
             if not await self._host.before_model():
                 return TurnPaused(type=PauseType.BUDGET, state="{}")
+            # Before the message counts as sent: this may be repeated.
+            await self._client.read_card()
             await self._host.keep(Began(acting=("message",)))
             await self._take_all(self._client.events("SendStreamingMessage", self._message()))
         await self._attach()
@@ -149,13 +151,22 @@ class A2aRun:
             if not self._status.is_settled:
                 # One that settles in between cannot be subscribed to: the next look finds it so.
                 try:
-                    await self._take_all(self._client.events("SubscribeToTask", asked))
+                    await self._follow(self._client.events("SubscribeToTask", asked))
                 except ai.ModelTimeoutError:
                     raise
                 except ai.ModelAPIError:
                     continue
         if not self._status.is_settled:
             raise ai.ModelConnectionError(NAME, "the stream ended before the task")
+
+    async def _follow(self, events: AsyncGenerator[Event, None]) -> None:
+        if self._client.tells_task_first:
+            await self._take_all(events)
+            return
+        # What the task has said between two requests is missing here; the next look has all.
+        async with aclosing(events):
+            async for _ in events:
+                pass
 
     async def _take_all(self, events: AsyncGenerator[Event, None]) -> None:
         try:

@@ -1,22 +1,41 @@
-"""The Agent2Agent protocol, version 1.0, by JSON-RPC: requests out, events in."""
+"""The Agent2Agent protocol, versions 1.0 and 0.3, by JSON-RPC: requests out, events in."""
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_ai import exceptions as ai
 from pydantic_core import to_json
 
+from agent_catalog.foreign.a2a_card import interface_in, is_card
+from agent_catalog.foreign.a2a_versions import V0_3, V1, Version
 from agent_catalog.foreign.chat_wire import MAX_CHUNK_BYTES, error_of, read_within
 from agent_catalog.mcp.transport import tls
 from agent_catalog.models.silence import SilenceWatch
 
 NAME = "a2a"
 _CONNECT_S = 10.0
+_METHOD_NOT_FOUND = "-32601"
+_STATE = "TASK_STATE_"
+_KINDS = {
+    "task": "task",
+    "message": "message",
+    "status-update": "statusUpdate",
+    "artifact-update": "artifactUpdate",
+}
+"""What version 0.3 calls the fields of an event of 1.0."""
 _SETTLED = frozenset(
-    f"TASK_STATE_{state}"
+    f"{_STATE}{state}"
     for state in (
         *("COMPLETED", "FAILED", "CANCELED", "REJECTED", "INPUT_REQUIRED", "AUTH_REQUIRED"),
     )
@@ -27,6 +46,11 @@ class _Message(BaseModel):
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel, defer_build=True)
 
 
+class _File(_Message):
+    uri: str | None = None
+    mime_type: str | None = None
+
+
 class Part(_Message):
     """A part of a message or an artifact; other kinds than text and data are named only."""
 
@@ -34,6 +58,8 @@ class Part(_Message):
     data: JsonValue = None
     url: str | None = None
     media_type: str | None = None
+    # Of version 0.3.
+    file: _File = _File()
 
     def shown(self) -> str:
         """Return it as text."""
@@ -41,7 +67,8 @@ class Part(_Message):
             return self.text
         if self.data is not None:
             return to_json(self.data).decode()
-        return self.url or f"[{self.media_type or 'file'}]"
+        kind = self.media_type or self.file.mime_type
+        return self.url or self.file.uri or f"[{kind or 'file'}]"
 
 
 class _Said(_Message):
@@ -65,6 +92,14 @@ class Status(_Message):
 
     state: str = ""
     message: Message | None = None
+
+    @field_validator("state")
+    @classmethod
+    def _of_any_version(cls, state: str) -> str:
+        """Read `input-required` of version 0.3 as `TASK_STATE_INPUT_REQUIRED`."""
+        if not state or state.startswith(_STATE):
+            return state
+        return _STATE + state.upper().replace("-", "_")
 
     @property
     def is_settled(self) -> bool:
@@ -112,6 +147,13 @@ class Event(_Message):
     status_update: StatusUpdate | None = None
     artifact_update: ArtifactUpdate | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_any_version(cls, told: Any) -> Any:
+        """Read an event of version 0.3, which says itself of which kind it is."""
+        kind = told.get("kind") if isinstance(told, dict) else None
+        return {_KINDS[kind]: told} if isinstance(kind, str) and kind in _KINDS else told
+
 
 class _Error(_Message):
     code: int = 0
@@ -124,18 +166,24 @@ class _Answer(_Message):
 
 
 class A2aClient:
-    """Asks one agent; each request has a connection of its own."""
+    """
+    Asks one agent; each request has a connection of its own.
+
+    The agent's card says which version it speaks. Without one, it is asked in version 1.0, and in
+    0.3 where it does not know that version's methods.
+    """
 
     def __init__(self, url: str, headers: Mapping[str, str], *, idle_timeout_s: float) -> None:
         self._url = url
+        self._version: Version | None = None
         accepted = "text/event-stream, application/json"
-        self._headers = {
-            "a2a-version": "1.0",
-            "accept": accepted,
-            "content-type": "application/json",
-            **headers,
-        }
+        self._headers = {"accept": accepted, "content-type": "application/json", **headers}
         self._idle_timeout_s = idle_timeout_s
+
+    @property
+    def tells_task_first(self) -> bool:
+        """Whether a stream that is attached to a task begins with what the task has so far."""
+        return (self._version or V1).tells_task_first
 
     async def call(self, method: str, params: Mapping[str, JsonValue]) -> Any:
         """
@@ -161,14 +209,57 @@ class A2aClient:
     async def _results(
         self, method: str, params: Mapping[str, JsonValue]
     ) -> AsyncGenerator[JsonValue, None]:
-        body = to_json({"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params)})
+        await self.read_card()
+        version = self._version or V1
+        try:
+            async with aclosing(self._asked(version, method, params)) as results:
+                async for result in results:
+                    self._version = version
+                    yield result
+                return
+        except ai.ModelAPIError as error:
+            # It has done nothing: a method that it does not know.
+            if self._version is not None or error.provider_error_code != _METHOD_NOT_FOUND:
+                raise
+        self._version = V0_3
+        async with aclosing(self._asked(V0_3, method, params)) as results:
+            async for result in results:
+                yield result
+
+    async def read_card(self) -> None:
+        """
+        Find the interface and its version, if the address is that of a card; once.
+
+        Raises:
+            UserError: The card names no interface that can be used.
+            ModelAPIError, UnexpectedModelBehavior: As `call` does.
+        """
+        if self._version is not None or not is_card(self._url):
+            return
+        async with aclosing(self._texts_of("GET", self._headers)) as texts:
+            card = "".join([text async for text in texts])
+        self._url, self._version = interface_in(card.encode(), self._url)
+
+    async def _asked(
+        self, version: Version, method: str, params: Mapping[str, JsonValue]
+    ) -> AsyncGenerator[JsonValue, None]:
+        name, asked = version.request(method, params)
+        body = to_json({"jsonrpc": "2.0", "id": 1, "method": name, "params": asked})
+        headers = {**self._headers, **version.headers}
+        async with aclosing(self._texts_of("POST", headers, body)) as texts:
+            async for text in texts:
+                yield _result_in(text)
+
+    async def _texts_of(
+        self, method: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncGenerator[str, None]:
         timeout = httpx2.Timeout(None, connect=_CONNECT_S)
         watch = SilenceWatch(self._idle_timeout_s, self._silent)
         try:
             async with httpx2.AsyncClient(
                 timeout=timeout, verify=tls(), follow_redirects=False
             ) as http:
-                request = http.build_request("POST", self._url, content=body, headers=self._headers)
+                request = http.build_request(method, self._url, content=body, headers=headers)
                 with watch:
                     response = await http.send(request, stream=True)
                 try:
@@ -178,7 +269,7 @@ class A2aClient:
                             text = await anext(texts, None)
                         if text is None:
                             return
-                        yield _result_in(text)
+                        yield text
                 finally:
                     await response.aclose()
         except httpx2.TransportError as error:

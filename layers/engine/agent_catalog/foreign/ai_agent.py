@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
-from importlib import import_module
 from inspect import isawaitable
 from types import NoneType
 from typing import Any
@@ -20,8 +19,8 @@ from agent_catalog.agent_file import AgentFile
 from agent_catalog.binding.tool import bounded, failures_shown
 from agent_catalog.catalog import CatalogError
 from agent_catalog.json_form import to_json_value
-from agent_catalog.running.build import BuiltAgent, Output, not_set_up
-from agent_catalog.tool_names import place_of_object, split_reference
+from agent_catalog.running.built import BuiltAgent, Output, not_set_up
+from agent_catalog.tool_names import imported, place_of_object
 from agent_catalog.toolkit import Session
 from agentrun.domain.errors import AgentrunError, EngineError
 
@@ -78,12 +77,6 @@ def import_agent(agent_id: str, file: AgentFile) -> ImportedAgent:
     except Exception as error:
         raise EngineError(f"The agent '{agent_id}' cannot be loaded.") from error
     return ImportedAgent(file, agent, tools, make_deps, knows_all)
-
-
-def imported(reference: str) -> Any:
-    """Import what a reference leads to; its module may raise anything."""
-    module, name = split_reference(reference)
-    return getattr(import_module(module), name)
 
 
 def _tools_of(agent: AiAgent[Any, Any]) -> tuple[dict[str, Tool[Any]], bool]:

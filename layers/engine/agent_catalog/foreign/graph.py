@@ -17,16 +17,25 @@ from pydantic_ai.usage import RunUsage
 
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.catalog import CatalogError
-from agent_catalog.foreign.ai_agent import imported
 from agent_catalog.foreign.graph_events import GraphListener
-from agent_catalog.foreign.graph_pauses import Asked, GraphState, answers, asked_by, read_pause
+from agent_catalog.foreign.graph_media import blocks_of
+from agent_catalog.foreign.graph_pauses import (
+    Asked,
+    GraphState,
+    answers,
+    asked_by,
+    read_pause,
+    rejection,
+)
 from agent_catalog.foreign.graph_state import NewestState
+from agent_catalog.models.sendable import without_media
 from agent_catalog.running.errors import shown_error
 from agent_catalog.running.events import metrics
-from agent_catalog.running.history import dumped, loaded, messages_of
+from agent_catalog.running.history import dumped, loaded, messages_of, user_prompt
 from agent_catalog.running.pauses import Spent, remaining_limits
-from agent_catalog.tool_names import place_of_object
+from agent_catalog.tool_names import imported, place_of_object
 from agent_catalog.toolkit import Session
+from agentrun.domain.approvals import ApprovalAction
 from agentrun.domain.errors import (
     AgentrunError,
     CancelRequestedError,
@@ -98,12 +107,14 @@ class GraphRun:
             EngineError: A step cannot be read.
         """
         self._task, self._file, self._host = task, built.file, host
-        self._state = NewestState()
+        self._state = NewestState(task.run_id, task.media)
         self._graph = built.graph.copy({"checkpointer": self._state})
-        self._said: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart(task.message)])]
+        said = UserPromptPart(without_media(user_prompt(task)))
+        self._said: list[ModelMessage] = [ModelRequest(parts=[said])]
         self._spent = Spent()
         self._usage = RunUsage()
         self._figures = metrics(self._usage, task.agent.model)
+        self._rejected: list[tuple[Asked, str]] = []
         self._input = self._begin()
         self._limits = remaining_limits(built.file.limits, self._spent)
         self._listener = GraphListener(host, self._usage, self._said)
@@ -149,6 +160,12 @@ class GraphRun:
         except ValueError as error:
             raise CannotResumeError("The pause is recorded in a form that is not known.") from error
         given = answers(paused.asked, task.resumption.decisions)
+        decided = {decision.id: decision for decision in task.resumption.decisions}
+        self._rejected = [
+            (question, rejection(decided[question.id]))
+            for question in paused.asked
+            if question.is_about_call and decided[question.id].action is ApprovalAction.REJECT
+        ]
         return Command(resume=given) if given else None
 
     def _go_on(self, state: GraphState) -> None:
@@ -166,7 +183,9 @@ class GraphRun:
                 self._state.read(kept)
                 break
             since[:0] = [HumanMessage(turn.input), AIMessage(turn.output or "…")]
-        return {"messages": [*since, HumanMessage(self._task.message)]}
+        text, files = self._task.message, blocks_of(self._task.media)
+        asked = HumanMessage([{"type": "text", "text": text}, *files] if files else text)
+        return {"messages": [*since, asked]}
 
     async def _ended(self, suggest: Suggest) -> TurnEnding:
         # What was decided is done in any case, as calls of tools are.
@@ -183,6 +202,7 @@ class GraphRun:
         # Not as `run_id`: langgraph takes a run of the same id for one that is to be resumed.
         place = {"thread_id": task.session_id, "session": session}
         config = {"configurable": place, "callbacks": [self._listener]}
+        self._say_rejected()
         while True:
             await self._step(config)
             snapshot = await self._graph.aget_state(config)  # type: ignore[arg-type] # a mapping
@@ -255,6 +275,10 @@ class GraphRun:
         last.provider_name = _KEPT
         last.provider_details = {_KEPT: self._state.written_down()}
         return TurnEnded(messages=dumped(self._said).decode(), followups=followups)
+
+    def _say_rejected(self) -> None:
+        for question, reason in self._rejected:
+            self._listener.reject(question.id, question.tool, question.arguments, reason)
 
     def _say_figures(self) -> None:
         figures = metrics(self._usage, self._task.agent.model)

@@ -90,6 +90,13 @@ class GraphListener(BaseCallbackHandler):
         else:
             self._messages.append(ModelResponse(parts=[TextPart(whole)]))
 
+    def reject(self, call_id: str, name: str, arguments: Any, reason: str) -> None:
+        """Say that a call was rejected: its tool does not begin."""
+        given = arguments if isinstance(arguments, dict) else {"input": arguments}
+        part = ToolReturnPart(name, reason, call_id, outcome="denied")
+        self._messages.append(ModelResponse(parts=[ToolCallPart(name, given, call_id)]))
+        self._take(ToolError(id=call_id, name=name, error=reason), ModelRequest(parts=[part]))
+
     def unfinished(self) -> Iterator[ToolError]:
         """End the tools that are still running, so that every start has an end."""
         while self._running:

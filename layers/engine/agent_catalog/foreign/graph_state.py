@@ -23,6 +23,9 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 
+from agent_catalog.foreign.graph_media import WithoutMedia
+from agentrun.domain.media import LoadedMedia
+
 _Typed = tuple[str, bytes]
 
 
@@ -45,8 +48,10 @@ class NewestState(BaseCheckpointSaver[str]):
     that are made up from their history cannot be used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run_id: str, media: Sequence[LoadedMedia]) -> None:
+        """Keep the state of a run, without the files of its request."""
         super().__init__()
+        self.serde = WithoutMedia(self.serde, run_id, media)
         self._spaces: dict[str, _Space] = {}
 
     def put(

@@ -8,7 +8,7 @@ from agentrun.domain.agents import AgentTool, Replay
 _OF_A_FILE = ("instructions", "tools", "mcp", "capabilities", "retries", "tool_timeout")
 _OF_TOOLS = ("approval", "replay")
 _OF_MODELS = ("model", "models")
-_OF_REQUESTS = ("model_settings", "media", "allow_system_prompt")
+_OF_REQUESTS = ("model_settings", "allow_system_prompt")
 _NOT_WITH: dict[str, tuple[str, ...]] = {
     "agent": _OF_A_FILE,
     "graph": (*_OF_A_FILE, *_OF_TOOLS, *_OF_MODELS, *_OF_REQUESTS),

@@ -1,63 +1,21 @@
 """From an agent's file to a pydantic-ai agent."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic_ai import Agent as AiAgent
-from pydantic_ai import DeferredToolRequests, RunContext, Tool
-from pydantic_ai.run import AgentRun
+from pydantic_ai import DeferredToolRequests, RunContext
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.binding.gates import ToolGate
 from agent_catalog.binding.tool import bind_tool
-from agent_catalog.json_form import whole_text
+from agent_catalog.running.built import BuiltAgent, Output
 from agent_catalog.tool_names import split_reference
 from agent_catalog.toolkit import Session
-from agentrun.domain.errors import EngineError
 
 if TYPE_CHECKING:
     from agent_catalog.foreign.graph import BuiltGraph
-
-Output = str | DeferredToolRequests
-
-
-@dataclass(frozen=True)
-class BuiltAgent:
-    """A pydantic-ai agent, the file that it was built from, and its own tools by name."""
-
-    file: AgentFile
-    agent: AiAgent[Any, Output]
-    tools: dict[str, Tool[Any]]
-
-    @property
-    def has_others(self) -> bool:
-        """Whether the agent has tools that its file does not name."""
-        return bool(self.file.capabilities)
-
-    @asynccontextmanager
-    async def iterate(
-        self, session: Session, *, instructions: str | None, **run: Any
-    ) -> AsyncGenerator[AgentRun[Any, Output], None]:
-        """
-        Run the agent, a node of its graph after the other.
-
-        Args:
-            session: What its tools are handed.
-            instructions: Those of the request, in place of the agent's own.
-            run: What else `Agent.iter` takes.
-        """
-        # Set per run, since a request may replace them; the agent itself has none.
-        told = instructions or not_blank(self.file.instructions)
-        async with self.agent.iter(deps=session, instructions=told, **run) as graph:
-            yield graph
-
-
-def not_blank(text: str | None) -> str | None:
-    """Return instructions that a model takes; Bedrock refuses blank ones."""
-    return whole_text(text) if text and text.strip() else None
 
 
 def build_agent(agent_id: str, file: AgentFile) -> "BuiltAgent | BuiltGraph":
@@ -102,11 +60,6 @@ def build_agent(agent_id: str, file: AgentFile) -> "BuiltAgent | BuiltGraph":
         toolsets=_toolsets(file),
     )
     return BuiltAgent(file, agent, tools)
-
-
-def not_set_up(reason: str) -> EngineError:
-    """Return the error of an agent that its file and its code describe in different ways."""
-    return EngineError(f"The agent is not set up correctly: {reason}.")
 
 
 def _toolsets(file: AgentFile) -> list[AbstractToolset[Session]]:

@@ -20,7 +20,8 @@ from agent_catalog.binding.tool import argument_faults
 from agent_catalog.catalog import AgentCatalog
 from agent_catalog.models.factory import ModelPool, create_model
 from agent_catalog.models.guarded import CheckedModel
-from agent_catalog.running.build import BuiltAgent, build_agent
+from agent_catalog.running.build import build_agent
+from agent_catalog.running.built import BuiltAgent
 from agent_catalog.running.engine_run import EngineRun
 from agent_catalog.running.errors import engine_error
 from agent_catalog.running.followups import suggested

@@ -27,7 +27,7 @@ from pydantic_ai.usage import RunUsage
 
 from agent_catalog.binding.gates import HeldCalls
 from agent_catalog.models.sendable import call_ids
-from agent_catalog.running.build import BuiltAgent, Output, not_blank, not_set_up
+from agent_catalog.running.built import BuiltAgent, Output, not_blank, not_set_up
 from agent_catalog.running.errors import shown_error
 from agent_catalog.running.events import ToolTranslator, metrics
 from agent_catalog.running.followups import Exchange, suggest_followups

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,12 @@ import pytest
 
 from agent_catalog import load_catalog
 from agent_catalog.catalog import CatalogError
-from agent_catalog.running.engine import PydanticAiEngine
-from agentrun.domain.conversations import PastTurn
 from agentrun.domain.errors import CancelRequestedError, EngineError, HandedOverError
 from agentrun.domain.events import ContentDelta, Metrics, PauseType, ReasoningDelta
 from agentrun.domain.media import LoadedMedia
-from agentrun.domain.ports import CANCEL_REQUESTED, AgentTask
-from agentrun.domain.steps import Answered, Began, Step, StepContent
-from agentrun.domain.turns import TurnEnded, TurnEnding, TurnPaused
+from agentrun.domain.ports import CANCEL_REQUESTED
+from agentrun.domain.steps import Answered, Began, StepContent
+from agentrun.domain.turns import TurnEnded, TurnPaused
 from tests.bedrock import Cut, EndOfStream, Hold
 from tests.fakes.a2a_server import (
     CONTEXT,
@@ -32,8 +30,7 @@ from tests.fakes.a2a_server import (
     status,
     task,
 )
-from tests.fakes.engine_outputs import FakeHost
-from tests.runs import AT
+from tests.unit.agent_catalog.foreign.remote_agent import Rig, attached_to
 
 pytestmark = pytest.mark.anyio
 
@@ -53,58 +50,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[A2aServer]:
         assert server.refused == []
 
 
-class Rig:
-    """Runs an agent elsewhere, and goes on with what it has left."""
-
-    def __init__(self, folder: Path, server: A2aServer, more: str = "") -> None:
-        endpoint = f"endpoint: {{a2a: '{server.url}/rpc', secret: REMOTE_KEY}}\n{more}"
-        (folder / "remote.yaml").write_text(f"name: R\ndescription: Elsewhere.\n{endpoint}")
-        self.catalog = load_catalog("demo", folder)
-        self.agent = self.catalog.agent("remote")
-        self.history: list[PastTurn] = []
-        self.events: list[Any] = []
-        self.host = FakeHost()
-
-    async def run(
-        self,
-        message: str = "go",
-        *,
-        may_ask: Callable[[], bool] = lambda: True,
-        keeping: Callable[[StepContent], Any] | None = None,
-        **fields: Any,
-    ) -> TurnEnding:
-        self.events = []
-        more: dict[str, Any] = {"keeping": keeping} if keeping else {}
-        before = fields.get("steps", ())
-        self.host = FakeHost(self.events.append, may_ask=may_ask, before=before, **more)
-        who = {"tenant": "acme", "user_id": "ana", "run_id": "run-1", "session_id": "session-1"}
-        asked = {"agent": self.agent, "message": message, "history": tuple(self.history), **who}
-        return await PydanticAiEngine(self.catalog).run(AgentTask(**(asked | fields)), self.host)
-
-    async def turn(self, message: str) -> str:
-        ending = await self.run(message)
-        assert isinstance(ending, TurnEnded)
-        turn = {"run_id": "r", "created_at": AT, "updated_at": AT, "messages": ending.messages}
-        self.history.append(PastTurn(input=message, output=self.text, **turn))
-        return self.text
-
-    @property
-    def text(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, ContentDelta))
-
-
 @pytest.fixture
 def rig(tmp_path: Path, server: A2aServer) -> Rig:
-    return Rig(tmp_path, server)
-
-
-def attached_to(task_id: str = TASK) -> tuple[Step, ...]:
-    kept = Answered(message=f'{{"context":"{CONTEXT}","task":"{task_id}"}}')
-    contents = Began(acting=("message",)), kept
-    return tuple(
-        Step(number=number, event_id=number, content=content)
-        for number, content in enumerate(contents, 1)
-    )
+    return Rig(tmp_path, f"{server.url}/rpc")
 
 
 async def test_a_run_says_what_the_task_gives(server: A2aServer, rig: Rig) -> None:
@@ -147,7 +95,7 @@ async def test_an_answer_may_come_in_several_forms(
 
 async def test_media_go_with_the_message(server: A2aServer, tmp_path: Path) -> None:
     server.script(Events(message("ok")))
-    rig = Rig(tmp_path, server, "media: [image/png]\n")
+    rig = Rig(tmp_path, f"{server.url}/rpc", "media: [image/png]\n")
     await rig.run(media=(LoadedMedia(type="image/png", data=b"\x89PNG"),))
     parts = server.requests[0].body["params"]["message"]["parts"]
     assert parts == [{"text": "go"}, {"raw": "iVBORw==", "mediaType": "image/png"}]

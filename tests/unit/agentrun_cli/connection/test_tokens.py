@@ -31,6 +31,14 @@ def test_the_command_runs_again_once_its_token_has_expired(tmp_path: Path) -> No
     assert (tmp_path / "runs").read_text() == "xx"
 
 
+def test_the_command_runs_again_once_its_token_is_refused(tmp_path: Path) -> None:
+    source = CommandToken(counting(tmp_path, 2000), clock=lambda: 1000.0)
+    source.refused("another")
+    source.refused(source())
+    assert source() == source()
+    assert (tmp_path / "runs").read_text() == "xx"
+
+
 def test_a_token_that_does_not_say_when_it_expires_is_asked_for_every_time(
     tmp_path: Path,
 ) -> None:

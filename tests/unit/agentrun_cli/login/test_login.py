@@ -2,10 +2,7 @@
 
 import json
 import stat
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,7 +11,7 @@ import pytest
 from agentrun_cli.errors import CommandError, NotReachableError
 from agentrun_cli.login.device_flow import DeviceFlow
 from agentrun_cli.login.issuer import LoginError, discover
-from agentrun_cli.login.stored import LoginStore, LoginToken
+from agentrun_cli.login.stored import LoginStore
 from agentrun_local.cli import main
 from tests.device_issuer import DEVICE_GRANT, DISCOVERY, DeviceIssuer, running_device_issuer
 
@@ -123,45 +120,6 @@ def test_a_code_that_nobody_confirms_is_given_up_when_it_expires(issuer: DeviceI
         with pytest.raises(LoginError, match="nobody confirmed"):
             flow.wait(flow.begin(scope=None, audience=None))
     assert len(issuer.forms("/token")) == 3
-
-
-def test_an_expired_token_is_refreshed_once_for_all_who_ask(
-    issuer: DeviceIssuer, home: Path
-) -> None:
-    issuer.expires_in = 30
-    assert log_in(issuer) == 0
-    issuer.expires_in = 600
-    sources = [LoginToken(stored(home)) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        tokens = list(pool.map(lambda source: source(), sources))
-    assert tokens == ["access-2"] * 4
-    refreshes = issuer.forms("/token")[1:]
-    assert refreshes == [
-        {"client_id": "cli", "grant_type": "refresh_token", "refresh_token": "refresh-1"}
-    ]
-    login = stored(home).read()
-    assert login is not None
-    assert login.refresh_token == "refresh-2"
-
-
-def test_a_login_that_was_withdrawn_says_how_to_log_in_again(
-    issuer: DeviceIssuer, home: Path
-) -> None:
-    issuer.expires_in = 30
-    assert log_in(issuer) == 0
-    issuer.refusals["refresh_token"] = "invalid_grant"
-    with pytest.raises(LoginError, match="log in again: agentrun login --profile live"):
-        LoginToken(stored(home))()
-
-
-def test_a_token_that_is_still_good_is_not_refreshed(issuer: DeviceIssuer, home: Path) -> None:
-    assert log_in(issuer) == 0
-    assert LoginToken(stored(home))() == "access-1"
-    # The issuer need not even be there.
-    login = stored(home).read()
-    assert login is not None
-    stored(home).write(replace(login, expires_at=time.time() + 61, token_endpoint="http://[::]"))
-    assert LoginToken(stored(home))() == "access-1"
 
 
 def test_an_oauth_server_without_openid_is_found_by_rfc_8414(issuer: DeviceIssuer) -> None:

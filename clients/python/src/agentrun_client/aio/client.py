@@ -11,7 +11,7 @@ from agentrun_client.aio.runs import AsyncRuns
 from agentrun_client.aio.transport import AsyncTransport
 from agentrun_client.wire import other_calls
 from agentrun_client.wire.clock import AsyncClock, AsyncSystemClock
-from agentrun_client.wire.settings import settings_of
+from agentrun_client.wire.settings import refusals_of, settings_of
 
 MAX_RETRIES = 3
 MAX_REATTACHES = 10
@@ -43,7 +43,8 @@ class AsyncClient:
             base_url: The REST API's, with its stage or base path if it has one.
             token: A bearer token, or a callable that returns one, at once or awaited. It is called
                 for every request, and once more after a 401, so it should keep the token until that
-                expires.
+                expires. If it has a method `refused(token)`, that is called before, not awaited,
+                with what was answered 401.
             stream_url: The Function URL, to run agents without a gateway in between; the rest goes
                 to `base_url`.
             http_client: Your own `httpx.AsyncClient`, for proxies, certificates or limits; it is
@@ -64,8 +65,13 @@ class AsyncClient:
             max_reattaches=max_reattaches,
             can_renew_token=callable(token),
         )
-        clock = clock or AsyncSystemClock()
-        self._transport = AsyncTransport(self._http, settings, _supplier_of(token), clock)
+        self._transport = AsyncTransport(
+            self._http,
+            settings,
+            _supplier_of(token),
+            clock or AsyncSystemClock(),
+            refused=refusals_of(token),
+        )
         self.runs = AsyncRuns(self._transport)
         self.agents = AsyncAgents(self._transport)
         self.sessions = AsyncSessions(self._transport)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TypeVar
 
 import httpx
@@ -24,12 +25,24 @@ class AsyncTransport:
         settings: Settings,
         token: Callable[[], Awaitable[str | None]],
         clock: AsyncClock,
+        *,
+        refused: Callable[[str], None],
     ) -> None:
-        """Take what is needed for each request; `token` is called for each of them."""
+        """
+        Take what is needed for each request.
+
+        Args:
+            http: Sends them.
+            settings: The client's.
+            token: Called for each of them.
+            clock: Waits between tries.
+            refused: Told of a token that was answered 401.
+        """
         self.settings = settings
         self.clock = clock
         self._http = http
         self._token = token
+        self._refused = refused
 
     @asynccontextmanager
     async def open(self, call: Call[object]) -> AsyncGenerator[httpx.Response, None]:
@@ -38,6 +51,8 @@ class AsyncTransport:
         request = self._http.build_request(**self.settings.request(call, token))
         # A redirection would take the token to another host.
         response = await self._http.send(request, stream=True, follow_redirects=False)
+        if response.status_code == HTTPStatus.UNAUTHORIZED and token is not None:
+            self._refused(token)
         try:
             yield response
         finally:

@@ -11,7 +11,7 @@ from agentrun_client.sync.runs import Runs
 from agentrun_client.sync.transport import Transport
 from agentrun_client.wire import other_calls
 from agentrun_client.wire.clock import Clock, SystemClock
-from agentrun_client.wire.settings import settings_of
+from agentrun_client.wire.settings import refusals_of, settings_of
 
 MAX_RETRIES = 3
 MAX_REATTACHES = 10
@@ -42,7 +42,8 @@ class Client:
         Args:
             base_url: The REST API's, with its stage or base path if it has one.
             token: A bearer token, or a callable that returns one. It is called for every request,
-                and once more after a 401, so it should keep the token until that expires.
+                and once more after a 401, so it should keep the token until that expires. If it
+                has a method `refused(token)`, that is called before with what was answered 401.
             stream_url: The Function URL, to run agents without a gateway in between; the rest goes
                 to `base_url`.
             http_client: Your own `httpx.Client`, for proxies, certificates or limits; it is not
@@ -64,7 +65,9 @@ class Client:
             can_renew_token=callable(token),
         )
         supplier = token if callable(token) else lambda: token
-        self._transport = Transport(self._http, settings, supplier, clock or SystemClock())
+        self._transport = Transport(
+            self._http, settings, supplier, clock or SystemClock(), refused=refusals_of(token)
+        )
         self.runs = Runs(self._transport)
         self.agents = Agents(self._transport)
         self.sessions = Sessions(self._transport)

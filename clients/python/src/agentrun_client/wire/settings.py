@@ -1,6 +1,7 @@
 """What both clients are told, and what follows from it for each request."""
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
@@ -105,6 +106,16 @@ def checked_token(token: object) -> str:
     if isinstance(token, str) and _VISIBLE.fullmatch(token):
         return token
     raise AgentrunError("The token is empty, or has characters that no header can carry.")
+
+
+def refusals_of(token: object) -> Callable[[str], None]:
+    """Return what to tell of a token that was answered 401: its source, if that has `refused`."""
+    refused: Callable[[str], None] = getattr(token, "refused", _ignore)
+    return refused
+
+
+def _ignore(_: str) -> None:
+    pass
 
 
 def connection_failed(error: httpx.RequestError) -> ConnectionFailedError:

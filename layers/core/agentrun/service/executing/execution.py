@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -210,16 +210,16 @@ class RunExecution:
         except CancelRequestedError:
             # The first message of two counts.
             consuming.cancel(CANCEL_REQUESTED)
-            return self._outcomes.cancelled()
-        else:
-            return end
+            end = self._outcomes.cancelled
         finally:
             await self._stop(consuming, recording)
+        # Not before: an engine that is being stopped may still say something, in a task of its own.
+        return end()
 
     def _end_by_now(
         self, consuming: asyncio.Task[None], recording: asyncio.Task[None]
-    ) -> End | None:
-        """Return the run's end if it has come; the first cause counts."""
+    ) -> Callable[[], End] | None:
+        """Return what makes the run's end if it has come; the first cause counts."""
         bound = self._bounds.reached()
         if consuming.done():
             # An engine that was told not to act, or was stopped, does not itself know why.
@@ -227,11 +227,13 @@ class RunExecution:
                 consuming.exception(), MayNotActError
             )
             if not was_held_back or (bound is None and not recording.done()):
-                return self._outcomes.of(consuming)
+                return partial(self._outcomes.of, consuming)
         if recording.done():
             recording.result()
             raise AssertionError("recording ends by itself only with an exception")
-        return self._outcomes.at(bound, has_begun=self._has_its_session) if bound else None
+        if bound is None:
+            return None
+        return lambda: self._outcomes.at(bound, has_begun=self._has_its_session)
 
     async def _stop(self, consuming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         """End both tasks; the recorder finishes the write that it is making."""

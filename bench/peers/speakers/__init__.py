@@ -1,0 +1,1 @@
+"""How each peer is asked: its own routes and its own words."""
