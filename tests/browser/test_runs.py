@@ -20,7 +20,7 @@ def test_a_run_is_looked_into(page: Page) -> None:
 
 
 def test_a_run_that_goes_on_is_followed(page: Page) -> None:
-    message = "/emit 100 every 40"
+    message = "/emit 200 every 40"
     body = {"message": message}
     run_id = page.stack.api.post("/api/agents/echo/runs/background", json=body).json()["runId"]
     page.open(f"#/runs/{run_id}")
@@ -58,7 +58,7 @@ def test_a_run_without_events_still_has_its_answer(page: Page) -> None:
 
 
 def test_the_list_follows_a_run_to_its_end(page: Page) -> None:
-    body = {"message": "/emit 60 every 50"}
+    body = {"message": "/emit 160 every 50"}
     run_id = page.stack.api.post("/api/agents/echo/runs/background", json=body).json()["runId"]
     page.open("#/runs")
     row = page.find(f"tr[data-run-id='{run_id}']")
