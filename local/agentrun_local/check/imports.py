@@ -75,6 +75,8 @@ def _needed(node: ast.AST) -> Iterator[tuple[int, str]]:
         case ast.Try(handlers=handlers) if any(map(_catches_imports, handlers)):
             for part in (*node.orelse, *node.finalbody):
                 yield from _needed(part)
+        case ast.With(items=items) if any(map(_suppresses_imports, items)):
+            return
         case ast.If(test=test) if _is_for_type_checkers(test):
             for part in node.orelse:
                 yield from _needed(part)
@@ -87,6 +89,13 @@ def _catches_imports(handler: ast.ExceptHandler) -> bool:
     if handler.type is None:
         return True
     return any(isinstance(node, ast.Name) and node.id in _CAUGHT for node in ast.walk(handler.type))
+
+
+def _suppresses_imports(item: ast.withitem) -> bool:
+    match item.context_expr:
+        case ast.Call(func=ast.Name(id="suppress") | ast.Attribute(attr="suppress"), args=args):
+            return any(isinstance(node, ast.Name) and node.id in _CAUGHT for node in args)
+    return False
 
 
 def _is_for_type_checkers(test: ast.expr) -> bool:

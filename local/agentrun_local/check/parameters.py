@@ -23,7 +23,8 @@ def check_parameters(project: Project) -> Iterator[Fault]:
         declared = parameter_definitions(project.template)
     except LocalStackError as error:
         line = error.line if isinstance(error, TemplateError) else 0
-        said = str(error).removeprefix(f"{project.template} ")
+        # Its place says so.
+        said = str(error).removeprefix(f"{project.template} ").replace(f"line {line}: ", "", 1)
         yield Fault(project.template, line, said, "Mend the template.")
         return
     try:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
-from agentrun_local.check.faults import Fault, line_of
+from agentrun_local.check.faults import Fault
 from agentrun_local.check.imports import parsed
 from agentrun_local.check.origins import Origins
 from agentrun_local.check.project import Project
@@ -34,23 +34,37 @@ def _services(tree: ast.Module) -> Iterator[tuple[int, str]]:
     if not origins.has_package(_PACKAGES):
         return
     for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(attr=maker), args=[ast.Constant(value=str(name)), *_]):
-                found = (origins.of(node.func) or "").partition(".")[0]
-                # Without an import to come from, such as `self.session`: a service by its name.
-                if maker in _MAKERS and (found in _PACKAGES or (not found and _is_service(name))):
-                    yield node.lineno, name
+        if not isinstance(node, ast.Call) or (name := _named(node)) is None:
+            continue
+        found = origins.of(node.func)
+        maker = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        package, _, called = (found or maker).rpartition(".")
+        if called not in _MAKERS:
+            continue
+        # Without an import to come from, such as `self.session`: a service by its name.
+        if package.partition(".")[0] in _PACKAGES or (not found and _is_service(name)):
+            yield node.lineno, name
+
+
+def _named(call: ast.Call) -> str | None:
+    """Return the text that a call names first, or as `service_name`."""
+    by_name = (keyword.value for keyword in call.keywords if keyword.arg == "service_name")
+    match [*call.args[:1], *by_name]:
+        case [ast.Constant(value=str(name)), *_]:
+            return name
+    return None
 
 
 def _of_one(project: Project, path: Path, line: int, service: str) -> Iterator[Fault]:
-    if not _is_service(service):
+    is_described = service in BOTOCORE_SERVICES or _brought(project, service)
+    if not is_described and not _is_service(service):
         close = get_close_matches(service, (folder.name for folder in _described()), n=1)
         remedy = f"Did you mean '{close[0]}'?" if close else "See boto3's documentation."
         yield Fault(path, line, f"boto3 has no service '{service}'", remedy)
-    elif service not in BOTOCORE_SERVICES and not _brought(project, service):
+    elif not is_described:
         said = f"uses the AWS service '{service}', whose description is not in the layers"
         yield Fault(path, line, said, _remedy(project, service))
-    elif not line_of(project.template, f"{_action_prefix(service)}:"):
+    elif not _is_allowed(project.template, service):
         yield Fault(
             path,
             line,
@@ -72,13 +86,12 @@ def _remedy(project: Project, service: str) -> str:
 
 def _brought(project: Project, service: str) -> bool:
     """Return whether the tools have a description, which `AWS_DATA_PATH` can lead to."""
-    return any(project.tools.glob(f"**/{service}/*/service-2.json*"))
+    found = project.tools.glob("**/service-2.json*")
+    return any(path.parent.parent.name == service for path in found)
 
 
 def _is_service(name: str) -> bool:
-    return re.fullmatch(r"[a-z0-9-]+", name) is not None and any(
-        folder.name == name for folder in _described()
-    )
+    return any(folder.name == name for folder in _described())
 
 
 def _described() -> Iterator[Path]:
@@ -87,5 +100,9 @@ def _described() -> Iterator[Path]:
         yield from (folder for folder in Path(location, "data").iterdir() if folder.is_dir())
 
 
-def _action_prefix(service: str) -> str:
-    return "bedrock" if service == "bedrock-runtime" else service
+def _is_allowed(template: Path, service: str) -> bool:
+    """Return whether the template allows anything of a service, such as `sqs:SendMessage`."""
+    prefix = "bedrock" if service == "bedrock-runtime" else service
+    action = re.compile(rf"(?<![\w-]){re.escape(prefix)}:[A-Z*]")
+    lines = template.read_text(encoding="utf-8").splitlines()
+    return any(action.search(line) for line in lines if not line.lstrip().startswith("#"))

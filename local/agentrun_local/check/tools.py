@@ -139,26 +139,28 @@ def load(project: Project, *, has_other_providers: bool = False) -> Loaded:
 def _asked(project: Project, question: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """Return how the process has ended, and what it has noted until then."""
     with TemporaryDirectory() as scratch:
-        # Not on its output, on which the modules may print.
-        answer = Path(scratch, "answer")
+        # Not on its output, on which the modules may print, and which processes that they start
+        # may hold open.
+        answer, errors = Path(scratch, "answer"), Path(scratch, "errors")
         answer.touch()
         try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", "agentrun_local.check.in_layers"],
-                input=json.dumps({**question, "answer": str(answer)}),
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_TIMEOUT_S,
-                check=False,
-                env={**os.environ, "PYTHONPATH": str(project.room)},
-            )
-            last = done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
-            how = f"exit status {done.returncode}" + (f", {last}" if last else "")
+            with errors.open("wb") as written:
+                status = subprocess.run(
+                    [sys.executable, "-P", "-m", "agentrun_local.check.in_layers"],
+                    input=json.dumps({**question, "answer": str(answer)}).encode(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=written,
+                    timeout=_TIMEOUT_S,
+                    check=False,
+                    env={**os.environ, "PYTHONPATH": str(project.room)},
+                ).returncode
+            last = errors.read_text(errors="replace").strip().rpartition("\n")[2]
+            how = f"exit status {status}" + (f", {last}" if status and last else "")
         except subprocess.TimeoutExpired:
             how = f"no end within {_TIMEOUT_S:g} s"
-        lines = answer.read_text(encoding="utf-8").splitlines()
-    return how, [json.loads(line) for line in lines]
+        lines = answer.read_text(encoding="utf-8").splitlines(keepends=True)
+    # The last line may have been cut.
+    return how, [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _noted(notes: Sequence[Mapping[str, Any]], kind: str) -> list[Any]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 try:
     import coverage
 except ImportError:
-    coverage = None
+    with suppress(ImportError):
+        import coverage.cmdline
 
 
 def go() -> None:
@@ -36,6 +37,7 @@ def go() -> None:
 """,
     "hub": """
 import boto3
+from boto3 import client as resource
 
 HUB, mcp = make()
 HUB.client("warehouse")
@@ -46,6 +48,7 @@ SESSION = boto3.Session()
 def numbers() -> None:
     SESSION.client("sns")
     boto3.client("sess")
+    resource(service_name="ssm")
 
 
 class Mail:
@@ -73,7 +76,7 @@ AGENT = Agent("openai:gpt-4o", output_type=int)
 }
 AGENTS = {
     **{name: f"tools: [tools.{name}:act]" for name in NAMED},
-    "again": "tools: [tools.hangs:act]",
+    "then": "tools: [tools.hangs:act]",
     "made": "agent: tools.made:PROMPTED",
     "other": "agent: tools.other:AGENT",
     "drawn": "graph: tools.drawn:GRAPH",
@@ -87,10 +90,11 @@ EXPECTED = [
     ("tools/waits.py:2", "warning", "imports 'hypothesis'", "in no layer", "Add 'hypothesis'"),
     ("tools/unused.py:1", "error", "invalid syntax", "", "Mend the module"),
     ("tools/returns.py:1", "error", "'return' outside function", "", "Mend the module"),
-    ("tools/lazily.py:13", "warning", "imports 'not_a_package'", "not installed", "Add the"),
-    ("tools/hub.py:10", "error", "uses the AWS service 'sns'", "", "BOTOCORE_SERVICES"),
-    ("tools/hub.py:11", "error", "boto3 has no service 'sess'", "", "Did you mean 'ses'?"),
-    ("tools/hub.py:16", "error", "uses the AWS service 'ses'", "", "BOTOCORE_SERVICES"),
+    ("tools/lazily.py:14", "warning", "imports 'not_a_package'", "not installed", "Add the"),
+    ("tools/hub.py:11", "error", "uses the AWS service 'sns'", "", "BOTOCORE_SERVICES"),
+    ("tools/hub.py:12", "error", "boto3 has no service 'sess'", "", "Did you mean 'ses'?"),
+    ("tools/hub.py:13", "warning", "uses the AWS service 'ssm'", "roles allow", "Add a statement"),
+    ("tools/hub.py:18", "error", "uses the AWS service 'ses'", "", "BOTOCORE_SERVICES"),
     ("tools/secrets.py:4", "warning", "needs the variable READ_KEY", "", "SecretsArn"),
     ("tools/secrets.py:4", "warning", "needs the variable TOOLKIT_KEY", "", "SecretsArn"),
     ("tools/made.py:3", "error", "system_prompt: is kept", "use instructions", "Mend the module"),

@@ -7,6 +7,8 @@ import pytest
 from agentrun_local.check.parameters import check_parameters
 from agentrun_local.check.project import Project
 from agentrun_local.check.secrets import check_secrets
+from agentrun_local.check.services import check_services
+from tests.documented import ROOT
 from tests.integration.check.projects import LOCKS, ROOM, project
 
 BETWEEN = """
@@ -47,6 +49,7 @@ def test_a_template_that_is_not_yaml_is_told_in_one_line_with_its_place(tmp_path
     assert (fault.path, fault.line) == (tmp_path / "template.yaml", 3)
     assert fault.said.startswith("is not YAML")
     assert "\n" not in fault.said
+    assert "line" not in fault.said
     assert "template.yaml" not in fault.said
 
 
@@ -63,3 +66,18 @@ def test_only_a_variable_of_the_template_sets_what_an_agent_needs(
         f"{ROOM}/agents/remote.yaml": agent,
     }
     assert len(list(check_secrets(written(tmp_path, files), {}))) == missing
+
+
+def test_a_project_of_ones_own_brings_the_description_of_a_service(tmp_path: Path) -> None:
+    tool = 'import boto3\n\nMAIL = boto3.client("ses")\n'
+    template = project(tmp_path, {f"{ROOM}/tools/mail.py": tool})
+    own = Project(template, tmp_path / ROOM, ROOT / LOCKS)
+    (fault,) = check_services(own)
+    assert "AWS_DATA_PATH" in fault.remedy
+    assert "agentrun_project" not in fault.remedy
+    described = own.tools / "aws/ses/2010-12-01/service-2.json"
+    described.parent.mkdir(parents=True)
+    described.touch()
+    (fault,) = check_services(own)
+    assert fault.is_warning
+    assert "roles allow nothing" in fault.said
