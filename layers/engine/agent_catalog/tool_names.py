@@ -78,9 +78,18 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 def imported(reference: str) -> Any:
-    """Import what a reference leads to; its module may raise anything."""
+    """
+    Import what a reference leads to; its module may raise anything.
+
+    Raises:
+        ImportError: The module, instead of ending, asks the process to exit.
+    """
     module, name = split_reference(reference)
-    return getattr(importlib.import_module(module), name)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except SystemExit as error:
+        # A script without a main guard; the process has other agents to run.
+        raise ImportError(f"the module '{module}' exits when it is imported") from error
 
 
 def _refused_names(function: _Function) -> Iterator[str]:
@@ -149,14 +158,14 @@ def _source_of(module: str) -> Path:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise ToolReferenceError(_cannot_import(module, error)) from error
         spec = None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ToolReferenceError(_cannot_import(module, error)) from error
     if spec is None or spec.origin is None:
         raise ToolReferenceError(f"there is no module '{module}'")
     return Path(spec.origin)
 
 
-def _cannot_import(module: str, error: Exception) -> str:
+def _cannot_import(module: str, error: BaseException) -> str:
     package = module.rpartition(".")[0]
     at = f"{error.filename}:{error.lineno}: " if isinstance(error, SyntaxError) else ""
     return f"the package '{package}' cannot be imported: {at}{type(error).__name__}: {error}"

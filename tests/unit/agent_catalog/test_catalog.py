@@ -15,7 +15,7 @@ from agent_catalog.agent_file import AgentFile
 from agent_catalog.agent_spec import CAPABILITIES, ModelSettings
 from agent_catalog.running.build import build_agent
 from agentrun.domain.agents import Replay
-from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError
+from agentrun.domain.errors import AgentNotFoundError, BrokenAgentError, EngineError
 
 CALCULATE = "tools.calculator:calculate"
 MINIMAL = "name: A\ndescription: B\n"
@@ -284,6 +284,7 @@ def test_a_tools_file_that_python_cannot_read_is_named_with_its_line(
         ("import not_there\n", "ModuleNotFoundError: No module named 'not_there'"),
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
         ("def (:\n", r".*/__init__.py:1: SyntaxError: invalid syntax"),
+        ("raise SystemExit('no')\n", "SystemExit: no"),
     ],
 )
 def test_a_package_that_cannot_be_imported_is_no_fault_of_its_modules_name(
@@ -297,6 +298,18 @@ def test_a_package_that_cannot_be_imported_is_no_fault_of_its_modules_name(
     fault = f"agent.yaml:3: tools.0: the package 'broken_b' cannot be imported: {complaint}"
     with pytest.raises(CatalogError, match=fault):
         load_catalog("demo", write(tmp_path, MINIMAL + "tools: ['broken_b.tools:tool']\n"))
+
+
+def test_a_tools_module_that_exits_ends_its_agent_and_not_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = 'def tool() -> str:\n    """Say ok."""\n    return "ok"\n\n\nraise SystemExit(0)\n'
+    (tmp_path / "exiting.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    catalog = load_catalog("demo", write(tmp_path, MINIMAL + "tools: ['exiting:tool']\n"))
+    with pytest.raises(EngineError) as refusal:
+        build_agent("agent", catalog.definition("agent").file)
+    assert str(refusal.value.__cause__) == "the module 'exiting' exits when it is imported"
 
 
 def test_a_key_that_a_merge_brought_may_be_overridden(tmp_path: Path) -> None:
