@@ -23,7 +23,7 @@ def merge(base: str, ours: str, theirs: str, version: str) -> Merged:
 
     Args:
         base: What both were.
-        ours: The user's text, which wins nothing and loses nothing.
+        ours: The user's text; all of its changes are kept.
         theirs: The framework's.
         version: Its version, for the marks of conflicts.
 
