@@ -75,7 +75,9 @@ def test_it_gives_up_in_time() -> None:
 def test_a_run_that_cannot_be_stopped_is_told() -> None:
     found = stop_named(Runs(run("1", "PAUSED"), unknown="2"), ["1", "2", "1"])
     assert not found.is_done
-    assert found.report() == "not stopped: the run '2': 404 There is no run '2'.\nasked 1 run to end"
+    assert (
+        found.report() == "not stopped: the run '2': 404 There is no run '2'.\nasked 1 run to end"
+    )
 
 
 def test_a_run_that_had_ended_is_not_said_to_be_stopped() -> None:
