@@ -391,7 +391,7 @@ def test_control_characters_of_a_run_do_not_reach_the_terminal(user: User) -> No
         (("run", "echo", "Hello", "--temperature", "3"), 2, "--temperature"),
         (("run", "echo", "Hello", "--json", "--events"), 2, "exclude each other"),
         (("run", "echo", "Hello", "--idempotency-key", "é"), 2, "visible ASCII"),
-        (("run", "echo", "Hello", "--session", "x"), 5, "agentrun: 400 sessionId: must be a UUID"),
+        (("run", "echo", "Hello", "--session", "x"), 5, "agentrun: 400 sessionId must be a UUID."),
         (("status",), 2, "Missing argument"),
     ],
 )

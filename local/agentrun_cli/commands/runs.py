@@ -119,7 +119,7 @@ def stop(
     from agentrun_cli.running.stopping import stop_all  # noqa: PLC0415
 
     stopped = stop_all(connection.client.runs, within_s=within, tell=remark)
-    print(stopped.told())
+    print(stopped.report())
     return ExitStatus.DONE if stopped.is_done else ExitStatus.FAILED
 
 
@@ -127,5 +127,5 @@ def _stop_named(connection: Connection, run_ids: list[str]) -> int:
     from agentrun_cli.running.stopping import stop_named  # noqa: PLC0415
 
     stopped = stop_named(connection.client.runs, run_ids)
-    print(stopped.told())
+    print(stopped.report())
     return ExitStatus.DONE if stopped.is_done else ExitStatus.FAILED

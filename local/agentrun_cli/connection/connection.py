@@ -80,9 +80,13 @@ class Connection:
 
     def _refusal(self, error: "ApiError") -> str:
         said = error.detail or error.title
-        faults = [f"{fault.name}: {fault.reason}" for fault in error.invalid_params]
         # The API's own answers name the faults in their detail, too.
-        said = "; ".join([said, *(fault for fault in faults if fault not in said)])
+        faults = [
+            f"{fault.name}: {fault.reason}"
+            for fault in error.invalid_params
+            if fault.reason not in said
+        ]
+        said = "; ".join([said, *faults])
         remedy = f" {self.target.token.remedy}" if error.status == 401 else ""
         return f"{error.status} {said}{remedy}"
 

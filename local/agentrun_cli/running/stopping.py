@@ -42,8 +42,8 @@ class Stopped:
         """Whether every run has ended."""
         return not self.left and not self.refused
 
-    def told(self) -> str:
-        """Say it in lines."""
+    def report(self) -> str:
+        """Return what to print, in lines."""
         lines = [f"not stopped: {reason}" for reason in self.refused.values()]
         lines += [f"not ended yet: {run_id}" for run_id in sorted(self.left)]
         return "\n".join([*lines, f"stopped {_runs(len(self.ended))}"])
@@ -62,8 +62,8 @@ class Asked:
         """Whether every run has ended or will."""
         return not self.refused
 
-    def told(self) -> str:
-        """Say it in lines."""
+    def report(self) -> str:
+        """Return what to print, in lines."""
         lines = [f"not stopped: {reason}" for reason in self.refused.values()]
         lines += [
             f"the run '{run_id}' had ended already: {status}"

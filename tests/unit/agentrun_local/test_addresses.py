@@ -13,6 +13,8 @@ import pytest
 
 from agentrun_local.addresses import Addresses, announced, running_addresses
 from agentrun_local.banner import banner, this_command
+from agentrun_local.cli import main
+from agentrun_local.smoke.suite import CHECKS, slug
 
 FACTS = {
     "rest_api": "http://127.0.0.1:8010",
@@ -133,3 +135,12 @@ def test_the_banner_says_how_to_reach_a_stack_of_another_folder(
     here, there = tmp_path / "template.yaml", tmp_path / "shop" / "template.yaml"
     assert "agentrun chat analyst\n" in banner(FACTS, here)
     assert f"agentrun chat analyst --template {there}\n" in banner(FACTS, there)
+
+
+def test_smoke_checks_the_stack_that_runs_here(
+    template: Path, door: Addresses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipped = [word for check in CHECKS for word in ("--skip", slug(check))]
+    with announced(door, template):
+        main(["smoke", "--template", str(template), *skipped])
+    assert door.rest_api.removeprefix("http://") in capsys.readouterr().out

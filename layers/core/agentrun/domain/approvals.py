@@ -61,7 +61,7 @@ class Decision(Value):
     @model_validator(mode="after")
     def _only_what_runs_has_arguments(self) -> Self:
         if self.action is ApprovalAction.REJECT and self.arguments is not None:
-            raise ValueError("a rejected call takes no arguments")
+            raise ValueError("must have no arguments, for the call is rejected")
         return self
 
 
@@ -90,7 +90,7 @@ class ContinueRequest(Value):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.action is None) == (self.decisions is None):
-            raise ValueError("exactly one of action and decisions is needed")
+            raise ValueError("must have exactly one of action and decisions")
         return self
 
     def decide(self, pending: Sequence[PendingApproval]) -> tuple[Decision, ...]:

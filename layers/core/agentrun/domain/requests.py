@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from base64 import urlsafe_b64encode
 from typing import Annotated, Literal, TypeVar, get_args
 from uuid import UUID
@@ -35,6 +36,13 @@ def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
     if not items:
         raise ValueError("must not be empty")
     return items
+
+
+def _http_url(text: str) -> str:
+    # What the pattern in the schema says, in words that a caller understands.
+    if not re.fullmatch(r"https?://\S+", text):
+        raise ValueError("must be an http or https URL")
+    return text
 
 
 def _number(value: object) -> object:
@@ -130,9 +138,10 @@ class Webhook(Value):
         str,
         Field(
             max_length=2048,
-            pattern=r"^https?://[^\s]+$",
             description="An http or https URL of a public host.",
+            json_schema_extra={"pattern": r"^https?://[^\s]+$"},
         ),
+        AfterValidator(_http_url),
     ]
     events: Annotated[
         tuple[WebhookEvent, ...],

@@ -1,6 +1,7 @@
 """Errors as problem+json (RFC 9457): the one table from error to status."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 from urllib.parse import quote
@@ -66,17 +67,26 @@ _MAX_TEXT_CHARACTERS = 500
 _MAX_INVALID_PARAMS = 20
 """Clients may send any number of fields with names of any length; refusals stay short."""
 
-# pydantic's own words for these are Python's, not JSON's.
+# pydantic's own words for these are Python's, not JSON's, or make no sentence behind a name.
 _REASONS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
     "dict_type": "must be an object",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
     "int_parsing_size": "is too large",
+    "missing": "is missing",
     "model_type": "must be an object",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_type": "must be a string",
     "too_long": "must have at most {max_length} items",
     "too_short": "needs at least one valid item",
     "tuple_type": "must be an array",
     "uuid_parsing": "must be a UUID",
     "uuid_type": "must be a UUID",
 }
+_SHOULD = re.compile(r"(?:Input|\w+) should ")
+_VERBS = ("must ", "is ", "has ", "needs ", "cannot ")
 _LOGGED = (errors.StoreUnavailableError, errors.EngineError)
 """Errors that are not the caller's fault, and whose cause nothing else logs."""
 _OF_RUNS = (errors.RunFailedError, errors.RunGoesOnError)
@@ -173,7 +183,7 @@ def invalid_request(found: Iterable[Any]) -> errors.InvalidRequestError:
     """Turn pydantic's findings into one error that names each field at fault."""
     params = [(_field(finding["loc"]), _reason(finding)) for finding in found]
     return errors.InvalidRequestError(
-        "; ".join(f"{name}: {why}" if name else why for name, why in params),
+        " ".join(f"{name or 'The body'} {why}." for name, why in params),
         params=[(name or "body", why) for name, why in params],
     )
 
@@ -184,11 +194,12 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _reason(finding: Mapping[str, Any]) -> str:
+    """Return what makes a sentence behind the field's name."""
     known = _REASONS.get(finding.get("type", ""))
     if known is not None:
         return known.format(**finding.get("ctx", {}))
-    reason = str(finding["msg"]).removeprefix("Value error, ")
-    return reason[:1].lower() + reason[1:]
+    reason = _SHOULD.sub("must ", str(finding["msg"]).removeprefix("Value error, "), count=1)
+    return reason if reason.startswith(_VERBS) else f"is not valid: {reason}"
 
 
 def of_http_exception(request: Request, error: Exception) -> Response:

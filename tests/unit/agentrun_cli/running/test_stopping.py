@@ -62,20 +62,22 @@ def test_what_waits_is_stopped_before_what_runs_and_what_begins_meanwhile_too() 
     found, told = stopped(runs, 0)
     assert runs.asked == ["2", "3", "1", "4"]
     assert found.is_done
-    assert found.told() == "stopped 4 runs"
+    assert found.report() == "stopped 4 runs"
     assert told[0] == "stopping 2, QUEUED, of ana"
 
 
 def test_it_gives_up_in_time() -> None:
     found, _ = stopped(Runs(run("1", "RUNNING"), stubborn="1"), 0, 0, 0, 5, 11)
     assert not found.is_done
-    assert found.told() == "not ended yet: 1\nstopped 0 runs"
+    assert found.report() == "not ended yet: 1\nstopped 0 runs"
 
 
 def test_a_run_that_cannot_be_stopped_is_told() -> None:
     found = stop_named(Runs(run("1", "PAUSED"), unknown="2"), ["1", "2", "1"])
     assert not found.is_done
-    assert found.told() == "not stopped: the run '2': 404 There is no run '2'.\nasked 1 run to end"
+    assert (
+        found.report() == "not stopped: the run '2': 404 There is no run '2'.\nasked 1 run to end"
+    )
 
 
 def test_a_run_that_had_ended_is_not_said_to_be_stopped() -> None:
@@ -83,4 +85,4 @@ def test_a_run_that_had_ended_is_not_said_to_be_stopped() -> None:
     found = stop_named(runs, ["1", "2", "3"])
     assert found.is_done
     assert runs.asked == ["1", "2"]
-    assert found.told() == "the run '3' had ended already: COMPLETED\nasked 2 runs to end"
+    assert found.report() == "the run '3' had ended already: COMPLETED\nasked 2 runs to end"

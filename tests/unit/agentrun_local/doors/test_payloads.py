@@ -102,6 +102,11 @@ def test_a_rest_event_tells_what_api_gateway_knows() -> None:
     assert event["isBase64Encoded"] is False
 
 
+def test_bytes_that_are_not_utf_8_are_replaced_by_the_rest_api_alone() -> None:
+    assert seen_by_rest(body=b'"\xff"').body == '"\ufffd"'.encode()
+    assert seen_by_url(body=b'"\xff"').body == b'"\xff"'
+
+
 def test_a_rest_event_has_null_for_what_is_not_there() -> None:
     event = json.loads(proxy_event(routed(query="", body=b"")))
     assert event["body"] is None

@@ -47,9 +47,13 @@ def test_each_field_at_fault_is_named_without_its_value() -> None:
         ]
     )
     assert error.params == (
-        ("options.temperature", "input should be less than 2"),
+        ("options.temperature", "must be less than 2"),
         ("message", "must not be only white space"),
-        ("body", "invalid JSON: expected value at line 1 column 1"),
+        ("body", "is not valid: Invalid JSON: expected value at line 1 column 1"),
+    )
+    assert str(error) == (
+        "options.temperature must be less than 2. message must not be only white space."
+        " The body is not valid: Invalid JSON: expected value at line 1 column 1."
     )
 
 

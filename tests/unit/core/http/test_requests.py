@@ -164,6 +164,9 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_parsed() -> None:
     assert len(str(await read_json(request(body)))) == MAX_BODY_BYTES - 2
 
 
+URL = "must be an http or https URL"
+
+
 def reasons(model: type[RunRequest | ContinueRequest], value: Any) -> dict[str, str]:
     with pytest.raises(InvalidRequestError) as caught:
         validated(value, model)
@@ -175,8 +178,8 @@ def reasons(model: type[RunRequest | ContinueRequest], value: Any) -> dict[str, 
     [
         ([], {"body": "must be an object"}),
         (None, {"body": "must be an object"}),
-        ({}, {"message": "field required"}),
-        ({"message": 5}, {"message": "input should be a valid string"}),
+        ({}, {"message": "is missing"}),
+        ({"message": 5}, {"message": "must be a string"}),
         ({"message": " \n"}, {"message": "must not be only white space"}),
         ({"message": "m", "sessionId": "x"}, {"sessionId": "must be a UUID"}),
         ({"message": "m", "session_id": 5}, {"session_id": "must be a UUID"}),
@@ -191,9 +194,16 @@ def reasons(model: type[RunRequest | ContinueRequest], value: Any) -> dict[str, 
         ),
         ({"message": "m", "media": {}}, {"media": "must be an array"}),
         ({"message": "m", "media": [1, 2]}, {"media.0": "must be an object"}),
-        ({"message": "m", "generateFollowups": "yes"}, {"generateFollowups": None}),
+        (
+            {"message": "m", "generateFollowups": "yes"},
+            {"generateFollowups": "must be true or false"},
+        ),
+        ({"message": "m", "webhook": {"url": "ftp://a.example"}}, {"webhook.url": URL}),
+        ({"message": "m", "webhook": {"url": "https://a example"}}, {"webhook.url": URL}),
+        ({"message": "m", "webhook": {"url": "https://a.example\n"}}, {"webhook.url": URL}),
+        ({"message": "m", "webhook": {"url": "https://"}}, {"webhook.url": URL}),
         ({"message": "m", "userId": "u" * 257}, {"userId": None}),
-        ({"message": "m", "userId": ""}, {"userId": None}),
+        ({"message": "m", "userId": ""}, {"userId": "must have at least 1 character"}),
         ({"message": "m", "orgId": "o" * 257}, {"orgId": None}),
         ({"message": "m" * 100_001}, {"message": None}),
     ],
@@ -204,6 +214,7 @@ def test_each_field_at_fault_is_named_in_the_words_of_json(
     found = reasons(RunRequest, value)
     assert set(found) == set(expected)
     assert all(found[name] == reason for name, reason in expected.items() if reason is not None)
+    assert all(why.startswith(("must ", "is ")) for why in found.values())
     assert not any("valid dictionary" in why or "tuple" in why.lower() for why in found.values())
 
 

@@ -98,9 +98,9 @@ class Resumption:
             return None
         if self._is_not_next(number):
             return None
-        is_had = self._opening.skips(event)
-        self._progress(event, is_had=is_had)
-        return None if is_had else event
+        is_skipped = self._opening.skips(event)
+        self._progress(event, is_skipped=is_skipped)
+        return None if is_skipped else event
 
     def _is_not_next(self, number: int) -> bool:
         last = self.last_event_id
@@ -115,7 +115,7 @@ class Resumption:
             return True
         return False
 
-    def _progress(self, event: RunEvent, *, is_had: bool) -> None:
+    def _progress(self, event: RunEvent, *, is_skipped: bool) -> None:
         self.last_event_id = event.id
         self._has_events = True
         self._asks_whether_paused = False
@@ -125,7 +125,7 @@ class Resumption:
             self.session_id = event.session_id or self.session_id
         elif isinstance(event, _ENDS):
             self.is_over = self.hangs_up = True
-        elif isinstance(event, Paused) and not is_had:
+        elif isinstance(event, Paused) and not is_skipped:
             # In a replay it may have been decided long ago: asking for what follows tells.
             self.hangs_up = True
             self.is_over = not self._is_replay

@@ -82,7 +82,7 @@ class TicketInUse:
 
     async def __aenter__(self) -> None:
         """Begin to renew the last use."""
-        self._renewing = asyncio.create_task(self._renew_again_and_again())
+        self._renewing = asyncio.create_task(self._keep_renewed())
 
     async def __aexit__(
         self,
@@ -96,14 +96,14 @@ class TicketInUse:
             await asyncio.wait([self._renewing])
         await self._renew()
 
-    async def _renew_again_and_again(self) -> None:
-        still_served = True
-        while still_served:
+    async def _keep_renewed(self) -> None:
+        is_ours = True
+        while is_ours:
             await asyncio.sleep(self._renewed_every.total_seconds())
-            still_served = await self._renew()
+            is_ours = await self._renew()
 
     async def _renew(self) -> bool:
-        """Renew the last use; return False if another connection has taken over."""
+        """Renew the last use; return whether no other connection has taken over."""
         with suppress(StoreUnavailableError):
             renew, now = self._tickets.renew, self._ports.clock.now()
             return await in_thread(self._ports.threads, renew, self._use, at=now)
@@ -138,7 +138,7 @@ async def redeem_ticket(
     if len(secret) != SECRET_CHARACTERS or not ID_PATTERN.fullmatch(secret):
         raise UnauthenticatedError("not of the form of a ticket")
     if not (ID_PATTERN.fullmatch(agent_id) and ID_PATTERN.fullmatch(run_id)):
-        raise UnauthenticatedError("a ticket for no run")
+        raise UnauthenticatedError("no such ids of an agent and a run")
     connection = secrets.token_urlsafe(12)
     use = TicketUse(_digest(secret), agent_id, run_id, connection, comes_again)
     now = ports.clock.now()
