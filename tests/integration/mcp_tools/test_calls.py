@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -10,6 +11,7 @@ from agent_catalog.binding.tool import MAX_RESULT_BYTES
 from agent_catalog.mcp.transport import MAX_MESSAGE_BYTES
 from agent_catalog.toolkit import Session
 from agentrun.domain.errors import MayNotActError
+from tests.http_server import answering, send, served
 from tests.integration.mcp_tools.mcp_run import ECHO, McpRun, entry
 from tests.mcp_server.scripted import (
     Answer,
@@ -30,6 +32,7 @@ def too_large(asked: Asked) -> Response:
     return text(asked, "x" * (MAX_MESSAGE_BYTES + 1))
 
 
+EVENTS = "text/event-stream"
 IN_DOUBT = "; it may have made the call"
 FAILED: list[tuple[Answer, str]] = [
     (
@@ -143,16 +146,39 @@ async def test_a_result_that_is_not_as_its_tool_has_said_is_shown_as_it_came(
 
 @pytest.mark.parametrize(
     ("status", "why"),
-    [(404, "does not keep its sessions"), (401, "has answered with the status 401")],
+    [
+        (404, "does not keep its sessions"),
+        (400, "has answered with the status 400"),
+        (503, "has answered with the status 503"),
+    ],
 )
 async def test_a_call_is_not_made_again_if_it_was_taken_and_its_answer_is_lost(
     server: ScriptedServer, status: int, why: str
 ) -> None:
     server.answers["tools/call"] = lambda _: stream("id: 1\nretry: 1\ndata:\n\n")
-    server.answers["GET"] = lambda _: Response(status_code=status)
+    refused = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "No."}}
+    server.answers["GET"] = lambda _: JSONResponse(refused, status_code=status)
     came = await McpRun(entry(server)).run(ECHO)
     assert server.names().count("tools/call") == 1
     told = f"The tool's server has taken the request, and now it {why}{IN_DOUBT}."
+    assert came.results == [("failed", told)]
+
+
+async def test_a_server_that_goes_away_may_have_made_the_call_that_it_has_taken() -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        if asked["method"] == "tools/call":
+            gone.socket.close()
+            send(handler, 200, b"id: 1\nretry: 1\ndata:\n\n", **{"Content-Type": EVENTS})
+            return
+        version = {"protocolVersion": "2025-11-25", "tools": [tool("echo"), tool("ping")]}
+        result = {"jsonrpc": "2.0", "id": asked.get("id"), "result": version}
+        send(handler, 200, json.dumps(result).encode(), **{"Content-Type": "application/json"})
+
+    gone = answering(answer)
+    with served(gone) as url:
+        came = await McpRun(entry(ScriptedServer(f"{url}/mcp"))).run(ECHO)
+    told = f"The tool's server has taken the request, and now it cannot be reached{IN_DOUBT}."
     assert came.results == [("failed", told)]
 
 

@@ -104,9 +104,10 @@ class McpTransport:
             await anyio.sleep(cursor.retry_s)
             try:
                 answer = await self._ask("GET", cursor, number)
-            except McpUntakenError as error:
+            except (McpError, httpx2.ConnectError) as error:
                 # The server has taken the request: sending it again might do it twice.
-                raise McpError(f"has taken the request, and now it {error}") from None
+                why = error if isinstance(error, McpError) else "cannot be reached"
+                raise McpError(f"has taken the request, and now it {why}") from None
         return result_of(answer)
 
     async def say(self, message: JsonObject) -> None:
@@ -156,7 +157,8 @@ class McpTransport:
             raise SessionLostError("does not keep its sessions")
         if response.is_success and kind == "text/event-stream":
             return await self._answer_in_stream(response, number, cursor)
-        if "json" in kind:
+        # A refused GET says nothing of the request that it was to continue.
+        if "json" in kind and (response.is_success or response.request.method == "POST"):
             messages = parse(await _body(response), self._secrets)
             # With an error status, the error may name no request.
             answer = answer_among(messages, number if response.is_success else None)
