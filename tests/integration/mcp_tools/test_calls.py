@@ -1,6 +1,8 @@
 """What a call gives, whatever its server does."""
 
 import asyncio
+import json
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -9,6 +11,7 @@ from agent_catalog.binding.tool import MAX_RESULT_BYTES
 from agent_catalog.mcp.transport import MAX_MESSAGE_BYTES
 from agent_catalog.toolkit import Session
 from agentrun.domain.errors import MayNotActError
+from tests.http_server import answering, send, served
 from tests.integration.mcp_tools.mcp_run import ECHO, McpRun, entry
 from tests.mcp_server.scripted import (
     Answer,
@@ -17,6 +20,7 @@ from tests.mcp_server.scripted import (
     hangs,
     stream,
     text,
+    tool,
 )
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +32,8 @@ def too_large(asked: Asked) -> Response:
     return text(asked, "x" * (MAX_MESSAGE_BYTES + 1))
 
 
+EVENTS = "text/event-stream"
+IN_DOUBT = "; it may have made the call"
 FAILED: list[tuple[Answer, str]] = [
     (
         lambda asked: JSONResponse(asked.error(-32602, "Unknown tool: echo.")),
@@ -37,14 +43,18 @@ FAILED: list[tuple[Answer, str]] = [
         lambda _: JSONResponse({"error": {"code": 1, "message": "Busy."}}, status_code=429),
         "The tool's server has refused the request: Busy.",
     ),
-    (lambda _: Response(status_code=500), "The tool's server has answered with the status 500."),
+    (lambda _: Response(status_code=401), "The tool's server has answered with the status 401."),
+    (
+        lambda _: Response(status_code=500),
+        f"The tool's server has answered with the status 500{IN_DOUBT}.",
+    ),
     (
         lambda _: Response("<html>"),
-        "The tool's server has answered with neither a message nor a stream of them.",
+        f"The tool's server has answered with neither a message nor a stream of them{IN_DOUBT}.",
     ),
     (
         lambda asked: JSONResponse(asked.result(None)),
-        "The tool's server has given an answer that is not one.",
+        f"The tool's server has given an answer that is not one{IN_DOUBT}.",
     ),
     (
         lambda asked: JSONResponse(asked.error(-32603, None)),  # type: ignore[arg-type]
@@ -62,26 +72,29 @@ FAILED: list[tuple[Answer, str]] = [
     ),
     (
         lambda _: Response("{" * 300, media_type="application/json"),
-        "The tool's server has answered with something that is not JSON.",
+        f"The tool's server has answered with something that is not JSON{IN_DOUBT}.",
     ),
     (
         lambda _: JSONResponse({"jsonrpc": "2.0", "id": 4711, "result": {}}),
-        "The tool's server has answered with neither a message nor a stream of them.",
+        f"The tool's server has answered with neither a message nor a stream of them{IN_DOUBT}.",
     ),
-    (lambda _: stream(": nothing\n\n"), "The tool's server has broken off before its answer."),
+    (
+        lambda _: stream(": nothing\n\n"),
+        f"The tool's server has broken off before its answer{IN_DOUBT}.",
+    ),
     (
         lambda _: RedirectResponse("https://elsewhere.example/mcp"),
         "The tool's server redirects to another address, which is not followed.",
     ),
-    (hangs, "The tool's server has not answered within 0.3 s."),
+    (hangs, f"The tool's server has not answered within 0.3 s{IN_DOUBT}."),
     (
         lambda asked: stream(": still there\n\n", asked.disconnected),
-        "The tool's server has not answered within 0.3 s.",
+        f"The tool's server has not answered within 0.3 s{IN_DOUBT}.",
     ),
-    (too_large, "The tool's server has sent a message of more than 4 MB."),
+    (too_large, f"The tool's server has sent a message of more than 4 MB{IN_DOUBT}."),
     (
         lambda _: stream("data: " + "x" * (MAX_MESSAGE_BYTES + 1)),
-        "The tool's server has sent a message of more than 4 MB.",
+        f"The tool's server has sent a message of more than 4 MB{IN_DOUBT}.",
     ),
 ]
 
@@ -105,7 +118,68 @@ async def test_a_connection_that_breaks_fails_the_call_only(server: ScriptedServ
 
     server.answers["tools/call"] = lambda _: stream(": still there\n\n", dies)
     came = await McpRun(entry(server)).run(ECHO)
-    assert came.results == [("failed", "The tool's server has broken off the connection.")]
+    assert came.results == [
+        ("failed", f"The tool's server has broken off the connection{IN_DOUBT}.")
+    ]
+
+
+async def test_a_result_that_is_not_as_its_tool_has_said_is_shown_as_it_came(
+    server: ScriptedServer, caplog: Log
+) -> None:
+    """The tool has done its work: a failed call would be made again."""
+    exact = {
+        "type": "object",
+        "properties": {"id": {"type": "number"}, "fee": {"type": "number"}},
+        "required": ["id", "fee"],
+        "additionalProperties": False,
+    }
+    server.tools = (tool("echo", outputSchema=exact), tool("ping"))
+    paid = {"id": 7, "note": "Thanks."}
+    server.answers["tools/call"] = lambda asked: text(
+        asked, json.dumps(paid), structuredContent=paid
+    )
+    came = await McpRun(entry(server)).run(ECHO)
+    assert came.results == [("success", paid)]
+    assert server.names().count("tools/call") == 1
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (404, "does not keep its sessions"),
+        (400, "has answered with the status 400"),
+        (503, "has answered with the status 503"),
+    ],
+)
+async def test_a_call_is_not_made_again_if_it_was_taken_and_its_answer_is_lost(
+    server: ScriptedServer, status: int, why: str
+) -> None:
+    server.answers["tools/call"] = lambda _: stream("id: 1\nretry: 1\ndata:\n\n")
+    refused = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "No."}}
+    server.answers["GET"] = lambda _: JSONResponse(refused, status_code=status)
+    came = await McpRun(entry(server)).run(ECHO)
+    assert server.names().count("tools/call") == 1
+    told = f"The tool's server has taken the request, and now it {why}{IN_DOUBT}."
+    assert came.results == [("failed", told)]
+
+
+async def test_a_server_that_goes_away_may_have_made_the_call_that_it_has_taken() -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        if asked["method"] == "tools/call":
+            gone.socket.close()
+            send(handler, 200, b"id: 1\nretry: 1\ndata:\n\n", **{"Content-Type": EVENTS})
+            return
+        version = {"protocolVersion": "2025-11-25", "tools": [tool("echo"), tool("ping")]}
+        result = {"jsonrpc": "2.0", "id": asked.get("id"), "result": version}
+        send(handler, 200, json.dumps(result).encode(), **{"Content-Type": "application/json"})
+
+    gone = answering(answer)
+    with served(gone) as url:
+        came = await McpRun(entry(ScriptedServer(f"{url}/mcp"))).run(ECHO)
+    told = f"The tool's server has taken the request, and now it cannot be reached{IN_DOUBT}."
+    assert came.results == [("failed", told)]
 
 
 async def test_a_tool_says_itself_why_it_failed(server: ScriptedServer, caplog: Log) -> None:

@@ -70,7 +70,8 @@ async def test_an_event_id_that_fits_into_no_header_is_not_sent_back(
 ) -> None:
     server.answers["tools/call"] = lambda _: stream(f"id: {event_id}\ndata:\n\n")
     came = await McpRun(entry(server)).run(ECHO)
-    assert came.results == [("failed", "The tool's server has broken off before its answer.")]
+    told = "The tool's server has broken off before its answer; it may have made the call."
+    assert came.results == [("failed", told)]
     assert "GET" not in server.names()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
@@ -17,6 +18,7 @@ from pydantic_ai.usage import RunUsage
 
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.catalog import CatalogError
+from agent_catalog.foreign.graph_calls import refuse_calls_in_one_task
 from agent_catalog.foreign.graph_events import GraphListener
 from agent_catalog.foreign.graph_media import blocks_of
 from agent_catalog.foreign.graph_pauses import (
@@ -201,12 +203,14 @@ class GraphRun:
         )
         # Not as `run_id`: langgraph takes a run of the same id for one that is to be resumed.
         place = {"thread_id": task.session_id, "session": session}
-        config = {"configurable": place, "callbacks": [self._listener]}
+        config: RunnableConfig = {"configurable": place, "callbacks": [self._listener]}
         self._say_rejected()
         while True:
             await self._step(config)
-            snapshot = await self._graph.aget_state(config)  # type: ignore[arg-type] # a mapping
+            snapshot = await self._graph.aget_state(config)
             if asked := asked_by(snapshot.tasks):
+                whole = await self._graph.aget_state(config, subgraphs=True)
+                refuse_calls_in_one_task(self._graph, whole)
                 return self._paused(PauseType.TOOL_APPROVAL, asked)
             self._state.forget_finished()
             if not snapshot.next:
@@ -218,7 +222,7 @@ class GraphRun:
             self._limits.check_before_request(self._usage)
             self._limits.check_tokens(self._usage)
 
-    async def _step(self, config: Any) -> None:
+    async def _step(self, config: RunnableConfig) -> None:
         """
         Let the graph make one step, which may be several nodes at once.
 

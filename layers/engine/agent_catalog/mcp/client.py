@@ -18,6 +18,7 @@ from agent_catalog.mcp.messages import (
     Initialized,
     JsonObject,
     McpError,
+    McpUntakenError,
     ToolPage,
 )
 from agent_catalog.mcp.transport import McpTransport, SessionLostError, message_of
@@ -90,6 +91,8 @@ class McpClient:
         by which it may know a call that it has seen, in the request's `_meta`.
 
         Raises:
+            McpUntakenError: The server has not made the call.
+            McpRefusalError: The server says in its own words what is wrong.
             McpError: The server failed or exceeded the time-out; it may have made the call.
         """
         number = next(self._numbers)
@@ -153,7 +156,7 @@ class McpClient:
         except TimeoutError:
             raise _TimedOutError(f"has not answered within {self._timeout_s:g} s") from None
         except httpx2.ConnectError:
-            raise McpError("cannot be reached") from None
+            raise McpUntakenError("cannot be reached") from None
         except httpx2.HTTPError:
             raise McpError("has broken off the connection") from None
 

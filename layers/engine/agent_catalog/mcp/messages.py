@@ -25,6 +25,10 @@ class McpError(Exception):
     """An MCP server's fault, worded to follow "the server", without secrets."""
 
 
+class McpUntakenError(McpError):
+    """The request did not reach the server, or was turned away: nothing has come of it."""
+
+
 class McpRefusalError(McpError):
     """The server refused a request, in its own words, which may quote what it was sent."""
 

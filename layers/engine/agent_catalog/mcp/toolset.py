@@ -16,13 +16,14 @@ from agent_catalog.json_form import to_json_value
 from agent_catalog.mcp.client import McpClient
 from agent_catalog.mcp.content import ToolDescription, fault_of_size
 from agent_catalog.mcp.entry import HeaderValueError, McpServer
-from agent_catalog.mcp.messages import McpError, McpRefusalError
+from agent_catalog.mcp.messages import McpError, McpRefusalError, McpUntakenError
 from agent_catalog.secret_variables import SecretsUnavailableError, secret_variables
 from agent_catalog.toolkit import Session
 from agentrun.domain.agents import Replay
 from agentrun.domain.errors import MayNotActError
 
 _log = logging.getLogger(__name__)
+_IN_DOUBT = "; it may have made the call"
 # The server checks the arguments against its schema itself.
 _ANY_ARGUMENTS = SchemaValidator(core_schema.dict_schema())
 
@@ -122,12 +123,14 @@ class McpToolset(AbstractToolset[Session]):
             # Not the server's own words, which may quote the arguments: they are for the model.
             what = "has refused the request" if isinstance(error, McpRefusalError) else error
             _log.warning("The MCP server %s %s (tool %s)", host, what, name)
-            raise ToolFailed(f"The tool's server {error}.") from None
+            known = isinstance(error, McpRefusalError | McpUntakenError)
+            raise ToolFailed(f"The tool's server {error}{'' if known else _IN_DOUBT}.") from None
         except MayNotActError:
             raise
         except Exception:  # noqa: BLE001 - a server must not fail the run
             _log.exception("An answer of the MCP server %s cannot be read (tool %s)", host, name)
-            raise ToolFailed("What the tool's server has sent cannot be read.") from None
+            told = f"What the tool's server has sent cannot be read{_IN_DOUBT}."
+            raise ToolFailed(told) from None
         if result.failed:
             raise ToolFailed(str(content))
         ctx.deps.results.add(name, to_json_value(content))

@@ -14,6 +14,7 @@ from agent_catalog.mcp.messages import (
     INITIALIZE,
     JsonObject,
     McpError,
+    McpUntakenError,
     answer_among,
     parse,
     reply_to,
@@ -30,7 +31,7 @@ _VERSION = "mcp-protocol-version"
 _CONTENT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 
 
-class SessionLostError(McpError):
+class SessionLostError(McpUntakenError):
     """The server no longer knows the session, and has ignored the request."""
 
 
@@ -86,7 +87,8 @@ class McpTransport:
             number: The request's id, unique in the session.
 
         Raises:
-            SessionLostError: A new session is needed; sending the request again there is safe.
+            SessionLostError: A new session is needed; sending the request again there is safe, as
+                the server has not taken it.
             McpError: The server answered with an error, or invalidly.
             httpx2.HTTPError: The connection failed.
         """
@@ -100,7 +102,12 @@ class McpTransport:
                 raise McpError("has broken off before its answer")
             # A server may take its time without keeping a connection open.
             await anyio.sleep(cursor.retry_s)
-            answer = await self._ask("GET", cursor, number)
+            try:
+                answer = await self._ask("GET", cursor, number)
+            except (McpError, httpx2.ConnectError) as error:
+                # The server has taken the request: sending it again might do it twice.
+                why = error if isinstance(error, McpError) else "cannot be reached"
+                raise McpError(f"has taken the request, and now it {why}") from None
         return result_of(answer)
 
     async def say(self, message: JsonObject) -> None:
@@ -145,19 +152,21 @@ class McpTransport:
         """Return the message that answers a request; None if its stream ends without one."""
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.is_redirect:
-            raise McpError("redirects to another address, which is not followed")
+            raise McpUntakenError("redirects to another address, which is not followed")
         if response.status_code == 404 and self.session is not None:
             raise SessionLostError("does not keep its sessions")
         if response.is_success and kind == "text/event-stream":
             return await self._answer_in_stream(response, number, cursor)
-        if "json" in kind:
+        # A refused GET says nothing of the request that it was to continue.
+        if "json" in kind and (response.is_success or response.request.method == "POST"):
             messages = parse(await _body(response), self._secrets)
             # With an error status, the error may name no request.
             answer = answer_among(messages, number if response.is_success else None)
             if answer is not None:
                 return answer
         if not response.is_success:
-            raise McpError(f"has answered with the status {response.status_code}")
+            kind_of_error = McpUntakenError if response.is_client_error else McpError
+            raise kind_of_error(f"has answered with the status {response.status_code}")
         raise McpError("has answered with neither a message nor a stream of them")
 
     async def _answer_in_stream(
