@@ -11,6 +11,7 @@ TS_CLIENT := clients/typescript
 CLIENTS := tests/clients/node
 PLAYGROUND := playground
 DRAWING := tests/diagrams
+ISSUER := tests/browser/deployed/issuer
 
 .PHONY: help
 help: ## Show the targets
@@ -72,7 +73,7 @@ lint: setup
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers functions local
 
 .PHONY: check
-check: lint project-check $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, audit and docs; TESTED=1 skips the tests
+check: lint project-check $(if $(TESTED),,test) lock-check template-check ## What CI checks, but for rehearse, readers, clients, browser, audit and docs; TESTED=1 skips the tests
 
 .PHONY: project-check
 project-check: setup ## Find what is wrong with agents, tools and parameters before they are built
@@ -154,14 +155,18 @@ $(TS_CLIENT)/dist/index.js: $(wildcard $(TS_CLIENT)/src/*.ts $(TS_CLIENT)/src/*/
 $(PLAYGROUND)/node_modules/.ready: $(PLAYGROUND)/package-lock.json $(PLAYGROUND)/package.json | $(TS_CLIENT)/node_modules/.ready
 	@npm ci --prefix $(PLAYGROUND) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
-# Not in `check`: a minute and a half. Without Chromium, its driver and npm there is nothing to do.
+# Not in `check`: two minutes. Without Chromium, its driver and npm there is nothing to do.
 CHROMIUM := $(and $(shell command -v chromium),$(shell command -v chromedriver),$(shell command -v npm))
 .PHONY: browser
 browser: setup $(if $(CHROMIUM),browser-tests) ## Try the playground in a real browser; needs chromium, chromium-driver and npm
 	@$(if $(CHROMIUM),,echo "There is no chromium, chromedriver or npm: nothing is tried.")
 
-browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready
-	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(ARGS)
+# Two at a time: half of them wait for leases and answers. Each process has a stack and a browser.
+browser-tests: .venv/browser/.ready $(PLAYGROUND)/node_modules/.ready $(ISSUER)/node_modules/.ready
+	@.venv/browser/bin/python -m pytest --config-file tests/browser/pytest.ini --rootdir . --confcutdir tests/browser tests/browser $(or $(ARGS),-n 2 --dist loadfile)
+
+$(ISSUER)/node_modules/.ready: $(ISSUER)/package-lock.json $(ISSUER)/package.json
+	@npm ci --prefix $(ISSUER) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 .venv/browser/.ready: requirements/browser.txt | .venv/.ready
 	@$(call environment,browser,$(BIN)/python) && touch $@
@@ -244,4 +249,4 @@ compare: setup $(PEERS_COMPARED:%=.venv/peers/%/.ready) ## Ask Agentrun and its 
 
 .PHONY: clean
 clean: ## Remove what the targets above have made
-	@rm -rf .venv $(CLIENTS)/node_modules $(DRAWING)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site
+	@rm -rf .venv $(CLIENTS)/node_modules $(DRAWING)/node_modules $(READERS)/node_modules $(READERS)/eventsource-3/node_modules $(TS_CLIENT)/node_modules $(TS_CLIENT)/dist $(PLAYGROUND)/node_modules $(ISSUER)/node_modules .agentrun .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site

@@ -22,13 +22,16 @@ def served(server: ThreadingHTTPServer) -> Iterator[str]:
 
 
 def answering(answer: Callable[[BaseHTTPRequestHandler], object]) -> ThreadingHTTPServer:
-    """Return a server on a free port that answers every GET and POST with a call."""
+    """Return a server on a free port that answers every GET, POST and PUT with a call."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answer(self)
 
         def do_POST(self) -> None:
+            answer(self)
+
+        def do_PUT(self) -> None:
             answer(self)
 
         def log_message(self, *_: Any) -> None:

@@ -19,6 +19,7 @@ LONG = (
     "integration/test_schemathesis.py",
     "e2e/test_reconnecting_readers.py",
     "e2e/test_documented_commands.py",
+    "e2e/test_how_to_pages.py",
     "unit/core/adapters/test_dynamo_run_erasure.py",
     "e2e/test_worker.py",
     "e2e/test_smoke_model.py",

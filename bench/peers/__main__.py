@@ -43,22 +43,23 @@ SEEN: dict[str, ModuleType] = {
 }
 """What is seen from outside, and does not depend on how fast the machine is."""
 MEASURED: dict[str, ModuleType] = {"polls": polls, "weights": weights}
+"""What does, so that one peer is measured after the other."""
+QUESTIONS = {**SEEN, **MEASURED}
 
 
-async def ask(peer: Peer, questions: Sequence[ModuleType], folder: Path, keep: bool) -> Answers:
-    """Ask one peer; a question that breaks off is an answer, too."""
-    answers: Answers = {}
-    async with model_server() as model, place_of(peer, folder, model) as place:
-        await place.serve()
-        for question in questions:
-            name = question.__name__.rpartition(".")[2]
-            try:
-                answers |= await question.ask(place)
-            except Exception as error:  # noqa: BLE001 - the other questions are asked all the same
-                answers[f"({name})"] = f"{type(error).__name__}: {error}"[:120]
-            print(f"{peer.name}: {name}", file=sys.stderr, flush=True)
-        if keep:
-            print((folder / "server.log").read_text(errors="replace"), file=sys.stderr)
+async def ask(peer: Peer, name: str, folder: Path, shows_log: bool) -> Answers:
+    """Ask one question of a peer that has just been started; one that breaks off is an answer."""
+    place_folder = folder / f"{type(peer).__name__}-{name}"
+    async with model_server() as model, place_of(peer, place_folder, model) as place:
+        try:
+            await place.serve()
+            answers: Answers = await QUESTIONS[name].ask(place)
+        except Exception as error:  # noqa: BLE001 - the other questions are asked all the same
+            answers = {f"({name})": f"{type(error).__name__}: {error}"[:120]}
+        if shows_log:
+            log = place_folder / "server.log"
+            print(await asyncio.to_thread(log.read_text, errors="replace"), file=sys.stderr)
+    print(f"{peer.name}: {name}", file=sys.stderr, flush=True)
     return answers
 
 
@@ -67,20 +68,18 @@ async def compare(options: argparse.Namespace, folder: Path) -> dict[str, Answer
     peers = [peer() for peer in PEERS if not options.peer or peer.__name__ in options.peer]
     chosen = options.question or [*SEEN, *MEASURED]
     found: dict[str, Answers] = {peer.name: {} for peer in peers}
-    seen = [SEEN[name] for name in SEEN if name in chosen]
     places = asyncio.Semaphore(options.at_once)
 
     async def look(peer: Peer) -> None:
         async with places:
-            place = folder / f"seen-{type(peer).__name__}"
-            found[peer.name] |= await ask(peer, seen, place, options.logs)
+            for name in SEEN:
+                if name in chosen:
+                    found[peer.name] |= await ask(peer, name, folder, options.logs)
 
-    if seen:
-        await asyncio.gather(*(look(peer) for peer in peers))
-    for name, question in MEASURED.items():
+    await asyncio.gather(*(look(peer) for peer in peers))
+    for name in MEASURED:
         for peer in peers if name in chosen else ():
-            place = folder / f"{name}-{type(peer).__name__}"
-            found[peer.name] |= await ask(peer, [question], place, options.logs)
+            found[peer.name] |= await ask(peer, name, folder, options.logs)
     return found
 
 

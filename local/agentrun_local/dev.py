@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import socket
 import threading
@@ -11,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentrun_local.addresses import Addresses, announced, write_whole
+from agentrun_local.banner import banner
 from agentrun_local.console import Console
 from agentrun_local.doors.function_url import FunctionUrlDoor
 from agentrun_local.doors.rest_api import RestApiDoor
@@ -19,29 +20,6 @@ from agentrun_local.playground.serving import with_playground
 from agentrun_local.reload import reload_on_change
 from agentrun_local.sources.polling import Pollers
 from agentrun_local.stack import RunningStack, StackOptions, running_stack, start_functions
-from agentrun_project.placement import agents_folder
-
-_BANNER = """
-  Playground    {rest_api}/
-  REST API      {rest_api}
-  Function URL  {function_url}
-  DynamoDB      {dynamodb}
-  SQS and S3    {queues}
-
-Paste this into another terminal:
-
-TOKEN={token}
-curl -siN {rest_api}/api/agents/{agent}/runs/stream \\
-  -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-  -d '{{"message": "{message}"}}' | tee /tmp/run.txt
-
-Then ask how it ended:
-
-RUN_ID=$(tr -d '\\r' < /tmp/run.txt | sed -n 's/^x-run-id: //p')
-curl "{rest_api}/api/agents/{agent}/runs/$RUN_ID/status" -H "Authorization: Bearer $TOKEN"
-
-More tokens: agentrun token --help. Ctrl-C ends everything.
-"""
 
 
 @dataclass(frozen=True)
@@ -82,11 +60,12 @@ async def run_dev(stack_options: StackOptions, options: DevOptions) -> None:
         cleanup.push_async_callback(stack.stop)
         await cleanup.enter_async_context(_pollers(stack, console).polling())
         facts = _facts(stack, rest_listener, url_listener)
+        addresses = Addresses(facts["rest_api"], facts["function_url"])
+        cleanup.enter_context(announced(addresses, stack_options.template))
         if options.ready_file is not None:
             pids = stack.supervisor.pids
-            cleanup.enter_context(_announced(options.ready_file, {**facts, "pids": pids}))
-        agent, message = _example(stack_options.template)
-        print(_BANNER.format(**facts, agent=agent, message=message), flush=True)
+            cleanup.enter_context(_ready(options.ready_file, {**facts, "pids": pids}))
+        print(banner(facts, stack_options.template), flush=True)
         if options.opens_browser:
             # Some browsers' commands last as long as the browser.
             url = (f"{facts['rest_api']}/",)
@@ -160,22 +139,9 @@ def _facts(
     }
 
 
-def _example(template: Path) -> tuple[str, str]:
-    """Return an agent of the project, and something to say to it."""
-    folder = agents_folder(template.resolve().parent)
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
-    if "analyst" in names or not names:
-        return "analyst", "What is 17 * 23?"
-    # The one that repeats what it is told is there for tests.
-    return next((name for name in names if name != "echo"), names[0]), "What can you do?"
-
-
 @contextlib.contextmanager
-def _announced(path: Path, facts: Mapping[str, object]) -> Iterator[None]:
-    draft = path.with_name(f"{path.name}.draft")
-    draft.write_text(json.dumps(facts), encoding="utf-8")
-    # A reader that waits for the file must never see half of it.
-    draft.replace(path)
+def _ready(path: Path, facts: Mapping[str, object]) -> Iterator[None]:
+    write_whole(path, facts)
     try:
         yield
     finally:

@@ -30,6 +30,11 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "streaming": ("lambda_asgi", "bootstrap"),
     "providers": (),
 }
+SITE = "playground"
+"""The layer that has no packages, but the playground's built files."""
+# Beside this package in a checkout and in the wheel, and where the function looks for them.
+_BUILT_SITE = _PACKAGE.parent / "agentrun_local/playground/static"
+_SITE_FOLDER = "playground_files"
 # The layers that are always attached beside one, whose requirements it need not contain.
 BESIDE = {
     "engine": ("core",),
@@ -154,11 +159,14 @@ def copy(source: Path, target: Path) -> None:
 
 
 def copy_documents(target: Path) -> None:
-    """Copy the documentation, which is elsewhere in a checkout."""
-    target.mkdir()
+    """Copy the pages of the documentation, which are elsewhere in a checkout, without pictures."""
     for document in DOCUMENTS:
-        if (ROOT / document).exists():
-            copy(ROOT / document, target / document)
+        page = ROOT / document
+        for source in sorted(page.rglob("*.md")) if page.is_dir() else [page]:
+            if source.exists():
+                copied = target / source.relative_to(ROOT)
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                copy(source, copied)
 
 
 def compile_sources(root: Path, deployed_at: str) -> None:
@@ -204,7 +212,9 @@ def _version(python: str) -> tuple[int, ...] | None:
     return tuple(map(int, answer.stdout.split())) if answer.returncode == 0 else None
 
 
-def build_layer(name: str, artifacts: Path, architecture: str, project: Path | None = None) -> None:
+def build_layer(
+    name: str, artifacts: Path, architecture: str, *, room: Path | None = None, lock: str = ""
+) -> None:
     """
     Put requirements and packages under `python/`, which is on the path in /opt.
 
@@ -212,13 +222,15 @@ def build_layer(name: str, artifacts: Path, architecture: str, project: Path | N
         name: The layer.
         artifacts: An empty folder, which becomes the layer.
         architecture: One of `PLATFORMS`.
-        project: The folder of a project made by `agentrun init`, whose agents and tools the layer
-            `agents` has; a checkout has its own.
+        room: A folder that has the layer's parts; by default its own.
+        lock: The hashed requirements of what is in that folder.
     """
     python = artifacts / "python"
     python.mkdir(parents=True)
-    room = project if name == "agents" else None
-    install(_lock_of(name, room), python, PLATFORMS[architecture])
+    if name == SITE:
+        copy(_BUILT_SITE, python / _SITE_FOLDER)
+        return
+    install(lock if room else layer_lock(name), python, PLATFORMS[architecture])
     prune(python)
     for part in CONTENTS[name]:
         source = room / part if room else part_of(name, part)
@@ -226,21 +238,6 @@ def build_layer(name: str, artifacts: Path, architecture: str, project: Path | N
     if name == "agents" and room is None:
         copy_documents(python / DOCUMENTS_FOLDER)
     compile_sources(artifacts, "/opt")
-
-
-def _lock_of(layer: str, project: Path | None) -> str:
-    if project is None:
-        return layer_lock(layer)
-    # Imported here: a checkout runs this file without its package.
-    from agentrun_project.errors import ProjectError  # noqa: PLC0415
-    from agentrun_project.tool_packages import locked  # noqa: PLC0415
-
-    try:
-        return locked(project)
-    except ProjectError as error:
-        # sam build shows a Makefile's standard output, but not its standard error.
-        sys.stdout.write(f"{error}\n")
-        sys.exit(1)
 
 
 def part_of(layer: str, part: str) -> Path:
@@ -264,25 +261,33 @@ def part_named(logical_id: str) -> tuple[str, str]:
     """
     kind = "layer" if logical_id.endswith("Layer") else "function"
     name = logical_id.removesuffix(kind.capitalize()).lower()
-    if not (ROOT / "functions" / name / "app.py").is_file() and name not in CONTENTS:
+    if not (ROOT / "functions" / name / "app.py").is_file() and name not in {*CONTENTS, SITE}:
         raise ValueError(f"the framework has no {logical_id}")
     return kind, name
 
 
-def main() -> None:
-    """Build what the command line names, into the folder that `sam build` packs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("resource", help="a function or layer, by its name in the template")
-    parser.add_argument("artifacts", type=Path)
-    parser.add_argument("--architecture", choices=sorted(PLATFORMS), default="arm64")
-    parser.add_argument("--project", type=Path, help="a folder that agentrun init has made")
-    arguments = parser.parse_args()
-    kind, name = part_named(arguments.resource)
+def build_part(resource: str, artifacts: Path, architecture: str) -> None:
+    """
+    Build what a resource of the template is made of, from the framework alone.
+
+    Raises:
+        ValueError: The framework has nothing of that name.
+    """
+    kind, name = part_named(resource)
     if kind == "layer":
-        build_layer(name, arguments.artifacts, arguments.architecture, arguments.project)
+        build_layer(name, artifacts, architecture)
     else:
-        build_function(name, arguments.artifacts)
+        build_function(name, artifacts)
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Return what reads the arguments of a build."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("resource", help="a function or layer, by its name in the template")
+    parser.add_argument("artifacts", type=Path, help="the folder that `sam build` packs")
+    parser.add_argument("--architecture", choices=sorted(PLATFORMS), default="arm64")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    build_part(**vars(command_line().parse_args()))

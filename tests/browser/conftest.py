@@ -1,5 +1,6 @@
 """One stack and one browser for all tests."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from tests.browser.page import Page
-from tests.browser.stack import Stack, running_stack
+from tests.browser.stack import ROOT, Stack, running_stack
 
+# Of what failed; of all with SCREENSHOTS=1.
+SCREENSHOTS = ROOT / ".agentrun/screenshots"
 CHROMIUM = Path("/usr/bin/chromium")
 DRIVER = Path("/usr/bin/chromedriver")
 
@@ -43,9 +46,12 @@ def browser() -> Iterator[Chrome]:
 
 
 @pytest.fixture
-def page(browser: Chrome, stack: Stack) -> Iterator[Page]:
+def page(browser: Chrome, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Page]:
     browser.get_log("browser")
+    failed_before = request.session.testsfailed
     yield Page(browser, stack)
+    if os.environ.get("SCREENSHOTS") or request.session.testsfailed > failed_before:
+        keep_screenshot(browser, request.node.name)
     # What breaks the page's policy, or is thrown, is a fault that no other look would find.
     faults = [
         entry["message"]
@@ -53,3 +59,9 @@ def page(browser: Chrome, stack: Stack) -> Iterator[Page]:
         if "Content Security Policy" in entry["message"] or entry["source"] == "javascript"
     ]
     assert faults == []
+
+
+def keep_screenshot(browser: Chrome, name: str) -> None:
+    """Keep what the browser shows at a test's end."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))

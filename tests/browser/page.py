@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -13,6 +18,23 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.stack import WAIT_S, Stack
+
+# What is there in one moment is redrawn or moves in the next: look again.
+PASSING = (
+    StaleElementReferenceException,
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+)
+# For answers that a real server would not have at hand.
+STAND_IN = """
+const real = window.fetch;
+let isDue = true;
+window.fetch = async (input, init) => {
+  if (!isDue || !String(input).includes(%s)) return real(input, init);
+  isDue = false;
+  return new Response(%s, {status: %d, headers: {"Content-Type": "application/json"}});
+};
+"""
 
 
 class Page:
@@ -46,11 +68,30 @@ class Page:
             self.driver.close()
             self.driver.switch_to.window(first)
 
+    @contextmanager
+    def answered(self, path: str, answer: object, status: int = 200) -> Iterator[None]:
+        """In pages that are loaded in the block, answer the first request of a path."""
+        source = STAND_IN % (json.dumps(path), json.dumps(json.dumps(answer)), status)
+        added = self.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+        try:
+            yield
+        finally:
+            self.command("Page.removeScriptToEvaluateOnNewDocument", **added)
+
     def say(self, message: str) -> None:
         """Send a message."""
         field = self.find("#message")
         field.send_keys(message)
         field.send_keys(Keys.ENTER)
+
+    def say_whole(self, message: str) -> None:
+        """Send a message of any length, with characters that would be keys."""
+        self.script(
+            "arguments[0].focus(); document.execCommand('insertText', false, arguments[1])",
+            self.find("#message"),
+            message,
+        )
+        self.press("Send")
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Look again and again until something is so; return what was found."""
@@ -58,31 +99,83 @@ class Page:
         def look(_: Chrome) -> Any:
             return condition()
 
-        return WebDriverWait(self.driver, WAIT_S, 0.05).until(look, f"never happened: {what}")
+        wait = WebDriverWait(self.driver, WAIT_S, 0.05, PASSING)
+        return wait.until(look, f"never happened: {what}")
 
     def find(self, selector: str) -> WebElement:
         """Wait for an element."""
         found: list[WebElement] = self.until(lambda: self.all(selector), selector)
         return found[0]
 
+    def find_text(self, selector: str, text: str) -> None:
+        """Wait until an element says something."""
+
+        def look() -> bool:
+            return any(text in one.text for one in self.all(selector))
+
+        self.until(look, f"{selector} that says {text}")
+
     def all(self, selector: str) -> list[WebElement]:
         """Return all elements that are there now."""
         found: list[WebElement] = self.driver.find_elements(By.CSS_SELECTOR, selector)
         return found
 
-    def button(self, name: str) -> WebElement:
-        """Wait for a button with this very text."""
-        xpath = f"//button[normalize-space()={json.dumps(name)}]"
-        found: list[WebElement] = self.until(
-            lambda: self.driver.find_elements(By.XPATH, xpath), f"a button {name}"
-        )
+    def button(self, name: str, within: str = "body") -> WebElement:
+        """Wait for a button with this very text or label."""
+        named = f"normalize-space()={json.dumps(name)} or @aria-label={json.dumps(name)}"
+
+        def look() -> list[WebElement]:
+            parts = self.all(within)
+            return [
+                one for part in parts for one in part.find_elements(By.XPATH, f".//button[{named}]")
+            ]
+
+        found: list[WebElement] = self.until(look, f"a button {name}")
         return found[0]
 
-    def press(self, name: str) -> None:
+    def press(self, name: str, within: str = "body") -> None:
         """Press a button, wherever on the page it is."""
-        button = self.button(name)
-        self.script("arguments[0].scrollIntoView({block: 'center'})", button)
-        button.click()
+
+        def click() -> bool:
+            button = self.button(name, within)
+            self.script("arguments[0].scrollIntoView({block: 'center'})", button)
+            button.click()
+            return True
+
+        self.until(click, f"a way to {name}")
+
+    def type(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        self.driver.switch_to.active_element.send_keys(*keys)
+
+    def focused(self) -> str:
+        """Return the name of what has the focus: its label, else its text, else its id."""
+        name: str = self.script(
+            "const {activeElement: one} = document;"
+            "return one.ariaLabel || one.textContent.trim() || one.id"
+        )
+        return name
+
+    def focused_id(self) -> str:
+        """Return the id of what has the focus."""
+        found: str = self.script("return document.activeElement.id")
+        return found
+
+    def command(self, name: str, **parameters: object) -> Any:
+        """Call a method of the browser's own protocol (CDP)."""
+        return self.driver.execute_cdp_cmd(name, parameters)
+
+    def copied(self, beginning: str) -> str:
+        """Wait until something that begins so is copied; return it."""
+        permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self.command("Browser.grantPermissions", origin=self.stack.url, permissions=permissions)
+        read = "navigator.clipboard.readText().then(arguments[0], arguments[0])"
+
+        def look() -> str | None:
+            text = str(self.driver.execute_async_script(read))
+            return text if text.startswith(beginning) else None
+
+        return str(self.until(look, f"a copy of {beginning}"))
 
     def script(self, source: str, *arguments: object) -> Any:
         """Run a script in the page."""

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +18,8 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = Path(__file__).parent / "layer"
 START_TIMEOUT_S = 90
-STOP_TIMEOUT_S = 15
-WAIT_S = 30
+STOP_TIMEOUT_S = 60
+WAIT_S = 60
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Stack:
             assert time.monotonic() < deadline, f"still {run['status']}"
             time.sleep(0.1)
 
+    def shell(self, line: str) -> str:
+        """Run a line that the page has written for a shell, with a token; return what it prints."""
+        token = self.api.headers["Authorization"].removeprefix("Bearer ")
+        variables = {**os.environ, "TOKEN": token}
+        bash = ["/bin/bash", "-c", line]
+        return subprocess.check_output(bash, env=variables, text=True, timeout=WAIT_S)
+
     def kill_executors(self) -> int:
         """Kill the processes that stream runs; return how many there were."""
         killed = 0
@@ -66,8 +74,10 @@ def _ancestors(pid: int) -> Sequence[int]:
     return found
 
 
-def _project_with_a_careful_agent(project: Path) -> Path:
-    """Copy what a stack runs, and add an agent and its tool."""
+def _project_with_agents(project: Path) -> Path:
+    """Copy what a stack runs, and add agents and a tool."""
+    if project.exists():
+        return project
     ignored = shutil.ignore_patterns("__pycache__")
     for folder in ("functions", "layers"):
         shutil.copytree(ROOT / folder, project / folder, ignore=ignored)
@@ -76,21 +86,45 @@ def _project_with_a_careful_agent(project: Path) -> Path:
     return project
 
 
+def free_ports() -> tuple[int, int]:
+    """Return two ports that nothing listens on."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
+        return one.getsockname()[1], other.getsockname()[1]
+
+
 @contextmanager
-def running_stack(scratch: Path) -> Iterator[Stack]:
-    """Run `agentrun dev` on free ports, without caps on runs."""
-    project = _project_with_a_careful_agent(scratch / "project")
+def running_stack(
+    scratch: Path, *, ports: tuple[int, int] = (0, 0), persists: bool = False
+) -> Iterator[Stack]:
+    """
+    Run `agentrun dev`, without caps on runs.
+
+    Args:
+        scratch: Where its project is, and what it persists.
+        ports: Of the REST API and the Function URL; 0 for any that is free.
+        persists: Whether the next stack of the same folder goes on with its runs.
+    """
+    project = _project_with_agents(scratch / "project")
     ready, log = scratch / "ready.json", scratch / "dev.log"
     variables = scratch / "variables.env"
     variables.write_text("AGENTRUN_DEMO_DELAY_MS=10\n")
     command: list[str | Path] = [
         *(ROOT / ".venv/bin/agentrun", "dev", "--ready-file", ready, "--env-file", variables),
-        *("--template", project / "template.yaml", "--port", "0", "--url-port", "0"),
+        *("--template", project / "template.yaml", "--port", str(ports[0])),
+        *("--url-port", str(ports[1]), *(["--persist"] if persists else [])),
         *("--parameter", "MaxRunsPerUser=0", "--parameter", "MaxRunsPerTenant=0"),
     ]
+    ready.unlink(missing_ok=True)
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     try:
         deadline = time.monotonic() + START_TIMEOUT_S

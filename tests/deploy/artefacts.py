@@ -21,8 +21,11 @@ LAYERS = ("CoreLayer", "EngineLayer", "AgentsLayer", "StreamingLayer", "Provider
 FUNCTIONS = ("StreamFunction", "StatusFunction", "WorkerFunction", "AuthorizerFunction")
 BUILT = (*FUNCTIONS, "WebhookFunction")
 """The last one is deployed only where there is a secret that signs."""
+PLAYGROUND = ("PlaygroundFunction", "PlaygroundLayer")
+"""Deployed only where they are asked for; the layer has no module."""
 SOURCES = (
     *("clients/python", "functions", "layers", "local/agentrun_project", "requirements", "docs"),
+    "local/agentrun_local/playground/static",
     *("README.md", "CHANGELOG.md", "template.yaml", "samconfig.toml", "pyproject.toml"),
 )
 

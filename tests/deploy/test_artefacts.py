@@ -14,6 +14,7 @@ from tests.bedrock import Text
 from tests.deploy.artefacts import (
     BUILT,
     LAYERS,
+    PLAYGROUND,
     Artefacts,
     build,
     invoke,
@@ -118,7 +119,7 @@ def test_the_built_runtime_streams_under_its_built_wrapper(
     assert b'"event":"STOP"' in body.split(b"\n\n")[-2]
 
 
-@pytest.mark.parametrize("artefact", [*LAYERS, *BUILT])
+@pytest.mark.parametrize("artefact", [*LAYERS, *BUILT, "PlaygroundFunction"])
 def test_every_source_is_compiled_for_the_runtime_and_never_checked_again(
     runtime: str, built: Artefacts, artefact: str
 ) -> None:
@@ -133,7 +134,7 @@ def test_every_source_is_compiled_for_the_runtime_and_never_checked_again(
         assert compiled.read_bytes()[:8] == expected
 
 
-@pytest.mark.parametrize("artefact", [*LAYERS, *BUILT])
+@pytest.mark.parametrize("artefact", [*LAYERS, *BUILT, "PlaygroundFunction"])
 def test_an_artefact_holds_no_tests_no_caches_and_no_trace_of_the_builder(
     built: Artefacts, artefact: str
 ) -> None:
@@ -160,7 +161,7 @@ def test_two_builds_are_the_same(
     built: Artefacts, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     again = build(tmp_path_factory.mktemp("again"), source=built.project)
-    names = (*LAYERS, *BUILT)
+    names = (*LAYERS, *BUILT, *PLAYGROUND)
     assert {n: built.digest(n) for n in names} == {n: again.digest(n) for n in names}
 
 

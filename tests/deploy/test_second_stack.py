@@ -101,8 +101,8 @@ def deploy_by_agentrun(
 
 
 def deployer(stack: DeployedStack) -> dict[str, str]:
-    """Make a user with the policy of docs/deploy.md; return the variables to be that user."""
-    (policy,) = (
+    """Make a user with the first policy of docs/deploy.md; return the variables to be that user."""
+    policy, _ = (
         block.text for block in blocks_of(ROOT / "docs/deploy.md", "json") if '"Sid"' in block.text
     )
     account = stack.client("sts").get_caller_identity()["Account"]

@@ -151,10 +151,16 @@ def test_events_come_as_lines(user: User) -> None:
     assert answer == ANSWER
 
 
-def test_a_failed_run_ends_with_1_and_says_why(user: User) -> None:
+def test_a_failed_run_ends_with_1_and_says_why(
+    user: User, capsys: pytest.CaptureFixture[str]
+) -> None:
     done = user.does("run", "echo", "/fail")
     assert done.returncode == 1
     assert "failed: " in done.stderr
+    run_id = user.newest()
+    assert main(["runs", "watch", run_id]) == 1
+    assert main(["runs", "watch", run_id, "--from", "99"]) == 1
+    assert "nothing follows: the run is FAILED" in capsys.readouterr().err
 
 
 def test_a_run_whose_executor_is_killed_ends_with_the_whole_answer(user: User) -> None:
@@ -191,15 +197,21 @@ def test_a_run_in_the_background_is_watched_replayed_and_shown(user: User) -> No
     assert main(["replay", run_id, "--speed", "0"]) == 2
 
 
-def test_what_nobody_decides_is_left_waiting(user: User) -> None:
+def test_what_nobody_decides_is_left_waiting(
+    user: User, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_id = user.paused()
     (waiting,) = user.lines("approvals")
     assert waiting["runId"] == run_id
     assert user.does("runs", "watch", run_id).returncode == 3
+    assert main(["runs", "watch", run_id, "--from", "99"]) == 3
     done = user.json("approvals", "reject", waiting["approvalId"], "--reason", "not today")
     assert done["id"] == run_id
     wait_until(lambda: user.status(run_id) == "COMPLETED", "it goes on")
     assert user.lines("approvals", "list") == []
+    capsys.readouterr()
+    assert main(["approvals"]) == 0
+    assert capsys.readouterr() == ("", "nothing waits for a decision\n")
     again = user.does("approvals", "approve", waiting["approvalId"])
     assert again.returncode == 5
 
@@ -239,7 +251,9 @@ def test_conversations_and_agents_are_listed_shown_and_deleted(user: User) -> No
     assert user.does("sessions", "show", session).returncode == 5
     assert "echo" in {agent["id"] for agent in user.lines("agents")}
     assert user.json("agents", "show", "finance_agent")["tools"]
-    assert "place_order (asks for approval)" in user.does("agents", "show", "finance_agent").stdout
+    shown = user.does("agents", "show", "finance_agent").stdout
+    assert shown.startswith("id            finance_agent\n")
+    assert "place_order (asks for approval)" in shown
 
 
 def test_a_chat_in_a_pipe_is_plain(user: User) -> None:
@@ -372,6 +386,7 @@ def test_control_characters_of_a_run_do_not_reach_the_terminal(user: User) -> No
         (("agents", "list", "--base-url", "http://127.0.0.1:1"), 6, "does not answer"),
         (("run", "echo", " "), 5, "400"),
         (("run", "none", "Hello"), 5, "404"),
+        (("chat", "none"), 5, "404"),
         (("run", "echo", "Hello", "--image", "none.png"), 2, "No such file"),
         (("run", "echo", "Hello", "--temperature", "3"), 2, "--temperature"),
         (("run", "echo", "Hello", "--json", "--events"), 2, "exclude each other"),
@@ -396,9 +411,9 @@ def test_a_mistake_is_said_in_one_line_with_its_exit_status(
 
 
 def test_nobody_at_the_default_address_is_a_hint(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("AGENTRUN_BASE_URL", raising=False)
     monkeypatch.setattr("agentrun_cli.connection.target.LOCAL_BASE_URL", "http://127.0.0.1:1")
-    assert main(["agents"]) == 6
+    assert main(["agents", "--template", str(tmp_path / "template.yaml")]) == 6
     assert "is `make dev` running?" in capsys.readouterr().err

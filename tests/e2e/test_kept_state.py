@@ -97,6 +97,21 @@ async def test_items_are_as_they_were_written(tmp_path: Path) -> None:
         assert before["types"]["b"] == {"B": b"\x00\xff"}
 
 
+async def test_an_update_of_a_kept_item_returns_the_bytes_that_were_written(
+    tmp_path: Path,
+) -> None:
+    update = {"UpdateExpression": "SET more = :n", "ExpressionAttributeValues": {":n": {"N": "1"}}}
+    async with services(tmp_path / "state") as first:
+        first.tables.put_item(TableName="t", Item={**key("types")["Key"], **EVERY_TYPE})
+    for _ in range(2):
+        async with services(tmp_path / "state") as later:
+            updated = later.tables.update_item(**key("types"), **update, ReturnValues="ALL_NEW")
+            assert {name: updated["Attributes"][name] for name in ("b", "blobs", "list")} == {
+                name: EVERY_TYPE[name] for name in ("b", "blobs", "list")
+            }
+            assert updated["Attributes"] == items(later)["types"]
+
+
 async def test_messages_wait_on_and_received_ones_come_again(tmp_path: Path) -> None:
     async with services(tmp_path / "state") as first:
         url = queue_url(first)

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agentrun_local.addresses import Addresses, running_addresses
 from tests.e2e.conftest import (
     LocalStack,
     agentrun,
@@ -210,6 +211,7 @@ def test_no_process_is_left(tmp_path: Path, how: signal.Signals) -> None:
     ):
         assert len(stack.pids) == 5
         assert all(is_running(pid) for pid in stack.pids)
+        assert running_addresses(template) == Addresses(stack.rest_api, stack.function_url)
         # One is busy, and would not notice by itself that the stack has gone.
         order = {"do": "meet", "folder": str(stack.folder / "slow"), "parties": 9}
         (stack.folder / "slow").mkdir()
@@ -220,6 +222,9 @@ def test_no_process_is_left(tmp_path: Path, how: signal.Signals) -> None:
         wait_until(lambda: not any(map(is_running, stack.pids)), "all processes have ended")
         assert isinstance(busy.exception(), httpx.RemoteProtocolError) or busy.result().is_error
     assert status == (-signal.SIGKILL if how == signal.SIGKILL else 0)
+    # The file of a stack that was killed is still there.
+    assert running_addresses(template) is None
+    assert (template.parent / ".agentrun/stack.json").exists() == (how == signal.SIGKILL)
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:

@@ -69,9 +69,12 @@ def test_runs_are_listed_shown_and_stopped(
     assert organisation.command("get", first) == 0
     assert json.loads(capsys.readouterr().out)["userId"] == "ana"
     assert organisation.command("stop", first, second) == 0
-    assert capsys.readouterr().out == "stopped 2 runs\n"
+    assert capsys.readouterr().out == "asked 2 runs to end\n"
     ended = {"CANCELLED"}
     wait_until(lambda: {organisation.status(run) for run in (first, second)} == ended, "cancelled")
+    assert organisation.command("cancel", first) == 0
+    told = f"the run '{first}' had ended already: CANCELLED\nasked 0 runs to end\n"
+    assert capsys.readouterr().out == told
 
 
 def test_everything_under_way_is_stopped_page_by_page(
@@ -101,7 +104,7 @@ def test_who_is_no_admin_stops_their_own_runs(
     told = capsys.readouterr().out
     assert told.splitlines() == [
         f"not stopped: the run '{other}': 404 There is no run '{other}'.",
-        "stopped 1 run",
+        "asked 1 run to end",
     ]
     assert organisation.command("stop", "--all", token=ana) == 0
     assert organisation.status(other) == "RUNNING"

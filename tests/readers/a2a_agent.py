@@ -35,8 +35,7 @@ class TravelDesk(AgentExecutor):  # type: ignore[misc] # of another environment
             await say(TextPart(text=f" {message} it is."), append=True)
             await update.complete()
             return
-        about = new_agent_text_message("Looking it up.", task.context_id, task.id)
-        await update.start_work(about)
+        await update.start_work(new_agent_text_message("Looking it up."))
         if message == "ask":
             question = new_agent_text_message("Which one?", task.context_id, task.id)
             await update.requires_input(question, final=True)
@@ -46,8 +45,7 @@ class TravelDesk(AgentExecutor):  # type: ignore[misc] # of another environment
             await say(DataPart(data={"kinds": kinds}))
         else:
             await say(TextPart(text="It "))
-            if message == "held":
-                await asyncio.sleep(600)
+            await asyncio.sleep(600 if message == "held" else 0)
             await say(TextPart(text="is 3."), append=True)
         await update.complete()
 

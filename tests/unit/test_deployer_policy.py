@@ -53,6 +53,10 @@ UNUSED = {
         *("s3:PutObjectAcl", "s3:PutBucketAbac", "s3:DeleteObject", "s3:DeleteBucketEncryption"),
         *("s3:DeleteBucketLifecycle",),
     ),
+    "what the distribution has not: tenants, a VPC as origin, staging": (
+        *("cloudfront:*ConnectionGroup", "cloudfront:GetVpcOrigin"),
+        "cloudfront:UpdateDistributionWithStagingConfig",
+    ),
     "permissions boundaries": ("iam:*PermissionsBoundary",),
     "an API's own policy": ("apigateway:UpdateRestApiPolicy",),
 }
@@ -66,15 +70,29 @@ BY_SAM = (
 """What SAM CLI does itself: change sets, and the bucket that it uploads to."""
 
 
-@pytest.fixture(scope="module")
-def policy() -> dict[str, Any]:
-    (found,) = (
+FOR_FILES = "lambda:InvokeFunction"
+"""CloudFormation calls the function of a custom resource with the deployer's rights."""
+PLAYGROUND = "HasPlayground"
+
+
+def policies() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the policy of every deployment, and what one with the playground needs besides."""
+    always, playground = (
         json.loads(block.text)
         for block in blocks_of(ROOT / "docs/deploy.md", "json")
         if '"Statement"' in block.text
     )
-    document: dict[str, Any] = found
-    return document
+    return always, playground
+
+
+@pytest.fixture(scope="module")
+def policy() -> dict[str, Any]:
+    return policies()[0]
+
+
+@pytest.fixture(scope="module")
+def of_playground() -> dict[str, Any]:
+    return policies()[1]
 
 
 def as_list(value: Any) -> list[str]:
@@ -85,10 +103,21 @@ def allowed(policy: dict[str, Any]) -> set[str]:
     return {action for said in policy["Statement"] for action in as_list(said["Action"])}
 
 
-def needed() -> set[str]:
-    """Return what the handlers of the template's resource types say that they call."""
+def needed(*, by_playground: bool | None = None) -> set[str]:
+    """
+    Return what the handlers of the template's resource types say that they call.
+
+    Args:
+        by_playground: Of the playground's resources only, or of all but them.
+    """
     schemas = ProviderSchemaManager()
-    kinds = {resource["Type"] for resource in stack()["Resources"].values()}
+    kinds = {
+        resource["Type"]
+        for resource in stack()["Resources"].values()
+        if by_playground in {None, resource.get("Condition") == PLAYGROUND}
+        # A resource whose handler is a function of the stack.
+        and not resource["Type"].startswith("Custom::")
+    }
     return {
         action
         for kind in kinds
@@ -108,7 +137,7 @@ def test_everything_is_allowed_that_is_needed_and_nothing_that_is_not(
     policy: dict[str, Any],
 ) -> None:
     unused = [pattern for patterns in UNUSED.values() for pattern in patterns]
-    used = {action for action in needed() if not matches(action, unused)}
+    used = {a for a in needed(by_playground=False) if not matches(a, unused)}
     assert len(used) > 80
     assert sorted(action for action in used if not matches(action, allowed(policy))) == []
     for_nothing = {
@@ -119,13 +148,29 @@ def test_everything_is_allowed_that_is_needed_and_nothing_that_is_not(
     assert for_nothing == set()
 
 
+def test_the_playground_needs_what_its_policy_adds_and_no_other_rights(
+    policy: dict[str, Any], of_playground: dict[str, Any]
+) -> None:
+    unused = [pattern for patterns in UNUSED.values() for pattern in patterns]
+    used = {a for a in needed(by_playground=True) if not matches(a, unused)}
+    both = allowed(policy) | allowed(of_playground)
+    assert sorted(action for action in used if not matches(action, both)) == []
+    added = allowed(of_playground) - allowed(policy)
+    assert {one for one in added if not one.startswith("cloudfront:")} == {FOR_FILES}
+    assert {one for one in added if not any(fnmatchcase(a, one) for a in used)} == {FOR_FILES}
+    assert "cloudfront" not in json.dumps(policy)
+    assert len(json.dumps(of_playground, separators=(",", ":"))) <= MOST_CHARACTERS
+
+
 def test_nothing_stays_on_the_list_of_what_is_unused_that_no_handler_names() -> None:
     patterns = [pattern for patterns in UNUSED.values() for pattern in patterns]
     assert [one for one in patterns if not any(fnmatchcase(a, one) for a in needed())] == []
 
 
-def test_only_reads_are_wildcards_and_only_reads_are_of_everything(policy: dict[str, Any]) -> None:
-    for said in policy["Statement"]:
+def test_only_reads_are_wildcards_and_only_reads_are_of_everything(
+    policy: dict[str, Any], of_playground: dict[str, Any]
+) -> None:
+    for said in [*policy["Statement"], *of_playground["Statement"]]:
         assert said["Effect"] == "Allow"
         wild = [action for action in as_list(said["Action"]) if "*" in action]
         assert [action for action in wild if not re.match(r"\w+:(Get|Describe|List)", action)] == []
@@ -141,8 +186,10 @@ def test_roles_are_passed_to_the_services_that_take_them_alone(policy: dict[str,
     assert as_list(said["Resource"]) == ["arn:aws:iam::ACCOUNT_ID:role/agentrun-*"]
 
 
-def test_the_names_of_layers_are_those_of_the_template(policy: dict[str, Any]) -> None:
-    named = set(re.findall(r":layer:(\w+)", json.dumps(policy)))
+def test_the_names_of_layers_are_those_of_the_template(
+    policy: dict[str, Any], of_playground: dict[str, Any]
+) -> None:
+    named = set(re.findall(r":layer:(\w+)", json.dumps([policy, of_playground])))
     layers = {
         resource["Properties"]["LayerName"]
         for resource in stack()["Resources"].values()

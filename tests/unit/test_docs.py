@@ -7,7 +7,7 @@ import pytest
 
 from agentrun.domain.errors import CancelRequestedError, HandedOverError
 from agentrun.domain.events import EventType
-from agentrun.domain.runs import AgentRun
+from agentrun.domain.runs import AgentRun, RunStatus
 from agentrun.http import problems
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +88,22 @@ def test_the_folders_of_the_readmes_map_exist() -> None:
 
 def test_every_event_of_the_wire_is_documented_and_no_other() -> None:
     assert {row[0] for row in rows("Events of a stream")} == {str(name) for name in EventType}
+
+
+def test_the_life_cycle_is_drawn_as_the_code_has_it() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"^  ([A-Z]+) --> ([A-Z]+)(?:: .+)?$", page, re.MULTILINE))
+    assert drawn == {(a, b) for a in RunStatus for b in RunStatus if a.may_become(b)}
+
+
+def test_every_item_of_the_table_is_drawn() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawn, text = page.split("## Items of the table")[1].split("```mermaid\n")[1].split("```\n", 1)
+    table = text.split("| item |")[1].split("\n\n")[0]
+    keys = set(re.findall(r"`([A-Z]+)(?:#|`)", table)) - {"ORG"}
+    # Counters name no run and are named by none.
+    counters = {"QUOTA", "READERS"}
+    assert {key for key in keys if not re.search(rf"\b{key}\b", drawn)} == counters
 
 
 def test_every_problem_is_documented_with_its_status_and_no_other() -> None:

@@ -10,7 +10,7 @@ from tests.translated_template import properties, stack
 
 FUNCTIONS = (
     *("StreamFunction", "StatusFunction", "WorkerFunction", "WebhookFunction"),
-    "AuthorizerFunction",
+    *("AuthorizerFunction", "PlaygroundFunction"),
 )
 MOST_BYTES = 4096
 """Names and values together ("Lambda quotas"); its error quotes what it measures, which is JSON."""
@@ -47,6 +47,11 @@ EXAMPLES = {
     "CorsAllowHeaders": "X-Trace",
     "Model": "openai:gpt-5",
     "SecretsArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:agents-AbCdEf",
+    "PlaygroundScopes": "openid email",
+    "PlaygroundSignInQuery": "audience=agentrun",
+    "PlaygroundOrigins": "https://login.example",
+    "PlaygroundDomain": "agents.example",
+    "PlaygroundCertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/ab",
     "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:webhooks-AbCdEf",
 }
 """Texts that the patterns let through, where the default is not one to make longer."""

@@ -16,12 +16,13 @@ from tests.translated_template import of_type, properties, stack
 
 FUNCTIONS = (
     *("StreamFunction", "StatusFunction", "WorkerFunction", "WebhookFunction"),
-    "AuthorizerFunction",
+    *("AuthorizerFunction", "PlaygroundFunction"),
 )
 TABLE, INDEX, KEY = "RunsTable.Arn", "${RunsTable.Arn}/index/sessions", "KmsKeyArn"
 QUEUE, BUCKET, OBJECTS = "RunQueue.Arn", "RunsBucket.Arn", "${RunsBucket.Arn}/*"
 STREAM, STREAMS = "RunsTable.StreamArn", "${RunsTable.Arn}/stream/*"
 DELIVERIES, SET_ASIDE = "WebhookQueue.Arn", "WebhookDeadLetters.Arn"
+PAGES, PAGE = "PlaygroundBucket.Arn", "${PlaygroundBucket.Arn}/*"
 MODELS = "arn:${AWS::Partition}:bedrock:*::foundation-model/*"
 PROFILES = "arn:${AWS::Partition}:bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*"
 OWN_PROFILES = PROFILES.replace(":inference-profile", ":application-inference-profile")
@@ -65,6 +66,10 @@ def worker(action: str, resource: str, reason: str, *condition: str) -> Grant:
 
 def webhook(action: str, resource: str, reason: str, *condition: str) -> Grant:
     return Grant("WebhookFunction", action, resource, reason, frozenset(condition))
+
+
+def playground(action: str, resource: str, reason: str) -> Grant:
+    return Grant("PlaygroundFunction", action, resource, reason)
 
 
 CALL = "bedrock:InvokeModelWithResponseStream"
@@ -142,6 +147,9 @@ JUSTIFIED = (
     webhook("kms:Decrypt", KEY, "the table's key, where it is the account's own", *BY_TABLE),
     webhook("kms:Decrypt", KEY, "the queues' key, where it is the account's own", BY_SQS),
     webhook("kms:GenerateDataKey", KEY, "the same, for a new message", BY_SQS),
+    playground("s3:PutObject", PAGE, "the files of the page, and its settings"),
+    playground("s3:DeleteObject", PAGE, "files of an earlier version; all, before the bucket goes"),
+    playground("s3:ListBucket", PAGES, "which files are there"),
 )
 WILDCARDS = {
     MODELS: "agents choose their models, and profiles the region; a global profile names none",
@@ -149,6 +157,7 @@ WILDCARDS = {
     OWN_PROFILES: "they are made, and named, outside of this stack",
     STREAMS: "a stream's name is the time at which it was switched on",
     OBJECTS: "objects are named by tenant and run",
+    PAGE: "files are named by their content",
 }
 MANAGED = {
     "StreamFunctionRole": {"AWSLambdaBasicExecutionRole"},
@@ -156,6 +165,7 @@ MANAGED = {
     "WorkerFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "WebhookFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "AuthorizerFunctionRole": {"AWSLambdaBasicExecutionRole"},
+    "PlaygroundFunctionRole": {"AWSLambdaBasicExecutionRole"},
     "ApiGatewayLoggingRole": {"AmazonAPIGatewayPushToCloudWatchLogs"},
 }
 """AWS's own policies, which write logs and nothing else."""

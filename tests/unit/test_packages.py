@@ -56,7 +56,7 @@ def test_the_wheel_has_what_projects_are_made_and_built_from(shipped: dict[str, 
     assert {name: (ROOT / name).read_bytes() for name in files} == files
     handlers = {f"functions/{path.parent.name}/app.py" for path in ROOT.glob("functions/*/app.py")}
     locks = {f"requirements/{layer}.txt" for layer in build.CONTENTS if layer != "agents"}
-    assert len(handlers) == 5
+    assert len(handlers) == 6
     assert {"template.yaml", "layers/streaming/bootstrap", *handlers, *locks} <= set(files)
     # The users' rooms of this repository are no part of the framework.
     assert [name for name in shipped if name.startswith(("tools/", "agents/", "tests/"))] == []

@@ -17,7 +17,10 @@ from tests.translated_template import ROOT, of_type, openapi, operations, proper
 SECURED = SECURITY_HEADERS | {"Content-Security-Policy": "default-src; frame-ancestors"}
 STREAMED = (("/api/agents/{agentId}/runs/stream", "post"), ("/api/agents/{agentId}/runs", "post"))
 EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
-NO_REST_EVENTS = {"attach-run-by-ticket", "authorizer", "run-ended", "run-message", "stream-run"}
+NO_REST_EVENTS = {
+    *("attach-run-by-ticket", "authorizer", "playground-files", "run-ended", "run-message"),
+    "stream-run",
+}
 REST_EVENTS = [name for name in EVENTS if name not in NO_REST_EVENTS]
 # API Gateway's response types (source: "Gateway response types" in its developer guide), each with
 # the status and the problem type that clients rely on.

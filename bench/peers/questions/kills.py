@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from bench.peers.place import Heard, Place, until
 from bench.peers.questions import Answers
 
-_WATCH_S = 75
-_WORDS, _PACE = 100, 20
+_WATCH_S = 100
+_WORDS, _PACE, _SEEN = 400, 20, 260
+"""Killed after 13 s, for one peer writes what it keeps every 10 s; the answer takes 20 s."""
 RECORD = "server killed in mid-answer and started again: the record says"
 FINISHED = "the run is finished"
 EFFECTS = "effects of its tool, which had finished before"
@@ -30,7 +31,7 @@ async def ask(place: Place) -> Answers:
     answer, tool = Watched(place.tag()), Watched(place.tag())
     messages = {
         answer.tag: f"[{answer.tag}] act 0 say {_WORDS} at {_PACE}",
-        tool.tag: f"[{tool.tag}] act 5 say 20 at 0",
+        tool.tag: f"[{tool.tag}] act 60 say 20 at 0",
     }
     readers = [
         asyncio.create_task(
@@ -38,7 +39,7 @@ async def ask(place: Place) -> Answers:
         )
         for one in (answer, tool)
     ]
-    await until(lambda: answer.heard.text.count("w") >= 20 and place.effects(tool.tag) == 1, 30)
+    await until(lambda: answer.heard.text.count("w") >= _SEEN and place.effects(tool.tag) == 1, 60)
     asked = {one.tag: len(place.model.of(one.tag)) for one in (answer, tool)}
     place.server.kill()
     await asyncio.gather(*readers)

@@ -23,9 +23,10 @@ class Agno(Peer):
     async def run(
         self, http: httpx.AsyncClient, message: str, key: str, tokens: int | None = None
     ) -> AsyncIterator[Piece]:
-        del key, tokens
+        del tokens
         form = {"message": message, "stream": "true", "background": "true"}
-        async for piece in _pieces(http, _RUNS, form):
+        # Only the durable queue heeds it.
+        async for piece in _pieces(http, _RUNS, form, {"Idempotency-Key": key}):
             yield piece
 
     async def resume(self, http: httpx.AsyncClient, run: Run, cursor: str) -> AsyncIterator[Piece]:
@@ -48,8 +49,13 @@ class Agno(Peer):
             pass
 
 
-async def _pieces(http: httpx.AsyncClient, path: str, form: dict[str, str]) -> AsyncIterator[Piece]:
-    async with http.stream("POST", path, data=form) as answer:
+async def _pieces(
+    http: httpx.AsyncClient,
+    path: str,
+    form: dict[str, str],
+    headers: dict[str, str] | None = None,
+) -> AsyncIterator[Piece]:
+    async with http.stream("POST", path, data=form, headers=headers) as answer:
         async for frame in frames(answer):
             said = frame.data
             run = Run(said["run_id"], said["session_id"]) if "session_id" in said else None

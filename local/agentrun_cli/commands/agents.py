@@ -9,7 +9,12 @@ from agentrun_cli.commands.run_options import AgentId
 from agentrun_cli.connection.connection import Connection
 from agentrun_cli.connection.options import connected, only_behind_actions
 from agentrun_cli.errors import ExitStatus
-from agentrun_cli.terminal.documents import print_columns, print_document, print_line
+from agentrun_cli.terminal.documents import (
+    print_columns,
+    print_document,
+    print_facts,
+    print_line,
+)
 
 COLUMNS = {"id": 20, "model": 24, "description": 80}
 
@@ -51,7 +56,7 @@ def _list(connection: Connection, *, inactive: bool, as_json: bool) -> int:
         for agent in found:
             print_line(agent)
     else:
-        print_columns(COLUMNS, found)
+        print_columns(COLUMNS, found, none="no agents")
     return ExitStatus.DONE
 
 
@@ -65,17 +70,17 @@ def show(connection: Connection, agent: AgentId, *, as_json: AsDocument = False)
     if as_json:
         print_document(as_wire(found))
         return ExitStatus.DONE
-    rows: list[dict[str, object]] = [
-        {"": "id", "value": found.id},
-        {"": "name", "value": found.name},
-        {"": "description", "value": found.description},
-        {"": "model", "value": found.model},
-        {"": "models", "value": found.models},
-        {"": "files", "value": found.media},
-        {"": "can be run", "value": "yes" if found.active else "no"},
+    facts: list[tuple[str, object]] = [
+        ("id", found.id),
+        ("name", found.name),
+        ("description", found.description),
+        ("model", found.model),
+        ("models", found.models),
+        ("files", found.media),
+        ("can be run", "yes" if found.active else "no"),
     ]
     for tool in found.tools:
         asks = " (asks for approval)" if tool.requires_approval else ""
-        rows.append({"": "tool", "value": f"{tool.name}{asks}: {tool.description}"})
-    print_columns({"": 12, "value": 200}, rows)
+        facts.append(("tool", f"{tool.name}{asks}: {tool.description}"))
+    print_facts(facts)
     return ExitStatus.DONE

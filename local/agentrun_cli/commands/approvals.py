@@ -50,7 +50,8 @@ def _list(connection: Connection, *, as_json: bool) -> int:
         for approval in found:
             print_line(as_wire(approval))
         return ExitStatus.DONE
-    print_columns(COLUMNS, ({**as_wire(one), "asks": _asks(one)} for one in found))
+    rows = ({**as_wire(one), "asks": _asks(one)} for one in found)
+    print_columns(COLUMNS, rows, none="nothing waits for a decision")
     return ExitStatus.DONE
 
 

@@ -57,8 +57,10 @@ def chat(
     offers = followups and is_interactive
     chosen = ChatOptions(agent, overrides.options(), media_of(image), offers)
     conversation = _conversation(connection, chosen, is_interactive=is_interactive)
+    # In a pipe, too: where nothing is typed, nothing else would say that there is no such agent.
+    name = connection.client.agents.get(agent).name
     if is_interactive:
-        remark(f"{connection.client.agents.get(agent).name}: /help helps, Ctrl-D leaves")
+        remark(f"{name}: /help helps, Ctrl-D leaves")
     if session is not None:
         conversation.show_past(session)
     if resume is not None:

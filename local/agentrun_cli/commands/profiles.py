@@ -51,7 +51,8 @@ def list_profiles(*, as_json: AsJson = False) -> int:
         for row in rows:
             print_line(row)
         return ExitStatus.DONE
-    print_columns(COLUMNS, ({**row, "in use": "*" if row["inUse"] else ""} for row in rows))
+    marked = ({**row, "in use": "*" if row["inUse"] else ""} for row in rows)
+    print_columns(COLUMNS, marked, none="no profiles: commands go to the local stack")
     return ExitStatus.DONE
 
 
@@ -63,7 +64,7 @@ def show(name: Name, *, as_json: AsJson = False) -> int:
     if as_json:
         print_document({camel_case(key): value for key, value in settings.items()})
         return ExitStatus.DONE
-    print_columns({"setting": 14, "value": 200}, _rows(settings))
+    print_columns({"setting": 14, "value": 200}, _rows(settings), none="no settings")
     return ExitStatus.DONE
 
 

@@ -64,7 +64,7 @@ def list_runs(
         for run in listed:
             print_line(run)
     else:
-        print_columns(COLUMNS, listed)
+        print_columns(COLUMNS, listed, none="no runs")
     return ExitStatus.DONE
 
 

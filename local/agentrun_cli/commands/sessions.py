@@ -43,7 +43,7 @@ def list_sessions(
         for session in listed:
             print_line(session)
     else:
-        print_columns(COLUMNS, listed)
+        print_columns(COLUMNS, listed, none="no conversations")
     return ExitStatus.DONE
 
 

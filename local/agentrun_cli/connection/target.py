@@ -13,9 +13,9 @@ from agentrun_cli.connection.profiles import Profile, ProfileFile
 from agentrun_cli.connection.tokens import CommandToken, FixedToken, LocalToken, TokenSource
 from agentrun_cli.connection.urls import base_url_of, is_loopback, origin_of
 from agentrun_cli.errors import UsageError
+from agentrun_local.addresses import DEFAULT, running_addresses
 
-LOCAL_BASE_URL = "http://127.0.0.1:8000"
-LOCAL_STREAM_URL = "http://127.0.0.1:8001"
+LOCAL_BASE_URL, LOCAL_STREAM_URL = DEFAULT
 TOKEN_VARIABLE = "AGENTRUN_TOKEN"  # noqa: S105 - the variable's name
 BASE_URL_VARIABLE = "AGENTRUN_BASE_URL"
 PROFILE_VARIABLE = "AGENTRUN_PROFILE"
@@ -81,14 +81,18 @@ def _addresses(
         return _of_profile(profile)
     if variable := environment.get(BASE_URL_VARIABLE):
         return base_url_of(variable), None
-    if profile:
-        return _of_profile(profile)
-    return LOCAL_BASE_URL, LOCAL_STREAM_URL
+    return _of_profile(profile) if profile else _of_local_stack(given.template)
 
 
 def _of_profile(profile: Profile) -> tuple[str, str | None]:
     stream_url = base_url_of(profile.stream_url) if profile.stream_url else None
     return base_url_of(profile.base_url), stream_url
+
+
+def _of_local_stack(template: Path) -> tuple[str, str]:
+    if running := running_addresses(template):
+        return running.rest_api, running.function_url
+    return LOCAL_BASE_URL, LOCAL_STREAM_URL
 
 
 def _outputs(stack: str, region: str | None) -> tuple[str, str]:

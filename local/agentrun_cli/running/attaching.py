@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from agentrun_cli.errors import ExitStatus
 from agentrun_cli.running.carrying_on import Ended
-from agentrun_cli.running.following import Shows
+from agentrun_cli.running.following import Shows, end_after
 from agentrun_cli.running.form import Form
-from agentrun_cli.running.printing import finish, view_for
+from agentrun_cli.running.printing import finish, tell_status, view_for
 from agentrun_client import Client, RunEvent, TerminalEvent
 
 
@@ -80,15 +80,7 @@ def _show(client: Client, run_id: str, after: int, form: Form, view: Shows) -> E
     with client.runs.attach(agent_id, run_id, after=after) as stream:
         for event in stream:
             view.show(event)
-            end = _end_after(event, end)
-        return finish(Ended(stream, agent_id, end), form)
-
-
-def _end_after(event: RunEvent, end: TerminalEvent | None) -> TerminalEvent | None:
-    match event.event:
-        case "STOP" | "ERROR" | "CANCELLED" | "PAUSED":
-            return event  # type: ignore[return-value]
-        case "START":
-            return None
-        case _:
-            return end
+            end = end_after(event, end)
+    if end is None:
+        return tell_status(client.runs.get(run_id))
+    return finish(Ended(stream, agent_id, end), form)

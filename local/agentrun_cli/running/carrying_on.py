@@ -43,9 +43,9 @@ def carry_on(
         try:
             end = follow(client, stream, view).end
         except InvalidRequestError as error:
-            if answer is None or isinstance(answer.decisions, Verdict):
+            if answer is None or (isinstance(answer.decisions, Verdict) and not answer.budget):
                 raise
-            # Edited arguments that do not fit the tool; the run still waits.
+            # Edited arguments that do not fit the tool, or too large a budget; the run still waits.
             remark(f"not decided: {error.detail}")
             end = pause
         if not isinstance(end, Paused):

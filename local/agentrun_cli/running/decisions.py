@@ -1,6 +1,7 @@
 """Asks what becomes of a paused run: approvals, tools in doubt, budgets."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -89,9 +90,9 @@ class Questions:
     def _amounts(self) -> Budget:
         while True:
             usd = self._number("What the run may cost in all, in USD (empty: as it is): ")
-            tokens = self._number("Tokens that it may use in all (empty: as it is): ")
+            tokens = self._whole_number("Tokens that it may use in all (empty: as it is): ")
             if usd is not None or tokens is not None:
-                return Budget(usd, None if tokens is None else int(tokens))
+                return Budget(usd, tokens)
             self._say("Give one of them.")
 
     def _number(self, question: str) -> float | None:
@@ -102,11 +103,19 @@ class Questions:
             try:
                 number = float(typed)
             except ValueError:
+                number = math.nan
+            # `1e999` reads as infinity, which JSON has no number for.
+            if not math.isfinite(number):
                 self._say(f"'{typed}' is no number.")
-            else:
-                if number > 0:
-                    return number
+            elif number <= 0:
                 self._say("It has to be above 0.")
+            else:
+                return number
+
+    def _whole_number(self, question: str) -> int | None:
+        while (number := self._number(question)) is not None and not number.is_integer():
+            self._say("It has to be a whole number.")
+        return None if number is None else int(number)
 
     def _reason(self) -> str | None:
         return self._ask("Why? The model is told (empty: no reason): ").strip() or None

@@ -17,6 +17,7 @@ from agentrun_client import (
     Client,
     Failed,
     Paused,
+    Run,
     RunEvent,
     RunStream,
     Start,
@@ -56,14 +57,27 @@ def follow(client: Client, stream: RunStream, view: Shows) -> Followed:
     with stream, _cancelling(client, stream):
         for event in stream:
             view.show(event)
-            match event:
-                case Start():
-                    start, end = event, None
-                case Stop() | Failed() | Paused() | Cancelled():
-                    end = event
-                case _:
-                    pass
+            start = event if isinstance(event, Start) else start
+            end = end_after(event, end)
     return Followed(start, end)
+
+
+def end_after(event: RunEvent, end: TerminalEvent | None) -> TerminalEvent | None:
+    """
+    Return how a run has ended as far as its events tell; None if it goes on.
+
+    Args:
+        event: The next event.
+        end: What the ones before told.
+    """
+    match event:
+        case Start():
+            # In a replay, the pause before a continuation is not the end.
+            return None
+        case Stop() | Failed() | Paused() | Cancelled():
+            return event
+        case _:
+            return end
 
 
 @contextmanager
@@ -91,6 +105,19 @@ def _cancelling(client: Client, stream: RunStream) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def exit_status_of_record(run: Run) -> ExitStatus:
+    """Return the exit status that tells how a run has ended, by its record."""
+    match run.status:
+        case "FAILED":
+            return ExitStatus.FAILED
+        case "PAUSED":
+            return ExitStatus.PAUSED
+        case "CANCELLED":
+            return ExitStatus.CANCELLED
+        case "COMPLETED" | "QUEUED" | "RUNNING":
+            return ExitStatus.DONE
 
 
 def exit_status(end: TerminalEvent | None) -> ExitStatus:

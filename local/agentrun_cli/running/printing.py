@@ -4,14 +4,14 @@ import sys
 
 from agentrun_cli.errors import ExitStatus
 from agentrun_cli.running.carrying_on import Ended, how_to_go_on
-from agentrun_cli.running.following import Shows, exit_status
+from agentrun_cli.running.following import Shows, exit_status, exit_status_of_record
 from agentrun_cli.running.form import Form
 from agentrun_cli.showing.view import RunView
 from agentrun_cli.terminal.complaints import remark
 from agentrun_cli.terminal.documents import print_document, print_line
 from agentrun_cli.terminal.screen import console
 from agentrun_cli.terminal.wire import as_wire, event_as_wire
-from agentrun_client import Paused, RunEvent
+from agentrun_client import Paused, Run, RunEvent
 
 
 class EventLines:
@@ -33,6 +33,14 @@ def view_for(form: Form) -> Shows:
         return EventLines()
     answers = console() if form == "answer" and sys.stdout.isatty() else None
     return RunView(console(of_errors=True), answers)
+
+
+def tell_status(run: Run) -> ExitStatus:
+    """Say how a run stands of which no more events follow, and return the exit status."""
+    remark(f"nothing follows: the run is {run.status}")
+    if run.status == "PAUSED":
+        remark(how_to_go_on(run.agent_id, run.id))
+    return exit_status_of_record(run)
 
 
 def finish(ended: Ended, form: Form) -> ExitStatus:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agentrun_cli.errors import ExitStatus
 from agentrun_cli.showing.figures import cost
 from agentrun_cli.showing.tool_panel import duration
-from agentrun_cli.terminal.documents import print_columns, print_line
+from agentrun_cli.terminal.documents import print_columns, print_heading, print_line
 from agentrun_cli.terminal.safe_text import one_line
 from agentrun_cli.terminal.screen import console, is_plain
 from agentrun_cli.terminal.wire import as_wire
@@ -91,9 +91,9 @@ def board_view(*, as_json: bool, is_live: bool) -> Iterator[Callable[[Board], No
     if as_json:
         yield _Changes(_print_json)
     elif not is_live:
-        yield lambda board: print_columns(COLUMNS, map(_row, board.items()))
+        yield lambda board: print_columns(COLUMNS, map(_row, board.items()), none="no runs")
     elif is_plain(console()):
-        print_columns(COLUMNS, ())
+        print_heading(COLUMNS)
         yield _Changes(_print_row)
     else:
         from rich.live import Live  # noqa: PLC0415

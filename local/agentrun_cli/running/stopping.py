@@ -20,6 +20,10 @@ class Runs(Protocol):
         """Iterate over all runs of a status that the caller sees."""
         ...
 
+    def get(self, run_id: str) -> Run:
+        """Return a run's record."""
+        ...
+
     def cancel(self, run_id: str) -> None:
         """Ask for a run's end."""
         ...
@@ -42,22 +46,51 @@ class Stopped:
         """Say it in lines."""
         lines = [f"not stopped: {reason}" for reason in self.refused.values()]
         lines += [f"not ended yet: {run_id}" for run_id in sorted(self.left)]
-        count = len(self.ended)
-        return "\n".join([*lines, f"stopped {count} run{'' if count == 1 else 's'}"])
+        return "\n".join([*lines, f"stopped {_runs(len(self.ended))}"])
 
 
-def stop_named(runs: Runs, run_ids: Sequence[str]) -> Stopped:
+@dataclass
+class Asked:
+    """What has come of asking for the end of runs: how many will end, and which will not."""
+
+    count: int = 0
+    ended_before: dict[str, RunStatus] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every run has ended or will."""
+        return not self.refused
+
+    def told(self) -> str:
+        """Say it in lines."""
+        lines = [f"not stopped: {reason}" for reason in self.refused.values()]
+        lines += [
+            f"the run '{run_id}' had ended already: {status}"
+            for run_id, status in self.ended_before.items()
+        ]
+        return "\n".join([*lines, f"asked {_runs(self.count)} to end"])
+
+
+def stop_named(runs: Runs, run_ids: Sequence[str]) -> Asked:
     """
     Ask for the end of these runs, and do not wait for it.
 
     Raises:
         AgentrunError: The deployment does not answer.
     """
-    stopped = Stopped()
+    asked = Asked()
     for run_id in dict.fromkeys(run_ids):
-        if _asked_to_end(runs, run_id, stopped):
-            stopped.ended.add(run_id)
-    return stopped
+        try:
+            status = runs.get(run_id).status
+            if status in ACTIVE:
+                runs.cancel(run_id)
+                asked.count += 1
+            else:
+                asked.ended_before[run_id] = status
+        except ApiError as error:
+            asked.refused[run_id] = _refusal(run_id, error)
+    return asked
 
 
 def stop_all(
@@ -92,7 +125,10 @@ def stop_all(
             if run.id not in asked:
                 asked.add(run.id)
                 tell(f"stopping {run.id}, {run.status}, of {run.user_id}")
-                _asked_to_end(runs, run.id, stopped)
+                try:
+                    runs.cancel(run.id)
+                except ApiError as error:
+                    stopped.refused[run.id] = _refusal(run.id, error)
             if clock() >= give_up_at:
                 break
         stopped.left -= stopped.refused.keys()
@@ -102,10 +138,9 @@ def stop_all(
         sleep(LOOK_AGAIN_EVERY_S)
 
 
-def _asked_to_end(runs: Runs, run_id: str, stopped: Stopped) -> bool:
-    try:
-        runs.cancel(run_id)
-    except ApiError as error:
-        stopped.refused[run_id] = f"the run '{run_id}': {error.status} {error.detail}".rstrip()
-        return False
-    return True
+def _refusal(run_id: str, error: ApiError) -> str:
+    return f"the run '{run_id}': {error.status} {error.detail}".rstrip()
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"

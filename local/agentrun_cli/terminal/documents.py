@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from agentrun_cli.terminal.complaints import remark
 from agentrun_cli.terminal.safe_text import one_line
 
 _GAP = "  "
@@ -26,17 +27,36 @@ def print_line(value: object) -> None:
     _write(as_json(value))
 
 
-def print_columns(columns: Mapping[str, int], rows: Iterable[Mapping[str, object]]) -> None:
+def print_columns(
+    columns: Mapping[str, int], rows: Iterable[Mapping[str, object]], *, none: str
+) -> None:
     """
     Print a heading and rows, each as soon as it is there.
 
     Args:
         columns: Names of values and their widths; the last value is cut to its width.
         rows: The values; what is missing stays blank.
+        none: What to remark if there are no rows; the heading is then left out.
     """
-    _write(_GAP.join(name.ljust(width) for name, width in columns.items()).rstrip())
-    for row in rows:
+    number = 0
+    for number, row in enumerate(rows, start=1):
+        if number == 1:
+            print_heading(columns)
         _write(_line(columns, row))
+    if number == 0:
+        remark(none)
+
+
+def print_heading(columns: Mapping[str, int]) -> None:
+    """Print the names of columns."""
+    _write(_GAP.join(name.ljust(width) for name, width in columns.items()).rstrip())
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Print what is known of one thing, a line for each fact."""
+    columns = {"name": 12, "value": 200}
+    for name, value in facts:
+        _write(_line(columns, {"name": name, "value": value}))
 
 
 def _line(columns: Mapping[str, int], row: Mapping[str, object]) -> str:

@@ -143,7 +143,7 @@ class _Tables:
             "SELECT item FROM items WHERE place = ?", (f"{region}/{table.name}",)
         )
         for (text,) in rows:
-            attributes = json.loads(text)
+            attributes = json.loads(text, object_hook=_decoded)
             hash_key, range_key = _key(table, attributes)
             item = Item(hash_key, range_key, attributes)
             if range_key is None:
@@ -261,3 +261,14 @@ def _encoded(value: Any) -> Any:
     if isinstance(value, DynamoType | Item):
         return value.to_json()
     raise TypeError(type(value).__name__)
+
+
+def _decoded(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an attribute value with bytes, as moto holds them; of text it makes Base64 again."""
+    match value:
+        case {"B": str(text)}:
+            return {"B": base64.b64decode(text)}
+        case {"BS": [*texts]}:
+            return {"BS": [base64.b64decode(text) for text in texts]}
+        case _:
+            return value

@@ -7,20 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-STATIC = Path(__file__).parent / "static"
+from agentrun.adapters.playground.files import built_files
 
-# By name, and not by `mimetypes`, which asks files of the machine.
-_CONTENT_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
-}
-# Their names hold a hash of their content.
-_HASHED = "/assets/"
-_FOR_EVER = "public, max-age=31536000, immutable"
-_ASK_AGAIN = "no-cache"
+STATIC = Path(__file__).parent / "static"
 
 
 @dataclass(frozen=True)
@@ -41,18 +30,11 @@ class Asset:
 def read_assets(folder: Path = STATIC) -> Mapping[str, Asset]:
     """Read a folder of built files; the keys are the URL paths that serve them."""
     assets: dict[str, Asset] = {}
-    for file in sorted(folder.rglob("*")):
-        if file.suffix not in _CONTENT_TYPES:
-            continue
-        path = f"/{file.relative_to(folder).as_posix()}"
-        content = file.read_bytes()
-        asset = Asset(
-            content,
-            _CONTENT_TYPES[file.suffix],
-            _FOR_EVER if path.startswith(_HASHED) else _ASK_AGAIN,
-            f'"{hashlib.sha256(content).hexdigest()[:32]}"',
-        )
+    for file in built_files(folder):
+        path = f"/{file.path}"
+        etag = f'"{hashlib.sha256(file.content).hexdigest()[:32]}"'
+        asset = Asset(file.content, file.content_type, file.cache_control, etag)
         assets[path] = asset
-        if file.name == "index.html":
+        if path.endswith("/index.html"):
             assets[path.removesuffix("index.html")] = asset
     return assets

@@ -3,7 +3,7 @@
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from agentrun_local.doors.http_messages import (
@@ -29,12 +29,16 @@ class PlaygroundSettings:
     What the page has to know.
 
     `base_path` is where the REST API lies on the page's own origin, `stream_url` the Function URL's
-    base, `token` signs a fresh token or is None where this machine's are not accepted.
+    base, `token` signs a fresh token or is None where this machine's are not accepted. `sign_in` is
+    what the page is told of the issuer at which people sign in then, `sign_in_origins` what that
+    talks to; both may be empty.
     """
 
     base_path: str
     stream_url: str | None
     token: Callable[[], str] | None
+    sign_in: Mapping[str, str] = field(default_factory=dict)
+    sign_in_origins: tuple[str, ...] = ()
 
 
 class PlaygroundDoor:
@@ -52,7 +56,8 @@ class PlaygroundDoor:
         self._assets = assets
         self._settings = settings
         self._api = api
-        self._headers = _security_headers(settings.stream_url)
+        streams = filter(None, (settings.stream_url,))
+        self._headers = _security_headers(*streams, *settings.sign_in_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
@@ -111,7 +116,7 @@ class PlaygroundDoor:
         await send_whole(send, status, fields, body)
 
     def _config(self) -> dict[str, str]:
-        config = {"basePath": self._settings.base_path}
+        config = {"basePath": self._settings.base_path, **self._settings.sign_in}
         if self._settings.stream_url is not None:
             config["streamUrl"] = self._settings.stream_url
         if self._settings.token is not None:
@@ -128,10 +133,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _security_headers(stream_url: str | None) -> tuple[tuple[str, str], ...]:
+def _security_headers(*connected: str) -> tuple[tuple[str, str], ...]:
     policy = {
         "default-src": "'self'",
-        "connect-src": " ".join(filter(None, ("'self'", stream_url))),
+        "connect-src": " ".join(("'self'", *connected)),
         # Pictures that are attached are shown, and so are those that an answer holds as data;
         # none is loaded from elsewhere, which would tell others what an answer says.
         "img-src": "'self' data: blob:",

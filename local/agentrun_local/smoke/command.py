@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentrun_cli.connection.urls import is_base_url, is_loopback
+from agentrun_local.addresses import DEFAULT, Addresses, running_addresses
 from agentrun_local.commands.options import state_folder
 from agentrun_local.errors import LocalStackError
 from agentrun_local.machine.identity import Caller, DevIdentity
@@ -15,7 +16,6 @@ from agentrun_local.smoke.suite import CHECKS, Row, slug, try_all
 from agentrun_local.smoke.target import Door, Target
 
 TOKEN_VARIABLE = "AGENTRUN_TOKEN"  # noqa: S105 - the variable's name
-LOCAL_DOORS = {Door.REST: "http://127.0.0.1:8000", Door.URL: "http://127.0.0.1:8001"}
 _OUTPUTS = {Door.REST: "RestApiBaseUrl", Door.URL: "FunctionUrlBase"}
 
 
@@ -108,7 +108,8 @@ def _doors(options: SmokeOptions) -> dict[Door, str]:
     if options.stack:
         return {**stack_doors(options.stack, options.region), **named}
     if not named:
-        return LOCAL_DOORS
+        running = running_addresses(options.template) or Addresses(*DEFAULT)
+        return {Door.REST: running.rest_api, Door.URL: running.function_url}
     if Door.REST not in named:
         raise SmokeError("--function-url needs --base-url beside it: the REST API lists the agents")
     return named

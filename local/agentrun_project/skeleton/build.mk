@@ -2,7 +2,7 @@
 # framework, and the agents' layer of this project. It runs in a scratch copy of this folder, but
 # names this file by its own path, from where the project is found.
 PROJECT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))../..)
-FRAMEWORK := $(firstword $(wildcard $(PROJECT)/.venv/bin/python) python3) -m agentrun_project.build
+FRAMEWORK := $(firstword $(wildcard $(PROJECT)/.venv/bin/python) python3) -m agentrun_project.project_build
 # Must equal the template's parameter Architecture.
 ARCH ?= arm64
 

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { Route } from "./route";
 import type { Settings } from "./settings";
+import { useSignedIn } from "./use-signed-in";
 import { applyTheme, storedTheme, type Theme } from "./theme";
 
 const PAGES = [
@@ -13,6 +14,8 @@ const NAMES: Record<Theme, string> = { system: "Auto", light: "Light", dark: "Da
 
 export function Header({ route, settings }: { route: Route; settings: Settings }) {
   const [theme, setTheme] = useState(storedTheme);
+  const { signIn } = settings;
+  const isSignedIn = useSignedIn(signIn);
   return (
     <header>
       <a className="brand" href="#/chat">
@@ -24,8 +27,19 @@ export function Header({ route, settings }: { route: Route; settings: Settings }
             {name}
           </a>
         ))}
-        {settings.givesTokens && <a href="docs/">API</a>}
+        <a href="docs/">API</a>
       </nav>
+      {signIn && isSignedIn && (
+        <button
+          type="button"
+          className="quiet"
+          onClick={() => {
+            void signIn.signOut();
+          }}
+        >
+          Sign out
+        </button>
+      )}
       <button
         type="button"
         className="quiet"

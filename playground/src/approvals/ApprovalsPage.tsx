@@ -1,5 +1,6 @@
 import type { Agentrun, Approval } from "agentrun-client";
-import { useCallback, useEffect } from "react";
+import { useCallback, useEffect, useRef } from "react";
+import { focusIfLost, useTitle } from "../app/focus";
 import { Notice } from "../app/Notice";
 import { useLoaded } from "../app/use-loaded";
 import { PendingView } from "./PendingView";
@@ -17,6 +18,11 @@ export default function ApprovalsPage({ client }: { client: Agentrun }) {
     [client],
   );
   const { value: pending, error, reload } = useLoaded(load);
+  const main = useRef<HTMLElement>(null);
+  useTitle("Approvals");
+  useEffect(() => {
+    focusIfLost(main.current);
+  }, []);
   useEffect(() => {
     const timer = setInterval(() => {
       if (document.visibilityState === "visible") reload();
@@ -26,14 +32,18 @@ export default function ApprovalsPage({ client }: { client: Agentrun }) {
     };
   }, [reload]);
   return (
-    <main tabIndex={-1}>
+    <main ref={main} tabIndex={-1}>
       <h1>Approvals</h1>
       {error && <Notice kind="error">{error.message}</Notice>}
+      {!pending && !error && <p className="muted">Loading …</p>}
       {pending?.length === 0 && <p className="muted">Nothing waits for you.</p>}
       <ul className="inbox">
         {pending?.map((approval) => (
           <li key={approval.approvalId}>
-            <PendingView client={client} approval={approval} onDecided={reload} />
+            <PendingView client={client} approval={approval} onDecided={() => {
+              main.current?.focus({ preventScroll: true });
+              reload();
+            }} />
           </li>
         ))}
       </ul>

@@ -2,8 +2,8 @@ import { type Agentrun, approve, type Approval, type Budget, type Decision, reje
 import { useState } from "react";
 import { Notice } from "../app/Notice";
 import { hrefOf } from "../app/route";
-import { BudgetForm } from "../chat/BudgetForm";
-import { Decide } from "../chat/Decide";
+import { BudgetForm } from "../chat/deciding/BudgetForm";
+import { Decide } from "../chat/deciding/Decide";
 
 /** One pause; once all its calls are decided, its run goes on. */
 export function PendingView(props: { client: Agentrun; approval: Approval; onDecided: () => void }) {

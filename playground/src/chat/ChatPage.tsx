@@ -1,5 +1,6 @@
 import type { Agent, Agentrun, Session } from "agentrun-client";
 import { useCallback, useEffect, useState } from "react";
+import { useTitle } from "../app/focus";
 import { Notice } from "../app/Notice";
 import { go, hrefOf, type Route } from "../app/route";
 import { useLoaded } from "../app/use-loaded";
@@ -15,21 +16,31 @@ export function ChatPage({
   client,
   agents,
   route,
+  keepsFiles,
 }: {
   client: Agentrun;
   agents: readonly Agent[];
   route: Extract<Route, { page: "chat" }>;
+  keepsFiles: boolean;
 }) {
   const agent = agents.find(({ id }) => id === route.agent);
   const { sessionId } = route;
+  const isUnknown = route.agent !== undefined && !agent;
+  useTitle(agent?.name ?? "Chat");
   useEffect(() => {
+    if (isUnknown || agents.length === 0) return;
     if (agent && sessionId) sessionStorage.setItem(LAST, hrefOf("chat", agent.id, sessionId));
     else go(route.agent === undefined ? lastOr(agents) : newChat(agents, route.agent), { replaces: true });
-  }, [agents, agent, sessionId, route.agent]);
+  }, [agents, agent, isUnknown, sessionId, route.agent]);
   const load = useCallback((signal: AbortSignal) => newestSessions(client, signal), [client]);
   const { value: sessions, error, reload } = useLoaded(load);
   const [isListOpen, openList] = useState(false);
-  if (agents.length === 0) return <Notice kind="info">This stack has no agents: add a file to its agents folder.</Notice>;
+  if (agents.length === 0)
+    return (
+      <main tabIndex={-1}>
+        <Notice kind="info">This stack has no agents: add a file to its agents folder.</Notice>
+      </main>
+    );
   return (
     <div className="chat-page">
       <aside className={isListOpen ? "open" : ""} aria-label="Conversations">
@@ -44,9 +55,10 @@ export function ChatPage({
               go(newChat(agents, event.target.value));
             }}
           >
-            {agents.map(({ id, name }) => (
+            {isUnknown && <option value="">{route.agent}</option>}
+            {agents.map(({ id, name, active }) => (
               <option key={id} value={id}>
-                {name}
+                {active ? name : `${name} (inactive)`}
               </option>
             ))}
           </select>
@@ -85,15 +97,27 @@ export function ChatPage({
           />
         </div>
       </aside>
+      {isUnknown && (
+        <main tabIndex={-1}>
+          <Notice kind="warning">There is no agent {route.agent}. Choose another.</Notice>
+        </main>
+      )}
       {agent && sessionId && (
-        <OpenConversation key={sessionId} client={client} agent={agent} sessionId={sessionId} onChange={reload} />
+        <OpenConversation
+          key={sessionId}
+          client={client}
+          agent={agent}
+          sessionId={sessionId}
+          keepsFiles={keepsFiles}
+          onChange={reload}
+        />
       )}
     </div>
   );
 }
 
 function newChat(agents: readonly Agent[], wanted: string | undefined): string {
-  const agent = agents.find(({ id }) => id === wanted) ?? agents[0];
+  const agent = agents.find(({ id }) => id === wanted) ?? agents.find(({ active }) => active) ?? agents[0];
   // A new conversation may have an id of its own choice, so its address holds from the start.
   const sessionId = crypto.randomUUID();
   fresh.add(sessionId);

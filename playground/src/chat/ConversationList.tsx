@@ -1,7 +1,9 @@
 import type { Agentrun, Session } from "agentrun-client";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { Notice } from "../app/Notice";
 import { go, hrefOf } from "../app/route";
+import { forgetFiles } from "./files/kept-files";
+import { storageKeyOf } from "./history";
 
 export function ConversationList(props: {
   client: Agentrun;
@@ -14,12 +16,15 @@ export function ConversationList(props: {
   const { client, sessions, error, current, onChange, onOpen } = props;
   const [failure, setFailure] = useState<Error>();
   const shown = failure ?? error;
+  const list = useRef<HTMLUListElement>(null);
   const remove = async (session: Session): Promise<void> => {
     if (!confirm(`Delete “${session.title}” with its runs?`)) return;
     try {
       await client.sessions.delete(session.id);
       setFailure(undefined);
-      sessionStorage.removeItem(`agentrun:${session.agentId}:${session.id}`);
+      sessionStorage.removeItem(storageKeyOf(session.agentId, session.id));
+      await forgetFiles(session.id).catch(() => undefined);
+      list.current?.focus();
       if (session.id === current) go(hrefOf("chat", session.agentId));
       onChange();
     } catch (cause) {
@@ -30,12 +35,13 @@ export function ConversationList(props: {
     <>
       {shown && <Notice kind="error">{shown.message}</Notice>}
       {sessions?.length === 0 && <p className="muted">None yet.</p>}
-      <ul className="conversations">
+      <ul ref={list} className="conversations" tabIndex={-1} aria-label="Conversations">
         {sessions?.map((session) => (
           <li key={session.id}>
             <a
               href={hrefOf("chat", session.agentId, session.id)}
               aria-current={session.id === current ? "page" : undefined}
+              dir="auto"
               onClick={onOpen}
             >
               {session.title || "Untitled"}
@@ -43,7 +49,7 @@ export function ConversationList(props: {
             <button
               type="button"
               className="quiet"
-              aria-label={`Delete ${session.title}`}
+              aria-label={`Delete ${session.title || "Untitled"}`}
               onClick={() => void remove(session)}
             >
               ×

@@ -10,12 +10,13 @@ export function OpenConversation(props: {
   client: Agentrun;
   agent: Agent;
   sessionId: string;
+  keepsFiles: boolean;
   onChange: () => void;
 }) {
-  const { client, sessionId } = props;
+  const { client, agent, sessionId } = props;
   const load = useCallback(
-    (signal: AbortSignal) => loadHistory(client, sessionId, signal),
-    [client, sessionId],
+    (signal: AbortSignal) => loadHistory(client, agent.id, sessionId, signal),
+    [client, agent.id, sessionId],
   );
   const { value: history, error, reload } = useLoaded(load);
   if (error)

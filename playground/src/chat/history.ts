@@ -6,6 +6,8 @@ export interface History {
   readonly messages: readonly ChatMessage[];
   /** The last run, while it is under way or paused. */
   readonly run: { readonly runId: string; readonly message: string } | undefined;
+  /** Whether this tab has messages of a conversation that the server does not know. */
+  readonly isForgotten: boolean;
 }
 
 /** Conversations that were made up here, and of which the server need not be asked at first. */
@@ -14,8 +16,13 @@ export const fresh = new Set<string>();
 const ENDED: ReadonlySet<string> = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
 
 /** Read a conversation; one that is not there yet is empty. */
-export async function loadHistory(client: Agentrun, sessionId: string, signal: AbortSignal): Promise<History> {
-  if (fresh.delete(sessionId)) return { messages: [], run: undefined };
+export async function loadHistory(
+  client: Agentrun,
+  agentId: string,
+  sessionId: string,
+  signal: AbortSignal,
+): Promise<History> {
+  if (fresh.delete(sessionId)) return NOTHING;
   try {
     const [runs, messages] = await Promise.all([
       client.sessions.runs(sessionId, { signal }),
@@ -26,11 +33,27 @@ export async function loadHistory(client: Agentrun, sessionId: string, signal: A
     return {
       messages: runs.filter(({ status }) => ENDED.has(status)).flatMap((run) => exchangeOf(run, messages)),
       run: isOpen ? { runId: last.id, message: saidIn(last.id, "user", messages) ?? last.input ?? "" } : undefined,
+      isForgotten: false,
     };
   } catch (error) {
-    if (error instanceof NotFoundError) return { messages: [], run: undefined };
+    if (error instanceof NotFoundError) return { ...NOTHING, isForgotten: hasAnswers(agentId, sessionId) };
     throw error;
   }
+}
+
+const NOTHING: History = { messages: [], run: undefined, isForgotten: false };
+
+/** Whether this tab has kept answers of a conversation. */
+function hasAnswers(agentId: string, sessionId: string): boolean {
+  const kept = sessionStorage.getItem(storageKeyOf(agentId, sessionId));
+  if (kept === null) return false;
+  const { messages } = JSON.parse(kept) as { messages: readonly ChatMessage[] };
+  return messages.some(({ role }) => role === "assistant");
+}
+
+/** Where the hook keeps a conversation, unless it is told otherwise. */
+export function storageKeyOf(agentId: string, sessionId: string): string {
+  return `agentrun:${agentId}:${sessionId}`;
 }
 
 function exchangeOf(run: AgentRun, messages: readonly Message[]): ChatMessage[] {
@@ -73,10 +96,8 @@ export function exchangesOf(history: readonly ChatMessage[], own: readonly ChatM
     };
     for (const message of messages) {
       if (message.role === "assistant") add(message);
-      else {
-        add(undefined);
-        question = message;
-      }
+      // A message before another one that has no answer was refused: there is no run of it.
+      else question = message;
     }
     add(undefined);
   }

@@ -1,5 +1,7 @@
 import "./docs.css";
 import { loadSettings, type Settings } from "../app/settings";
+import { plainLinks } from "./plain-links";
+import type { SignIn } from "../signin/sign-in";
 
 interface OpenApi {
   servers?: { url: string }[];
@@ -15,6 +17,10 @@ if (place)
 /** Show what the API says of itself, with a token for what is tried. */
 async function show(domNode: HTMLElement): Promise<void> {
   const settings = await loadSettings(new URL("../playground/config.json", location.href));
+  if (settings.signIn && !settings.signIn.isSignedIn()) {
+    askToSignIn(domNode, settings.signIn);
+    return;
+  }
   const spec = await readReference(settings);
   spec.servers = [{ url: settings.baseUrl }];
   domNode.textContent = "";
@@ -25,6 +31,7 @@ async function show(domNode: HTMLElement): Promise<void> {
     deepLinking: true,
     docExpansion: "list",
     defaultModelsExpandDepth: 0,
+    plugins: [plainLinks],
     requestInterceptor: async (request) => {
       // Fresh, where the one that was filled in has ended; what the user has entered is left alone.
       if (request.headers["Authorization"] === `Bearer ${token}`)
@@ -37,6 +44,18 @@ async function show(domNode: HTMLElement): Promise<void> {
         if (type === "http") ui.preauthorizeApiKey(name, token);
     },
   });
+}
+
+function askToSignIn(place: HTMLElement, signIn: SignIn): void {
+  const button = document.createElement("button");
+  button.textContent = "Sign in";
+  button.className = "sign-in";
+  button.onclick = () => {
+    signIn.begin().catch((error: unknown) => {
+      place.textContent = `The issuer cannot be reached: ${(error as Error).message}`;
+    });
+  };
+  place.replaceChildren(signIn.failure ?? "The reference is for those who are signed in. ", button);
 }
 
 async function readReference({ baseUrl, token }: Settings): Promise<OpenApi> {

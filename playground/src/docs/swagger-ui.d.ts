@@ -7,6 +7,12 @@ declare namespace SwaggerUI {
   interface Ui {
     preauthorizeApiKey(scheme: string, key: string): void;
   }
+  interface System {
+    React: { createElement(type: string, props: null, ...children: unknown[]): object };
+  }
+  interface Plugin {
+    wrapComponents: Record<string, (original: unknown, system: System) => (props: { text: unknown }) => object>;
+  }
   interface Options {
     domNode: Element;
     spec: object;
@@ -14,6 +20,7 @@ declare namespace SwaggerUI {
     docExpansion?: "list" | "full" | "none";
     defaultModelsExpandDepth?: number;
     tryItOutEnabled?: boolean;
+    plugins?: ((system: System) => Plugin)[];
     requestInterceptor?: (request: Request) => Request | Promise<Request>;
     onComplete?: () => void;
   }

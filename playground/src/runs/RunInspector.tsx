@@ -1,10 +1,13 @@
-import type { Agentrun, AgentRun, RunEvent } from "agentrun-client";
+import { type Agentrun, type AgentRun, NotFoundError, type RunEvent } from "agentrun-client";
 import { useCallback, useEffect, useMemo, useState } from "react";
+import { focusIfLost, useTitle } from "../app/focus";
 import { Notice } from "../app/Notice";
 import { hrefOf } from "../app/route";
 import type { Settings } from "../app/settings";
 import { useLoaded } from "../app/use-loaded";
-import { cost, duration } from "../chat/figures";
+import { CopyButton } from "../chat/answers/CopyButton";
+import { cost, duration } from "../chat/answers/figures";
+import { curlOf } from "./curl";
 import { RawFrames } from "./RawFrames";
 import { Status } from "./RunList";
 import { timelineOf } from "./timeline";
@@ -16,28 +19,35 @@ export function RunInspector(props: { client: Agentrun; runId: string; settings:
   const load = useCallback((signal: AbortSignal) => client.runs.get(runId, { signal }), [client, runId]);
   const { value: run, error, reload } = useLoaded<AgentRun>(load);
   const { events, failure, isOver } = useEvents(client, run);
+  useTitle("Run");
   const timeline = useMemo(() => timelineOf(events), [events]);
   const [isRaw, showRaw] = useState(false);
-  // The record of a run that was under way is read again at its end.
-  useEffect(() => {
-    if (isOver && run && !run.completedAt && run.status === "RUNNING") reload();
-  }, [isOver, run, reload]);
+  useFresh(run, isOver, reload);
   if (error)
     return (
-      <main tabIndex={-1}>
-        <Notice kind="error">The run cannot be read: {error.message}</Notice>
+      <main ref={focusIfLost} tabIndex={-1}>
+        <p>
+          <a href="#/runs">Runs</a>
+        </p>
+        <Notice kind="error" action="Try again" onAction={reload}>
+          {error instanceof NotFoundError
+            ? "There is no such run, or not any more: runs are deleted with their conversation, and when their time is up."
+            : `The run cannot be read: ${error.message}`}
+        </Notice>
       </main>
     );
   if (!run) return <main tabIndex={-1} className="centred">Loading …</main>;
   return (
-    <main tabIndex={-1}>
-      <p>
+    <main ref={focusIfLost} tabIndex={-1}>
+      <p className="row">
         <a href="#/runs">Runs</a> › <code>{run.id}</code>
+        <CopyButton name="Copy run id" text={run.id} />
       </p>
-      <h1>{run.input?.slice(0, 200) ?? "Run"}</h1>
+      <h1 dir="auto">{run.input?.slice(0, 200) ?? "Run"}</h1>
       <div className="row">
         <Status status={run.status} />
         <a href={hrefOf("chat", run.agentId, run.sessionId)}>Open its conversation</a>
+        <CopyButton label="Copy as curl" text={() => curlOf(settings.baseUrl, run)} />
       </div>
       <Figures run={run} firstDeltaMs={timeline.firstDeltaMs} />
       {run.errorMessage && (
@@ -53,7 +63,18 @@ export function RunInspector(props: { client: Agentrun; runId: string; settings:
           Raw frames
         </button>
       </div>
-      {failure && <Notice kind="warning">The events cannot be read: {failure.message}</Notice>}
+      {failure && (
+        <Notice kind="warning">
+          {failure instanceof NotFoundError
+            ? "This run’s events are kept no longer; its answer is."
+            : `The events cannot be read: ${failure.message}`}
+        </Notice>
+      )}
+      {failure && run.output && (
+        <div className="said" dir="auto">
+          {run.output}
+        </div>
+      )}
       {isRaw ? <RawFrames settings={settings} run={run} /> : <TimelineView moments={timeline.moments} />}
     </main>
   );
@@ -92,6 +113,8 @@ function useEvents(
   const [state, setState] = useState<{ events: RunEvent[]; failure?: Error; isOver: boolean }>(NONE);
   const agentId = run?.agentId;
   const runId = run?.id;
+  // A run that was continued has more.
+  const isPaused = run?.status === "PAUSED";
   useEffect(() => {
     if (agentId === undefined || runId === undefined) return;
     const reading = new AbortController();
@@ -118,9 +141,21 @@ function useEvents(
       clearTimeout(timer);
       reading.abort();
     };
-  }, [client, agentId, runId]);
+  }, [client, agentId, runId, isPaused]);
   return { events: state.events, failure: state.failure, isOver: state.isOver };
 }
 
+/** Read the record again: at the run's end, and while somebody else may continue it. */
+function useFresh(run: AgentRun | undefined, isOver: boolean, reload: () => void): void {
+  useEffect(() => {
+    if (!run || !isOver || run.completedAt) return;
+    const timer = setTimeout(reload, run.status === "PAUSED" ? LOOK_EVERY_MS : 0);
+    return () => {
+      clearTimeout(timer);
+    };
+  }, [run, isOver, reload]);
+}
+
+const LOOK_EVERY_MS = 3_000;
 const NONE = { events: [], isOver: false };
 const SHOW_EVERY_MS = 100;

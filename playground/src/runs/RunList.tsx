@@ -1,34 +1,23 @@
 import type { Agent, Agentrun, AgentRun, RunStatus } from "agentrun-client";
-import { useCallback, useState } from "react";
+import { useState } from "react";
+import { focusIfLost, useTitle } from "../app/focus";
 import { Notice } from "../app/Notice";
 import { hrefOf } from "../app/route";
-import { useLoaded } from "../app/use-loaded";
-import { cost, duration } from "../chat/figures";
+import { cost, duration } from "../chat/answers/figures";
+import { useRunPages } from "./use-run-pages";
 import { useWatched } from "./use-watched";
 
-const PAGE = 25;
 const STATUSES: readonly RunStatus[] = ["QUEUED", "RUNNING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED"];
 
 /** The newest runs; those that have not ended are kept up to date. */
 export function RunList({ client, agents }: { client: Agentrun; agents: readonly Agent[] }) {
   const [status, setStatus] = useState<RunStatus>();
   const [agentId, setAgent] = useState<string>();
-  const [count, setCount] = useState(PAGE);
-  const load = useCallback(
-    async (signal: AbortSignal) => {
-      const runs: AgentRun[] = [];
-      for await (const run of client.runs.list({ status, agentId, signal })) {
-        // One more says whether there are more.
-        if (runs.push(run) > count) break;
-      }
-      return runs;
-    },
-    [client, status, agentId, count],
-  );
-  const { value: loaded, error, reload } = useLoaded(load);
-  const runs = useWatched(client, loaded?.slice(0, count));
+  const { runs: listed, hasMore, isLoading, error, more, reload } = useRunPages(client, status, agentId);
+  const runs = useWatched(client, listed);
+  useTitle("Runs");
   return (
-    <main tabIndex={-1}>
+    <main ref={focusIfLost} tabIndex={-1}>
       <h1>Runs</h1>
       <div className="row filters">
         <label htmlFor="status">Status</label>
@@ -66,16 +55,17 @@ export function RunList({ client, agents }: { client: Agentrun; agents: readonly
       {error && <Notice kind="error">{error.message}</Notice>}
       {runs?.length === 0 && <p className="muted">No runs.</p>}
       {runs && runs.length > 0 && <Table runs={runs} />}
-      {loaded && loaded.length > count && (
-        <button
-          type="button"
-          onClick={() => {
-            setCount(count + PAGE);
-          }}
-        >
-          More
-        </button>
-      )}
+      {isLoading && !runs && <p className="muted">Loading …</p>}
+      <div className="row">
+        {hasMore && (
+          <button type="button" aria-disabled={isLoading} onClick={more}>
+            More
+          </button>
+        )}
+        <span className="muted" role="status">
+          {runs && runs.length > 0 && !error && (hasMore ? `The newest ${String(runs.length)} runs` : "No more runs")}
+        </span>
+      </div>
     </main>
   );
 }
@@ -99,7 +89,7 @@ function Table({ runs }: { runs: readonly AgentRun[] }) {
           {runs.map((run) => (
             <tr key={run.id} data-run-id={run.id}>
               <td className="message">
-                <a href={hrefOf("runs", run.id)}>{run.input?.slice(0, 120) ?? run.id}</a>
+                <a href={hrefOf("runs", run.id)} dir="auto">{run.input?.slice(0, 120) ?? run.id}</a>
               </td>
               <td>
                 <Status status={run.status} />

@@ -1,5 +1,5 @@
-import { duration } from "../chat/figures";
-import { JsonView } from "../chat/JsonView";
+import { duration } from "../chat/answers/figures";
+import { JsonView } from "../chat/answers/JsonView";
 import type { Moment } from "./timeline";
 
 export function TimelineView({ moments }: { moments: readonly Moment[] }) {
@@ -12,7 +12,7 @@ export function TimelineView({ moments }: { moments: readonly Moment[] }) {
             <strong>{moment.title}</strong>
             {moment.tookMs !== undefined && <span className="muted"> {duration(moment.tookMs)}</span>}
             {moment.isVoid && <span className="failure"> void</span>}
-            {moment.detail && <div className="said">{moment.detail}</div>}
+            {moment.detail && <div className="said" dir="auto">{moment.detail}</div>}
             {moment.value !== undefined && (
               <details>
                 <summary>Details</summary>

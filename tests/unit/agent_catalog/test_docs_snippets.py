@@ -53,7 +53,7 @@ def test_every_snippet_says_which_file_it_is() -> None:
     files = [name for page in HOW_TO for name in files_of(page)]
     assert len(SNIPPETS) == len(OF_THE_PAGE) + len(files)
     assert len(files) >= 9
-    # A page's Python that is no file is run by tests/e2e/test_documented_commands.py.
+    # A page's Python that is no file is run by tests/e2e/test_how_to_pages.py.
     assert not any(programs_of(page, "yaml") for page in HOW_TO)
     assert AGENTS
     assert TESTS

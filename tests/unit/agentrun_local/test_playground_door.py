@@ -147,3 +147,22 @@ def test_what_is_shipped_is_whole() -> None:
     # Whatever the build makes has to have a content type here.
     files = {f"/{file.relative_to(STATIC).as_posix()}" for file in STATIC.rglob("*.*")}
     assert files <= assets.keys()
+
+
+async def test_a_page_that_signs_in_is_told_where_and_may_talk_to_it(folder: Path) -> None:
+    settings = PlaygroundSettings(
+        "",
+        None,
+        None,
+        {"issuer": "https://issuer.example/realm", "clientId": "page"},
+        ("https://issuer.example",),
+    )
+    door = PlaygroundDoor(read_assets(folder), settings, api=_api)
+    told = await _ask(door, "/playground/config.json")
+    assert told.json() == {
+        "basePath": "",
+        "issuer": "https://issuer.example/realm",
+        "clientId": "page",
+    }
+    policy = (await _ask(door, "/")).headers["content-security-policy"]
+    assert "connect-src 'self' https://issuer.example;" in policy

@@ -80,12 +80,12 @@ def test_the_template_is_the_frameworks_but_for_the_folders(project: Path) -> No
         for line, shipped in zip(lines, TEMPLATE.splitlines(), strict=True)
         if line != shipped
     ]
-    assert different == [".framework/build"] * 10
+    assert different == [".framework/build"] * 12
 
 
 def test_what_the_build_makes_of_a_resource_is_what_the_frameworks_template_says() -> None:
     placed = placed_resources(TEMPLATE)
-    assert len(placed) == 10
+    assert len(placed) == 12
     for resource, folder in placed.items():
         kind, name = part_named(resource)
         assert f"{kind}s/{name}" == folder

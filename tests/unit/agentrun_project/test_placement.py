@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentrun_local import dev, reload
+from agentrun_local import reload
+from agentrun_local.banner import example
 from agentrun_local.machine.identity import DevIdentity
 from agentrun_local.stack import StackOptions, stack_parameters
 from agentrun_local.template.resources import Function, Stack, read_stack
@@ -55,8 +56,8 @@ def test_only_agents_and_tools_of_a_project_are_watched(stack: Stack, project: P
 
 
 def test_the_banner_names_an_agent_that_is_there(project: Path) -> None:
-    assert dev._example(project / "template.yaml") == ("helpdesk", "What can you do?")
-    assert dev._example(ROOT / "template.yaml") == ("analyst", "What is 17 * 23?")
+    assert example(project / "template.yaml") == ("helpdesk", "What can you do?")
+    assert example(ROOT / "template.yaml") == ("analyst", "What is 17 * 23?")
 
 
 def test_agents_are_where_they_are_in_a_checkout_or_a_project(project: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_portfolio_belongs_to_its_session_and_stays_the_same() -> None:
 
 
 def test_every_conversation_can_pay_the_orders_that_the_documentation_shows() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     shown = {
         (int(shares), symbol)
         for page in pages

@@ -58,8 +58,8 @@ export class Conversation {
     this.#sessionId = options.sessionId;
     this.#updates = new Updates(NOTHING, () => this.#state());
     this.actions = {
-      send: (message, { media = [] } = {}) => {
-        this.#send(new Turn({ key: freshKey(), message, media }));
+      send: (message, { media = [], options } = {}) => {
+        this.#send(new Turn({ key: freshKey(), message, media, options }));
       },
       stop: () => void this.#stop(),
       approve: (id, given = {}) => {
@@ -131,17 +131,18 @@ export class Conversation {
     const { client, agent, generateFollowups } = this.#options;
     const turn = this.#turn;
     if (!turn || this.#reader) return;
-    const { runId, lastEventId: after, key: idempotencyKey, message, media } = turn;
-    await this.#read(turn, runId === undefined ? "connecting" : "reconnecting", (options) =>
+    const { runId, lastEventId: after, key: idempotencyKey, message, media, options } = turn;
+    await this.#read(turn, runId === undefined ? "connecting" : "reconnecting", (reading) =>
       runId === undefined
         ? client.runs.stream(agent, message, {
-            ...options,
+            ...reading,
             idempotencyKey,
+            options,
             sessionId: this.#sessionId,
             ...(generateFollowups !== undefined && { generateFollowups }),
             ...(media.length > 0 && { media }),
           })
-        : client.runs.attach(agent, runId, { ...options, after }),
+        : client.runs.attach(agent, runId, { ...reading, after }),
     );
   }
 

@@ -7,6 +7,7 @@ import type {
   Metrics,
   PauseType,
   PendingApproval,
+  RunOptions,
   RunStatus,
 } from "../models.js";
 
@@ -77,6 +78,8 @@ export interface ConversationState {
 
 export interface SendOptions {
   media?: Media[];
+  /** What the run uses instead of its agent's defaults. */
+  options?: RunOptions | undefined;
 }
 
 /** What a component does. All return at once; what goes wrong is in `error`. */

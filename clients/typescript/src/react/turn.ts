@@ -1,6 +1,6 @@
 import { Answer } from "../answer.js";
 import type { RunEvent } from "../events.js";
-import type { AgentRun, Decision, Media, Metrics, RequiredAction, RunStatus } from "../models.js";
+import type { AgentRun, Decision, Media, Metrics, RequiredAction, RunOptions, RunStatus } from "../models.js";
 import type { AssistantMessage, OpenApproval } from "./messages.js";
 
 /** How a turn is begun again: by its run, or by its key if the run's id is not known yet. */
@@ -8,6 +8,7 @@ export interface TurnRecord {
   readonly key: string;
   readonly message: string;
   readonly media: Media[];
+  readonly options?: RunOptions | undefined;
   readonly runId?: string | undefined;
 }
 
@@ -16,6 +17,7 @@ export class Turn {
   readonly key: string;
   readonly message: string;
   readonly media: Media[];
+  readonly options: RunOptions | undefined;
   runId: string | undefined;
   sessionId: string | undefined;
   lastEventId = 0;
@@ -30,10 +32,11 @@ export class Turn {
   #metrics: Metrics | undefined;
   #output: string | undefined;
 
-  constructor({ key, message, media, runId }: TurnRecord) {
+  constructor({ key, message, media, options, runId }: TurnRecord) {
     this.key = key;
     this.message = message;
     this.media = media;
+    this.options = options;
     this.runId = runId;
   }
 
@@ -50,8 +53,8 @@ export class Turn {
   }
 
   get record(): TurnRecord {
-    const { key, message, media, runId } = this;
-    return { key, message, media, runId };
+    const { key, message, media, options, runId } = this;
+    return { key, message, media, options, runId };
   }
 
   get approvals(): OpenApproval[] {

@@ -113,6 +113,8 @@ class A2aRun:
         else:
             if not await self._host.before_model():
                 return TurnPaused(type=PauseType.BUDGET, state="{}")
+            # Before the message counts as sent: this may be repeated.
+            await self._client.read_card()
             await self._host.keep(Began(acting=("message",)))
             await self._take_all(self._client.events("SendStreamingMessage", self._message()))
         await self._attach()

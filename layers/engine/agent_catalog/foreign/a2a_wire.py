@@ -209,8 +209,7 @@ class A2aClient:
     async def _results(
         self, method: str, params: Mapping[str, JsonValue]
     ) -> AsyncGenerator[JsonValue, None]:
-        if self._version is None and is_card(self._url):
-            await self._read_card()
+        await self.read_card()
         version = self._version or V1
         try:
             async with aclosing(self._asked(version, method, params)) as results:
@@ -227,7 +226,16 @@ class A2aClient:
             async for result in results:
                 yield result
 
-    async def _read_card(self) -> None:
+    async def read_card(self) -> None:
+        """
+        Find the interface and its version, if the address is that of a card; once.
+
+        Raises:
+            UserError: The card names no interface that can be used.
+            ModelAPIError, UnexpectedModelBehavior: As `call` does.
+        """
+        if self._version is not None or not is_card(self._url):
+            return
         async with aclosing(self._texts_of("GET", self._headers)) as texts:
             card = "".join([text async for text in texts])
         self._url, self._version = interface_in(card.encode(), self._url)

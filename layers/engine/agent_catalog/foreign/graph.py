@@ -202,8 +202,7 @@ class GraphRun:
         # Not as `run_id`: langgraph takes a run of the same id for one that is to be resumed.
         place = {"thread_id": task.session_id, "session": session}
         config = {"configurable": place, "callbacks": [self._listener]}
-        for question, reason in self._rejected:
-            self._listener.reject(question.id, question.tool, question.arguments, reason)
+        self._say_rejected()
         while True:
             await self._step(config)
             snapshot = await self._graph.aget_state(config)  # type: ignore[arg-type] # a mapping
@@ -276,6 +275,10 @@ class GraphRun:
         last.provider_name = _KEPT
         last.provider_details = {_KEPT: self._state.written_down()}
         return TurnEnded(messages=dumped(self._said).decode(), followups=followups)
+
+    def _say_rejected(self) -> None:
+        for question, reason in self._rejected:
+            self._listener.reject(question.id, question.tool, question.arguments, reason)
 
     def _say_figures(self) -> None:
         figures = metrics(self._usage, self._task.agent.model)

@@ -188,6 +188,19 @@ async def test_a_task_is_cancelled_with_its_run(server: A2aServer03, rig: Rig) -
     assert server.methods == [CARD_PATH, SEND, CANCEL]
 
 
+async def test_the_message_counts_as_sent_only_once_the_card_is_read(
+    server: A2aServer03, rig: Rig
+) -> None:
+    server.script(Events(task(), artifact("ok"), DONE))
+    asked: list[int] = []
+
+    async def keep(_: StepContent) -> None:
+        asked.append(len(server.requests))
+
+    await rig.run(keeping=keep)
+    assert asked == [1, 2]
+
+
 async def test_without_a_card_a_server_that_does_not_know_1_0_is_asked_in_0_3(
     server: A2aServer03, tmp_path: Path
 ) -> None:

@@ -67,6 +67,59 @@ def test_a_profile_that_is_removed_is_no_default(file: ProfileFile) -> None:
     assert list(file.profiles()) == ["staging"]
 
 
+def test_comments_stay_with_what_stands_below_them(file: ProfileFile) -> None:
+    file.put(Profile("live", "https://new.example"))
+    changed = WRITTEN.replace(
+        """[profiles.live]  # careful
+base_url = "https://api.example/live"
+token_command = "gcloud auth print-identity-token"
+""",
+        '[profiles.live]\nbase_url = "https://new.example"\n',
+    )
+    assert file.path.read_text(encoding="utf-8") == changed
+    file.remove("live")
+    text = file.path.read_text(encoding="utf-8")
+    assert text == (
+        "# My deployments\nother = 1\n\n\n# Ours\n[profiles.staging]\n"
+        'base_url = "https://staging.example"\n'
+    )
+    file.remove("staging")
+    assert file.path.read_text(encoding="utf-8") == "# My deployments\nother = 1\n\n\n# Ours\n"
+
+
+OTHERWISE = [
+    ('profile = "live"\n[profiles]\nlive = { base_url = "https://a.example" }\n', 3),
+    ('profiles.live.base_url = "https://a.example"\nprofile = "live"\n', 1),
+    ('profile = "live"\n\n["profiles".live]\nbase_url = "https://a.example"\n', 3),
+    ('profile = "live"\n[profiles.live]\nbase_url = "a"\nscope = """\n[profiles.live]\nx"""\n', 2),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), OTHERWISE)
+def test_what_is_written_in_another_way_is_refused_with_its_place(
+    file: ProfileFile, text: str, line: int
+) -> None:
+    file.path.write_text(text, encoding="utf-8")
+    place = rf"config\.toml:{line}: 'live' is written in a way"
+    with pytest.raises(UsageError, match=place):
+        file.put(Profile("live", "https://b.example"))
+    with pytest.raises(UsageError, match=place):
+        file.remove("live")
+    assert file.path.read_text(encoding="utf-8") == text
+    file.put(Profile("other", "https://b.example"))
+    assert list(file.profiles()) == ["live", "other"]
+
+
+def test_a_default_that_is_written_in_another_way_is_refused_with_its_place(
+    file: ProfileFile,
+) -> None:
+    text = WRITTEN.replace("profile =", '"profile" =')
+    file.path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"config\.toml:2: 'profile' is written in a way"):
+        file.use("staging")
+    assert file.path.read_text(encoding="utf-8") == text
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -1,6 +1,7 @@
 """Options win over variables, variables over files; no token goes to another deployment."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jwt
@@ -11,6 +12,7 @@ from agentrun_cli.connection.profiles import Profile, ProfileFile
 from agentrun_cli.connection.target import LOCAL_BASE_URL, LOCAL_STREAM_URL, Given, find_target
 from agentrun_cli.errors import UsageError
 from agentrun_cli.login.stored import Login, LoginStore
+from agentrun_local.addresses import Addresses, announced, running_addresses
 
 LIVE, STAGING = "https://api.example/live", "https://staging.example"
 
@@ -38,6 +40,37 @@ def test_without_anything_it_is_the_local_stack(home: Path) -> None:
     assert target.is_local_default
     claims = jwt.decode(target.token(), options={"verify_signature": False})
     assert claims["roles"] == ["admin"]
+
+
+@pytest.fixture
+def stack(environment: dict[str, str]) -> Iterator[Path]:
+    """A template whose stack runs on ports of its own."""
+    template = Path(environment["HOME"]) / "shop" / "template.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        url = f"http://127.0.0.1:{door.getsockname()[1]}"
+        with announced(Addresses(url, "http://127.0.0.1:1"), template):
+            yield template
+
+
+def test_a_stack_is_found_on_the_ports_that_it_took(
+    environment: dict[str, str], stack: Path
+) -> None:
+    target = find_target(Given(template=stack), environment)
+    assert running_addresses(stack) == Addresses(target.base_url, str(target.stream_url))
+    assert jwt.decode(target.token(), options={"verify_signature": False})["roles"] == ["admin"]
+    elsewhere = Given(template=stack.parent.parent / "template.yaml")
+    assert find_target(elsewhere, environment).base_url == LOCAL_BASE_URL
+
+
+def test_what_is_asked_for_wins_over_the_stack_that_runs_here(
+    environment: dict[str, str], stack: Path
+) -> None:
+    named = Given(template=stack, base_url=STAGING, token="t")
+    assert find_target(named, environment).base_url == STAGING
+    variable = {"AGENTRUN_BASE_URL": STAGING, "AGENTRUN_TOKEN": "t"}
+    assert find_target(Given(template=stack), {**environment, **variable}).base_url == STAGING
+    ProfileFile(config_file(environment)).use("live")
+    assert find_target(Given(template=stack), environment).base_url == LIVE
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,9 @@ class Typed:
         (DOUBT, ["r", "null"], Answer([Decision("c1", "APPROVE", result=None)])),
         (BUDGET, ["raise", "", "", "0", "-1", "x", "2.5", ""], Answer(approve(), Budget(2.5))),
         (BUDGET, ["raise", "", "5000"], Answer(approve(), Budget(None, 5000))),
+        (BUDGET, ["raise", "inf", "1e999", "nan", "3", ""], Answer(approve(), Budget(3.0))),
+        (BUDGET, ["raise", "", "0.5", "inf", "1e999", "7"], Answer(approve(), Budget(None, 7))),
+        (BUDGET, ["raise", "", "1e3"], Answer(approve(), Budget(None, 1000))),
         (BUDGET, ["reject", ""], Answer(reject())),
     ],
 )

@@ -25,6 +25,11 @@ class Runs:
     def list(self, *, status: RunStatus | None = None) -> Iterator[Run]:
         yield from [each for each in self._active.values() if each.status == status]
 
+    def get(self, run_id: str) -> Run:
+        if run_id == self._unknown:
+            raise NotFoundError(Problem(404, "t", "Not found", f"There is no run '{run_id}'."))
+        return self._active.get(run_id) or run(run_id, "COMPLETED")
+
     def cancel(self, run_id: str) -> None:
         if run_id == self._unknown:
             raise NotFoundError(Problem(404, "t", "Not found", f"There is no run '{run_id}'."))
@@ -68,6 +73,14 @@ def test_it_gives_up_in_time() -> None:
 
 
 def test_a_run_that_cannot_be_stopped_is_told() -> None:
-    found = stop_named(Runs(unknown="2"), ["1", "2", "1"])
+    found = stop_named(Runs(run("1", "PAUSED"), unknown="2"), ["1", "2", "1"])
     assert not found.is_done
-    assert found.told() == "not stopped: the run '2': 404 There is no run '2'.\nstopped 1 run"
+    assert found.told() == "not stopped: the run '2': 404 There is no run '2'.\nasked 1 run to end"
+
+
+def test_a_run_that_had_ended_is_not_said_to_be_stopped() -> None:
+    runs = Runs(run("1", "QUEUED"), run("2", "RUNNING"))
+    found = stop_named(runs, ["1", "2", "3"])
+    assert found.is_done
+    assert runs.asked == ["1", "2"]
+    assert found.told() == "the run '3' had ended already: COMPLETED\nasked 2 runs to end"

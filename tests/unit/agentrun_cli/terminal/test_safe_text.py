@@ -60,7 +60,12 @@ def test_rows_stand_below_their_heading(capsys: pytest.CaptureFixture[str]) -> N
         {"id": "1", "tools": ["a", "b"]},
         {"id": "22", "name": "x\x1byz"},
     ]
-    print_columns({"id": 3, "tools": 5, "name": 3}, rows)
+    print_columns({"id": 3, "tools": 5, "name": 3}, rows, none="")
     assert capsys.readouterr().out == (
         f"id   tools  name\n1    a, b\n22          x{REPLACEMENT}…\n"
     )
+
+
+def test_without_rows_there_is_no_heading_and_a_remark(capsys: pytest.CaptureFixture[str]) -> None:
+    print_columns({"id": 3, "name": 3}, (), none="no runs")
+    assert capsys.readouterr() == ("", "no runs\n")

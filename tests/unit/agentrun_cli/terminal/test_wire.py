@@ -1,5 +1,6 @@
 """Values of the client are printed with the API's own names."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from agentrun_cli.terminal.wire import as_wire, event_as_wire
@@ -15,6 +16,14 @@ def test_names_are_the_apis_and_what_is_not_known_is_left_out() -> None:
     assert said["createdAt"] == "2026-11-30T12:00:00.005Z"
     assert said["costUsd"] == 0.0
     assert "output" not in said
+
+
+def test_a_mark_that_is_not_set_is_left_out_as_in_the_api() -> None:
+    whole = Run("1", "echo", "s", "ana", "acme", "RUNNING", AT, AT, 1, 2, input="x")
+    assert "inputTruncated" not in as_wire(whole)
+    assert as_wire(replace(whole, input_truncated=True))["inputTruncated"] is True
+    # The API says this one in any case.
+    assert as_wire(ToolCall("c1", "find", {}, None, is_error=False))["isError"] is False
 
 
 def test_a_tools_own_json_stays_as_it_is() -> None:

@@ -1,0 +1,1 @@
+"""The playground as it is deployed, and an issuer to sign in at."""
