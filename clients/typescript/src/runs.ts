@@ -200,7 +200,8 @@ export class Runs {
   /**
    * Decide what a paused run waits for, once the stream is read, and stream what follows.
    *
-   * If the answer is lost, the run is looked at before the decision is sent again.
+   * If the answer is lost, the run is looked at before the decision is sent again. If somebody else
+   * has decided by then, what followed is streamed: `client.approvals.get` tells how it was decided.
    */
   resume(agent: string, runId: string, verdict: Verdict, options: ResumeOptions = {}): RunStream {
     const decision = "action" in verdict ? verdict : { decisions: verdict };

@@ -220,11 +220,27 @@ def test_no_representation_tells_the_token() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["api.example", "ftp://api.example", "https://", "https://u:p@api.example", "https://a?b=c"],
+    [
+        *("api.example", "ftp://api.example", "https://", "https://u:p@api.example"),
+        *("https://a?b=c", "https://a?", "https://a#", "https://a/@me#top"),
+        *("http://localhost:abc", "http://localhost:99999", "http://[::1", "http://[v1.x]"),
+        *("http://local host", " http://localhost", "http://a\n", "http://a/\x00"),
+        *("http://xn--", "http://a..b", f"http://{'a' * 64}"),
+    ],
 )
 def test_a_base_url_that_would_not_do_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="base URL"):
         Client(url, SECRET)
+    with pytest.raises(ValueError, match="base URL"):
+        AsyncClient("https://a.example", SECRET, stream_url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8000", "https://[::1]:8000/live/", "http://münchen.example/@me"]
+)
+def test_a_base_url_of_any_host_is_taken(url: str) -> None:
+    with Client(url, SECRET) as client:
+        assert repr(client) == f"Client({url.rstrip('/')!r})"
 
 
 def test_a_connection_that_fails_names_the_host() -> None:

@@ -39,14 +39,17 @@ def test_the_examples_compile_and_run_in_their_order(driver: Driver) -> None:
 @pytest.mark.parametrize("language", ["tsx", "typescript"])
 def test_the_streams_of_a_web_page_compile(language: str, driver: Driver) -> None:
     (block,) = blocks_of(WEB_PAGE, language)
-    written = driver.folder / f"page-{language}.{'tsx' if language == 'tsx' else 'mts'}"
-    written.write_text(block.text.replace(REST_API, driver.stack.local.rest_api), encoding="utf-8")
-    types = driver.folder / "node_modules/@types"
+    # In a folder of its own, so that React's types are not beside the package for other tests.
+    page = driver.folder / "page"
+    written = page / f"page-{language}.{'tsx' if language == 'tsx' else 'mts'}"
+    types = page / "node_modules/@types"
     if not types.exists():
+        types.parent.mkdir(parents=True)
         types.symlink_to(TOOLS / "@types")
-    compile_strictly(written, "--jsx", "react-jsx", within=driver.folder)
+    written.write_text(block.text.replace(REST_API, driver.stack.local.rest_api), encoding="utf-8")
+    compile_strictly(written, "--jsx", "react-jsx", within=page)
     if language == "typescript":
-        printed = output_of(driver.start(built(written, within=driver.folder)))
+        printed = output_of(driver.start(f"page/{built(written, within=page)}"))
         assert printed.splitlines()[-1] == "17 * 23 = 391"
 
 

@@ -42,6 +42,9 @@ class AsyncRuns:
             cancel_on_exit: Whether leaving the stream's `async with` block cancels a run that
                 goes on.
             options: What may be said besides.
+
+        Raises:
+            TypeError: There is no such option, or it is of another type.
         """
         plan = streams.started(self._transport.settings, agent, message, options)
         return self._stream(agent, plan, cancel=self.cancel if cancel_on_exit else None)
@@ -63,7 +66,8 @@ class AsyncRuns:
         Decide what a paused run waits for, and stream what follows.
 
         The decision is sent when the first event is asked for, and takes effect once: it is
-        repeated only if the run still is in the same pause.
+        repeated only if the run still is in the same pause. Otherwise what follows is streamed,
+        also if it follows somebody else's decision: `client.approvals.get` tells how it was made.
 
         Args:
             agent: The run's agent.

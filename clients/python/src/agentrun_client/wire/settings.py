@@ -18,6 +18,7 @@ FIRST_WAIT_S = 0.5
 FIRST_WAIT_OF_STREAM_S = 1.0
 """What the server asks for with `retry:`, until it has asked for something else."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_NO_URL = re.compile(r"[\s\x00-\x1f\x7f]")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -79,7 +80,8 @@ def settings_of(
     Check what a client is told.
 
     Raises:
-        ValueError: A URL is not one of http or https, or has a user, a query or a fragment.
+        ValueError: A URL is not one of http or https, has a host or a port that is none, or has a
+            user, a query or a fragment.
     """
     base = _checked_url(base_url)
     stream = base if stream_url is None else _checked_url(stream_url)
@@ -87,12 +89,20 @@ def settings_of(
 
 
 def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"a base URL begins with https:// or http:// and a host, not {url[:60]!r}")
-    if parts.username is not None or parts.query or parts.fragment:
+    # An empty query is none to `urlsplit`, and yet every path would become part of it.
+    if "?" in url or "#" in url or "@" in url.partition("//")[2].partition("/")[0]:
         # A user in the URL would be sent in place of the token.
         raise ValueError("a base URL has no user, no query and no fragment")
+    if _NO_URL.search(url):
+        raise ValueError(f"a base URL has no spaces and no control characters, not {url[:60]!r}")
+    try:
+        parts = urlsplit(url)
+        # What the first request would fail of: a port above 65 535, a host that has no address.
+        _, _ = parts.port, httpx.URL(url).host.encode("idna")
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ValueError(f"the base URL {url[:60]!r} is none: {error}") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"a base URL begins with https:// or http:// and a host, not {url[:60]!r}")
     return url.rstrip("/")
 
 
