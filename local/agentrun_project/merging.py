@@ -5,7 +5,25 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-OURS, BETWEEN, THEIRS = "        ours: The user's text; all of its changes are kept.
+OURS, BETWEEN, THEIRS = "<<<<<<< yours", "=======", ">>>>>>> agentrun-serverless"
+_Lines = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A text with the changes of both sides, and how many of them are in conflict."""
+
+    text: str
+    conflicts: int
+
+
+def merge(base: str, ours: str, theirs: str, version: str) -> Merged:
+    """
+    Apply to a text what another one changes in their common base.
+
+    Args:
+        base: What both were.
+        ours: The user's text; all of its changes are kept.
         theirs: The framework's.
         version: Its version, for the marks of conflicts.
 
