@@ -10,4 +10,12 @@ class LocalStackError(Exception):
 
 
 class TemplateError(LocalStackError):
-    """The template cannot be read, or needs something that only AWS has."""
+    """
+    The template cannot be read, or needs something that only AWS has.
+
+    `line` counts from 1; 0 if it is not known, or the whole template is meant.
+    """
+
+    def __init__(self, message: str, *, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line

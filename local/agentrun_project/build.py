@@ -159,11 +159,14 @@ def copy(source: Path, target: Path) -> None:
 
 
 def copy_documents(target: Path) -> None:
-    """Copy the documentation, which is elsewhere in a checkout."""
-    target.mkdir()
+    """Copy the pages of the documentation, which are elsewhere in a checkout, without pictures."""
     for document in DOCUMENTS:
-        if (ROOT / document).exists():
-            copy(ROOT / document, target / document)
+        page = ROOT / document
+        for source in sorted(page.rglob("*.md")) if page.is_dir() else [page]:
+            if source.exists():
+                copied = target / source.relative_to(ROOT)
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                copy(source, copied)
 
 
 def compile_sources(root: Path, deployed_at: str) -> None:

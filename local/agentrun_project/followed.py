@@ -25,16 +25,29 @@ class Followed:
 
 
 def remember(project: Path, name: str, files: Mapping[str, str]) -> None:
-    """Keep what the framework has written, in place of what was kept before."""
+    """
+    Keep what the framework has written, in place of what was kept before.
+
+    Each text is replaced at once, and what is no longer written goes after that, so that there is a
+    base of every file at any moment: what is not done can be done again.
+    """
     base = project / _BASE
+    targets = {base / f"{name_of_file}{_SUFFIX}": text for name_of_file, text in files.items()}
+    for target, text in targets.items():
+        _replace(target, text)
     for path in base.rglob(f"*{_SUFFIX}"):
-        path.unlink()
-    for name_of_file, text in files.items():
-        target = base / f"{name_of_file}{_SUFFIX}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        if path not in targets:
+            path.unlink()
     facts = {"name": name, "version": framework_version()}
-    (project / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    _replace(project / _FACTS, json.dumps(facts, indent=2) + "\n")
+
+
+def _replace(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside it: only within a file system is a file replaced at once.
+    written = target.with_name(f"{target.name}.new")
+    written.write_text(text, encoding="utf-8")
+    written.replace(target)
 
 
 def remembered(project: Path) -> Followed:

@@ -23,7 +23,7 @@ def merge(base: str, ours: str, theirs: str, version: str) -> Merged:
 
     Args:
         base: What both were.
-        ours: The user's text; all of its changes are kept.
+        ours: The user's text.
         theirs: The framework's.
         version: Its version, for the marks of conflicts.
 
@@ -48,6 +48,24 @@ def merge(base: str, ours: str, theirs: str, version: str) -> Merged:
 def conflict_lines(text: str) -> list[int]:
     """Return the numbers of the lines where a mark of a conflict begins one."""
     return [n for n, line in enumerate(text.splitlines(), 1) if line.startswith(OURS)]
+
+
+def unsettled_lines(text: str) -> list[int]:
+    """
+    Return the numbers of the lines with the first mark of each conflict, whichever are left.
+
+    `=======` alone counts, too: no file that is merged has such a line of its own.
+    """
+    found: list[int] = []
+    is_inside = False
+    for number, line in enumerate(text.splitlines(), 1):
+        is_end = line.startswith(THEIRS)
+        if line.startswith(OURS) or ((is_end or line == BETWEEN) and not is_inside):
+            found.append(number)
+            is_inside = True
+        if is_end:
+            is_inside = False
+    return found
 
 
 def _chunks(base: _Lines, ours: _Lines, theirs: _Lines) -> Iterator[tuple[_Lines, _Lines, _Lines]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agentrun_project.errors import ProjectError
 from agentrun_project.followed import Followed, remember, remembered
-from agentrun_project.merging import conflict_lines, merge
+from agentrun_project.merging import conflict_lines, merge, unsettled_lines
 from agentrun_project.rendering import followed_files, framework_version
 
 
@@ -124,7 +124,7 @@ def _check_settled(project: Path, paths: list[str]) -> None:
     found = [
         f"{path}:{line}: a conflict is not settled yet"
         for path in paths
-        for line in conflict_lines(_text(project / path) or "")
+        for line in unsettled_lines(_text(project / path) or "")
     ]
     if found:
         raise ProjectError("\n".join([*found, "Settle it, remove its marks, and try again."]))

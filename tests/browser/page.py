@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -13,6 +18,23 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.stack import WAIT_S, Stack
+
+# What is there in one moment is redrawn or moves in the next: look again.
+PASSING = (
+    StaleElementReferenceException,
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+)
+# For answers that a real server would not have at hand.
+STAND_IN = """
+const real = window.fetch;
+let isDue = true;
+window.fetch = async (input, init) => {
+  if (!isDue || !String(input).includes(%s)) return real(input, init);
+  isDue = false;
+  return new Response(%s, {status: %d, headers: {"Content-Type": "application/json"}});
+};
+"""
 
 
 class Page:
@@ -46,6 +68,16 @@ class Page:
             self.driver.close()
             self.driver.switch_to.window(first)
 
+    @contextmanager
+    def answered(self, path: str, answer: object, status: int = 200) -> Iterator[None]:
+        """In pages that are loaded in the block, answer the first request of a path."""
+        source = STAND_IN % (json.dumps(path), json.dumps(json.dumps(answer)), status)
+        added = self.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+        try:
+            yield
+        finally:
+            self.command("Page.removeScriptToEvaluateOnNewDocument", **added)
+
     def say(self, message: str) -> None:
         """Send a message."""
         field = self.find("#message")
@@ -67,7 +99,8 @@ class Page:
         def look(_: Chrome) -> Any:
             return condition()
 
-        return WebDriverWait(self.driver, WAIT_S, 0.05).until(look, f"never happened: {what}")
+        wait = WebDriverWait(self.driver, WAIT_S, 0.05, PASSING)
+        return wait.until(look, f"never happened: {what}")
 
     def find(self, selector: str) -> WebElement:
         """Wait for an element."""
@@ -102,9 +135,14 @@ class Page:
 
     def press(self, name: str, within: str = "body") -> None:
         """Press a button, wherever on the page it is."""
-        button = self.button(name, within)
-        self.script("arguments[0].scrollIntoView({block: 'center'})", button)
-        button.click()
+
+        def click() -> bool:
+            button = self.button(name, within)
+            self.script("arguments[0].scrollIntoView({block: 'center'})", button)
+            button.click()
+            return True
+
+        self.until(click, f"a way to {name}")
 
     def type(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""

@@ -18,8 +18,8 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = Path(__file__).parent / "layer"
 START_TIMEOUT_S = 90
-STOP_TIMEOUT_S = 15
-WAIT_S = 30
+STOP_TIMEOUT_S = 60
+WAIT_S = 60
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,10 @@ def test_nothing_moves_that_should_not(page: Page) -> None:
         page.find(".working")
         assert page.script(running) == 0
         page.ended_as("COMPLETED")
-    page.say("/emit 40 every 40")
-    page.find(".working")
-    assert page.script(running) > 0
+    page.say("/emit 1000 every 50")
+    page.until(lambda: page.script(running) > 0, "a movement")
+    page.press("Stop")
+    page.ended_as("CANCELLED")
 
 
 def test_forced_colours_leave_the_current_page_and_view_visible(page: Page) -> None:

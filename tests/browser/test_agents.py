@@ -3,7 +3,6 @@
 import pytest
 
 from tests.browser.page import Page
-from tests.browser.stand_in import answered
 
 
 @pytest.fixture
@@ -27,14 +26,14 @@ def test_an_agent_that_is_not_there_is_said_to_be_missing(page: Page) -> None:
 @pytest.mark.usefixtures("at_home")
 def test_a_stack_without_agents_says_so(page: Page) -> None:
     page.script("sessionStorage.clear()")
-    with answered(page, "/api/agents?", []):
+    with page.answered("/api/agents?", []):
         page.open("#/chat")
     page.find_text("main .notice", "no agents")
 
 
 def test_a_token_that_is_refused_is_replaced(page: Page) -> None:
     config = {"basePath": "", "token": "not.a.token"}
-    with answered(page, "playground/config.json", config):
+    with page.answered("playground/config.json", config):
         page.open("#/chat/echo")
     page.say("Let me in")
     page.ended_as("COMPLETED")

@@ -1,9 +1,13 @@
-"""What becomes of a conversation when tabs and networks come and go."""
+"""What becomes of a conversation when tabs, networks and servers come and go."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from selenium.webdriver import Chrome
 
 from tests.browser.page import Page
+from tests.browser.stack import free_ports, running_stack
 
 
 def test_two_tabs_show_the_same_run(page: Page) -> None:
@@ -64,3 +68,35 @@ def test_a_conversation_is_opened_and_deleted(page: Page) -> None:
     page.find(f".conversations a[href$='{session_id}'] + button").click()
     page.until(lambda: not page.all(f".conversations a[href$='{session_id}']"), "its end")
     assert page.stack.api.get(f"/api/sessions/{session_id}").status_code == 404
+
+
+def test_a_conversation_outlives_its_server_or_says_that_it_has_not(
+    browser: Chrome, tmp_path: Path
+) -> None:
+    ports = free_ports()
+    with running_stack(tmp_path, ports=ports, persists=True) as stack:
+        page = Page(browser, stack)
+        session_id = page.open_chat("echo")
+        page.say("One")
+        page.ended_as("COMPLETED")
+    page.say("Two")
+    page.find_text(".working", "broke")
+    with running_stack(tmp_path, ports=ports, persists=True) as stack:
+        page.until(lambda: len(page.all("article.answer")) == 2, "a second answer")
+        page.ended_as("COMPLETED")
+        runs = stack.api.get(f"/api/sessions/{session_id}/runs").json()
+        assert [run["input"] for run in runs] == ["One", "Two"]
+        page.say("/emit 1000 every 100")
+        page.until(lambda: "5" in page.answer().text, "a part of a third")
+    with running_stack(tmp_path, ports=ports):
+        page.find_text(".notice.error", "does not know this run")
+        page.driver.refresh()
+        page.find_text(".notice.warning", "does not know this conversation")
+        page.find_text(".notice.error", "does not know this run")
+        page.say("Three")
+        page.until(lambda: page.answer().text.startswith("Three"), "an answer")
+        page.ended_as("COMPLETED")
+        page.open("#/runs")
+        page.find_text("main [role=status]", "No more runs")
+        assert len(page.all("tr[data-run-id]")) == 1
+    browser.get("about:blank")

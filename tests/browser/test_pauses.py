@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.browser.page import Page
 
-LONG_S = 60
+LONG_S = 120
 
 
 def _begin_slow_call(page: Page, done_before: Path | None = None) -> None:
@@ -37,7 +37,7 @@ def test_killed_executors_lose_and_double_nothing_and_ask_where_nobody_knows(
             _begin_slow_call(page, tmp_path / "acted")
             with page.second_tab():
                 page.open_chat("echo")
-                page.say("/emit 80 every 80")
+                page.say("/emit 120 every 80")
                 page.find_text("article.answer", "10")
                 assert page.stack.kill_executors() > 0
                 page.ended_as("COMPLETED")

@@ -3,7 +3,6 @@
 import uuid
 
 from tests.browser.page import Page
-from tests.browser.stand_in import answered
 
 
 def test_a_run_is_looked_into(page: Page) -> None:
@@ -21,7 +20,7 @@ def test_a_run_is_looked_into(page: Page) -> None:
 
 
 def test_a_run_that_goes_on_is_followed(page: Page) -> None:
-    message = "/emit 100 every 40"
+    message = "/emit 200 every 40"
     body = {"message": message}
     run_id = page.stack.api.post("/api/agents/echo/runs/background", json=body).json()["runId"]
     page.open(f"#/runs/{run_id}")
@@ -52,14 +51,14 @@ def test_a_run_that_is_not_there_says_so(page: Page) -> None:
 def test_a_run_without_events_still_has_its_answer(page: Page) -> None:
     run = page.stack.api.post("/api/agents/echo/runs", json={"message": "Kept"}).json()["runId"]
     gone = {"type": "urn:problem-type:resource-not-found", "title": "Not Found", "status": 404}
-    with answered(page, f"{run}/stream", gone, status=404):
+    with page.answered(f"{run}/stream", gone, status=404):
         page.open(f"#/runs/{run}")
         page.find_text(".notice.warning", "kept no longer")
         page.find_text("main > .said", "Kept")
 
 
 def test_the_list_follows_a_run_to_its_end(page: Page) -> None:
-    body = {"message": "/emit 60 every 50"}
+    body = {"message": "/emit 160 every 50"}
     run_id = page.stack.api.post("/api/agents/echo/runs/background", json=body).json()["runId"]
     page.open("#/runs")
     row = page.find(f"tr[data-run-id='{run_id}']")

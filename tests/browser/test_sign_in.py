@@ -13,6 +13,7 @@ from tests.browser.axe import serious_violations
 from tests.browser.deployed.rig import Deployed, running_deployment
 from tests.browser.page import Page
 from tests.browser.stack import Stack
+from tests.browser.test_pages import PHONE
 
 SESSION, ATTEMPT = "agentrun:playground:session", "agentrun:playground:attempt"
 
@@ -101,9 +102,10 @@ def test_an_answer_with_another_state_is_refused(site: Page, deployed: Deployed)
     site.press("Sign in")
     site.until(lambda: site.driver.current_url.startswith(deployed.issuer), "the issuer")
     given = deployed.events("authorization_code.consumed")
-    answer = f"?code=made-up&state=anothers&iss={deployed.issuer}"
+    answer = f"?code=made-up&state=anothers&iss={deployed.issuer}&error_description=Call+me"
     site.driver.get(f"{deployed.url}/{answer}")
     assert "state" in site.find(".notice.error").text
+    assert "Call me" not in site.find(".notice.error").text
     assert "?" not in site.driver.current_url
     assert kept(site) == {}
     # An attempt is good for one answer, and a tab without one takes none.
@@ -119,7 +121,7 @@ def test_a_sign_in_that_the_user_gives_up_says_so(site: Page) -> None:
     site.press("Sign in")
     site.find("input[name=login]")
     site.driver.find_element("css selector", "a[href*=abort]").click()
-    assert "The sign-in failed" in site.find(".notice.error").text
+    assert "aborted" in site.find(".notice.error").text
 
 
 def test_a_token_that_has_ended_is_renewed_without_a_visit(site: Page, deployed: Deployed) -> None:
@@ -134,7 +136,7 @@ def test_a_token_that_has_ended_is_renewed_without_a_visit(site: Page, deployed:
     site.ended_as("COMPLETED")
     renewed = kept(site)
     assert renewed["token"] not in {"ended", first}
-    # One for all requests that wanted one.
+    # The fresh one is kept.
     assert deployed.events("access_token.issued") == given + 1
 
 
@@ -165,6 +167,18 @@ def test_a_sign_in_that_ends_leaves_the_page_as_it_is_and_the_next_is_one_click(
     agree(site)
     site.find("#message")
     assert site.driver.current_url.endswith(f"#/chat/echo/{session_id}")
+
+
+def test_the_way_out_fits_on_a_phone(site: Page) -> None:
+    site.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    try:
+        site.open()
+        sign_in(site)
+        button = site.button("Sign out")
+        assert site.script("return document.documentElement.scrollWidth") == PHONE["width"]
+        assert button.rect["height"] <= site.find("header").rect["height"]
+    finally:
+        site.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_sign_out_leaves_nothing_behind(site: Page, deployed: Deployed) -> None:

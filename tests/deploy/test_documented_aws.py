@@ -53,6 +53,7 @@ def documented() -> list[str]:
     ]
 
 
+@pytest.mark.timeout(300)
 def test_the_aws_cli_takes_every_documented_command(endpoint: str, tmp_path: Path) -> None:
     (tmp_path / "variables.json").write_text('{"WIKI_TOKEN": "secret"}', encoding="utf-8")
     commands = documented()
@@ -74,7 +75,7 @@ def test_the_aws_cli_takes_every_documented_command(endpoint: str, tmp_path: Pat
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr

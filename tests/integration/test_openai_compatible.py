@@ -28,6 +28,7 @@ from tests.openai_compatible import (
     ChatError,
     ChatReply,
     OpenAiCompatibleServer,
+    Reporting,
     openai_compatible_server,
 )
 
@@ -82,6 +83,33 @@ async def test_a_run_says_what_the_model_streams(
     assert run.metrics == Metrics(
         input_tokens=60, output_tokens=14, total_tokens=74, llm_calls=2, model=MODEL
     )
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [("running", (30, 3)), ("at the end", (30, 7)), ("never", (None, None))],
+)
+async def test_an_answers_tokens_count_once_however_often_they_are_told(
+    server: OpenAiCompatibleServer,
+    runner: Runner,
+    usage: Reporting,
+    counted: tuple[int | None, int | None],
+) -> None:
+    server.script(ChatReply(Text("one ", "two ", "three"), usage=usage))
+    run = await runner.run()
+    assert run.error is None
+    assert (run.metrics.input_tokens, run.metrics.output_tokens) == counted
+    assert "continuous_usage_stats" not in server.requests[0].body["stream_options"]
+
+
+async def test_an_answer_that_breaks_off_has_used_what_was_told_last(
+    server: OpenAiCompatibleServer, runner: Runner
+) -> None:
+    broken = ChatReply(Text("one ", "two "), Cut(), usage="running")
+    server.script(broken, ChatReply(SAID))
+    run = await runner.run()
+    assert run.error is None
+    assert (run.metrics.input_tokens, run.metrics.output_tokens) == (60, 9)
 
 
 async def test_a_server_gets_its_models_name_the_key_and_what_every_server_knows(

@@ -14,18 +14,25 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, Literal
 
 from tests.bedrock import RawToolUse, Reasoning, StreamException, Text, ToolUse
 from tests.bedrock.answers import Block, Step, play
 from tests.bedrock.model_server import Exchange, ModelRequest, ModelServer
 from tests.openai_compatible.rules import faults
 
-__all__ = ["ChatError", "ChatReply", "OpenAiCompatibleServer", "openai_compatible_server"]
+__all__ = [
+    "ChatError",
+    "ChatReply",
+    "OpenAiCompatibleServer",
+    "Reporting",
+    "openai_compatible_server",
+]
 
 TOTAL_TOKENS = 37
 """What each answer reports to have used in all."""
-USAGE = {
+USAGE: dict[str, Any] = {
     "prompt_tokens": 30,
     "completion_tokens": 7,
     "total_tokens": TOTAL_TOKENS,
@@ -57,27 +64,54 @@ def openai_compatible_server() -> Iterator[OpenAiCompatibleServer]:
         yield server
 
 
+Reporting = Literal["at the end", "running", "never"]
+
+
 @dataclass(frozen=True, init=False)
 class ChatReply:
-    """An answer, streamed as the request asks for; `finish` is the finish reason."""
+    """
+    An answer, streamed as the request asks for; `finish` is the finish reason.
+
+    `usage` says how the server reports it: at the end, as it should; unasked with each chunk, as a
+    running total of a token for each; or never.
+    """
 
     steps: tuple[Step, ...]
     finish: str
+    usage: Reporting
 
-    def __init__(self, *steps: Step, finish: str | None = None) -> None:
+    def __init__(
+        self, *steps: Step, finish: str | None = None, usage: Reporting = "at the end"
+    ) -> None:
         calls = any(isinstance(step, ToolUse | RawToolUse) for step in steps)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "finish", finish or ("tool_calls" if calls else "stop"))
+        object.__setattr__(self, "usage", usage)
 
     def answer(self, exchange: Exchange) -> None:
-        assert exchange.request.path == "/v1/chat/completions"
+        assert exchange.request.path.partition("?")[0] == "/v1/chat/completions"
         assert exchange.request.body["stream"] is True
         exchange.start_stream("text/event-stream")
-        if play(self.steps, exchange, block=_block, failure=_failure):
-            exchange.send(_chunk({"index": 0, "delta": {}, "finish_reason": self.finish}))
-            exchange.send(_chunk(usage=USAGE))
+        so_far = count(1)
+
+        def block(step: Block, index: int) -> Iterator[bytes]:
+            for delta in _deltas(step, index):
+                more = self._running(next(so_far))
+                yield _chunk({"index": 0, "delta": delta, "finish_reason": None}, **more)
+
+        if play(self.steps, exchange, block=block, failure=_failure):
+            end = {"index": 0, "delta": {}, "finish_reason": self.finish}
+            exchange.send(_chunk(end, **self._running(next(so_far) - 1)))
+            if self.usage == "at the end":
+                exchange.send(_chunk(usage=USAGE))
             exchange.send(b"data: [DONE]\n\n")
             exchange.end_stream()
+
+    def _running(self, tokens: int) -> dict[str, Any]:
+        if self.usage != "running":
+            return {}
+        total = USAGE["prompt_tokens"] + tokens
+        return {"usage": USAGE | {"completion_tokens": tokens, "total_tokens": total}}
 
 
 @dataclass(frozen=True)
@@ -94,11 +128,6 @@ class ChatError:
 
 def _failure(step: StreamException) -> bytes:
     return _frame({"error": {"message": step.message, "code": step.kind}})
-
-
-def _block(step: Block, index: int) -> Iterator[bytes]:
-    for delta in _deltas(step, index):
-        yield _chunk({"index": 0, "delta": delta, "finish_reason": None})
 
 
 def _deltas(step: Block, index: int) -> Iterator[dict[str, Any]]:

@@ -94,6 +94,7 @@ def test_the_documents_are_shipped_to_where_the_search_tool_looks(tmp_path: Path
     assert search._SHIPPED == search._ROOM / build.DOCUMENTS_FOLDER
     target = tmp_path / build.DOCUMENTS_FOLDER
     build.copy_documents(target)
+    assert {path.suffix for path in target.rglob("*") if path.is_file()} == {".md"}
     shipped = {path.relative_to(target) for path in search.document_files(target)}
     assert shipped == {path.relative_to(build.ROOT) for path in search.document_files(build.ROOT)}
 
@@ -104,3 +105,13 @@ def test_a_build_without_the_runtimes_python_says_what_it_costs(
     monkeypatch.setattr(build, "runtime_python", lambda: None)
     build.compile_sources(tmp_path, "/opt")
     assert "No Python 3.13" in capsys.readouterr().out
+
+
+def test_the_playgrounds_layer_has_its_built_files_where_the_function_looks(tmp_path: Path) -> None:
+    build.build_layer(build.SITE, tmp_path, "arm64")
+    (folder,) = (tmp_path / "python").iterdir()
+    shipped = build.ROOT / "local/agentrun_local/playground/static"
+    files = {path.relative_to(shipped) for path in shipped.rglob("*") if path.is_file()}
+    assert {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} == files
+    handler = (build.ROOT / "functions/playground/app.py").read_text(encoding="utf-8")
+    assert f'\nFILES = "{folder.name}"\n' in handler

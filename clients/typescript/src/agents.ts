@@ -18,7 +18,7 @@ export class Agents {
   }
 
   /** Read an agent, active or not. */
-  get(agent: string, options?: CallOptions): Promise<Agent> {
+  async get(agent: string, options?: CallOptions): Promise<Agent> {
     return this.#transport.get(pathTo`/api/agents/${agent}`, options);
   }
 }

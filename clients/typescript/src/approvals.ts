@@ -17,7 +17,7 @@ export class Approvals {
   }
 
   /** Read an approval, decided or not. */
-  get(approvalId: string, options?: CallOptions): Promise<Approval> {
+  async get(approvalId: string, options?: CallOptions): Promise<Approval> {
     return this.#transport.get(pathTo`/api/v1/approvals/${approvalId}`, options);
   }
 

@@ -21,8 +21,8 @@ export class Agentrun {
     this.approvals = new Approvals(this.#transport);
   }
 
-  /** Ask whether the API is up. */
+  /** Ask whether the API is up; needs no token. */
   health(options?: CallOptions): Promise<Health> {
-    return this.#transport.get("/api/v1/health", options);
+    return this.#transport.json({ method: "GET", path: "/api/v1/health", isOpen: true }, options);
   }
 }

@@ -116,14 +116,15 @@ export type RunEvent =
  *
  * @param id The frame's id.
  * @param json The frame's data, an AgentStreamEvent.
- * @throws SyntaxError The JSON is spoiled.
+ * @throws SyntaxError It is none: an id or the JSON is spoiled.
  */
 export function parseEvent(id: number, json: string): RunEvent {
-  const { event, data, timestamp } = JSON.parse(json) as {
+  const { event, data, timestamp } = (JSON.parse(json) ?? {}) as {
     event: string;
     data: string;
     timestamp: number;
   };
+  if (!Number.isSafeInteger(id) || id < 1 || typeof data !== "string") throw new SyntaxError("No event.");
   const stamp = { id, timestamp };
   switch (event) {
     case "REASONING_DELTA":

@@ -130,13 +130,13 @@ export class Runs {
   }
 
   /** Queue a run, which a worker executes whether anybody looks at it or not. */
-  background(agent: string, message: string, options: StartOptions = {}): Promise<QueuedRun> {
+  async background(agent: string, message: string, options: StartOptions = {}): Promise<QueuedRun> {
     const request = startRequest(agent, message, "/background", options);
     return this.#transport.json({ ...request, direct: false }, options);
   }
 
   /** Read a run. */
-  get(runId: string, options?: CallOptions): Promise<AgentRun> {
+  async get(runId: string, options?: CallOptions): Promise<AgentRun> {
     return this.#transport.get(pathTo`/api/v1/runs/${runId}`, options);
   }
 
@@ -193,7 +193,7 @@ export class Runs {
   }
 
   /** Cancel a run; safe to repeat, also for a run that has ended. */
-  cancel(runId: string, options?: CallOptions): Promise<void> {
+  async cancel(runId: string, options?: CallOptions): Promise<void> {
     return this.#transport.post(pathTo`/api/v1/runs/${runId}/cancel`, options);
   }
 
@@ -216,7 +216,7 @@ export class Runs {
   }
 
   /** Get a ticket for an `EventSource`: one run, one connection, 60 s. */
-  streamTicket(agent: string, runId: string, options?: CallOptions): Promise<StreamTicket> {
+  async streamTicket(agent: string, runId: string, options?: CallOptions): Promise<StreamTicket> {
     return this.#transport.post(pathTo`/api/agents/${agent}/runs/${runId}/stream-ticket`, options);
   }
 }

@@ -18,22 +18,22 @@ export class Sessions {
   }
 
   /** Read a conversation with what was said in it. */
-  get(sessionId: string, options?: CallOptions): Promise<SessionWithMessages> {
+  async get(sessionId: string, options?: CallOptions): Promise<SessionWithMessages> {
     return this.#transport.get(pathTo`/api/sessions/${sessionId}`, options);
   }
 
   /** Read its runs, the oldest first; their texts are cut to 4096 bytes. */
-  runs(sessionId: string, options?: CallOptions): Promise<AgentRun[]> {
+  async runs(sessionId: string, options?: CallOptions): Promise<AgentRun[]> {
     return this.#transport.get(pathTo`/api/sessions/${sessionId}/runs`, options);
   }
 
   /** Read what was said in it, the oldest first. */
-  messages(sessionId: string, options?: CallOptions): Promise<Message[]> {
+  async messages(sessionId: string, options?: CallOptions): Promise<Message[]> {
     return this.#transport.get(pathTo`/api/sessions/${sessionId}/messages`, options);
   }
 
   /** Delete a conversation with all that belongs to it. */
-  delete(sessionId: string, options?: CallOptions): Promise<void> {
+  async delete(sessionId: string, options?: CallOptions): Promise<void> {
     const path = pathTo`/api/sessions/${sessionId}`;
     return this.#transport.json({ method: "DELETE", path }, options);
   }

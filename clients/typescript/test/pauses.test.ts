@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { Agentrun, type AgentrunOptions, RunFailedError, RunPausedError } from "../src/index.js";
+import {
+  Agentrun,
+  type AgentrunOptions,
+  NotFoundError,
+  RunFailedError,
+  RunPausedError,
+} from "../src/index.js";
 import { CONTINUED, framesAfter, PAUSE, PAUSED_AT, RECORDED, RUN_ID, TEXT } from "./recording.js";
-import { RunServer, streamHead } from "./server.js";
+import { problem, RunServer, streamHead } from "./server.js";
 
 let server: RunServer;
 
@@ -58,6 +64,25 @@ test("a replay that breaks off at a pause that was decided goes on after it", as
   };
   const { status } = await clientWith().runs.attach("analyst", RUN_ID).result();
   expect([status, server.asked.length]).toEqual(["COMPLETED", 2]);
+});
+
+test.each([
+  { status: 503, asked: 3 },
+  { status: 404, asked: 2 },
+])("a pause in a replay ends it if $status answers what follows", async ({ status, asked }) => {
+  server.events = CONTINUED.slice(0, PAUSED_AT);
+  server.answering = (_, response, number) => number > 1 && problem(response, status, "of-a-kind");
+  const client = clientWith({ maxReattaches: 2 });
+  const { status: ended, requiredAction } = await client.runs.attach("analyst", RUN_ID).result();
+  expect([ended, requiredAction]).toEqual(["PAUSED", PAUSE]);
+  expect(server.asked.length).toBe(asked);
+});
+
+test("a pause that was decided does not hide that what follows is gone", async () => {
+  server.events = CONTINUED.slice(0, PAUSED_AT + 1);
+  server.answering = (_, response, number) => number > 1 && problem(response, 404, "of-a-kind");
+  const stream = clientWith().runs.attach("analyst", RUN_ID);
+  await expect(stream.result()).rejects.toThrow(NotFoundError);
 });
 
 test("attaching after the end gives what the run has come to", async () => {

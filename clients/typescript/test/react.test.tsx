@@ -181,6 +181,18 @@ test("calls are approved and rejected, all at once", async () => {
   });
 });
 
+test("a message has options of its own", async () => {
+  const chat = await shown();
+  const options = { temperature: 0.5, systemPrompt: "Be short." };
+  chat.now.send("Hi", { options });
+  await until(() => chat.is("streaming"));
+  expect(runs.last.body).toEqual({ message: "Hi", options });
+  runs.last.say("STOP", {});
+  await until(() => chat.is("idle"));
+  await sent(chat, "And?");
+  expect(runs.last.body).not.toHaveProperty("options");
+});
+
 test("a decision that is refused leaves the run paused, unless somebody else decided", async () => {
   const chat = await shown();
   await sent(chat, "Order");

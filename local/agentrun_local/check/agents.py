@@ -14,7 +14,7 @@ from pydantic_ai.providers.bedrock import remove_bedrock_geo_prefix
 
 from agent_catalog.agent_file import AgentFile
 from agent_catalog.agent_yaml import YamlFile, YamlFileError
-from agentrun_local.check.faults import Fault, line_of
+from agentrun_local.check.faults import MEND_MODULE, Fault, line_of, placed_in_python
 from agentrun_local.check.project import Project
 
 _PLACE = re.compile(
@@ -48,15 +48,15 @@ def check_agents(
         yield from _told(project, text)
     if not list(project.agents.glob("*.yaml")):
         yield Fault(project.agents, 0, "there is no agent", "Add a file <id>.yaml.")
-    for path, source, file in readable(project):
+    for path, source, file in readable(project.agents):
         yield from _models(path, source, file)
     if default_model not in _WITHOUT_PROVIDER:
         yield from _model(project.settings, line_of(project.settings, default_model), default_model)
 
 
-def readable(project: Project) -> Iterator[tuple[Path, YamlFile, AgentFile]]:
+def readable(agents: Path) -> Iterator[tuple[Path, YamlFile, AgentFile]]:
     """Yield the files whose fields are right, whatever their tools are."""
-    for path in sorted(project.agents.glob("*.yaml")):
+    for path in sorted(agents.glob("*.yaml")):
         try:
             source = YamlFile.parse(path.read_text(encoding="utf-8"))
             yield path, source, AgentFile.model_validate(source.content)
@@ -67,7 +67,7 @@ def readable(project: Project) -> Iterator[tuple[Path, YamlFile, AgentFile]]:
 
 def named_variables(project: Project) -> Iterator[tuple[Path, int, str]]:
     """Yield the variables that agents' files name, each with its file and line."""
-    for path, source, file in readable(project):
+    for path, source, file in readable(project.agents):
         if file.endpoint is not None and file.endpoint.secret is not None:
             yield path, source.find(("endpoint", "secret"))[1], file.endpoint.secret
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -78,6 +78,9 @@ def named_variables(project: Project) -> Iterator[tuple[Path, int, str]]:
 def _told(project: Project, text: str) -> Iterator[Fault]:
     for found in _PLACE.finditer(text):
         said = found["said"]
+        if placed := placed_in_python(said):
+            yield Fault(Path(placed[0]), placed[1], placed[2], MEND_MODULE)
+            continue
         remedy = next((do for words, do in _REMEDIES.items() if words in said), "Mend the file.")
         close = re.search(r"did you mean (\S+)\?", said)
         if close:

@@ -12,6 +12,7 @@ from agentrun_local.check.faults import Fault, in_order
 from agentrun_local.check.parameters import check_parameters
 from agentrun_local.check.project import Project
 from agentrun_local.check.secrets import check_secrets
+from agentrun_local.check.services import check_services
 from agentrun_local.check.tools import check_tools, load
 from agentrun_local.doctor.deployment import DoctorOptions, read_deployment
 from agentrun_local.errors import LocalStackError
@@ -36,7 +37,7 @@ def run_check(options: CheckOptions) -> int:
         1 if there is an error, or with `is_strict` a warning; 0 otherwise.
 
     Raises:
-        LocalStackError: There is no project, or its tools' modules end the process.
+        LocalStackError: There is no project, or its tools cannot be imported at all.
     """
     project = Project.beside(options.template, options.locks)
     faults = in_order(list(_faults(project, options.config_env)))
@@ -56,9 +57,11 @@ def _faults(project: Project, config_env: str) -> Iterator[Fault]:
     with suppress(LocalStackError):
         deployment = read_deployment(DoctorOptions(project.template, config_env))
     model = deployment.value("Model") if deployment else "demo"
-    loaded = load(project)
+    has_others = deployment is not None and deployment.has_other_providers
+    loaded = load(project, has_other_providers=has_others)
     yield from check_agents(project, loaded.in_files, default_model=model)
     yield from check_tools(project, loaded)
+    yield from check_services(project)
     yield from check_secrets(project, deployment.given if deployment else {})
 
 

@@ -1,8 +1,14 @@
 """What is wrong with a project: where, what, and what to do about it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_IN_PYTHON = re.compile(
+    r"(?:^|(?<=: ))(?P<path>/[^:\n]+\.py):(?P<line>\d+): (?P<said>.+)", re.DOTALL
+)
+MEND_MODULE = "Mend the module; `make dev` says the same when the agent is run."
 
 
 @dataclass(frozen=True)
@@ -44,3 +50,9 @@ def line_of(path: Path, text: str) -> int:
     except (OSError, UnicodeDecodeError):
         return 0
     return next((number for number, line in enumerate(lines, 1) if text in line), 0)
+
+
+def placed_in_python(text: str) -> tuple[str, int, str] | None:
+    """Return the module, the line and what is said of it, of a message that names its place."""
+    found = _IN_PYTHON.search(text)
+    return found and (found["path"], int(found["line"]), found["said"])

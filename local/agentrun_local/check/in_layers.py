@@ -2,14 +2,14 @@
 Read agents' files and import their tools with nothing on the path but what the layers have.
 
 A process of its own: `python -m agentrun_local.check.in_layers` reads a question from its standard
-input, and writes what it has found to its standard output, both as JSON.
+input as JSON, and writes what it finds into a file that the question names: a line of JSON for each
+fault, at once, so that what was found is not lost if a module ends the process.
 """
 
-import inspect
 import json
+import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -18,11 +18,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from agent_catalog.agent_file import AgentFile
 from agent_catalog.binding.tool import bind_tool
-from agent_catalog.catalog import AgentCatalog, load_catalog
+from agent_catalog.catalog import load_catalog
 from agent_catalog.running.build import build_agent
-from agent_catalog.tool_names import split_reference
+from agent_catalog.tool_names import ToolReferenceError, split_reference
+from agentrun_local.check.agents import readable
+from agentrun_local.check.imports import imports_of
 from agentrun_local.check.project import distribution_name
+from agentrun_local.check.trial import Found, Trial
 
 GONE = frozenset(
     (
@@ -32,6 +36,7 @@ GONE = frozenset(
     )
 )
 """What Python 3.12 and 3.13 have removed (PEP 594 and "What's New in Python 3.12")."""
+_OURS = frozenset({"agentrun", "agent_catalog", "tools", "agents"})
 
 
 class LayersOnly(MetaPathFinder):
@@ -65,92 +70,77 @@ def hidden_packages(provided: frozenset[str], ours: frozenset[str]) -> dict[str,
 def main() -> None:
     """Answer one question."""
     asked = json.load(sys.stdin)
-    ours = frozenset({"agentrun", "agent_catalog", "tools", "agents"})
-    hidden = hidden_packages(frozenset(asked["provided"]), ours)
+    hidden = hidden_packages(frozenset(asked["provided"]), _OURS)
     sys.meta_path[:] = [LayersOnly(finder, frozenset(hidden)) for finder in sys.meta_path]
+    tools = Path(asked["tools"])
+    with Path(asked["answer"]).open("w", encoding="utf-8") as answer:
+
+        def note(kind: str, content: Any) -> None:
+            answer.write(json.dumps({kind: content}) + "\n")
+            answer.flush()
+
+        skipped = frozenset(asked["skipped"])
+        trial = Trial(tools, hidden, note, skipped=skipped, limit_s=asked["limit_s"])
+        for kind, found in _answers(Path(asked["agents"]), tools, hidden, trial):
+            note(kind, found)
+        note("is_whole", True)
+
+
+def _answers(
+    agents: Path, tools: Path, hidden: dict[str, str], trial: Trial
+) -> Iterator[tuple[str, Any]]:
+    if (tools / "__init__.py").is_file() and (fault := trial.module("tools")):
+        yield "tool", fault
+        # Without what it would do, so that its modules can be looked at.
+        sys.modules["tools"] = ModuleType("tools")
+        sys.modules["tools"].__path__ = [str(tools)]
     in_files: list[str] = []
-    catalog = load_catalog("demo", Path(asked["agents"]), on_fault=in_files.append)
-    in_tools = list(_faults(catalog, Path(asked["tools"]), hidden))
-    # A tool's module may print at import; the last line is the answer.
-    sys.stdout.write("\n" + json.dumps({"files": in_files, "tools": in_tools}) + "\n")
+    broken: set[str] = set()
+
+    def read() -> None:
+        catalog = load_catalog("demo", agents, on_fault=in_files.append)
+        broken.update(agent.id for agent in catalog.agents() if agent.fault is not None)
+
+    # Looking for a module imports the packages that it is in.
+    if fault := trial.of("agents", read):
+        yield "tool", fault
+    yield from (("file", text) for text in in_files)
+    for path, _, file in readable(agents):
+        for found in _of_agent(path.stem, file, trial, is_broken=path.stem in broken):
+            yield "tool", found | {"agent": path.stem}
+    yield from (("import", found) for found in imports_of(tools, hidden, _OURS))
 
 
-def _faults(catalog: AgentCatalog, tools: Path, hidden: dict[str, str]) -> Iterator[dict[str, Any]]:
-    files = {
-        agent.id: catalog.definition(agent.id).file
-        for agent in catalog.agents()
-        if agent.fault is None
-    }
-    for agent_id, file in files.items():
-        references = dict.fromkeys(file.tools)
-        broken = [
-            fault
-            for reference in references
-            if (fault := _fault_of(partial(_bind, reference), tools, hidden)) is not None
-        ]
-        # What is left of it, such as its capabilities.
-        whole = (
-            _fault_of(partial(build_agent, agent_id, file), tools, hidden) if not broken else None
-        )
-        for fault in (*broken, *([whole] if whole else [])):
-            yield fault | {"agent": agent_id}
+def _of_agent(agent_id: str, file: AgentFile, trial: Trial, *, is_broken: bool) -> Iterator[Found]:
+    references = [*file.tools, *filter(None, (file.agent, file.graph, file.deps))]
+    faults = [fault for name in _modules(references) if (fault := trial.module(name))]
+    if is_broken:
+        # The catalogue says what is wrong with the file, and that a module is not there.
+        yield from (fault for fault in faults if fault.get("path"))
+        return
+    if not faults:
+        bound = (trial.of(name, partial(_bind, name)) for name in dict.fromkeys(file.tools))
+        faults = [fault for fault in bound if fault]
+    if not faults and (whole := trial.of(f"{agent_id}.yaml", partial(build_agent, agent_id, file))):
+        # Of what is left, such as its capabilities.
+        faults = [whole]
+    yield from faults
+
+
+def _modules(references: Sequence[str]) -> Iterator[str]:
+    for reference in references:
+        try:
+            yield split_reference(reference)[0]
+        except ToolReferenceError:
+            # The catalogue says so.
+            continue
 
 
 def _bind(reference: str) -> None:
     bind_tool(reference, needs_approval=False, timeout_s=None)
 
 
-def _fault_of(
-    build: Callable[[], object], tools: Path, hidden: dict[str, str]
-) -> dict[str, Any] | None:
-    try:
-        build()
-    except Exception as error:  # noqa: BLE001 - a tool's module may raise anything
-        return _told(error, tools, hidden)
-    return None
-
-
-def _told(error: Exception, tools: Path, hidden: dict[str, str]) -> dict[str, Any]:
-    cause = _innermost(error)
-    path, line = _place(cause, tools)
-    told: dict[str, Any] = {"path": path, "line": line, "module": None, "distribution": None}
-    if isinstance(cause, ModuleNotFoundError) and cause.name:
-        package = cause.name.partition(".")[0]
-        told |= {"module": cause.name, "distribution": hidden.get(package)}
-    first = str(cause).strip().partition("\n")[0]
-    return told | {"said": f"{type(cause).__name__}: {first}"}
-
-
-def _innermost(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _place(error: BaseException, tools: Path) -> tuple[str | None, int]:
-    """Return where in the tools an error comes from."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return error.filename, error.lineno or 0
-    frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if Path(frame.filename).is_relative_to(tools)]
-    if inside:
-        return inside[-1].filename, inside[-1].lineno or 0
-    return _function_place(error)
-
-
-def _function_place(error: BaseException) -> tuple[str | None, int]:
-    """Return where the function stands whose signature or docstring does not make a tool."""
-    trace = error.__traceback__
-    while trace is not None:
-        reference = trace.tb_frame.f_locals.get("reference")
-        function = trace.tb_frame.f_locals.get("function")
-        if isinstance(reference, str) and callable(function):
-            module, _ = split_reference(reference)
-            source = sys.modules[module].__file__
-            return source, inspect.getsourcelines(inspect.unwrap(function))[1]
-        trace = trace.tb_next
-    return None, 0
-
-
 if __name__ == "__main__":
     main()
+    # Without what a module has left behind: threads, and functions that are called at exit.
+    os._exit(0)

@@ -5,10 +5,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agentrun_local.check.agents import named_variables
-from agentrun_local.check.faults import Fault, line_of
+from agentrun_local.check.faults import Fault
+from agentrun_local.check.imports import parsed
+from agentrun_local.check.origins import Origins
 from agentrun_local.check.project import Project
+from agentrun_local.errors import TemplateError
+from agentrun_local.template.cloudformation import declared_variables
 
-_READERS = frozenset({"variable", "async_variable"})
+_READERS = frozenset(
+    f"agent_catalog.{module}.{name}"
+    for module in ("toolkit", "secret_variables")
+    for name in ("variable", "async_variable")
+)
 
 
 def check_secrets(project: Project, given: Mapping[str, str]) -> Iterator[Fault]:
@@ -23,9 +31,14 @@ def check_secrets(project: Project, given: Mapping[str, str]) -> Iterator[Fault]
     """
     if given.get("SecretsArn"):
         return
+    try:
+        declared = declared_variables(project.template)
+    except TemplateError:
+        # Told with the parameters.
+        return
     named = [*named_variables(project), *_of_tools(project.tools)]
     for path, line, name in named:
-        if not line_of(project.template, f"{name}:"):
+        if name not in declared:
             yield Fault(
                 path,
                 line,
@@ -38,12 +51,11 @@ def check_secrets(project: Project, given: Mapping[str, str]) -> Iterator[Fault]
 
 def _of_tools(tools: Path) -> Iterator[tuple[Path, int, str]]:
     for path in sorted(tools.rglob("*.py")):
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError):
+        tree = parsed(path)
+        if tree is None:
+            # `check_tools` says so.
             continue
-        for node in ast.walk(tree):
-            match node:
-                case ast.Call(func=ast.Name(id=reader), args=[ast.Constant(value=str(name)), *_]):
-                    if reader in _READERS:
-                        yield path, node.lineno, name
+        for call, function in Origins(tree).calls():
+            match call.args:
+                case [ast.Constant(value=str(name)), *_] if function in _READERS:
+                    yield path, call.lineno, name

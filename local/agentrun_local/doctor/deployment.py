@@ -9,6 +9,8 @@ from typing import Any
 from agentrun_local.errors import LocalStackError
 from agentrun_local.template.cloudformation import parameter_definitions
 
+WITHOUT_PROVIDER = frozenset({"demo", "test"})
+"""The models that need no provider's client."""
 _SAM_SETTINGS = "samconfig.toml"
 
 
@@ -37,6 +39,13 @@ class Deployment:
     def value(self, name: str) -> str:
         """Return a parameter's value; empty if it has none or is not declared."""
         return self.given.get(name, str(self.definitions.get(name, {}).get("Default", "")))
+
+    @property
+    def has_other_providers(self) -> bool:
+        """Whether the layer with the clients of other providers than Bedrock is attached."""
+        model = self.value("Model")
+        is_ours = model in WITHOUT_PROVIDER or model.startswith("bedrock:")
+        return self.value("OtherProviders") == "true" or not is_ours
 
     @property
     def missing(self) -> tuple[str, ...]:

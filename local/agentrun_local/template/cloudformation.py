@@ -126,6 +126,19 @@ def parameter_definitions(path: Path) -> Mapping[str, Mapping[str, Any]]:
     return definitions
 
 
+def declared_variables(path: Path) -> frozenset[str]:
+    """Return the names of the environment variables that the template sets in any function."""
+    document = _parse(path, _read(path))
+    globals_of_functions = (document.get("Globals") or {}).get("Function") or {}
+    properties = [each.get("Properties") or {} for each in document["Resources"].values()]
+    return frozenset(
+        name
+        for each in (globals_of_functions, *properties)
+        if isinstance(each.get("Environment"), dict)
+        for name in each["Environment"].get("Variables") or ()
+    )
+
+
 def parameter_value(path: Path, given: Mapping[str, str], name: str) -> str:
     """Return a parameter's value; empty if the template does not declare it."""
     declared = _parse(path, _read(path)).get("Parameters", {})
@@ -152,8 +165,14 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     """Return the template, which nobody may change."""
     try:
         document = _parsed(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
+        said = error.problem or error.context
+        raise TemplateError(f"{path} is not YAML: line {line}: {said}.", line=line) from error
     except yaml.YAMLError as error:
-        raise TemplateError(f"{path} is not YAML: {error}") from error
+        said = str(error).partition("\n")[0]
+        raise TemplateError(f"{path} is not YAML: {said}.") from error
     if not isinstance(document, dict) or "Resources" not in document:
         raise TemplateError(f"{path} has no Resources.")
     return document

@@ -1,4 +1,4 @@
-import { AuthenticationError, ConflictError, InvalidRequestError, NotFoundError } from "agentrun-client";
+import { AuthenticationError, InvalidRequestError, NotFoundError } from "agentrun-client";
 import type { UseAgentRunResult } from "agentrun-client/react";
 import { Notice } from "../app/Notice";
 import type { Exchange } from "./history";
@@ -47,7 +47,7 @@ export function Failure(props: {
     );
   return (
     <Notice kind="error" action="Try again" onAction={chat.reconnect}>
-      {error instanceof ConflictError ? `Another run of this conversation is under way. ${error.message}` : error.message}
+      {error.message}
     </Notice>
   );
 }

@@ -1,5 +1,11 @@
 /** Signing in and out; loaded only where the page's settings name an issuer and a client. */
-import { generateRandomCodeVerifier, generateRandomNonce, generateRandomState, ResponseBodyError } from "oauth4webapi";
+import {
+  AuthorizationResponseError,
+  generateRandomCodeVerifier,
+  generateRandomNonce,
+  generateRandomState,
+  ResponseBodyError,
+} from "oauth4webapi";
 import { Issuer, type IssuerConfig } from "./issuer";
 import { storeAttempt, storedSession, storeSession, takeAttempt, type Session } from "./stored";
 
@@ -64,7 +70,7 @@ export class SignIn {
       this.become(await this.issuer.session(answer, attempt));
       if (returnTo !== "" && !returnTo.startsWith("#")) location.replace(this.page + returnTo);
     } catch (error) {
-      this.failure = `The sign-in failed: ${reasonOf(error, answer)}`;
+      this.failure = `The sign-in failed: ${reasonOf(error)}`;
     }
   }
 
@@ -125,10 +131,11 @@ export class SignIn {
   }
 }
 
-function reasonOf(error: unknown, answer: URLSearchParams): string {
-  // What the issuer itself says, such as access_denied.
-  const said = answer.get("error_description") ?? answer.get("error");
-  return said ?? (error as Error).message;
+function reasonOf(error: unknown): string {
+  // What the issuer itself says, such as access_denied; an address that anybody made up gets no further than its state.
+  if (error instanceof AuthorizationResponseError || error instanceof ResponseBodyError)
+    return error.error_description ?? error.error;
+  return (error as Error).message;
 }
 
 /** Read the settings' issuer, and end the sign-in that this page may have been loaded for. */

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import jsonschema_rs
@@ -105,6 +105,48 @@ def test_what_is_not_said_is_not_sent() -> None:
     call = run_calls.create(AGENT, "hello", {"session_id": None, "options": None, "media": []})
     assert call.body == b'{"message":"hello"}'
     assert "X-Session-Policy" not in call.headers
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"sesion_id": "s"}, r"no option `sesion_id`, only generate_followups, .*session_id"),
+        ({"idempotencykey": "k", "session_id": "s"}, "no option `idempotencykey`"),
+        ({"temperature": 0}, "no option `temperature`"),
+        ({"options": {"temperature": 5}}, "`options` takes RunOptions, not dict"),
+        ({"webhook": "https://a.example"}, "`webhook` takes Webhook, not str"),
+        ({"media": Media("image/png", "")}, "`media` takes a sequence of Media, not Media"),
+        ({"media": [{"type": "image/png"}]}, r"`media\[0\]` takes Media, not dict"),
+        ({"media": "dot.png"}, "`media` takes a sequence of Media, not str"),
+    ],
+)
+def test_an_option_that_would_be_lost_is_refused_at_once(options: Any, told: str) -> None:
+    with Client("http://127.0.0.1:1", "token") as client:
+        for start in (client.runs.stream, client.runs.create, client.runs.background):
+            with pytest.raises(TypeError, match=told):
+                start(AGENT, "hello", **options)
+
+
+@pytest.mark.parametrize(
+    ("decisions", "budget", "told"),
+    [
+        ("APPROVE", None, "`decisions` takes a sequence of Decision, not str"),
+        ({"id": "a"}, None, "`decisions` takes a sequence of Decision, not dict"),
+        (Decision("a", "APPROVE"), None, "`decisions` takes a sequence of Decision, not Decision"),
+        ([{"id": "a"}], None, r"`decisions\[0\]` takes Decision, not dict"),
+        (approve(), {"max_cost_usd": 1}, "`budget` takes Budget, not dict"),
+    ],
+)
+def test_a_decision_of_another_kind_is_refused_at_once(
+    decisions: Any, budget: Any, told: str
+) -> None:
+    with Client("http://127.0.0.1:1", "token") as client, pytest.raises(TypeError, match=told):
+        client.runs.resume(AGENT, RUN_ID, decisions, budget=budget)
+
+
+def test_an_approval_is_resolved_by_a_verdict() -> None:
+    with pytest.raises(TypeError, match="`verdict` takes Verdict, not str"):
+        other_calls.resolve_approval("p", cast("Any", "APPROVED"))
 
 
 @pytest.mark.parametrize(

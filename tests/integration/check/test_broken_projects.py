@@ -1,63 +1,13 @@
 """`agentrun check` names each fault of a project with its file, its line and a remedy."""
 
-import json
-import shutil
-from collections.abc import Mapping
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from agentrun_local.check.command import CheckOptions, run_check
-from tests.documented import ROOT
+from tests.integration.check.projects import ROOM, SAM, SETTINGS, Found, checked, project
 
-LOCKS, ROOM, SAM = "requirements", "layers/agents", "samconfig.toml"
 MISSPELT = '\n[a.deploy.parameters]\nparameter_overrides = ["Modle=demo"]\n'
-GOOD_TOOL = '''
-"""Tools of this project."""
-
-def greet(name: str) -> str:
-    """Greet somebody."""
-    return f"Hello, {name}."
-'''.lstrip()
-GOOD_AGENT = """
-name: Greeter
-description: Greets.
-tools:
-  - tools.greetings:greet
-""".lstrip()
-SETTINGS = (ROOT / "samconfig.toml").read_text(encoding="utf-8")
 REFUSED = SETTINGS.replace('"LogRetentionDays=7"', '"LogRetentionDays=8"')
-
-
-def project(folder: Path, files: Mapping[str, str]) -> Path:
-    """Write a project that is good but for these files, as a checkout has it."""
-    written = {
-        "samconfig.toml": SETTINGS,
-        "layers/agents/agents/greeter.yaml": GOOD_AGENT,
-        "layers/agents/tools/__init__.py": "",
-        "layers/agents/tools/greetings.py": GOOD_TOOL,
-        "layers/agents/requirements.txt": "python-dateutil>=2.9\n",
-        **files,
-    }
-    for name, text in written.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    shutil.copy(ROOT / "template.yaml", folder / "template.yaml")
-    shutil.copytree(ROOT / LOCKS, folder / LOCKS, ignore=shutil.ignore_patterns("*.py"))
-    return folder / "template.yaml"
-
-
-def checked(template: Path, *, is_strict: bool = False) -> tuple[int, list[dict[str, str]]]:
-    """Check a project; return the exit status and what was found."""
-    locks = template.parent / LOCKS
-    with redirect_stdout(StringIO()) as printed:
-        status = run_check(CheckOptions(template, locks, is_strict=is_strict, as_json=True))
-    found: list[dict[str, str]] = json.loads(printed.getvalue())
-    return status, found
-
-
 BROKEN: dict[str, tuple[dict[str, str], str, str, str, str]] = {
     "a typo in a field": (
         {"agents/typo.yaml": "name: A\ndescription: B\ninstrucitons: C\n"},
@@ -196,7 +146,7 @@ BROKEN: dict[str, tuple[dict[str, str], str, str, str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[dict[str, str]]]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Found]:
     """Check one project that has all of these faults."""
     files: dict[str, str] = {}
     for written, *_ in BROKEN.values():
@@ -206,7 +156,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[dict[str,
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_fault_is_named_with_its_place_and_a_remedy(
-    name: str, found: tuple[int, list[dict[str, str]]]
+    name: str, found: tuple[int, Found]
 ) -> None:
     _, place, severity, said, remedy = BROKEN[name]
     (fault,) = [fault for fault in found[1] if fault["place"] == place]
@@ -216,7 +166,7 @@ def test_each_fault_is_named_with_its_place_and_a_remedy(
 
 
 def test_nothing_else_is_found_and_the_status_is_1(
-    found: tuple[int, list[dict[str, str]]],
+    found: tuple[int, Found],
 ) -> None:
     assert (found[0], len(found[1])) == (1, len(BROKEN))
 

@@ -127,3 +127,18 @@ def test_a_home_region_without_the_model_is_told(patient: Patient, doctor: Docto
     table = doctor()
     assert table.status == 0
     table.check("not looked at", "model life cycle", f"eu-west-1 itself does not have {SONNET}")
+
+
+def test_an_agent_behind_an_endpoint_needs_its_key_and_no_providers_client(
+    patient: Patient, doctor: Doctor
+) -> None:
+    patient.has_agent("endpoint: {openai: 'https://a.example/v1', model: m, secret: REMOTE_KEY}")
+    table = doctor()
+    assert table.status == 0, table.text
+    assert "endpoint:m" not in table.text
+    table.check("warning", "endpoint", "one: SecretsArn is empty", "REMOTE_KEY", "docs/deploy.md")
+    text = patient.template.read_text(encoding="utf-8")
+    variables = "      Variables:\n"
+    assert variables in text
+    patient.template.write_text(text.replace(variables, f"{variables}        REMOTE_KEY: k\n", 1))
+    doctor().check("not looked at", "endpoint", "one: its service is not asked")

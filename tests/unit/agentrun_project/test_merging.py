@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrun_project.merging import conflict_lines, merge
+from agentrun_project.merging import conflict_lines, merge, unsettled_lines
 
 BASE = "a\nb\nc\nd\ne\n"
 TEXTS = st.lists(st.sampled_from("abcd"), max_size=12).map(
@@ -38,6 +38,19 @@ def test_a_conflict_has_both_and_the_rest_is_merged() -> None:
         "a\n<<<<<<< yours\nmine\n=======\nnew\n>>>>>>> agentrun-serverless 2.0\nc\nd\nE\n"
     )
     assert conflict_lines(result.text) == [2]
+
+
+@pytest.mark.parametrize(
+    ("left", "lines"),
+    [
+        ("a\n<<<<<<< yours\nb\n=======\nc\n>>>>>>> agentrun-serverless 2.0\n", [2]),
+        ("b\n=======\nc\n>>>>>>> agentrun-serverless 2.0\n=======\n", [2, 5]),
+        ("b\nc\n>>>>>>> agentrun-serverless 2.0\nd\n<<<<<<< yours\n", [3, 5]),
+        ("a\n========\n# =======\n", []),
+    ],
+)
+def test_any_mark_that_is_left_is_a_conflict(left: str, lines: list[int]) -> None:
+    assert unsettled_lines(left) == lines
 
 
 def test_a_text_without_a_last_line_end_can_be_in_conflict() -> None:

@@ -122,6 +122,30 @@ def test_a_conflict_is_marked_and_not_touched_again_until_it_is_settled(
     assert "    # Ours.\n" in template.read_text(encoding="utf-8")
 
 
+def test_an_upgrade_that_breaks_off_can_be_done_again(
+    project: Path, framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = project / "template.yaml"
+    edit(template, "Default: 1024", "Default: 2048")
+    framework.release(template_yaml=(BOUND, "    # As many as fit.\n"))
+    write_text = Path.write_text
+
+    def full(path: Path, text: str, encoding: str) -> int:
+        if ".framework/base" in path.as_posix():
+            write_text(path, text[:10], encoding=encoding)
+            raise OSError(28, "No space left on device", str(path))
+        return write_text(path, text, encoding=encoding)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        assert upgrade(project) == 1
+    written = template.read_text(encoding="utf-8")
+    assert upgrade(project) == 0
+    assert template.read_text(encoding="utf-8") == written
+    assert "    # As many as fit.\n" in written
+    assert not [path for path in contents(project) if path.endswith(".new")]
+
+
 def test_a_deleted_file_stays_deleted_and_a_new_one_comes(
     project: Path, framework: Framework, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,8 +1,10 @@
 import { createParser, type ParseError } from "eventsource-parser";
 import { AgentrunError, ConnectionFailedError } from "../errors.js";
+import type { RunEvent } from "../events.js";
 
 /** A Server-Sent Event with its id. */
 export interface Frame {
+  /** Whatever was sent as one: 0 or `NaN` if that is no number. */
   readonly id: number;
   readonly data: string;
 }
@@ -13,6 +15,8 @@ export interface Connection {
   readonly sessionId?: string | undefined;
   /** Whether events that have been sent before are sent again. */
   readonly isReplay: boolean;
+  /** Whether an event comes again that belongs to what the caller has had before. */
+  isHad?(event: RunEvent): boolean;
   /** Yield the frames as they come, those of a chunk together. */
   frames(onRetry: (ms: number) => void): AsyncGenerator<Frame[], void>;
 }
@@ -38,7 +42,7 @@ export async function* readFrames(
     onRetry,
     onError: throwIfTooLong,
     onEvent: ({ id, data }) => {
-      if (id && Number.isSafeInteger(Number(id))) frames.push({ id: Number(id), data });
+      frames.push({ id: Number(id), data });
     },
   });
   // One decoder for all chunks: a character may begin in one and end in the next.

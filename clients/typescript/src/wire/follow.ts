@@ -1,4 +1,4 @@
-import { ApiError, StreamLostError } from "../errors.js";
+import { AgentrunError, ApiError, ConnectionFailedError, StreamLostError } from "../errors.js";
 import { parseEvent, type RunEvent } from "../events.js";
 import type { Position, Source } from "./source.js";
 import { isTransient, type Transport } from "./transport.js";
@@ -13,6 +13,12 @@ export interface Reattachment {
   readonly cause: unknown;
 }
 
+/**
+ * A larger gap is where a run went on after a loss; a smaller one has lost events on their way.
+ *
+ * Ids then go on 1 000 000 after the last one that was stored, and a reader may have seen some more.
+ */
+const SMALLEST_JUMP = 500_000;
 const ENDS: ReadonlySet<string> = new Set(["STOP", "ERROR", "CANCELLED"]);
 
 /** A position that events move on. */
@@ -27,8 +33,10 @@ interface Tally {
   wasAnswered: boolean;
   /** What the server asks to be waited between two. */
   retryMs?: number;
-  /** The name of the last event of the last connection. */
-  last?: string | undefined;
+  /** The name of the last event. */
+  last?: string;
+  /** The gaps that have been asked about, as the ids on their sides. */
+  readonly gaps: Set<string>;
 }
 
 /**
@@ -46,24 +54,30 @@ export async function* follow(
   onReattach?: (next: Reattachment) => void,
 ): AsyncGenerator<RunEvent, void> {
   const { maxReattaches, maxRetries } = transport.settings;
-  const tally: Tally = { failures: 0, wasAnswered: false };
+  const tally: Tally = { failures: 0, wasAnswered: false, gaps: new Set() };
   for (;;) {
     let cause: unknown;
     try {
       if (yield* readOnce(position, source, signal, tally)) return;
     } catch (error) {
       signal.throwIfAborted();
-      if (!isTransient(error) && !(error instanceof SyntaxError)) throw error;
+      if (!isTransient(error) && !(error instanceof SyntaxError)) {
+        // The caller has the PAUSED; that nobody has decided is likely enough.
+        if (tally.last === "PAUSED" && error instanceof AgentrunError) return;
+        throw error;
+      }
       cause = error;
     }
     const { wasAnswered, retryMs, last } = tally;
     const failures = (tally.failures += 1);
+    const isPaused = last === "PAUSED";
     if (failures > (wasAnswered ? maxReattaches : maxRetries)) {
+      if (isPaused) return;
       if (cause instanceof ApiError || (cause && !wasAnswered)) throw cause as Error;
       throw new StreamLostError(position.runId, position.lastEventId, cause);
     }
     // After a pause in a replay, most likely nothing follows: find out at once.
-    const delayMs = last === "PAUSED" ? 0 : transport.delayMs(failures, cause, retryMs);
+    const delayMs = isPaused && failures === 1 ? 0 : transport.delayMs(failures, cause, retryMs);
     onReattach?.({ failures, delayMs, cause });
     await pause(delayMs, signal);
   }
@@ -76,15 +90,23 @@ async function* readOnce(
   signal: AbortSignal,
   tally: Tally,
 ): AsyncGenerator<RunEvent, boolean> {
-  tally.last = undefined;
   const connection = await source(position, signal);
   if (!connection) return true;
   tally.wasAnswered = true;
   position.identify(connection.runId, connection.sessionId);
+  let last = position.lastEventId || (position.isPart ? NaN : 0);
   for await (const frames of connection.frames((ms) => (tally.retryMs = ms))) {
     for (const { id, data } of frames) {
-      if (id <= position.lastEventId) continue;
       const event = parseEvent(id, data);
+      if (id <= last) continue;
+      // What is still not there when it has been asked for again does not exist.
+      const gap = `${last}-${id}`;
+      if (id > last + 1 && id - last < SMALLEST_JUMP && !tally.gaps.has(gap)) {
+        tally.gaps.add(gap);
+        throw new ConnectionFailedError(`An event after ${last} is missing.`);
+      }
+      last = id;
+      if (connection.isHad?.(event)) continue;
       position.apply(event);
       tally.failures = 0;
       tally.last = event.event;

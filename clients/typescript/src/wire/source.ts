@@ -1,8 +1,8 @@
-import { type Connection, type Frame, inTime, readFrames, throwLost } from "./connection.js";
+import { type Connection, inTime, readFrames, throwLost } from "./connection.js";
 import { ConflictError } from "../errors.js";
-import { parseEvent } from "../events.js";
+import type { RunEvent } from "../events.js";
 import type { AgentRun } from "../models.js";
-import { pathTo, type Request, type Transport } from "./transport.js";
+import { pathTo, type Request, type Transport, unreadable } from "./transport.js";
 import { linkedTo } from "./waiting.js";
 
 /** How far a run has been read. */
@@ -10,6 +10,8 @@ export interface Position {
   readonly runId: string | undefined;
   /** The id of the last event; 0 before the first. */
   readonly lastEventId: number;
+  /** Whether what the run has said before is missing, and with it the first id if `lastEventId` is 0. */
+  readonly isPart: boolean;
   /** Take note of which run it is, as soon as that is known. */
   identify(runId: string | undefined, sessionId: string | undefined): void;
 }
@@ -92,20 +94,19 @@ function afterPause(
   approvalId: string | undefined,
 ): Connection | undefined {
   let isAfter = false;
-  const isNews = ({ id, data }: Frame): boolean => {
-    if (isAfter) return true;
-    const event = parseEvent(id, data);
+  const isHad = (event: RunEvent): boolean => {
+    if (isAfter) return false;
     isAfter = event.event === "PAUSED" && event.requiredAction.approvalId === approvalId;
-    return false;
+    return true;
   };
-  return (
-    connection && {
-      ...connection,
-      async *frames(onRetry) {
-        for await (const batch of connection.frames(onRetry)) yield batch.filter(isNews);
-      },
-    }
-  );
+  return connection && { ...connection, isHad };
+}
+
+/** Refuse what is no stream: a proxy's page would be taken for one that has been lost. */
+async function streamOf(response: Response): Promise<Response> {
+  const kind = response.headers.get("Content-Type") ?? "";
+  if (response.status === 204 || /^text\/event-stream\b/i.test(kind)) return response;
+  throw unreadable(response, "event stream", await response.text());
 }
 
 /** Send a request whose answer is a stream; `learnsId` lets an abort wait for the answer's head. */
@@ -119,7 +120,7 @@ async function connect(
   const { silenceMs } = transport.settings;
   const own = linkedTo(learnsId ? undefined : signal);
   const headers = { Accept: "text/event-stream", ...request.headers };
-  const sent = transport.send({ ...request, headers }, own.signal).catch(throwLost);
+  const sent = transport.send({ ...request, headers }, own.signal).then(streamOf).catch(throwLost);
   const { status, headers: said, body } = await inTime(sent, own, silenceMs);
   // An abort that has waited for the head ends the connection now.
   linkedTo(signal, own);

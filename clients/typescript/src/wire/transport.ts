@@ -1,4 +1,4 @@
-import { ApiError, ConnectionFailedError, errorOf, type Problem } from "../errors.js";
+import { AgentrunError, ApiError, ConnectionFailedError, errorOf, type Problem } from "../errors.js";
 import { inTime, throwLost } from "./connection.js";
 import { linkedTo, pause } from "./waiting.js";
 
@@ -6,7 +6,7 @@ import { linkedTo, pause } from "./waiting.js";
 export type Token = string | (() => string | Promise<string>);
 
 export interface AgentrunOptions {
-  /** The base URL of the REST API, with its stage if it has one. */
+  /** The base URL of the REST API, with its stage if it has one; a path is on the page's own host. */
   baseUrl: string;
   token: Token;
   /** The Function URL, for what it serves: streams, `create`, `resume`. Default: `baseUrl`. */
@@ -41,6 +41,8 @@ export interface Request {
   readonly query?: Fields;
   readonly headers?: Fields;
   readonly body?: unknown;
+  /** Whether no token is needed, and none is sent. */
+  readonly isOpen?: boolean;
   /** Whether to ask the Function URL. */
   readonly direct?: boolean;
   /** Whether a second request has no second effect; so it is for all but two kinds of POST. */
@@ -56,7 +58,10 @@ const DEFAULTS = {
   silenceMs: 30_000,
   maxRetryDelayMs: 10_000,
 };
+/** No user, which would be sent in place of the token; no query, no fragment. */
+const BASE_URL = /^(https?:\/\/[^\s/?#@]+)?(\/[^\s?#]*)?$/i;
 const LEAST_DELAY_MS = 10;
+const VISIBLE = /^[!-~]+$/;
 const FIRST_DELAY_MS = 1_000;
 
 /** Whether the same request may succeed if it is sent again. */
@@ -71,7 +76,14 @@ export function isTransient(error: unknown): boolean {
 export class Transport {
   readonly settings: AgentrunOptions & typeof DEFAULTS;
 
+  /** @throws TypeError A base URL is none. */
   constructor(options: AgentrunOptions) {
+    const { baseUrl, streamUrl = baseUrl } = options;
+    for (const url of [baseUrl, streamUrl]) {
+      if (!BASE_URL.test(url)) throw new TypeError(`"${url}" is no base URL.`);
+      // It throws one for a host or a port that is none.
+      new URL(url, "http://page");
+    }
     this.settings = { ...DEFAULTS, ...given(options) };
   }
 
@@ -84,14 +96,16 @@ export class Transport {
   async send(request: Request, signal: AbortSignal): Promise<Response> {
     // Called as a method of something else, a browser's fetch refuses.
     const { token, fetch: ask = fetch } = this.settings;
-    const { method, headers, body } = request;
+    const { method, headers, body, isOpen } = request;
     const url = this.url(request);
     for (let isFresh = typeof token === "string"; ; isFresh = true) {
-      const held = typeof token === "string" ? token : await token();
+      const held = isOpen ? "-" : typeof token === "string" ? token : await token();
+      // The libraries below would show it in their own errors.
+      if (!VISIBLE.test(held)) throw new AgentrunError("The token is empty, or no header can carry it.");
       const response = await ask(url, {
         method,
         headers: {
-          Authorization: `Bearer ${held}`,
+          ...(!isOpen && { Authorization: `Bearer ${held}` }),
           ...(body !== undefined && { "Content-Type": "application/json" }),
           ...(given(headers) as Record<string, string>),
         },
@@ -160,9 +174,7 @@ export class Transport {
   async #once<T>(request: Request, signal: AbortSignal | undefined): Promise<T> {
     const { timeoutMs = this.settings.timeoutMs } = request;
     const own = linkedTo(signal);
-    const answer = this.send(request, own.signal).then((response) =>
-      response.status === 204 ? undefined : response.json().catch(throwLost),
-    ) as Promise<T>;
+    const answer = this.send(request, own.signal).then(jsonOf) as Promise<T>;
     try {
       return await inTime(answer, own, timeoutMs, "No answer in");
     } finally {
@@ -178,8 +190,13 @@ function given<T extends object>(fields: T = {} as T): T {
   ) as T;
 }
 
-/** Write a path; what is filled in is encoded. */
+/**
+ * Write a path; what is filled in is encoded, so that no id can name another path.
+ *
+ * @throws TypeError An id is empty, or is `.` or `..`.
+ */
 export function pathTo(parts: TemplateStringsArray, ...ids: string[]): string {
+  for (const id of ids) if (/^\.{0,2}$/.test(id)) throw new TypeError(`"${id}" cannot be an id.`);
   return String.raw({ raw: parts }, ...ids.map(encodeURIComponent));
 }
 
@@ -187,6 +204,21 @@ export function pathTo(parts: TemplateStringsArray, ...ids: string[]): string {
 function mayRepeat({ method, repeatable = method !== "POST" }: Request, error: unknown): boolean {
   const isRefusal = error instanceof ApiError && [429, 503].includes(error.status);
   return repeatable || isRefusal;
+}
+
+async function jsonOf(response: Response): Promise<unknown> {
+  if (response.status === 204) return undefined;
+  const text = await response.text().catch(throwLost);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw unreadable(response, "JSON", text);
+  }
+}
+
+/** Make the error of an answer that says it is a success and cannot be read, such as a proxy's. */
+export function unreadable({ status }: Response, what: string, text: string): ApiError {
+  return new ApiError({ status, detail: `The answer is no ${what}: ${text.slice(0, 200)}` });
 }
 
 /** Read a refusal, whatever answered: a function, API Gateway, or a proxy in between. */

@@ -82,7 +82,9 @@ class ChatModel(Model):
     def __init__(self, endpoint: Endpoint, headers: Mapping[str, str]) -> None:
         # Otherwise pydantic-ai explains to the agent how it would be told of changed instructions.
         super().__init__(profile=ModelProfile(supports_inline_system_prompts=True))
-        self._url = f"{str(endpoint.openai).rstrip('/')}/chat/completions"
+        # Some services, such as Azure OpenAI, have their API's version in the query.
+        base, mark, query = str(endpoint.openai).partition("?")
+        self._url = f"{base.rstrip('/')}/chat/completions{mark}{query}"
         self._name = str(endpoint.model)
         self._headers = dict(headers)
 

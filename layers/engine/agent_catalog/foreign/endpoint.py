@@ -22,10 +22,11 @@ class Endpoint(BaseModel):
     """
     A service that answers in an agent's place.
 
-    Either `openai` is the base URL of an API of chat completions, which `/chat/completions` is
-    added to, and `model` what it is asked for; or `a2a` is the URL of the card of an agent that
-    speaks the Agent2Agent protocol, or the one to which it takes JSON-RPC. `secret` names the
-    variable with the bearer token, so that it is neither in the file nor needed to list agents.
+    Either `openai` is the base URL of an API of chat completions, and `model` what it is asked for:
+    `/chat/completions` is added to its path, and a query stays behind that. Or `a2a` is the URL of
+    the card of an agent that speaks the Agent2Agent protocol, or the one to which it takes
+    JSON-RPC. `secret` names the variable with the bearer token, so that it is neither in the file
+    nor needed to list agents.
     """
 
     # Built late, as a part of the agent's file.

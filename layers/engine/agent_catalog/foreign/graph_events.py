@@ -8,6 +8,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import LLMResult
 from langgraph.errors import GraphBubbleUp
 from pydantic_ai.messages import (
@@ -21,7 +22,9 @@ from pydantic_ai.messages import (
 from pydantic_ai.usage import RequestUsage, RunUsage
 
 from agent_catalog.binding.tool import bounded
+from agent_catalog.foreign.graph_answers import is_cut_call, used_by
 from agent_catalog.json_form import to_json_value, whole_text
+from agent_catalog.models.guarded import OutputLimitError
 from agentrun.domain.errors import MayNotActError
 from agentrun.domain.events import (
     ContentDelta,
@@ -60,13 +63,14 @@ class GraphListener(BaseCallbackHandler):
             messages: What the turn has said so far; the rest is added.
         """
         super().__init__()
-        self.refused: MayNotActError | None = None
-        """Why a tool was not let begin; a graph may take it for the tool's own failure."""
+        self.refused: MayNotActError | OutputLimitError | None = None
+        """Why no tool may begin; a graph may take it for the tool's or the model's own failure."""
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._usage = usage
         self._messages = messages
         self._running: dict[UUID, tuple[str, str]] = {}
+        self._told: dict[UUID, list[UsageMetadata]] = {}
 
     def take(self, message: Any) -> None:
         """Say what a message, or a part of one, adds to the answer and to the reasoning."""
@@ -112,7 +116,9 @@ class GraphListener(BaseCallbackHandler):
         inputs: dict[str, Any] | None = None,
         **more: Any,
     ) -> None:
-        """Say that a tool begins; MayNotActError if it may not."""
+        """Say that a tool begins; MayNotActError or OutputLimitError if it may not."""
+        if self.refused is not None:
+            raise self.refused
         try:
             self._host.before_tool()
         except MayNotActError as error:
@@ -160,22 +166,45 @@ class GraphListener(BaseCallbackHandler):
         self._host.say(event)
         self._messages.append(message)
 
-    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
-        """Count what an answer of a model has used; not every provider tells."""
+    def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],  # noqa: ARG002 - inherited
+        *,
+        run_id: UUID,
+        chunk: Any = None,
+        **_: Any,
+    ) -> None:
+        """Note what a part of a model's answer says of the tokens used so far."""
+        if usage := getattr(getattr(chunk, "message", None), "usage_metadata", None):
+            self._told.setdefault(run_id, []).append(usage)
+
+    def on_llm_error(
+        self,
+        error: BaseException,  # noqa: ARG002 - inherited
+        *,
+        run_id: UUID,
+        **_: Any,
+    ) -> None:
+        """Forget what was noted of an answer that has broken off."""
+        self._told.pop(run_id, None)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
+        """
+        Count what an answer of a model has used; not every provider tells.
+
+        Raises:
+            OutputLimitError: The answer was cut inside a call, which must not run.
+        """
         self._usage.requests += 1
+        told = self._told.pop(run_id, [])
         message = getattr(response.generations[0][0], "message", None)
-        told = message.usage_metadata if isinstance(message, AIMessage) else None
-        if told is None:
+        if not isinstance(message, AIMessage):
             self._usage.incr(RequestUsage(unmeasured_requests=1))
             return
-        self._usage.incr(
-            RequestUsage(
-                input_tokens=told["input_tokens"],
-                output_tokens=told["output_tokens"],
-                output_reasoning_tokens=(told.get("output_token_details") or {}).get("reasoning")
-                or 0,
-            )
-        )
+        self._usage.incr(used_by(message, told))
+        if is_cut_call(message):
+            self.refused = OutputLimitError("out of tokens in a call of a tool")
+            raise self.refused
 
 
 def _texts(message: AIMessage) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ What stands between pydantic-ai and a provider's model, in both directions.
 `GuardedModel` is around a provider's model: it limits its silence and detects broken answers.
 """
 
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -109,6 +110,7 @@ class GuardedModel(WrapperModel):
             )
             with self._impatient(), given_up_on_failure():
                 response = await stack.enter_async_context(request)
+            _count_running_totals_once(response)
             events = response._get_event_iterator  # noqa: SLF001 - the method to override
             # Set on this one object, since a wrapper would have to pass on all of its state.
             vars(response)["_get_event_iterator"] = lambda: self._guarded(response, events())
@@ -157,6 +159,26 @@ class GuardedModel(WrapperModel):
         # A reason that pydantic-ai does not know is still a reason.
         if reason is None and "finish_reason" not in details:
             raise ModelConnectionError(self.model_name, "the stream ended before the answer")
+
+
+def _count_running_totals_once(response: StreamedResponse) -> None:
+    """
+    Let the last usage that a stream of chat completions reports be the answer's.
+
+    Some servers report it with every chunk, as a running total: vLLM on request
+    (`continuous_usage_stats`), others unasked. pydantic-ai 2.66.0 adds these up unless its setting
+    `openai_continuous_usage_stats` is set, which also asks the server for them.
+    """
+    # Not imported: the package is an extra that no other model needs.
+    openai = sys.modules.get("pydantic_ai.models.openai")
+    if openai is None or not isinstance(response, openai.OpenAIStreamedResponse):
+        return
+    add = response._add_usage  # noqa: SLF001 - the method to override
+
+    def replace_usage(usage: RequestUsage, *, reported: bool, **_: bool) -> None:
+        add(usage, reported=reported, cumulative=reported)
+
+    vars(response)["_add_usage"] = replace_usage
 
 
 def _allow_threads() -> None:

@@ -97,6 +97,16 @@ async def test_it_is_sent_the_conversation_and_the_key_and_no_tools(
     }
 
 
+@pytest.mark.parametrize("base", ["/v1?api-version=2024-10-21", "/v1/?api-version=2024-10-21"])
+async def test_a_query_of_the_base_url_stays_behind_the_path(
+    server: OpenAiCompatibleServer, tmp_path: Path, base: str
+) -> None:
+    server.script(ChatReply(SAID))
+    async with Runner(tmp_path, "demo", agent=agent_at(f"{server.url}{base}")) as runner:
+        assert (await runner.run()).error is None
+    assert server.requests[0].path == "/v1/chat/completions?api-version=2024-10-21"
+
+
 async def test_media_go_with_the_message(server: OpenAiCompatibleServer, tmp_path: Path) -> None:
     server.script(ChatReply(SAID))
     agent = agent_at(f"{server.url}/v1", "media: [image/png]\n")

@@ -8,6 +8,7 @@ from agentrun_client.models.approvals import Approval
 from agentrun_client.models.json_value import JsonValue
 from agentrun_client.models.runs import Run
 from agentrun_client.models.sessions import Message, Session
+from agentrun_client.wire.arguments import of_kind
 from agentrun_client.wire.call import Call, nothing, path_of
 from agentrun_client.wire.page import Page, page_of
 from agentrun_client.wire.reading import (
@@ -87,6 +88,7 @@ def get_approval(approval_id: str) -> Call[Approval]:
 
 def resolve_approval(approval_id: str, verdict: Verdict) -> Call[Run]:
     """Decide all calls of an approval; a second time is refused, so it is not repeated blindly."""
+    verdict = of_kind(Verdict, "verdict", verdict)
     decision = "APPROVED" if verdict.action == "APPROVE" else "REJECTED"
     body: dict[str, JsonValue] = {"decision": decision}
     if verdict.reason is not None:

@@ -5,15 +5,16 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from agentrun_client.models.actions import Budget, Decisions, Verdict
+from agentrun_client.models.actions import Budget, Decision, Decisions, Verdict
 from agentrun_client.models.json_value import JsonValue
-from agentrun_client.models.requests import StartOptions
+from agentrun_client.models.requests import Media, RunOptions, StartOptions, Webhook
 from agentrun_client.models.runs import (
     QueuedRun,
     Run,
     RunResult,
     StreamTicket,
 )
+from agentrun_client.wire.arguments import all_of_kind, checked_options, of_kind
 from agentrun_client.wire.call import Call, nothing, path_of
 from agentrun_client.wire.page import Page, page_of
 from agentrun_client.wire.reading import read_array, read_as, read_json, read_object
@@ -97,6 +98,7 @@ def _start_headers(options: StartOptions) -> dict[str, str]:
 
 
 def _start_body(message: str, options: StartOptions) -> bytes:
+    checked_options(options)
     body: dict[str, JsonValue] = {"message": message}
     if session_id := options.get("session_id"):
         body["sessionId"] = session_id
@@ -105,11 +107,11 @@ def _start_body(message: str, options: StartOptions) -> bytes:
     if options.get("generate_followups"):
         body["generateFollowups"] = True
     if media := options.get("media"):
-        body["media"] = [each.as_body() for each in media]
+        body["media"] = [each.as_body() for each in all_of_kind(Media, "media", media)]
     if run_options := options.get("options"):
-        body["options"] = run_options.as_body()
+        body["options"] = of_kind(RunOptions, "options", run_options).as_body()
     if webhook := options.get("webhook"):
-        body["webhook"] = webhook.as_body()
+        body["webhook"] = of_kind(Webhook, "webhook", webhook).as_body()
     return write_json(body)
 
 
@@ -128,9 +130,10 @@ def resume(agent: str, run_id: str, decisions: Decisions, budget: Budget | None)
     if isinstance(decisions, Verdict):
         body.update(decisions.as_body())
     else:
-        body["decisions"] = [decision.as_body() for decision in decisions]
+        decided = all_of_kind(Decision, "decisions", decisions)
+        body["decisions"] = [decision.as_body() for decision in decided]
     if budget is not None:
-        body["budget"] = budget.as_body()
+        body["budget"] = of_kind(Budget, "budget", budget).as_body()
     headers = {"Content-Type": JSON, **_STREAM}
     path = path_of("api", "agents", agent, "runs", run_id, "continue")
     return Call(
