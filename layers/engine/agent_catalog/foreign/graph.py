@@ -209,8 +209,7 @@ class GraphRun:
             await self._step(config)
             snapshot = await self._graph.aget_state(config)
             if asked := asked_by(snapshot.tasks):
-                whole = await self._graph.aget_state(config, subgraphs=True)
-                refuse_calls_in_one_task(self._graph, whole)
+                await refuse_calls_in_one_task(self._graph, config)
                 return self._paused(PauseType.TOOL_APPROVAL, asked)
             self._state.forget_finished()
             if not snapshot.next:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.pregel import Pregel
 from langgraph.types import StateSnapshot
 
@@ -14,7 +15,7 @@ _log = logging.getLogger(__name__)
 _Graph = Pregel[Any, Any, Any, Any]
 
 
-def refuse_calls_in_one_task(graph: _Graph, snapshot: StateSnapshot) -> None:
+async def refuse_calls_in_one_task(graph: _Graph, config: RunnableConfig) -> None:
     """
     Refuse to wait if a call that asks shares its task with others, as in a `ToolNode`.
 
@@ -24,11 +25,12 @@ def refuse_calls_in_one_task(graph: _Graph, snapshot: StateSnapshot) -> None:
 
     Args:
         graph: The graph that waits.
-        snapshot: Its state, with those of its subgraphs.
+        config: What its state, with those of its subgraphs, is found by.
 
     Raises:
         EngineError: A node's calls are in one task; it is named.
     """
+    snapshot = await graph.aget_state(config, subgraphs=True)
     for node in _nodes_with_several_calls(graph, snapshot):
         _log.error(
             "The graph's node '%s' has several calls in one task, of which one asks: let the model "

@@ -24,6 +24,7 @@ from agentrun.domain.errors import MayNotActError
 
 _log = logging.getLogger(__name__)
 _IN_DOUBT = "; it may have made the call"
+_UNREADABLE = f"What the tool's server has sent cannot be read{_IN_DOUBT}."
 # The server checks the arguments against its schema itself.
 _ANY_ARGUMENTS = SchemaValidator(core_schema.dict_schema())
 
@@ -123,14 +124,12 @@ class McpToolset(AbstractToolset[Session]):
             # Not the server's own words, which may quote the arguments: they are for the model.
             what = "has refused the request" if isinstance(error, McpRefusalError) else error
             _log.warning("The MCP server %s %s (tool %s)", host, what, name)
-            known = isinstance(error, McpRefusalError | McpUntakenError)
-            raise ToolFailed(f"The tool's server {error}{'' if known else _IN_DOUBT}.") from None
+            raise ToolFailed(_told_of(error)) from None
         except MayNotActError:
             raise
         except Exception:  # noqa: BLE001 - a server must not fail the run
             _log.exception("An answer of the MCP server %s cannot be read (tool %s)", host, name)
-            told = f"What the tool's server has sent cannot be read{_IN_DOUBT}."
-            raise ToolFailed(told) from None
+            raise ToolFailed(_UNREADABLE) from None
         if result.failed:
             raise ToolFailed(str(content))
         ctx.deps.results.add(name, to_json_value(content))
@@ -179,6 +178,12 @@ class McpToolset(AbstractToolset[Session]):
         host, name = tool.server.url.host, tool.described.name
         _log.warning("The MCP server %s has no usable tool '%s': %s", host, name, reason)
         return False
+
+
+def _told_of(error: McpError) -> str:
+    """Return what a model, which may call again, is told of a server that has failed."""
+    known = isinstance(error, McpRefusalError | McpUntakenError)
+    return f"The tool's server {error}{'' if known else _IN_DOUBT}."
 
 
 def _definition(server: McpServer, tool: ToolDescription) -> ToolDefinition:

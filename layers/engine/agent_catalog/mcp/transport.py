@@ -102,12 +102,7 @@ class McpTransport:
                 raise McpError("has broken off before its answer")
             # A server may take its time without keeping a connection open.
             await anyio.sleep(cursor.retry_s)
-            try:
-                answer = await self._ask("GET", cursor, number)
-            except (McpError, httpx2.ConnectError) as error:
-                # The server has taken the request: sending it again might do it twice.
-                why = error if isinstance(error, McpError) else "cannot be reached"
-                raise McpError(f"has taken the request, and now it {why}") from None
+            answer = await self._ask_for_the_rest(cursor, number)
         return result_of(answer)
 
     async def say(self, message: JsonObject) -> None:
@@ -128,6 +123,14 @@ class McpTransport:
                 await self._http.delete(self._url, headers=self._agreed)
         with anyio.CancelScope(shield=True):
             await self._http.aclose()
+
+    async def _ask_for_the_rest(self, cursor: _Cursor, number: int) -> JsonObject | None:
+        try:
+            return await self._ask("GET", cursor, number)
+        except (McpError, httpx2.ConnectError) as error:
+            # The server has taken the request: sending it again might do it twice.
+            why = error if isinstance(error, McpError) else "cannot be reached"
+            raise McpError(f"has taken the request, and now it {why}") from None
 
     async def _ask(
         self, verb: str, cursor: _Cursor, number: int, message: JsonObject | None = None
