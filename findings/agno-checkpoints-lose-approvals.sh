@@ -2,11 +2,11 @@
 # agno 3.1.10: with `checkpoint="tool-batch"`, a streamed run does not wait for an approval.
 #
 # The model calls a tool with `requires_confirmation=True`. Without that setting, or unstreamed, the run
-# is paused with the call to confirm. Streamed and with the setting, sync or async, it ends with RunCompleted: no
-# RunPaused, no content, no tools, and the record says COMPLETED. The tool does not run, and nobody is
-# asked. The setting is there for runs that outlive a crash, so for those that wait.
-# For the same reason the record has no tool calls of a run whose tool needs no approval and has paid: the
-# checkpoint replaces them by those of an object that a stream does not fill.
+# is paused with the call to confirm. With it, a streamed run ends with RunCompleted, in `run` and in
+# `arun`: no RunPaused comes, and the record says COMPLETED and holds no tools. The tool does not run, and
+# nobody is asked. The setting is there for runs that must outlive a crash, so for those that wait.
+# The record also has no tool calls of a run whose tool needs no approval and has paid: the checkpoint
+# replaces them by those of an object that a stream does not fill.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

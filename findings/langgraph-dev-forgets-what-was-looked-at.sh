@@ -2,14 +2,14 @@
 # langgraph-api 0.16.7 (`langgraph dev`): after one look at a thread's state, checkpoints are not saved.
 #
 # The server writes what it holds to `.langgraph_api` every 10 s, so a run that waits for an approval
-# survives even SIGKILL: started again, the server takes the "yes" and pays. But once anybody has read the
-# state of any thread, as user interfaces do all the time, the files of checkpoints are left alone until
-# the server is stopped properly; those of threads and runs are still written. Each read makes a saver
-# that registers empty stores under the names of the real ones, and only what is registered is written.
-# - After a kill the thread says `interrupted` and its run `success`, as before, but it holds nothing.
-# - The "yes" is then taken as a new start: its run ends with `success`, nothing is paid, and the question
-#   is there again, without what it was about.
-# A server that is stopped by a signal that it can handle writes everything, and then the run goes on.
+# survives even SIGKILL: started again, the server takes the "yes" and pays. But once the state of any
+# thread has been read, for example to show a question, the files of checkpoints are left alone until
+# the server is stopped properly; those of threads and runs are still written. For each read a saver is
+# made that registers stores of its own under the names of the real ones, and only what is registered
+# is written.
+# After a kill the thread says `interrupted` and its run `success`, as before, but its state is gone.
+# The "yes" ends with a TypeError, "'NoneType' object is not iterable"; nothing is paid.
+# A server that is stopped by SIGTERM writes everything, and then the run goes on.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -134,27 +134,30 @@ def case(name: str, looks: bool, how: signal.Signals) -> tuple:
     with server:
         client = server.client
         after = statuses(server, thread, run)
+        kept = len(client.threads.get_state(thread)["values"].get("messages", ()))
         approval = client.runs.create(thread, "payer", command={"resume": "yes"})["run_id"]
         client.runs.join(thread, approval)
         approved = statuses(server, thread, approval)
         file = server.folder / "paid"
-        return before, after, approved, file.read_text() if file.exists() else "nothing"
+        return before, after, kept, approved, file.read_text() if file.exists() else "nothing"
 
 
 CASES = {
-    "not-looked-at,-killed": (False, signal.SIGKILL),
-    "looked-at,-killed": (True, signal.SIGKILL),
-    "looked-at,-stopped": (True, signal.SIGTERM),
+    "not-looked-at-killed": (False, signal.SIGKILL),
+    "looked-at-killed": (True, signal.SIGKILL),
+    "looked-at-stopped": (True, signal.SIGTERM),
 }
 with ThreadPoolExecutor() as pool:
     running = {name: pool.submit(case, name, *how) for name, how in CASES.items()}
 seen = {name: future.result() for name, future in running.items()}
-for name, (before, after, approved, paid) in seen.items():
-    print(f"{name}: (thread, run) {before}, after the restart {after}, approved {approved}, paid {paid}")
+for name, (before, after, kept, approved, paid) in seen.items():
+    print(f"{name}: (thread, run) = {before}, after the restart {after} with {kept} messages,")
+    print(f"    approved {approved}, paid {paid}")
 WAITS = ("interrupted", "success")
 assert seen == {
-    "not-looked-at,-killed": (WAITS, WAITS, ("idle", "success"), "5"),
-    "looked-at,-killed": (WAITS, WAITS, WAITS, "nothing"),
-    "looked-at,-stopped": (WAITS, WAITS, ("idle", "success"), "5"),
+    "not-looked-at-killed": (WAITS, WAITS, 1, ("idle", "success"), "5"),
+    "looked-at-killed": (WAITS, WAITS, 0, ("error", "error"), "nothing"),
+    "looked-at-stopped": (WAITS, WAITS, 1, ("idle", "success"), "5"),
 }
+assert "'NoneType' object is not iterable" in (ROOT / "looked-at-killed" / "log").read_text()
 PY
