@@ -12,6 +12,10 @@ from langgraph.types import StateSnapshot
 from agentrun.domain.errors import EngineError
 
 _log = logging.getLogger(__name__)
+_REMEDY = (
+    "one of them asks, so let the model make one at a time (parallel_tool_calls=False), or make"
+    " each a task of its own by Send, as create_agent does"
+)
 _Graph = Pregel[Any, Any, Any, Any]
 
 
@@ -32,12 +36,7 @@ async def refuse_calls_in_one_task(graph: _Graph, config: RunnableConfig) -> Non
     """
     snapshot = await graph.aget_state(config, subgraphs=True)
     for node in _nodes_with_several_calls(graph, snapshot):
-        _log.error(
-            "The graph's node '%s' has several calls in one task, of which one asks: let the model "
-            "make one at a time (parallel_tool_calls=False), or make each a task of its own by "
-            "Send, as create_agent does",
-            node,
-        )
+        _log.error("The graph's node '%s' has several calls in one task: %s", node, _REMEDY)
         raise EngineError(
             f"The graph's node '{node}' makes several calls at once, and one of them asks for an "
             "approval that might reach another; the service's log says what to change."
