@@ -238,7 +238,7 @@ bench: setup .venv/bench/.ready $(if $(PEERS),.venv/strands/.ready) ## Measure, 
 	@python=.venv/bench/bin/python; test -x "$$python" || python=$(BIN)/python; \
 		$(call environment,strands,"$$python") && touch $@
 
-# Not in `check`: a quarter of an hour, for figures to look at. It needs the package registry.
+# Not in `check`: ten minutes, for figures to look at. It needs the package registry.
 PEERS_COMPARED := agentcore agno dbos fastapi langgraph
 .PHONY: compare
 compare: setup $(PEERS_COMPARED:%=.venv/peers/%/.ready) ## Ask Agentrun and its peers the same questions, and print docs/why.md's table; ARGS="kills --peer Agno"
